@@ -1,0 +1,200 @@
+//! The errors of the wire: one table of numbers, statuses and meanings.
+//!
+//! The numbers are those of the ntfy dialect where one fits, so that its clients understand them.
+//! The text of an error names the value and the bound, in lower case, without a full stop.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! codes {
+    ($($(#[doc = $doc:literal])+ $name:ident = $number:literal, $status:literal;)+) => {
+        /// What went wrong, as clients tell errors apart.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum Code {
+            $($(#[doc = $doc])+ $name,)+
+        }
+
+        impl Code {
+            /// Every code, in the order of the table.
+            pub const ALL: &'static [Code] = &[$(Code::$name),+];
+
+            /// The number on the wire; its first three digits are the HTTP status.
+            pub const fn number(self) -> u32 {
+                match self { $(Code::$name => $number,)+ }
+            }
+
+            /// The HTTP status that carries this error.
+            pub const fn status(self) -> u16 {
+                match self { $(Code::$name => $status,)+ }
+            }
+        }
+    };
+}
+
+codes! {
+    /// A request that cannot be understood or served, for a reason without a number of its own.
+    BadRequest = 40000, 400;
+    /// E-mail notifications do not exist here.
+    EmailUnsupported = 40001, 400;
+    /// Delayed delivery does not exist here.
+    DelayUnsupported = 40004, 400;
+    /// The priority is none of 1 to 5 or their names.
+    PriorityInvalid = 40007, 400;
+    /// `since` is no id, time, duration or keyword.
+    SinceInvalid = 40008, 400;
+    /// The topic or filter is malformed.
+    TopicInvalid = 40009, 400;
+    /// The topic name is reserved for the server's own pages.
+    TopicReserved = 40010, 400;
+    /// The text is not UTF-8.
+    NotUtf8 = 40011, 400;
+    /// Attachments do not exist here.
+    AttachmentsUnsupported = 40014, 400;
+    /// A plain request to the WebSocket address.
+    NotWebSocket = 40016, 400;
+    /// The JSON message is malformed.
+    MessageJsonInvalid = 40017, 400;
+    /// The actions are malformed.
+    ActionsInvalid = 40018, 400;
+    /// The icon or click address is no web address.
+    IconInvalid = 40021, 400;
+    /// Phone calls do not exist here.
+    CallsUnsupported = 40032, 400;
+    /// Templates do not exist here.
+    TemplatesUnsupported = 40041, 400;
+    /// The sequence id is malformed.
+    SequenceIdInvalid = 40049, 400;
+    /// The title is too long.
+    TitleTooLong = 40057, 400;
+    /// The tags are too long together.
+    TagsTooLong = 40058, 400;
+    /// The token is wrong, or there are none to be right.
+    Unauthorized = 40101, 401;
+    /// There is nothing at this address.
+    NotFound = 40401, 404;
+    /// The address exists, the method does not.
+    MethodNotAllowed = 40501, 405;
+    /// A request or a line was begun and not finished in time.
+    Timeout = 40801, 408;
+    /// The message text is too long.
+    MessageTooLarge = 41301, 413;
+    /// The JSON body is too long.
+    JsonTooLarge = 41303, 413;
+    /// A line is longer than the limit.
+    LineTooLong = 41304, 413;
+    /// Too many subscriptions on one connection.
+    TooManySubscriptions = 42903, 429;
+    /// The server holds as many topics as it may.
+    TooManyTopics = 42904, 429;
+    /// Publishes come faster than they can be stored: try again shortly.
+    Busy = 42901, 429;
+    /// A fault of the server that its own log explains.
+    Internal = 50001, 500;
+    /// The server is stopping, or as full of connections as it may be.
+    Unavailable = 50301, 503;
+    /// An earlier write failed and the log takes no more until it is reopened; readers go on.
+    LogFailed = 50302, 503;
+    /// There is no room left to store messages.
+    StorageFull = 50701, 507;
+}
+
+impl Code {
+    /// Whether the same request may succeed later without being changed.
+    pub const fn is_retryable(self) -> bool {
+        matches!(self.status(), 429 | 503 | 507)
+    }
+}
+
+/// An error as it goes over the wire: a code and a sentence that names the value and the bound.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Error {
+    code: Code,
+    text: Cow<'static, str>,
+}
+
+impl Error {
+    /// An error with its sentence: lower case, no full stop, nothing internal.
+    pub fn new(code: Code, text: impl Into<Cow<'static, str>>) -> Self {
+        Self { code, text: text.into() }
+    }
+
+    /// What went wrong.
+    pub fn code(&self) -> Code {
+        self.code
+    }
+
+    /// The sentence.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The members of an error answer, and no others: strict clients refuse what they don't know.
+    pub fn body(&self) -> ErrorBody<'_> {
+        ErrorBody {
+            code: self.code.number(),
+            http: self.code.status(),
+            error: Cow::Borrowed(&self.text),
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// The JSON of an error: `{"code":40009,"http":400,"error":"…"}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorBody<'a> {
+    /// See [`Code::number`].
+    pub code: u32,
+    /// See [`Code::status`].
+    pub http: u16,
+    /// The sentence.
+    pub error: Cow<'a, str>,
+}
+
+/// Foreign text, made fit to be quoted in an error: at most 32 characters, control ones escaped.
+pub fn quoted(text: &str) -> String {
+    const CHARS_MAX: usize = 32;
+    let mut out = String::with_capacity(text.len().min(CHARS_MAX) + 2);
+    out.push('\'');
+    for c in text.chars().take(CHARS_MAX) {
+        if c.is_control() {
+            out.extend(c.escape_default());
+        } else {
+            out.push(c);
+        }
+    }
+    if text.chars().nth(CHARS_MAX).is_some() {
+        out.push('…');
+    }
+    out.push('\'');
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_unique_and_begin_with_their_status() {
+        let mut seen = std::collections::HashSet::new();
+        for code in Code::ALL {
+            assert!(seen.insert(code.number()), "{code:?}");
+            assert_eq!(code.number() / 100, u32::from(code.status()), "{code:?}");
+        }
+    }
+
+    #[test]
+    fn quoting_cuts_long_text_and_escapes_control_characters() {
+        assert_eq!(quoted("a\nb\u{7f}"), "'a\\nb\\u{7f}'");
+        assert_eq!(quoted(&"é".repeat(33)), format!("'{}…'", "é".repeat(32)));
+    }
+}

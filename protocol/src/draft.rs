@@ -1,0 +1,508 @@
+//! A message before it has a place in the log, and the parameters that make one.
+//!
+//! The ntfy dialect gives each parameter several names, in headers, in the query or as members of a
+//! JSON object. [`Parameter`] is the table of those names; [`Draft::new`] asks for each parameter
+//! once and checks it, so every way to publish obeys the same rules.
+
+use serde::{Deserialize, Serialize, Serializer};
+
+use crate::action::{Action, parse_actions};
+use crate::code::{Code, Error, quoted};
+use crate::limits::{
+    MESSAGE_BYTES_MAX, SEQUENCE_ID_BYTES_MAX, TAGS_BYTES_MAX, TITLE_BYTES_MAX, URL_BYTES_MAX,
+};
+use crate::topic::Topic;
+
+/// The text of a message that was published without one, as in the ntfy dialect.
+const EMPTY_MESSAGE: &str = "triggered";
+
+/// A parameter of a publish.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each is the parameter of that name")]
+pub enum Parameter {
+    Message,
+    Title,
+    Priority,
+    Tags,
+    Click,
+    Icon,
+    Actions,
+    Markdown,
+    SequenceId,
+    Attach,
+    Filename,
+    Email,
+    Call,
+    Delay,
+    Cache,
+    Template,
+    PollId,
+}
+
+impl Parameter {
+    /// Its names in headers (any case) and in the query (lower case), the preferred one first.
+    pub const fn names(self) -> &'static [&'static str] {
+        match self {
+            Self::Message => &["x-message", "message", "m"],
+            Self::Title => &["x-title", "title", "t"],
+            Self::Priority => &["x-priority", "priority", "prio", "p"],
+            Self::Tags => &["x-tags", "tags", "tag", "ta"],
+            Self::Click => &["x-click", "click"],
+            Self::Icon => &["x-icon", "icon"],
+            Self::Actions => &["x-actions", "actions", "action"],
+            Self::Markdown => &["x-markdown", "markdown", "md"],
+            Self::SequenceId => &["x-sequence-id", "sequence-id", "sid"],
+            Self::Attach => &["x-attach", "attach", "a"],
+            Self::Filename => &["x-filename", "filename", "file", "f"],
+            Self::Email => &["x-email", "x-e-mail", "email", "e-mail", "mail", "e"],
+            Self::Call => &["x-call", "call"],
+            Self::Delay => &["x-delay", "delay", "x-at", "at", "x-in", "in"],
+            Self::Cache => &["x-cache", "cache"],
+            Self::Template => &["x-template", "template", "tpl"],
+            Self::PollId => &["x-poll-id", "poll-id"],
+        }
+    }
+}
+
+/// A checked message without a place. Written as JSON, it is what [`JsonDraft`] reads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Draft {
+    /// Where it goes.
+    #[serde(serialize_with = "serialize_topic")]
+    pub topic: Topic,
+    /// Its text, never empty.
+    pub message: String,
+    /// Its title.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// 1 (lowest) to 5 (highest); absent means 3.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub priority: Option<u8>,
+    /// Its tags.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// What a click on it opens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub click: Option<String>,
+    /// The address of its picture.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub icon: Option<String>,
+    /// Its buttons.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub actions: Vec<Action>,
+    /// Whether the text is Markdown.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub markdown: bool,
+    /// What it updates: messages with one sequence id are versions of one notification.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sequence_id: Option<String>,
+}
+
+fn serialize_topic<S: Serializer>(topic: &Topic, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(topic.as_str())
+}
+
+impl Draft {
+    /// A draft that has a text and nothing else.
+    pub fn text(topic: Topic, message: &str, message_bytes_max: usize) -> Result<Self, Error> {
+        Self::new(topic, message, message_bytes_max, |_| None)
+    }
+
+    /// A draft from a body and the parameters that `parameter` finds.
+    ///
+    /// A message given as a parameter wins over the body; in it the two characters `\n` stand for
+    /// the end of a line. `message_bytes_max` is the server's limit.
+    pub fn new(
+        topic: Topic,
+        body: &str,
+        message_bytes_max: usize,
+        mut parameter: impl FnMut(Parameter) -> Option<String>,
+    ) -> Result<Self, Error> {
+        refuse_unsupported(&mut parameter)?;
+        let message = match parameter(Parameter::Message) {
+            Some(text) => text.replace("\\n", "\n"),
+            None => body.to_owned(),
+        };
+        Ok(Self {
+            topic,
+            message: check_message(message, message_bytes_max)?,
+            title: parameter(Parameter::Title).map(check_title).transpose()?,
+            priority: match parameter(Parameter::Priority) {
+                Some(text) => parse_priority(&text)?,
+                None => None,
+            },
+            tags: match parameter(Parameter::Tags) {
+                Some(text) => parse_tags(&text)?,
+                None => Vec::new(),
+            },
+            click: parameter(Parameter::Click).map(|url| check_url("click", url)).transpose()?,
+            icon: parameter(Parameter::Icon).map(check_icon).transpose()?,
+            actions: match parameter(Parameter::Actions) {
+                Some(text) => parse_actions(&text)?,
+                None => Vec::new(),
+            },
+            markdown: parameter(Parameter::Markdown).is_some_and(|text| is_yes(&text)),
+            sequence_id: parameter(Parameter::SequenceId).map(check_sequence_id).transpose()?,
+        })
+    }
+
+    /// The draft as one line of JSON without its end: the body of `POST /`, the rest of `PUBJ`.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("plain structs are always written")
+    }
+
+    /// Bytes that the draft holds, for the bound on publishes in flight.
+    pub fn weight(&self) -> usize {
+        let texts = [&self.title, &self.click, &self.icon, &self.sequence_id];
+        let actions = if self.actions.is_empty() { 0 } else { crate::limits::ACTIONS_BYTES_MAX };
+        self.topic.as_str().len()
+            + self.message.len()
+            + texts.into_iter().flatten().map(String::len).sum::<usize>()
+            + self.tags.iter().map(String::len).sum::<usize>()
+            + actions
+            + 256
+    }
+}
+
+/// The JSON form of a publish: the body of `POST /` and the rest of a `PUBJ` line.
+#[derive(Debug, Deserialize)]
+#[allow(missing_docs, reason = "each is the parameter of that name")]
+pub struct JsonDraft {
+    pub topic: Option<String>,
+    #[serde(default)]
+    pub message: Option<String>,
+    #[serde(default)]
+    pub title: Option<String>,
+    #[serde(default)]
+    pub priority: Option<i64>,
+    #[serde(default)]
+    pub tags: Option<Vec<String>>,
+    #[serde(default)]
+    pub click: Option<String>,
+    #[serde(default)]
+    pub icon: Option<String>,
+    #[serde(default)]
+    pub actions: Option<serde_json::Value>,
+    #[serde(default)]
+    pub markdown: Option<bool>,
+    #[serde(default)]
+    pub sequence_id: Option<String>,
+    #[serde(default)]
+    pub attach: Option<String>,
+    #[serde(default)]
+    pub filename: Option<String>,
+    #[serde(default)]
+    pub email: Option<String>,
+    #[serde(default)]
+    pub call: Option<String>,
+    #[serde(default)]
+    pub delay: Option<String>,
+    #[serde(default)]
+    pub cache: Option<String>,
+}
+
+impl JsonDraft {
+    /// Reads the JSON object.
+    pub fn parse(text: &[u8]) -> Result<Self, Error> {
+        serde_json::from_slice(text).map_err(|error| {
+            Error::new(Code::MessageJsonInvalid, format!("message JSON is invalid: {error}"))
+        })
+    }
+
+    /// The draft; `fallback` finds the parameters that the JSON lacks, such as those of headers.
+    pub fn into_draft(
+        self,
+        message_bytes_max: usize,
+        mut fallback: impl FnMut(Parameter) -> Option<String>,
+    ) -> Result<Draft, Error> {
+        let topic = self
+            .topic
+            .as_deref()
+            .ok_or_else(|| Error::new(Code::TopicInvalid, "message JSON has no topic"))?;
+        let topic = topic.parse()?;
+        // A body keeps its two characters `\n`; a parameter would turn them into a line's end.
+        let body = self.message.clone().unwrap_or_default();
+        Draft::new(topic, &body, message_bytes_max, |parameter| {
+            if parameter == Parameter::Message && self.message.is_some() {
+                return None;
+            }
+            self.parameter(parameter).or_else(|| fallback(parameter))
+        })
+    }
+
+    fn parameter(&self, parameter: Parameter) -> Option<String> {
+        let text = match parameter {
+            Parameter::Title => self.title.clone(),
+            Parameter::Priority => self.priority.filter(|p| *p != 0).map(|p| p.to_string()),
+            Parameter::Tags => self.tags.as_ref().map(|tags| tags.join(",")),
+            Parameter::Click => self.click.clone(),
+            Parameter::Icon => self.icon.clone(),
+            Parameter::Actions => self.actions.as_ref().map(|actions| match actions {
+                serde_json::Value::String(short) => short.clone(),
+                array => array.to_string(),
+            }),
+            Parameter::Markdown => self.markdown.map(|yes| yes.to_string()),
+            Parameter::SequenceId => self.sequence_id.clone(),
+            Parameter::Attach => self.attach.clone(),
+            Parameter::Filename => self.filename.clone(),
+            Parameter::Email => self.email.clone(),
+            Parameter::Call => self.call.clone(),
+            Parameter::Delay => self.delay.clone(),
+            Parameter::Cache => self.cache.clone(),
+            Parameter::Message | Parameter::Template | Parameter::PollId => None,
+        };
+        text.filter(|text| !text.is_empty() && text != "null")
+    }
+}
+
+/// What other servers of the dialect can do and this one can't is refused, never ignored.
+fn refuse_unsupported(
+    parameter: &mut impl FnMut(Parameter) -> Option<String>,
+) -> Result<(), Error> {
+    let unsupported: [(Parameter, Code, &str); 7] = [
+        (Parameter::Attach, Code::AttachmentsUnsupported, "attachments are not supported"),
+        (Parameter::Filename, Code::AttachmentsUnsupported, "attachments are not supported"),
+        (Parameter::Email, Code::EmailUnsupported, "e-mail notifications are not supported"),
+        (Parameter::Call, Code::CallsUnsupported, "phone calls are not supported"),
+        (Parameter::Delay, Code::DelayUnsupported, "delayed delivery is not supported"),
+        (Parameter::Template, Code::TemplatesUnsupported, "templates are not supported"),
+        (Parameter::PollId, Code::BadRequest, "poll requests are not supported"),
+    ];
+    for (which, code, text) in unsupported {
+        let asked = parameter(which).filter(|value| !matches!(value.as_str(), "" | "no" | "0"));
+        if asked.is_some() {
+            return Err(Error::new(code, text));
+        }
+    }
+    if parameter(Parameter::Cache).is_some_and(|value| !is_yes(&value)) {
+        return Err(Error::new(
+            Code::BadRequest,
+            "cache=no is not supported: every message is stored before it is delivered",
+        ));
+    }
+    Ok(())
+}
+
+/// Whether a parameter says yes: `1`, `yes` or `true` in any case.
+pub fn is_yes(text: &str) -> bool {
+    ["1", "yes", "true"].iter().any(|yes| text.trim().eq_ignore_ascii_case(yes))
+}
+
+fn check_message(message: String, limit: usize) -> Result<String, Error> {
+    debug_assert!(limit <= MESSAGE_BYTES_MAX);
+    if message.len() > limit {
+        return Err(Error::new(
+            Code::MessageTooLarge,
+            format!("message is {} bytes long, limit is {limit}", message.len()),
+        ));
+    }
+    Ok(if message.trim().is_empty() { EMPTY_MESSAGE.to_owned() } else { message })
+}
+
+fn check_title(title: String) -> Result<String, Error> {
+    if title.len() > TITLE_BYTES_MAX {
+        return Err(Error::new(
+            Code::TitleTooLong,
+            format!("title is {} bytes long, limit is {TITLE_BYTES_MAX}", title.len()),
+        ));
+    }
+    Ok(title)
+}
+
+/// A priority, or none where the text is not meant as one.
+///
+/// Browsers send the standard header `Priority: u=3, i` of RFC 9218, which says how urgent the
+/// answer is and nothing about the message.
+fn parse_priority(text: &str) -> Result<Option<u8>, Error> {
+    let text = text.trim();
+    if text.starts_with("u=") || text == "i" {
+        return Ok(None);
+    }
+    match text.to_ascii_lowercase().as_str() {
+        "" => Ok(None),
+        "1" | "min" => Ok(Some(1)),
+        "2" | "low" => Ok(Some(2)),
+        "3" | "default" => Ok(Some(3)),
+        "4" | "high" => Ok(Some(4)),
+        "5" | "max" | "urgent" => Ok(Some(5)),
+        _ => Err(Error::new(
+            Code::PriorityInvalid,
+            format!("priority {} is none of 1 to 5, min, low, default, high, max", quoted(text)),
+        )),
+    }
+}
+
+/// The number of a priority, for filters: `high` and `4` are one.
+pub fn priority_number(text: &str) -> Result<Option<u8>, Error> {
+    parse_priority(text)
+}
+
+fn parse_tags(text: &str) -> Result<Vec<String>, Error> {
+    if text.len() > TAGS_BYTES_MAX {
+        return Err(Error::new(
+            Code::TagsTooLong,
+            format!("tags are {} bytes long together, limit is {TAGS_BYTES_MAX}", text.len()),
+        ));
+    }
+    Ok(text.split(',').map(str::trim).filter(|tag| !tag.is_empty()).map(str::to_owned).collect())
+}
+
+fn check_url(what: &str, url: String) -> Result<String, Error> {
+    if url.len() > URL_BYTES_MAX {
+        return Err(Error::new(
+            Code::IconInvalid,
+            format!("{what} is {} bytes long, limit is {URL_BYTES_MAX}", url.len()),
+        ));
+    }
+    Ok(url)
+}
+
+fn check_icon(url: String) -> Result<String, Error> {
+    let url = check_url("icon", url)?;
+    if url.starts_with("http://") || url.starts_with("https://") {
+        return Ok(url);
+    }
+    Err(Error::new(Code::IconInvalid, format!("icon {} is no http or https address", quoted(&url))))
+}
+
+fn check_sequence_id(id: String) -> Result<String, Error> {
+    let fits = (1..=SEQUENCE_ID_BYTES_MAX).contains(&id.len());
+    if fits && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-') {
+        return Ok(id);
+    }
+    Err(Error::new(
+        Code::SequenceIdInvalid,
+        format!(
+            "sequence id {} is not 1 to {SEQUENCE_ID_BYTES_MAX} letters, digits, _ and -",
+            quoted(&id)
+        ),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn draft(parameters: &[(Parameter, &str)], body: &str) -> Result<Draft, Error> {
+        Draft::new("t".parse().unwrap(), body, 4096, |wanted| {
+            let found = parameters.iter().find(|(parameter, _)| *parameter == wanted);
+            found.map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    #[test]
+    fn parameters_are_read_and_checked() {
+        let draft = draft(
+            &[
+                (Parameter::Title, "T"),
+                (Parameter::Priority, "urgent"),
+                (Parameter::Tags, "a, b,,c"),
+                (Parameter::Icon, "https://i.example"),
+                (Parameter::Markdown, "Yes"),
+                (Parameter::Message, "one\\ntwo"),
+            ],
+            "body",
+        )
+        .unwrap();
+        assert_eq!(draft.message, "one\ntwo");
+        assert_eq!(draft.priority, Some(5));
+        assert_eq!(draft.tags, ["a", "b", "c"]);
+        assert!(draft.markdown);
+    }
+
+    #[test]
+    fn an_empty_message_is_triggered_and_a_body_is_kept_as_it_is() {
+        assert_eq!(draft(&[], " \n").unwrap().message, "triggered");
+        assert_eq!(draft(&[], " a\\n ").unwrap().message, " a\\n ");
+    }
+
+    #[test]
+    fn the_standard_priority_header_of_browsers_is_ignored() {
+        assert_eq!(draft(&[(Parameter::Priority, "u=3, i")], "x").unwrap().priority, None);
+    }
+
+    #[test]
+    fn each_fault_has_its_number() {
+        let long = "x".repeat(5000);
+        let cases: [(Parameter, &str, u32); 12] = [
+            (Parameter::Message, &long, 41301),
+            (Parameter::Title, &long, 40057),
+            (Parameter::Tags, &long, 40058),
+            (Parameter::Priority, "9", 40007),
+            (Parameter::Icon, "ftp://x", 40021),
+            (Parameter::Actions, "fly", 40018),
+            (Parameter::SequenceId, "a b", 40049),
+            (Parameter::Attach, "https://x", 40014),
+            (Parameter::Email, "a@b", 40001),
+            (Parameter::Delay, "10m", 40004),
+            (Parameter::Call, "yes", 40032),
+            (Parameter::Cache, "no", 40000),
+        ];
+        for (parameter, value, number) in cases {
+            let error = draft(&[(parameter, value)], "x").unwrap_err();
+            assert_eq!(error.code().number(), number, "{parameter:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn json_members_win_over_headers_and_headers_fill_in() {
+        let json = JsonDraft::parse(br#"{"topic":"t","message":"m","tags":["a","b"],"title":""}"#);
+        let draft = json
+            .unwrap()
+            .into_draft(4096, |parameter| match parameter {
+                Parameter::Title => Some("from a header".into()),
+                Parameter::Tags => Some("z".into()),
+                _ => None,
+            })
+            .unwrap();
+        assert_eq!((draft.tags.len(), draft.title.as_deref()), (2, Some("from a header")));
+        assert_eq!(JsonDraft::parse(b"[]").unwrap_err().code(), Code::MessageJsonInvalid);
+        let no_topic = JsonDraft::parse(b"{}").unwrap().into_draft(4096, |_| None);
+        assert_eq!(no_topic.unwrap_err().code(), Code::TopicInvalid);
+    }
+
+    #[test]
+    fn a_draft_is_read_back_from_its_json() {
+        let plain = draft(&[], "two\nlines and \\n as it stands").unwrap();
+        let full = draft(
+            &[
+                (Parameter::Title, "T"),
+                (Parameter::Priority, "high"),
+                (Parameter::Tags, "a,b"),
+                (Parameter::Click, "https://c.example"),
+                (Parameter::Icon, "https://i.example"),
+                (Parameter::Actions, "view, Open, https://a.example"),
+                (Parameter::Markdown, "yes"),
+                (Parameter::SequenceId, "s1"),
+            ],
+            "body",
+        )
+        .unwrap();
+        for draft in [plain, full] {
+            let json = draft.to_json();
+            assert!(!json.contains('\n'));
+            let read = JsonDraft::parse(json.as_bytes()).unwrap();
+            assert_eq!(read.into_draft(4096, |_| None).unwrap(), draft);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_json_is_parsed_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
+            let _ = JsonDraft::parse(&bytes);
+        }
+
+        #[test]
+        fn any_parameter_is_parsed_or_refused(text in ".{0,80}", which in 0usize..17) {
+            use Parameter as P;
+            let all = [
+                P::Message, P::Title, P::Priority, P::Tags, P::Click, P::Icon, P::Actions,
+                P::Markdown, P::SequenceId, P::Attach, P::Filename, P::Email, P::Call, P::Delay,
+                P::Cache, P::Template, P::PollId,
+            ];
+            let _ = draft(&[(all[which], &text)], &text);
+        }
+    }
+}

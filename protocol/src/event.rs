@@ -1,0 +1,394 @@
+//! The JSON objects that the server sends: one shape on every transport.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::action::Action;
+use crate::code::Error;
+use crate::draft::Draft;
+use crate::id::{ID_CHARS, Id};
+
+/// What an event is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// The conversation begins; its id is the place where the reader stands.
+    Open,
+    /// Nothing new; its id is the place reached.
+    Keepalive,
+    /// A message.
+    Message,
+    /// Line protocol: the command was carried out.
+    Ok,
+    /// Line protocol: the command was refused.
+    Error,
+    /// Line protocol: the answer to `PING`.
+    Pong,
+    /// Line protocol: the server ends the conversation.
+    Close,
+    /// A kind that this version does not know, to be passed over.
+    #[serde(other)]
+    Unknown,
+}
+
+/// Messages that a cursor asked for and the log no longer holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    /// The place asked for, as the reader named it.
+    pub after: String,
+    /// The first place that is still held; what is read goes on from there.
+    pub before: Id,
+    /// Why.
+    pub reason: GapReason,
+}
+
+impl Gap {
+    /// The gap as one line of JSON, for the header `Doorbell-Gap`.
+    pub fn to_json(&self) -> String {
+        to_json(self)
+    }
+}
+
+/// Why messages are missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GapReason {
+    /// They were older or more than retention keeps.
+    Expired,
+    /// The id belongs to another log, so nobody can say what came after it here.
+    Foreign,
+    /// Their stored bytes no longer match their checksum.
+    Damaged,
+    /// The machine died before they were synced, or the log was put back to an earlier state.
+    Lost,
+    /// A reason that this version does not know.
+    #[serde(other)]
+    Unknown,
+}
+
+/// One JSON object of the wire. Members that are absent are not written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event<'a> {
+    /// The place of the message, or the place reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<Id>,
+    /// The same place as a number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seq: Option<u64>,
+    /// Unix seconds of the acceptance.
+    pub time: u64,
+    /// Unix microseconds of the acceptance.
+    #[serde(default)]
+    pub time_us: u64,
+    /// What it is about.
+    pub event: Kind,
+    /// The topic, or the filter that a subscription named.
+    #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
+    pub topic: Option<Cow<'a, str>>,
+    /// What the message is a version of.
+    #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
+    pub sequence_id: Option<Cow<'a, str>>,
+    /// The title.
+    #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
+    pub title: Option<Cow<'a, str>>,
+    /// The text.
+    #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
+    pub message: Option<Cow<'a, str>>,
+    /// 1 to 5; absent means 3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<u8>,
+    /// The tags.
+    #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
+    pub tags: Cow<'a, [String]>,
+    /// What a click opens.
+    #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
+    pub click: Option<Cow<'a, str>>,
+    /// The address of a picture.
+    #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
+    pub icon: Option<Cow<'a, str>>,
+    /// The buttons.
+    #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
+    pub actions: Cow<'a, [Action]>,
+    /// `text/markdown`, or absent.
+    #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
+    pub content_type: Option<Cow<'a, str>>,
+    /// Unix seconds when retention by age lets go of the message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<u64>,
+    /// The number of an error.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<u32>,
+    /// The HTTP status that an error would have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http: Option<u16>,
+    /// The sentence of an error.
+    #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Cow<'a, str>>,
+    /// What was lost before this event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gap: Option<Gap>,
+}
+
+impl<'a> Event<'a> {
+    /// An event with its kind and time, and nothing else.
+    pub fn new(event: Kind, time_us: u64) -> Self {
+        Self {
+            id: None,
+            seq: None,
+            time: time_us / 1_000_000,
+            time_us,
+            event,
+            topic: None,
+            sequence_id: None,
+            title: None,
+            message: None,
+            priority: None,
+            tags: Cow::Borrowed(&[]),
+            click: None,
+            icon: None,
+            actions: Cow::Borrowed(&[]),
+            content_type: None,
+            expires: None,
+            code: None,
+            http: None,
+            error: None,
+            gap: None,
+        }
+    }
+
+    /// The same event with a place.
+    #[must_use]
+    pub fn at(mut self, id: Id) -> Self {
+        self.id = Some(id);
+        self.seq = Some(id.seq());
+        self
+    }
+
+    /// The event of an error, as the line protocol and datagrams tell it.
+    pub fn error(error: &Error, time_us: u64) -> Event<'static> {
+        Event {
+            code: Some(error.code().number()),
+            http: Some(error.code().status()),
+            error: Some(Cow::Owned(error.text().to_owned())),
+            ..Event::new(Kind::Error, time_us)
+        }
+    }
+
+    /// The event of an accepted message. `expires` is in unix seconds.
+    pub fn message(draft: &'a Draft, id: Id, time_us: u64, expires: Option<u64>) -> Self {
+        let text = |text: &'a Option<String>| text.as_deref().map(Cow::Borrowed);
+        Self {
+            topic: Some(Cow::Borrowed(draft.topic.as_str())),
+            sequence_id: text(&draft.sequence_id),
+            title: text(&draft.title),
+            message: Some(Cow::Borrowed(&draft.message)),
+            priority: draft.priority,
+            tags: Cow::Borrowed(&draft.tags),
+            click: text(&draft.click),
+            icon: text(&draft.icon),
+            actions: Cow::Borrowed(&draft.actions),
+            content_type: draft.markdown.then_some(Cow::Borrowed("text/markdown")),
+            expires,
+            ..Self::new(Kind::Message, time_us).at(id)
+        }
+    }
+
+    /// Reads one JSON object.
+    pub fn parse(json: &'a [u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(json)
+    }
+
+    /// The same event, with nothing borrowed from the bytes that it was read from.
+    pub fn into_owned(self) -> Event<'static> {
+        let text = |text: Option<Cow<'a, str>>| text.map(|text| Cow::Owned(text.into_owned()));
+        Event {
+            id: self.id,
+            seq: self.seq,
+            time: self.time,
+            time_us: self.time_us,
+            event: self.event,
+            topic: text(self.topic),
+            sequence_id: text(self.sequence_id),
+            title: text(self.title),
+            message: text(self.message),
+            priority: self.priority,
+            tags: Cow::Owned(self.tags.into_owned()),
+            click: text(self.click),
+            icon: text(self.icon),
+            actions: Cow::Owned(self.actions.into_owned()),
+            content_type: text(self.content_type),
+            expires: self.expires,
+            code: self.code,
+            http: self.http,
+            error: text(self.error),
+            gap: self.gap,
+        }
+    }
+
+    /// The event as JSON, without the end of a line.
+    pub fn to_json(&self) -> String {
+        to_json(self)
+    }
+}
+
+/// These types hold nothing that JSON cannot write: no maps with odd keys, no floats.
+fn to_json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("plain structs are always written")
+}
+
+/// A message event, encoded once for every transport.
+///
+/// The bytes are those of a server-sent event; the JSON line and the JSON alone are parts of them:
+///
+/// ```text
+/// id: 001000000010\ndata: {"id":…}\n\n
+///                         |- json -|
+///                         |-- line --|
+/// |-------------- sse ---------------|  (one \n more)
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frame(Bytes);
+
+const SSE_ID: &[u8] = b"id: ";
+const SSE_DATA: &[u8] = b"\ndata: ";
+const SSE_END: &[u8] = b"\n\n";
+const JSON_START: usize = SSE_ID.len() + ID_CHARS + SSE_DATA.len();
+
+impl Frame {
+    /// Encodes an event that has a place.
+    pub fn new(id: Id, event: &Event<'_>) -> Self {
+        let mut bytes = Vec::with_capacity(JSON_START + 160 + SSE_END.len());
+        begin(&mut bytes, id);
+        serde_json::to_writer(&mut bytes, event).expect("plain structs are always written");
+        bytes.extend_from_slice(SSE_END);
+        Self(bytes.into())
+    }
+
+    /// Wraps JSON that was encoded before, such as a stored message.
+    pub fn from_json(id: Id, json: &[u8]) -> Self {
+        let mut bytes = Vec::with_capacity(JSON_START + json.len() + SSE_END.len());
+        begin(&mut bytes, id);
+        bytes.extend_from_slice(json);
+        bytes.extend_from_slice(SSE_END);
+        Self(bytes.into())
+    }
+
+    /// The same message with a gap as its last member.
+    #[must_use]
+    pub fn with_gap(&self, id: Id, gap: &Gap) -> Self {
+        let json = &self.0[self.json_range()];
+        let object = json.strip_suffix(b"}").unwrap_or(json);
+        let json = [object, b",\"gap\":", gap.to_json().as_bytes(), b"}"].concat();
+        Self::from_json(id, &json)
+    }
+
+    /// A whole server-sent event: `id:` and `data:` fields and the empty line.
+    pub fn sse(&self) -> Bytes {
+        self.0.clone()
+    }
+
+    /// The JSON with the end of its line, for NDJSON and the line protocol.
+    pub fn line(&self) -> Bytes {
+        self.0.slice(JSON_START..self.0.len() - 1)
+    }
+
+    /// The JSON alone, for WebSocket text frames.
+    pub fn json(&self) -> Bytes {
+        self.0.slice(self.json_range())
+    }
+
+    /// Bytes held.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Never: a frame holds at least its framing.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn json_range(&self) -> Range<usize> {
+        JSON_START..self.0.len() - SSE_END.len()
+    }
+}
+
+fn begin(bytes: &mut Vec<u8>, id: Id) {
+    bytes.extend_from_slice(SSE_ID);
+    bytes.extend_from_slice(&id.encode());
+    bytes.extend_from_slice(SSE_DATA);
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::id::Epoch;
+
+    fn draft(message: &str) -> Draft {
+        Draft::text("orders".parse().unwrap(), message, 4096).unwrap()
+    }
+
+    #[test]
+    fn a_message_is_written_as_the_interface_shows_it() {
+        let id = Epoch::from_bits(1).id(42);
+        let draft = draft("hi");
+        let event = Event::message(&draft, id, 1_763_850_000_123_456, None);
+        assert_eq!(
+            event.to_json(),
+            "{\"id\":\"00100000001a\",\"seq\":42,\"time\":1763850000,\
+             \"time_us\":1763850000123456,\"event\":\"message\",\"topic\":\"orders\",\
+             \"message\":\"hi\"}"
+        );
+    }
+
+    #[test]
+    fn every_framing_is_a_part_of_the_same_bytes() {
+        let id = Epoch::from_bits(1).id(42);
+        let draft = draft("hi");
+        let frame = Frame::new(id, &Event::message(&draft, id, 7, None));
+        let json = String::from_utf8(frame.json().to_vec()).unwrap();
+        assert_eq!(frame.line(), format!("{json}\n"));
+        assert_eq!(frame.sse(), format!("id: {id}\ndata: {json}\n\n"));
+        assert_eq!(Frame::from_json(id, json.as_bytes()), frame);
+    }
+
+    #[test]
+    fn a_gap_is_added_to_the_bytes_of_a_message() {
+        let id = Epoch::from_bits(1).id(42);
+        let draft = draft("hi");
+        let mut event = Event::message(&draft, id, 7, None);
+        let gap = Gap { after: "x".into(), before: id, reason: GapReason::Expired };
+        let spliced = Frame::new(id, &event).with_gap(id, &gap);
+        event.gap = Some(gap);
+        assert_eq!(spliced, Frame::new(id, &event));
+    }
+
+    #[test]
+    fn unknown_kinds_and_members_are_passed_over() {
+        let event = Event::parse(br#"{"time":1,"event":"message_clear","new":[1]}"#).unwrap();
+        assert_eq!(event.event, Kind::Unknown);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_parsed_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = Event::parse(&bytes);
+        }
+
+        #[test]
+        fn messages_round_trip_on_one_line(text in ".{1,80}", time_us in 0u64..1 << 52) {
+            let id = Epoch::from_bits(3).id(9);
+            let draft = draft(&text);
+            let event = Event::message(&draft, id, time_us, Some(5));
+            let frame = Frame::new(id, &event);
+            let json = frame.json();
+            prop_assert!(!json.contains(&b'\n'));
+            prop_assert_eq!(&Event::parse(&json).unwrap(), &event);
+            prop_assert_eq!(&Event::parse(&json).unwrap().into_owned(), &event);
+        }
+    }
+}

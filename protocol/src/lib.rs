@@ -1,0 +1,35 @@
+//! The words of doorbell's wire: what a topic, a filter, an id, an event, a command and an error
+//! are, and how each is written and read.
+//!
+//! This crate does no I/O and knows no runtime. The server and the client both speak through it,
+//! so a word has one spelling.
+//!
+//! - [`topic`]: topics and the filters that select them
+//! - [`id`]: the place of a message in the log, as 12 characters
+//! - [`since`]: where a reader wants to begin
+//! - [`draft`]: a message before it has a place, and the parameters that make one
+//! - [`action`]: the buttons of a message
+//! - [`event`]: the JSON objects that the server sends
+//! - [`command`]: the lines that a client sends over TCP, a Unix socket or a WebSocket
+//! - [`datagram`]: the lines of UDP, one a datagram, and how a loss is noticed
+//! - [`code`]: the errors, their numbers and their HTTP status
+//! - [`limits`]: every bound of the wire
+
+pub mod action;
+pub mod code;
+pub mod command;
+pub mod datagram;
+pub mod draft;
+pub mod event;
+pub mod id;
+pub mod limits;
+pub mod since;
+pub mod topic;
+
+pub use code::{Code, Error};
+pub use command::{Command, Format};
+pub use draft::{Draft, Parameter};
+pub use event::{Event, Frame, Gap, GapReason, Kind};
+pub use id::{Epoch, Id};
+pub use since::Since;
+pub use topic::{Filter, Topic};

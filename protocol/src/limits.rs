@@ -1,0 +1,43 @@
+//! Every bound of the wire, with its unit and what it stops. Bounds of resources (connections,
+//! memory, time) are the server's and live in its configuration.
+
+/// Bytes of a topic name: keys in memory and on disk stay small.
+pub const TOPIC_BYTES_MAX: usize = 128;
+/// Topics or patterns in one filter unless the server is configured otherwise: one subscriber
+/// registers for no more wake-ups than this.
+pub const FILTER_TOPICS_DEFAULT: usize = 64;
+/// The most that the limit of topics in a filter can be set to.
+pub const FILTER_TOPICS_MAX: usize = 1024;
+/// Filters subscribed on one connection of the line protocol, unless configured otherwise.
+pub const SUBSCRIPTIONS_DEFAULT: usize = 64;
+/// Bytes of a message text unless the server is configured otherwise.
+pub const MESSAGE_BYTES_DEFAULT: usize = 4096;
+/// The most that the limit of a message text can be set to, in bytes.
+pub const MESSAGE_BYTES_MAX: usize = 1 << 20;
+/// Bytes of a title.
+pub const TITLE_BYTES_MAX: usize = 1024;
+/// Bytes of all tags together, with their commas.
+pub const TAGS_BYTES_MAX: usize = 512;
+/// Bytes of a click or icon address.
+pub const URL_BYTES_MAX: usize = 2048;
+/// Action buttons of one message.
+pub const ACTIONS_MAX: usize = 3;
+/// Bytes of the actions parameter, in either of its forms.
+pub const ACTIONS_BYTES_MAX: usize = 4096;
+/// Bytes of a sequence id.
+pub const SEQUENCE_ID_BYTES_MAX: usize = 64;
+/// Bytes of one line from a client, its end not counted, unless configured otherwise.
+pub const LINE_BYTES_DEFAULT: usize = 64 << 10;
+/// Bytes of the word that `PING` carries and `pong` returns.
+pub const PING_BYTES_MAX: usize = 128;
+/// Bytes of a datagram's payload, either way: with its headers it fits into the 1,280 bytes that every
+/// network of IPv6 carries whole, and in practice every network of IPv4.
+pub const DATAGRAM_BYTES_MAX: usize = 1200;
+/// Bytes of one HTTP header block, unless configured otherwise.
+pub const HEADER_BYTES_DEFAULT: usize = 16 << 10;
+/// Messages in one poll answer unless `max` says otherwise.
+pub const POLL_MESSAGES_DEFAULT: usize = 1000;
+/// The most that `max` can ask for in one poll answer.
+pub const POLL_MESSAGES_MAX: usize = 10_000;
+/// Seconds that a long poll may wait.
+pub const WAIT_SECONDS_MAX: u64 = 60;

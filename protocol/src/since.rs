@@ -1,0 +1,165 @@
+//! Where a reader wants to begin: the `since` parameter of every transport.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::code::{Code, Error, quoted};
+use crate::id::{ID_CHARS, Id};
+
+/// The place that a reader asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Since {
+    /// Everything that is held.
+    All,
+    /// Only what comes from now on.
+    None,
+    /// The newest message of each topic, then what comes.
+    Latest,
+    /// What follows this place.
+    Id(Id),
+    /// Twelve characters that are no id of any doorbell log: the place of another server, kept so
+    /// that the gap can name it.
+    Foreign(Box<str>),
+    /// What was accepted at this time or later, in unix seconds.
+    Time(u64),
+    /// What was accepted in the last so much time.
+    Ago(Duration),
+}
+
+impl FromStr for Since {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        match text {
+            "all" => return Ok(Self::All),
+            "none" => return Ok(Self::None),
+            "latest" => return Ok(Self::Latest),
+            _ => {}
+        }
+        if let Ok(id) = text.parse() {
+            return Ok(Self::Id(id));
+        }
+        if text.bytes().all(|b| b.is_ascii_digit())
+            && let Ok(seconds) = text.parse()
+        {
+            return Ok(Self::Time(seconds));
+        }
+        if let Some(duration) = parse_duration(text) {
+            return Ok(Self::Ago(duration));
+        }
+        if text.len() == ID_CHARS && text.bytes().all(|b| b.is_ascii_alphanumeric()) {
+            return Ok(Self::Foreign(text.into()));
+        }
+        Err(Error::new(
+            Code::SinceInvalid,
+            format!(
+                "since {} is no id, unix time, duration such as 10m, all, none or latest",
+                quoted(text)
+            ),
+        ))
+    }
+}
+
+impl fmt::Display for Since {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All => f.write_str("all"),
+            Self::None => f.write_str("none"),
+            Self::Latest => f.write_str("latest"),
+            Self::Id(id) => id.fmt(f),
+            Self::Foreign(text) => f.write_str(text),
+            Self::Time(seconds) => seconds.fmt(f),
+            // The point keeps twelve characters of digits and units from being read as an id.
+            Self::Ago(duration) => {
+                write!(f, "{}.{:03}s", duration.as_secs(), duration.subsec_millis())
+            }
+        }
+    }
+}
+
+/// The largest whole number up to which an `f64` has no holes: 285 years.
+const MICROS_MAX: f64 = 9_007_199_254_740_992.0;
+
+/// Reads a duration such as `10m`, `1h30m`, `1.5h`, `250ms` or `2d`: numbers, each with its unit.
+/// Units are `ms`, `s`, `m`, `h` and `d`; anything else is `None`, and so is what overflows.
+pub fn parse_duration(text: &str) -> Option<Duration> {
+    let mut rest = text;
+    let mut total = Duration::ZERO;
+    if rest.is_empty() {
+        return None;
+    }
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let unit = rest[digits..].find(|c: char| !c.is_ascii_lowercase());
+        let end = unit.map_or(rest.len(), |length| digits + length);
+        let micros = match &rest[digits..end] {
+            "ms" => 1e3,
+            "s" => 1e6,
+            "m" => 60e6,
+            "h" => 3_600e6,
+            "d" => 86_400e6,
+            _ => return None,
+        };
+        let number: f64 = rest[..digits].parse().ok()?;
+        let micros = (number * micros).round();
+        if micros > MICROS_MAX {
+            return None;
+        }
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "in range")]
+        let part = Duration::from_micros(micros as u64);
+        total = total.checked_add(part)?;
+        rest = &rest[end..];
+    }
+    Some(total)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn each_form_is_told_apart() {
+        let cases = [
+            ("all", Since::All),
+            ("none", Since::None),
+            ("latest", Since::Latest),
+            ("001000000010", Since::Id("001000000010".parse().unwrap())),
+            ("hwQ2YpKdmg12", Since::Foreign("hwQ2YpKdmg12".into())),
+            ("1763850000", Since::Time(1_763_850_000)),
+            ("0", Since::Time(0)),
+            ("10m", Since::Ago(Duration::from_secs(600))),
+            ("1h30m", Since::Ago(Duration::from_secs(5400))),
+            ("1.5h", Since::Ago(Duration::from_secs(5400))),
+            ("250ms", Since::Ago(Duration::from_millis(250))),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(text.parse::<Since>().unwrap(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for text in ["", " ", "-1", "10", "10 m", "m", "10y", "1..5h", "all ", "Ⅻ", "1e400s"] {
+            let refused = text.parse::<Since>().is_err() || text == "10";
+            assert!(refused, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_parsed_or_refused(text in ".{0,40}") {
+            if let Ok(since) = text.parse::<Since>() {
+                prop_assert!(since.to_string().parse::<Since>().is_ok());
+            }
+        }
+
+        #[test]
+        fn durations_of_whole_milliseconds_round_trip(millis in 0u64..1 << 40) {
+            let since = Since::Ago(Duration::from_millis(millis));
+            prop_assert_eq!(since.to_string().parse::<Since>().unwrap(), since);
+        }
+    }
+}

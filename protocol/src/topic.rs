@@ -1,0 +1,294 @@
+//! Topics and the filters that select them.
+//!
+//! ```text
+//! topic   = segment *("." segment)          at most 128 bytes
+//! segment = 1*(ALPHA / DIGIT / "_" / "-")
+//! filter  = pattern *("," pattern)          a server takes 64 patterns unless told otherwise
+//! pattern = topic, in which a segment may be "*" (any one segment)
+//!           and the last one ">" (one or more segments)
+//! ```
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use crate::code::{Code, Error, quoted};
+use crate::limits::{FILTER_TOPICS_MAX, TOPIC_BYTES_MAX};
+
+/// Names that stand for pages and assets of the server, refused as topics by the whole dialect.
+pub const RESERVED: &[&str] =
+    &["docs", "static", "file", "app", "metrics", "account", "settings", "signup", "login", "v1"];
+
+/// The name of a stream of messages. Clones share one allocation.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Topic(Arc<str>);
+
+impl Topic {
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Topic {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        check_length(text)?;
+        if !text.split('.').all(is_segment) {
+            return Err(Error::new(
+                Code::TopicInvalid,
+                format!("topic {} is not letters, digits, _ and - joined by dots", quoted(text)),
+            ));
+        }
+        check_reserved(text)?;
+        Ok(Self(text.into()))
+    }
+}
+
+impl fmt::Display for Topic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Borrow<str> for Topic {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+fn is_segment(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+}
+
+fn check_length(text: &str) -> Result<(), Error> {
+    if text.len() > TOPIC_BYTES_MAX {
+        return Err(Error::new(
+            Code::TopicInvalid,
+            format!("topic is {} bytes long, limit is {TOPIC_BYTES_MAX}", text.len()),
+        ));
+    }
+    Ok(())
+}
+
+fn check_reserved(text: &str) -> Result<(), Error> {
+    if RESERVED.contains(&text) {
+        return Err(Error::new(Code::TopicReserved, format!("topic {} is reserved", quoted(text))));
+    }
+    Ok(())
+}
+
+/// One member of a filter.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Pattern {
+    /// Just this topic.
+    Exact(Topic),
+    /// Every topic of this shape; the text holds at least one `*` or a last `>`.
+    Wild(Arc<str>),
+}
+
+impl Pattern {
+    /// Whether the topic is selected.
+    pub fn matches(&self, topic: &str) -> bool {
+        match self {
+            Self::Exact(name) => name.as_str() == topic,
+            Self::Wild(pattern) => wild_matches(pattern, topic),
+        }
+    }
+
+    fn as_str(&self) -> &str {
+        match self {
+            Self::Exact(topic) => topic.as_str(),
+            Self::Wild(pattern) => pattern,
+        }
+    }
+}
+
+fn wild_matches(pattern: &str, topic: &str) -> bool {
+    let mut segments = topic.split('.');
+    for wanted in pattern.split('.') {
+        let Some(segment) = segments.next() else {
+            return false;
+        };
+        if wanted == ">" {
+            return true;
+        }
+        if wanted != "*" && wanted != segment {
+            return false;
+        }
+    }
+    segments.next().is_none()
+}
+
+impl FromStr for Pattern {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        if !text.contains(['*', '>']) {
+            return text.parse().map(Self::Exact);
+        }
+        check_length(text)?;
+        let mut segments = text.split('.').peekable();
+        while let Some(segment) = segments.next() {
+            let last = segments.peek().is_none();
+            if !(segment == "*" || (segment == ">" && last) || is_segment(segment)) {
+                return Err(Error::new(
+                    Code::TopicInvalid,
+                    format!(
+                        "pattern {} is not a topic whose segments may be * and the last one >",
+                        quoted(text)
+                    ),
+                ));
+            }
+        }
+        Ok(Self::Wild(text.into()))
+    }
+}
+
+/// What a reader wants to hear: one or more patterns, without repeats. Clones share it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Filter {
+    patterns: Arc<[Pattern]>,
+}
+
+impl Filter {
+    /// The patterns, at least one.
+    pub fn patterns(&self) -> &[Pattern] {
+        &self.patterns
+    }
+
+    /// Whether the topic is selected by any pattern.
+    pub fn matches(&self, topic: &str) -> bool {
+        self.patterns.iter().any(|pattern| pattern.matches(topic))
+    }
+
+    /// The topics, if no pattern is wild: a reader of these need not look at any others.
+    pub fn exact(&self) -> Option<impl Iterator<Item = &Topic>> {
+        let all_exact = self.patterns.iter().all(|p| matches!(p, Pattern::Exact(_)));
+        all_exact.then(|| {
+            self.patterns.iter().filter_map(|pattern| match pattern {
+                Pattern::Exact(topic) => Some(topic),
+                Pattern::Wild(_) => None,
+            })
+        })
+    }
+}
+
+impl From<Topic> for Filter {
+    fn from(topic: Topic) -> Self {
+        Self { patterns: Arc::new([Pattern::Exact(topic)]) }
+    }
+}
+
+impl FromStr for Filter {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let mut patterns: Vec<Pattern> = Vec::new();
+        for part in text.split(',') {
+            let pattern = part.parse()?;
+            if patterns.contains(&pattern) {
+                continue;
+            }
+            if patterns.len() == FILTER_TOPICS_MAX {
+                return Err(Error::new(
+                    Code::TopicInvalid,
+                    format!("filter has more than {FILTER_TOPICS_MAX} topics"),
+                ));
+            }
+            patterns.push(pattern);
+        }
+        Ok(Self { patterns: patterns.into() })
+    }
+}
+
+impl fmt::Display for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, pattern) in self.patterns.iter().enumerate() {
+            if index > 0 {
+                f.write_str(",")?;
+            }
+            f.write_str(pattern.as_str())?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn filter(text: &str) -> Filter {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_star_stands_for_one_segment_and_a_last_arrow_for_one_or_more() {
+        let cases = [
+            ("a", "a", true),
+            ("a", "a.b", false),
+            ("a.*", "a.b", true),
+            ("a.*", "a", false),
+            ("a.*", "a.b.c", false),
+            ("*.b", "a.b", true),
+            ("a.>", "a.b", true),
+            ("a.>", "a.b.c", true),
+            ("a.>", "a", false),
+            (">", "a", true),
+            (">", "a.b", true),
+            ("*", "a.b", false),
+            ("x,a.*", "a.b", true),
+        ];
+        for (pattern, topic, expected) in cases {
+            assert_eq!(filter(pattern).matches(topic), expected, "{pattern} on {topic}");
+        }
+    }
+
+    #[test]
+    fn malformed_names_are_refused_with_the_value_or_the_bound() {
+        let long = "a".repeat(129);
+        for text in ["", ".", "a.", ".a", "a..b", "a b", "ä", "a,b", "a*", "a.>", &long] {
+            let error = text.parse::<Topic>().unwrap_err();
+            assert_eq!(error.code(), Code::TopicInvalid, "{text}");
+        }
+        assert!("a".repeat(128).parse::<Topic>().is_ok());
+        assert_eq!("v1".parse::<Topic>().unwrap_err().code(), Code::TopicReserved);
+        assert!("v1.x".parse::<Topic>().is_ok());
+        for text in ["", ",", "a,", "a.>.b", "a.b*", "a,v1", &long] {
+            assert!(text.parse::<Filter>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_filter_holds_1024_different_topics_and_no_more() {
+        let names: Vec<String> = (0..=FILTER_TOPICS_MAX).map(|n| format!("t{n}")).collect();
+        assert!(names[1..].join(",").parse::<Filter>().is_ok());
+        assert!(names.join(",").parse::<Filter>().is_err());
+        assert_eq!(filter("a,a,a").patterns().len(), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_parsed_or_refused_and_round_trips(text in ".{0,200}") {
+            if let Ok(filter) = text.parse::<Filter>() {
+                prop_assert_eq!(filter.to_string().parse::<Filter>().unwrap(), filter);
+            }
+            if let Ok(topic) = text.parse::<Topic>() {
+                prop_assert!(Filter::from(topic.clone()).matches(topic.as_str()));
+            }
+        }
+
+        #[test]
+        fn every_filter_of_the_grammar_round_trips(
+            text in "([a-z0-9_-]{1,4}|\\*)(\\.([a-z]{1,3}|\\*)){0,3}(\\.>)?(,[a-z]{2,5}){0,5}"
+        ) {
+            prop_assume!(!RESERVED.iter().any(|name| text.split(',').any(|part| part == *name)));
+            let filter: Filter = text.parse().unwrap();
+            prop_assert_eq!(filter.to_string().parse::<Filter>().unwrap(), filter);
+        }
+    }
+}
