@@ -1,0 +1,319 @@
+//! The settings: flags, environment variables and a TOML file, in this order of precedence.
+//!
+//! There is one list of settings, the struct below. The file's values become the defaults of the
+//! flags before the command line is read, so each setting is parsed and checked in one place.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Args, Command, FromArgMatches};
+use doorbell_protocol::limits::{
+    FILTER_TOPICS_DEFAULT, FILTER_TOPICS_MAX, HEADER_BYTES_DEFAULT, LINE_BYTES_DEFAULT,
+    MESSAGE_BYTES_DEFAULT, MESSAGE_BYTES_MAX, SUBSCRIPTIONS_DEFAULT,
+};
+use doorbell_protocol::since::parse_duration;
+
+use crate::hub::WireLimits;
+use crate::log::{Retention, Sync};
+
+/// The settings of one server.
+#[derive(Debug, Clone, Args)]
+pub struct Config {
+    /// Address of the HTTP listener; port 0 picks a free one
+    #[arg(long, value_name = "ADDR", env = "DOORBELL_HTTP", default_value = "127.0.0.1:8080")]
+    pub http: SocketAddr,
+
+    /// Address of the TCP listener for lines; port 0 picks a free one
+    #[arg(long, value_name = "ADDR", env = "DOORBELL_TCP", default_value = "127.0.0.1:1989")]
+    pub tcp: SocketAddr,
+
+    /// Path of a Unix socket for lines
+    #[arg(long, value_name = "PATH", env = "DOORBELL_UNIX")]
+    pub unix: Option<PathBuf>,
+
+    /// Address for datagrams over UDP; port 0 picks a free one
+    #[arg(long, value_name = "ADDR", env = "DOORBELL_UDP")]
+    pub udp: Option<SocketAddr>,
+
+    /// Folder of the log
+    #[arg(long, value_name = "DIR", env = "DOORBELL_DATA", default_value = "./doorbell-data")]
+    pub data: PathBuf,
+
+    /// Keep the log in memory only: it ends with the process
+    #[arg(long, env = "DOORBELL_EPHEMERAL")]
+    pub ephemeral: bool,
+
+    /// What an acknowledged message survives: the death of the process (os) or of the machine
+    /// (always)
+    #[arg(long, value_name = "MODE", env = "DOORBELL_SYNC", default_value = "os",
+        value_parser = sync)]
+    pub sync: Sync,
+
+    /// How long messages are kept
+    #[arg(long, value_name = "DURATION", env = "DOORBELL_RETENTION_AGE", default_value = "12h",
+        value_parser = duration)]
+    pub retention_age: Duration,
+
+    /// How many bytes of messages are kept
+    #[arg(long, value_name = "BYTES", env = "DOORBELL_RETENTION_BYTES", default_value = "1GiB",
+        value_parser = bytes)]
+    pub retention_bytes: u64,
+
+    /// Sign of life on a quiet connection after this long
+    #[arg(long, value_name = "DURATION", env = "DOORBELL_KEEPALIVE", default_value = "45s",
+        value_parser = duration)]
+    pub keepalive: Duration,
+
+    /// How long the end may take once it was asked for
+    #[arg(long, value_name = "DURATION", env = "DOORBELL_GRACE", default_value = "5s",
+        value_parser = duration)]
+    pub grace: Duration,
+
+    /// A reader whose socket takes nothing for this long is closed
+    #[arg(long, value_name = "DURATION", env = "DOORBELL_WRITE_DEADLINE", default_value = "30s",
+        value_parser = duration)]
+    pub write_deadline: Duration,
+
+    /// A client that has begun a line or a request must finish it within this time
+    #[arg(long, value_name = "DURATION", env = "DOORBELL_UNFINISHED", default_value = "30s",
+        value_parser = duration)]
+    pub unfinished: Duration,
+
+    /// Bytes of a message text, 1MiB at most
+    #[arg(long, value_name = "BYTES", env = "DOORBELL_MESSAGE_BYTES",
+        default_value_t = MESSAGE_BYTES_DEFAULT as u64, value_parser = bytes)]
+    pub message_bytes: u64,
+
+    /// Bytes of one line from a client
+    #[arg(long, value_name = "BYTES", env = "DOORBELL_LINE_BYTES",
+        default_value_t = LINE_BYTES_DEFAULT as u64, value_parser = bytes)]
+    pub line_bytes: u64,
+
+    /// Bytes of an HTTP header block, 8KiB at least
+    #[arg(long, value_name = "BYTES", env = "DOORBELL_HEADER_BYTES",
+        default_value_t = HEADER_BYTES_DEFAULT as u64, value_parser = bytes)]
+    pub header_bytes: u64,
+
+    /// Bytes of publishes that are not stored yet
+    #[arg(long, value_name = "BYTES", env = "DOORBELL_INFLIGHT_BYTES", default_value = "64MiB",
+        value_parser = bytes)]
+    pub inflight_bytes: u64,
+
+    /// Topics or patterns in one filter
+    #[arg(long, value_name = "COUNT", env = "DOORBELL_FILTER_TOPICS",
+        default_value_t = FILTER_TOPICS_DEFAULT)]
+    pub filter_topics: usize,
+
+    /// Subscriptions on one connection of the line protocol
+    #[arg(long, value_name = "COUNT", env = "DOORBELL_SUBSCRIPTIONS",
+        default_value_t = SUBSCRIPTIONS_DEFAULT)]
+    pub subscriptions: usize,
+
+    /// Connections at the same time [default: as many as the limit of open files allows]
+    #[arg(long, value_name = "COUNT", env = "DOORBELL_CONNECTIONS")]
+    pub connections: Option<usize>,
+}
+
+impl Config {
+    /// What the log keeps.
+    pub fn retention(&self) -> Retention {
+        Retention { age: self.retention_age, bytes: self.retention_bytes }
+    }
+
+    /// The limits of the wire.
+    pub fn wire_limits(&self) -> WireLimits {
+        WireLimits {
+            message_bytes: to_usize(self.message_bytes),
+            filter_topics: self.filter_topics,
+            subscriptions: self.subscriptions,
+        }
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let at_least = |name: &str, value: u64, bound: u64| {
+            if value >= bound { Ok(()) } else { Err(format!("--{name} {value} is below {bound}")) }
+        };
+        let at_most = |name: &str, value: u64, bound: u64| {
+            if value <= bound { Ok(()) } else { Err(format!("--{name} {value} is above {bound}")) }
+        };
+        at_least("message-bytes", self.message_bytes, 1)?;
+        at_most("message-bytes", self.message_bytes, MESSAGE_BYTES_MAX as u64)?;
+        at_least("line-bytes", self.line_bytes, 256)?;
+        at_most("line-bytes", self.line_bytes, 16 << 20)?;
+        at_least("header-bytes", self.header_bytes, 8 << 10)?;
+        at_most("header-bytes", self.header_bytes, 1 << 20)?;
+        at_least("inflight-bytes", self.inflight_bytes, 64 << 10)?;
+        at_most("inflight-bytes", self.inflight_bytes, 16 << 30)?;
+        at_least("retention-bytes", self.retention_bytes, 64 << 10)?;
+        at_least("filter-topics", self.filter_topics as u64, 1)?;
+        at_most("filter-topics", self.filter_topics as u64, FILTER_TOPICS_MAX as u64)?;
+        at_least("subscriptions", self.subscriptions as u64, 1)?;
+        for (name, duration) in [
+            ("keepalive", self.keepalive),
+            ("retention-age", self.retention_age),
+            ("write-deadline", self.write_deadline),
+            ("unfinished", self.unfinished),
+        ] {
+            if duration < Duration::from_millis(100) {
+                return Err(format!("--{name} {duration:?} is below 100ms"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A setting in bytes as a size in memory.
+pub fn to_usize(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}
+
+/// Reads the settings from a command line, its program name included.
+///
+/// # Errors
+///
+/// Those of [`clap`], help and version among them; they know how to print themselves.
+pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Config, clap::Error> {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let mut command = command();
+    if let Some(path) = config_path(&command, &arguments) {
+        let text = std::fs::read_to_string(&path).map_err(|error| {
+            invalid(&mut command, &format!("config {} cannot be read: {error}", path.display()))
+        })?;
+        command = with_file_values(command, &path, &text)?;
+    }
+    let matches = command.clone().try_get_matches_from(arguments)?;
+    let config = Config::from_arg_matches(&matches)?;
+    config.check().map_err(|text| invalid(&mut command, &text))?;
+    Ok(config)
+}
+
+fn command() -> Command {
+    let command = Command::new("doorbell-server")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Server push over HTTP, WebSocket, TCP and Unix sockets, from one durable log")
+        .after_help(
+            "Sizes take KiB, MiB and GiB, durations ms, s, m, h and d.\n\
+             A file given by --config has the same settings as TOML keys (retention_age = \"1h\").",
+        )
+        .arg(
+            clap::Arg::new("config")
+                .long("config")
+                .value_name("FILE")
+                .env("DOORBELL_CONFIG")
+                .value_parser(clap::value_parser!(PathBuf))
+                .help("TOML file with settings; flags and the environment win over it"),
+        );
+    Config::augment_args(command)
+}
+
+fn invalid(command: &mut Command, text: &str) -> clap::Error {
+    command.error(clap::error::ErrorKind::ValueValidation, text)
+}
+
+/// Finds `--config` before the rest of the command line can be checked.
+fn config_path(command: &Command, arguments: &[OsString]) -> Option<PathBuf> {
+    let lenient = command.clone().ignore_errors(true).disable_help_flag(true);
+    let matches = lenient.disable_version_flag(true).try_get_matches_from(arguments).ok()?;
+    matches.get_one::<PathBuf>("config").cloned()
+}
+
+fn with_file_values(mut command: Command, path: &Path, text: &str) -> Result<Command, clap::Error> {
+    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
+        let line = error.message().to_owned();
+        invalid(&mut command, &format!("config {} is no TOML: {line}", path.display()))
+    })?;
+    for (key, value) in table {
+        let name = key.replace('-', "_");
+        let known =
+            name != "config" && command.get_arguments().any(|arg| arg.get_id() == name.as_str());
+        if !known {
+            let text = format!("config {} has an unknown key: {key}", path.display());
+            return Err(invalid(&mut command, &text));
+        }
+        let value = match value {
+            toml::Value::String(text) => text,
+            toml::Value::Integer(number) => number.to_string(),
+            toml::Value::Boolean(yes) => yes.to_string(),
+            other => {
+                let text =
+                    format!("config {}: {key} cannot be {}", path.display(), other.type_str());
+                return Err(invalid(&mut command, &text));
+            }
+        };
+        command = command.mut_arg(name, |arg| arg.default_value(value));
+    }
+    Ok(command)
+}
+
+fn sync(text: &str) -> Result<Sync, String> {
+    match text {
+        "os" => Ok(Sync::Os),
+        "always" => Ok(Sync::Always),
+        _ => Err("sync is os or always".to_owned()),
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    parse_duration(text).ok_or_else(|| "a duration looks like 45s, 10m or 12h".to_owned())
+}
+
+fn bytes(text: &str) -> Result<u64, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let unit = match unit.trim() {
+        "" | "B" => 1,
+        "KiB" | "K" => 1 << 10,
+        "MiB" | "M" => 1 << 20,
+        "GiB" | "G" => 1 << 30,
+        _ => return Err("a size looks like 4096, 64KiB, 10MiB or 1GiB".to_owned()),
+    };
+    let number: u64 = number.parse().map_err(|_| "a size begins with a number".to_owned())?;
+    number.checked_mul(unit).ok_or_else(|| "a size of that many bytes is too large".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_line(line: &str) -> Result<Config, clap::Error> {
+        read(std::iter::once("doorbell-server").chain(line.split_whitespace()).map(OsString::from))
+    }
+
+    #[test]
+    fn sizes_and_durations_have_units() {
+        assert_eq!(bytes("64KiB"), Ok(65_536));
+        assert_eq!(bytes("7"), Ok(7));
+        for text in ["", "KiB", "1TB", "-1", "99999999999GiB"] {
+            assert!(bytes(text).is_err(), "{text}");
+        }
+        assert_eq!(duration("12h"), Ok(Duration::from_secs(43_200)));
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("doorbell.toml");
+        std::fs::write(&path, "keepalive = \"7s\"\nhttp = \"127.0.0.1:1\"\nephemeral = true\n")
+            .unwrap();
+        let line = format!("--config {} --http 127.0.0.1:2", path.display());
+        let config = read_line(&line).unwrap();
+        assert_eq!(config.keepalive, Duration::from_secs(7));
+        assert_eq!(config.http.port(), 2);
+        assert!(config.ephemeral);
+        assert_eq!(config.tcp.port(), 1989);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("doorbell.toml");
+        std::fs::write(&path, "colour = 1\n").unwrap();
+        let unknown = read_line(&format!("--config {}", path.display())).unwrap_err();
+        assert!(unknown.to_string().contains("unknown key: colour"));
+        for line in ["--http nowhere", "--message-bytes 2MiB", "--keepalive 0s", "--colour", "x"] {
+            assert!(read_line(line).is_err(), "{line}");
+        }
+    }
+}

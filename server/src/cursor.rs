@@ -1,0 +1,352 @@
+//! One reader's place in the log, and the one way to read from it.
+//!
+//! Every transport calls [`Cursor::next`]: a poll once without waiting, a long poll once with a
+//! wait, a stream in a loop. History and what is published now are the same to it; so are a reader
+//! that is quick and one that is far behind.
+//!
+//! A cursor holds a place and some filters, never messages. It knows no transport and no engine.
+
+#[cfg(test)]
+mod handover;
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use doorbell_protocol::{Code, Error, Filter, Gap, GapReason, Id, Since};
+use tokio::time::{Instant, timeout_at};
+
+use crate::conditions::Conditions;
+use crate::hub::Hub;
+use crate::limits::LATEST_MESSAGES_MAX;
+use crate::log::{Page, Selection};
+use crate::message::Message;
+use crate::tail::Registration;
+
+pub use crate::log::PageLimit;
+
+/// A place in the log and what is wanted from there on.
+#[derive(Debug)]
+pub struct Cursor {
+    hub: Hub,
+    /// What is wanted. The filters stand apart from the rest because the log asks for a slice.
+    filters: Vec<Filter>,
+    windows: Vec<Window>,
+    /// What was handed out for filters that were removed since, until the reading has passed it.
+    removed: Vec<(Filter, Window)>,
+    conditions: Option<Box<Conditions>>,
+    /// Everything wanted up to here was handed out or told as lost.
+    place: u64,
+    /// Newest messages of topics that are handed out before the reading goes on at `place`.
+    latest: VecDeque<u64>,
+    /// What was lost before the next event.
+    gap: Option<Gap>,
+    /// Whether the last page reached what was visible then.
+    caught_up: bool,
+    registration: Option<Registration>,
+}
+
+/// Which seqs one filter is for, and which of those were handed out already.
+#[derive(Debug, Clone, Copy)]
+struct Window {
+    after: u64,
+    delivered: u64,
+}
+
+/// What a reader gets at a time.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// What was lost before these messages.
+    pub gap: Option<Gap>,
+    /// Messages with rising seqs; none if the wait ended or there is only a gap to tell.
+    pub messages: Vec<Message>,
+}
+
+/// How long to wait for news.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    /// Not at all.
+    No,
+    /// Until this moment.
+    Until(Instant),
+}
+
+impl Wait {
+    /// This long from now.
+    pub fn for_duration(duration: Duration) -> Self {
+        Self::Until(Instant::now() + duration)
+    }
+}
+
+impl Cursor {
+    /// A cursor without a filter, at the newest visible place.
+    pub(crate) fn new(hub: Hub) -> Self {
+        let place = hub.visible();
+        Self {
+            hub,
+            filters: Vec::new(),
+            windows: Vec::new(),
+            removed: Vec::new(),
+            conditions: None,
+            place,
+            latest: VecDeque::new(),
+            gap: None,
+            caught_up: false,
+            registration: None,
+        }
+    }
+
+    /// The same cursor with conditions on what it hands out.
+    #[must_use]
+    pub fn with_conditions(mut self, conditions: Conditions) -> Self {
+        self.conditions = (!conditions.is_empty()).then(|| Box::new(conditions));
+        self
+    }
+
+    /// The place reached: a reader that comes back with it misses nothing and gets nothing twice.
+    pub fn place(&self) -> Id {
+        if self.filters.is_empty() {
+            return self.hub.epoch().id(self.hub.visible());
+        }
+        let seq = self.latest.front().map_or(self.place, |seq| self.place.min(seq - 1));
+        self.hub.epoch().id(seq)
+    }
+
+    /// What was lost before the next event, if it was not told yet. It is told once.
+    pub fn take_gap(&mut self) -> Option<Gap> {
+        self.gap.take()
+    }
+
+    /// What is wanted.
+    pub fn filters(&self) -> &[Filter] {
+        &self.filters
+    }
+
+    /// Adds a filter to what is wanted, from its own beginning on. Messages that were handed out
+    /// already for another filter are not handed out again.
+    pub async fn subscribe(&mut self, filter: Filter, since: &Since) -> Result<(), Error> {
+        self.check_limits(&filter)?;
+        let start = self.hub.resolve(&filter, since).await?;
+        self.forget_registration();
+        let after = start.latest.first().map_or(start.place, |seq| seq - 1);
+        if self.filters.is_empty() {
+            self.place = start.place;
+            self.latest = start.latest.into();
+        } else {
+            for window in &mut self.windows {
+                window.delivered = window.delivered.max(self.place);
+            }
+            self.place = self.place.min(after);
+        }
+        self.windows.reserve_exact(1);
+        self.filters.reserve_exact(1);
+        self.windows.push(Window { after, delivered: 0 });
+        self.filters.push(filter);
+        self.gap = match (self.gap.take(), start.gap) {
+            (Some(gap), Some(other)) => Some(Gap { before: gap.before.max(other.before), ..gap }),
+            (gap, other) => gap.or(other),
+        };
+        Ok(())
+    }
+
+    fn check_limits(&self, filter: &Filter) -> Result<(), Error> {
+        let limits = self.hub.limits();
+        let topics = filter.patterns().len();
+        if topics > limits.filter_topics {
+            let text = format!("filter has {topics} topics, limit is {}", limits.filter_topics);
+            return Err(Error::new(Code::TopicInvalid, text));
+        }
+        if self.filters.len() >= limits.subscriptions {
+            let text = format!("connection has {} subscriptions, the limit", limits.subscriptions);
+            return Err(Error::new(Code::TooManySubscriptions, text));
+        }
+        Ok(())
+    }
+
+    /// Removes a filter; false if it was not there.
+    pub fn unsubscribe(&mut self, filter: &Filter) -> bool {
+        let before = self.filters.len();
+        while let Some(index) = self.filters.iter().position(|wanted| wanted == filter) {
+            let filter = self.filters.remove(index);
+            let window = self.windows.remove(index);
+            // Reading has gone back for another filter and will come past what this one had.
+            let passed = self.place >= window.delivered;
+            if !passed && self.removed.len() < self.hub.limits().subscriptions {
+                self.removed.push((filter, window));
+            }
+        }
+        self.forget_registration();
+        self.filters.len() < before
+    }
+
+    /// The filters changed: the next wait registers for the new ones.
+    fn forget_registration(&mut self) {
+        self.registration = None;
+        self.caught_up = false;
+    }
+
+    /// Hands out what comes next, oldest first, as much as `limit` allows.
+    ///
+    /// Without news it waits as it is told and then returns an empty batch. It also returns at once
+    /// when there is a gap to tell. It may be dropped at any point: nothing is skipped.
+    pub async fn next(&mut self, wait: Wait, limit: PageLimit) -> Result<Batch, Error> {
+        loop {
+            // Mark seen, read, and only then wait.
+            self.mark_seen();
+            let messages = self.read(limit).await?;
+            if !messages.is_empty() || (self.caught_up && self.gap.is_some()) {
+                return Ok(Batch { gap: self.gap.take(), messages });
+            }
+            if !self.caught_up {
+                // A page looks at so many messages only; others have their turn between two pages.
+                tokio::task::yield_now().await;
+                continue;
+            }
+            let Wait::Until(deadline) = wait else {
+                return Ok(Batch::default());
+            };
+            let Some(registration) = &self.registration else {
+                // Nobody is woken for a topic that is registered too late: register, then look again.
+                self.registration = Some(self.hub.register(&self.filters));
+                self.caught_up = false;
+                continue;
+            };
+            if timeout_at(deadline, registration.waiter().unseen()).await.is_err() {
+                return Ok(Batch::default());
+            }
+        }
+    }
+
+    /// Marks what was pushed as seen. A reader that had caught up may skip what others published
+    /// before the first message that it was woken for. Once the mark is taken it counts as behind
+    /// until a read says otherwise: the read may be dropped half way.
+    fn mark_seen(&mut self) {
+        let first = self.registration.as_ref().and_then(|r| r.waiter().mark_seen());
+        let Some(first) = first else { return };
+        if std::mem::take(&mut self.caught_up) {
+            self.place = self.place.max(first - 1);
+        }
+    }
+
+    /// One step forward: a page from memory if it reaches back far enough, else from the log.
+    async fn read(&mut self, limit: PageLimit) -> Result<Vec<Message>, Error> {
+        let visible = self.hub.visible();
+        if self.filters.is_empty() {
+            self.place = visible.max(self.place);
+            self.caught_up = true;
+            return Ok(Vec::new());
+        }
+        let (after, until) = match self.latest.front() {
+            Some(seq) => (seq - 1, *seq),
+            None => (self.place, u64::MAX),
+        };
+        let mut page = self.hub.read(&self.filters, after, until, limit).await?;
+        assert!(page.through >= after, "a page went back from {after} to {}", page.through);
+        assert!(page.messages.len() <= limit.messages.max(1), "a page passed its bound");
+        let mut messages = std::mem::take(&mut page.messages);
+        if self.latest.pop_front().is_some() {
+            // Nobody has had it, whatever the windows say: it was taken out of its turn.
+            messages.retain(|message| self.meets(message));
+        } else {
+            self.note_loss(&page);
+            self.place = page.through;
+            self.caught_up = page.through >= visible;
+            messages.retain(|message| self.wants(message));
+            self.removed.retain(|(_, window)| window.delivered > page.through);
+        }
+        Ok(messages)
+    }
+
+    fn note_loss(&mut self, page: &Page) {
+        let Some(reason) = page.lost else { return };
+        let epoch = self.hub.epoch();
+        let before = epoch.id((page.through + 1).max(self.hub.bounds().first));
+        match &mut self.gap {
+            Some(gap) => gap.before = before,
+            None => {
+                self.gap = Some(Gap { after: epoch.id(self.place).to_string(), before, reason });
+            }
+        }
+    }
+
+    /// Whether a message of the selected topics is handed out now.
+    fn wants(&self, message: &Message) -> bool {
+        let seq = message.seq();
+        let mut wanted = false;
+        for (filter, window) in self.filters.iter().zip(&self.windows) {
+            if seq <= window.after || !filter.matches(message.topic().as_str()) {
+                continue;
+            }
+            if seq <= window.delivered {
+                return false;
+            }
+            wanted = true;
+        }
+        let had = self.removed.iter().any(|(filter, window)| {
+            let within = seq > window.after && seq <= window.delivered;
+            within && filter.matches(message.topic().as_str())
+        });
+        wanted && !had && self.meets(message)
+    }
+
+    fn meets(&self, message: &Message) -> bool {
+        self.conditions.as_ref().is_none_or(|conditions| conditions.met_by(message))
+    }
+}
+
+/// Where a subscription begins.
+#[derive(Debug)]
+pub(crate) struct Start {
+    /// Reading begins after this place.
+    pub(crate) place: u64,
+    /// These come first.
+    pub(crate) latest: Vec<u64>,
+    /// What the reader asked for and cannot have.
+    pub(crate) gap: Option<Gap>,
+}
+
+impl Hub {
+    /// Finds the place that `since` means for a reader of this filter.
+    pub(crate) async fn resolve(&self, filter: &Filter, since: &Since) -> Result<Start, Error> {
+        let bounds = self.bounds();
+        let visible = self.visible();
+        let oldest = bounds.first.saturating_sub(1).min(visible);
+        let at = |place| Start { place, latest: Vec::new(), gap: None };
+        let lost = |after: String, place: u64, reason| Start {
+            gap: Some(Gap { after, before: bounds.epoch.id(place + 1), reason }),
+            ..at(place)
+        };
+        Ok(match since {
+            Since::All => at(oldest),
+            Since::None => at(visible),
+            Since::Id(id) if id.epoch() != bounds.epoch => {
+                lost(id.to_string(), oldest, GapReason::Foreign)
+            }
+            Since::Id(id) if id.seq() > visible => lost(id.to_string(), visible, GapReason::Lost),
+            Since::Id(id) => {
+                let selection = Selection(std::slice::from_ref(filter));
+                match self.heads().newest_expired(&selection) {
+                    expired if expired > id.seq() => {
+                        let place = expired.max(oldest).min(visible);
+                        lost(id.to_string(), place, GapReason::Expired)
+                    }
+                    _ => at(id.seq()),
+                }
+            }
+            Since::Foreign(id) => lost(id.to_string(), oldest, GapReason::Foreign),
+            Since::Time(seconds) => {
+                at(self.seek(seconds.saturating_mul(1_000_000)).await?.clamp(oldest, visible))
+            }
+            Since::Ago(duration) => {
+                let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+                let time_us = crate::clock::unix_micros().saturating_sub(micros);
+                at(self.seek(time_us).await?.clamp(oldest, visible))
+            }
+            Since::Latest => {
+                let selection = Selection(std::slice::from_ref(filter));
+                let mut latest = self.heads().latest(&selection, LATEST_MESSAGES_MAX);
+                latest.retain(|seq| *seq <= visible);
+                Start { latest, ..at(visible) }
+            }
+        })
+    }
+}

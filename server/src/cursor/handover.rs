@@ -1,0 +1,355 @@
+//! What every reader may rely on, whatever happens between two of its steps: nothing is lost, doubled
+//! or out of order, and what is missing is told.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use doorbell_protocol::limits::{FILTER_TOPICS_DEFAULT, SUBSCRIPTIONS_DEFAULT};
+use doorbell_protocol::{Draft, Filter, Gap, GapReason, Since};
+use futures_util::poll;
+use proptest::prelude::*;
+use tempfile::TempDir;
+use tokio::runtime::{Builder, Runtime};
+
+use super::{Batch, Cursor, Wait};
+use crate::hub::{Hub, WireLimits};
+use crate::log::{Log, MemoryLog, PageLimit, Retention, SqliteLog, Sync};
+
+const LIMIT: PageLimit = PageLimit { messages: 5, bytes: 1 << 20 };
+const FOREVER: Duration = Duration::from_secs(3600);
+
+fn hub(log: Arc<dyn Log>, retention: &Retention) -> Hub {
+    let limits = WireLimits {
+        message_bytes: 4096,
+        filter_topics: FILTER_TOPICS_DEFAULT,
+        subscriptions: SUBSCRIPTIONS_DEFAULT,
+    };
+    Hub::start(log, 1 << 20, retention, limits).unwrap()
+}
+
+fn memory(bytes: u64) -> Hub {
+    let retention = Retention { age: FOREVER, bytes };
+    hub(Arc::new(MemoryLog::new(retention)), &retention)
+}
+
+fn sqlite(folder: &TempDir) -> Hub {
+    let retention = Retention { age: FOREVER, bytes: 1 << 30 };
+    hub(Arc::new(SqliteLog::open(folder.path(), Sync::Os, retention).unwrap()), &retention)
+}
+
+fn filter(text: &str) -> Filter {
+    text.parse().unwrap()
+}
+
+async fn publish(hub: &Hub, topic: &str) -> u64 {
+    let draft = Draft::text(topic.parse().unwrap(), "x", 4096).unwrap();
+    hub.publish(draft).await.unwrap().seq()
+}
+
+fn runtime() -> Runtime {
+    Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+}
+
+const TOPICS: [&str; 4] = ["a", "b", "c.x", "c.y"];
+const FILTERS: [&str; 6] = ["a", "b", "a,b", "c.*", "a,c.>", ">"];
+
+/// A cursor, and what came out of it.
+struct Reader {
+    cursor: Cursor,
+    filter: Filter,
+    start: u64,
+    got: Vec<u64>,
+    told: BTreeSet<u64>,
+}
+
+impl Reader {
+    async fn new(hub: &Hub, which: usize, since: &Since) -> Self {
+        let filter = filter(FILTERS[which % FILTERS.len()]);
+        let cursor = hub.cursor(filter.clone(), since).await.unwrap();
+        let start = cursor.place().seq();
+        Self { cursor, filter, start, got: Vec::new(), told: BTreeSet::new() }
+    }
+
+    fn take(&mut self, batch: Batch) -> bool {
+        let empty = batch.messages.is_empty() && batch.gap.is_none();
+        if let Some(gap) = batch.gap {
+            let after: doorbell_protocol::Id = gap.after.parse().unwrap();
+            self.told.extend(after.seq() + 1..gap.before.seq());
+        }
+        assert!(batch.messages.len() <= LIMIT.messages);
+        self.got.extend(batch.messages.iter().map(crate::message::Message::seq));
+        !empty
+    }
+
+    /// Begins to wait for news and gives up after a few polls, wherever it is then.
+    async fn read_and_cancel(&mut self, polls: u8) {
+        let batch = {
+            let mut next = Box::pin(self.cursor.next(Wait::for_duration(FOREVER), LIMIT));
+            let mut batch = None;
+            for _ in 0..polls {
+                if let std::task::Poll::Ready(ready) = poll!(next.as_mut()) {
+                    batch = Some(ready.unwrap());
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+            batch
+        };
+        if let Some(batch) = batch {
+            self.take(batch);
+        }
+    }
+
+    async fn drain(&mut self) {
+        loop {
+            let batch = self.cursor.next(Wait::No, LIMIT).await.unwrap();
+            if !self.take(batch) {
+                break;
+            }
+        }
+    }
+
+    fn check(&self, published: &[(u64, &str)]) {
+        assert!(self.got.is_sorted_by(|a, b| a < b), "order: {:?}", self.got);
+        let got: BTreeSet<u64> = self.got.iter().copied().collect();
+        for (seq, topic) in published.iter().filter(|(seq, _)| *seq > self.start) {
+            let wanted = self.filter.matches(topic);
+            assert!(wanted || !got.contains(seq), "{seq} on {topic} is not for {}", self.filter);
+            let accounted = got.contains(seq) || self.told.contains(seq);
+            assert!(!wanted || accounted, "{seq} on {topic} was skipped for {}", self.filter);
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Publish(usize),
+    /// A new reader: which filter, and how many messages back it begins.
+    Join(usize, u64),
+    /// Which reader, and how often its future is polled before it is dropped.
+    Read(usize, u8),
+    Drain(usize),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        6 => (0..TOPICS.len()).prop_map(Step::Publish),
+        1 => (0..FILTERS.len(), 0u64..40).prop_map(|(filter, back)| Step::Join(filter, back)),
+        4 => (0usize..8, 0u8..4).prop_map(|(reader, polls)| Step::Read(reader, polls)),
+        1 => (0usize..8).prop_map(Step::Drain),
+    ];
+    proptest::collection::vec(step, 1..120)
+}
+
+async fn run_steps(hub: &Hub, steps: Vec<Step>) {
+    let mut published = Vec::new();
+    let mut readers = Vec::new();
+    for step in steps {
+        match step {
+            Step::Publish(topic) => {
+                let topic = TOPICS[topic];
+                published.push((publish(hub, topic).await, topic));
+            }
+            Step::Join(filter, back) => {
+                let place = hub.epoch().id(hub.visible().saturating_sub(back));
+                readers.push(Reader::new(hub, filter, &Since::Id(place)).await);
+            }
+            Step::Read(reader, polls) if reader < readers.len() => {
+                readers[reader].read_and_cancel(polls).await;
+            }
+            Step::Drain(reader) if reader < readers.len() => readers[reader].drain().await,
+            Step::Read(..) | Step::Drain(_) => {}
+        }
+    }
+    for reader in &mut readers {
+        reader.drain().await;
+        reader.check(&published);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    #[test]
+    fn between_any_two_steps_nothing_is_lost_doubled_or_disordered(
+        steps in steps(), bytes in prop_oneof![Just(3_000u64), Just(12_000), Just(1 << 30)]
+    ) {
+        runtime().block_on(async {
+            let hub = memory(bytes);
+            run_steps(&hub, steps).await;
+            hub.close();
+        });
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    #[test]
+    fn the_same_holds_on_disk(steps in steps()) {
+        let folder = tempfile::tempdir().unwrap();
+        runtime().block_on(async {
+            let hub = sqlite(&folder);
+            run_steps(&hub, steps).await;
+            hub.close();
+        });
+    }
+}
+
+#[test]
+fn readers_that_join_while_others_publish_miss_nothing() {
+    runtime().block_on(async {
+        let hub = memory(1 << 30);
+        let mut publishers = tokio::task::JoinSet::new();
+        for publisher in 0..4 {
+            let hub = hub.clone();
+            publishers.spawn(async move {
+                let mut published = Vec::new();
+                for round in 0..500 {
+                    let topic = TOPICS[(publisher + round) % TOPICS.len()];
+                    published.push((publish(&hub, topic).await, topic));
+                }
+                published
+            });
+        }
+        let mut readers = tokio::task::JoinSet::new();
+        for which in 0..24 {
+            let hub = hub.clone();
+            readers.spawn(async move {
+                let place = hub.epoch().id(hub.visible());
+                let mut reader = Reader::new(&hub, which, &Since::Id(place)).await;
+                loop {
+                    let wait = Wait::for_duration(Duration::from_secs(2));
+                    let batch = reader.cursor.next(wait, LIMIT).await.unwrap();
+                    let quiet = !reader.take(batch);
+                    if quiet && reader.cursor.place().seq() >= 2000 {
+                        return reader;
+                    }
+                }
+            });
+            tokio::task::yield_now().await;
+        }
+        let published = publishers.join_all().await.concat();
+        for reader in readers.join_all().await {
+            assert!(reader.told.is_empty());
+            reader.check(&published);
+        }
+        hub.close();
+    });
+}
+
+#[test]
+fn several_subscriptions_are_one_union_without_repeats() {
+    runtime().block_on(async {
+        let hub = memory(1 << 30);
+        for topic in ["a", "b", "a", "b", "c.x"] {
+            publish(&hub, topic).await;
+        }
+        let mut cursor = hub.cursor(filter("a"), &Since::All).await.unwrap();
+        let mut got = Vec::new();
+        let mut read = async |cursor: &mut Cursor| {
+            loop {
+                let batch = cursor.next(Wait::No, LIMIT).await.unwrap();
+                if batch.messages.is_empty() {
+                    return std::mem::take(&mut got);
+                }
+                got.extend(batch.messages.iter().map(crate::message::Message::seq));
+            }
+        };
+        assert_eq!(read(&mut cursor).await, [1, 3]);
+        cursor.subscribe(filter("*"), &Since::All).await.unwrap();
+        assert_eq!(
+            read(&mut cursor).await,
+            [2, 4],
+            "what came for one filter comes for none again"
+        );
+        cursor.subscribe(filter("c.x"), &Since::None).await.unwrap();
+        publish(&hub, "a").await;
+        publish(&hub, "c.x").await;
+        assert_eq!(read(&mut cursor).await, [6, 7]);
+        cursor.subscribe(filter("c.x,a"), &Since::All).await.unwrap();
+        assert_eq!(read(&mut cursor).await, [5]);
+        assert!(cursor.unsubscribe(&filter("*")));
+        assert!(!cursor.unsubscribe(&filter("nobody")));
+        publish(&hub, "b").await;
+        publish(&hub, "a").await;
+        assert_eq!(read(&mut cursor).await, [9]);
+        hub.close();
+    });
+}
+
+#[test]
+fn each_form_of_since_begins_where_it_says() {
+    runtime().block_on(async {
+        let hub = memory(1 << 30);
+        for topic in ["a", "b", "a", "b", "b"] {
+            publish(&hub, topic).await;
+        }
+        let id = |seq| hub.epoch().id(seq);
+        let other = doorbell_protocol::Epoch::from_bits(hub.epoch().bits() ^ 1).id(3);
+        let foreign =
+            |after: String| Some(Gap { after, before: id(1), reason: GapReason::Foreign });
+        let ahead = Gap { after: id(9).to_string(), before: id(6), reason: GapReason::Lost };
+        let cases = [
+            (Since::All, vec![1, 2, 3, 4, 5], None),
+            (Since::None, vec![], None),
+            (Since::Latest, vec![3, 5], None),
+            (Since::Id(id(3)), vec![4, 5], None),
+            (Since::Time(0), vec![1, 2, 3, 4, 5], None),
+            (Since::Ago(FOREVER), vec![1, 2, 3, 4, 5], None),
+            (Since::Ago(Duration::ZERO), vec![], None),
+            (Since::Id(other), vec![1, 2, 3, 4, 5], foreign(other.to_string())),
+            (
+                Since::Foreign("hwQ2YpKdmg12".into()),
+                vec![1, 2, 3, 4, 5],
+                foreign("hwQ2YpKdmg12".into()),
+            ),
+            (Since::Id(id(9)), vec![], Some(ahead)),
+        ];
+        for (since, expected, gap) in cases {
+            let mut cursor = hub.cursor(filter("a,b"), &since).await.unwrap();
+            assert_eq!(cursor.take_gap(), gap, "{since:?}");
+            let mut got = Vec::new();
+            loop {
+                let batch = cursor.next(Wait::No, LIMIT).await.unwrap();
+                if batch.messages.is_empty() {
+                    break;
+                }
+                got.extend(batch.messages.iter().map(crate::message::Message::seq));
+            }
+            assert_eq!(got, expected, "{since:?}");
+        }
+        hub.close();
+    });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_without_news_ends_with_an_empty_batch_in_time() {
+    let hub = memory(1 << 30);
+    let mut cursor = hub.cursor(filter("a"), &Since::None).await.unwrap();
+    let began = tokio::time::Instant::now();
+    let batch = cursor.next(Wait::for_duration(Duration::from_secs(30)), LIMIT).await.unwrap();
+    assert!(batch.messages.is_empty() && batch.gap.is_none());
+    assert_eq!(began.elapsed().as_secs(), 30);
+    hub.close();
+}
+
+#[test]
+fn a_read_of_the_log_that_is_dropped_half_way_skips_nothing() {
+    runtime().block_on(async {
+        let hub = memory(1 << 30);
+        let mut reader = Reader::new(&hub, 1, &Since::None).await;
+        reader.read_and_cancel(1).await;
+        let mut published = vec![(publish(&hub, "b").await, "b")];
+        for _ in 0..20 {
+            published.push((publish(&hub, "a").await, "a"));
+        }
+        // The message for `b` has left the tail; the reader is dropped while the log is read.
+        reader.read_and_cancel(1).await;
+        published.push((publish(&hub, "b").await, "b"));
+        reader.drain().await;
+        reader.check(&published);
+        hub.close();
+    });
+}

@@ -1,0 +1,249 @@
+//! UDP: the cursor worn by datagrams. Their grammar is in the protocol.
+//!
+//! One task hears the socket. It checks cookies, which needs no memory, and gives each address that
+//! has shown one a seat and a `session`, a task of its own that reads a cursor and sends. The two
+//! share no queue: a session is told what its client wants by a value that is overwritten.
+//!
+//! A server on all addresses of a machine that has several may answer from another one than it was
+//! asked at, which clients pass over: name one address on such a machine.
+
+mod cookie;
+mod session;
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use doorbell_protocol::datagram::{Command, Request, challenge};
+use doorbell_protocol::limits::DATAGRAM_BYTES_MAX;
+use doorbell_protocol::{Code, Error, Event, Filter, Kind, Since};
+use tokio::net::UdpSocket;
+use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
+
+use self::cookie::Cookies;
+use crate::clock::unix_micros;
+use crate::hub::Hub;
+use crate::limits::{DATAGRAM_SUBSCRIPTIONS_MAX, DATAGRAM_SUBSCRIPTIONS_PER_HOST_MAX};
+use crate::line::Manners;
+use crate::metrics::{Entrance, SocketBytes};
+
+/// How long hearing pauses after a failure that is not one datagram's.
+const FAILURE_PAUSE: Duration = Duration::from_millis(10);
+
+/// A UDP socket and those who subscribed over it.
+#[derive(Debug)]
+pub struct Datagrams {
+    socket: UdpSocket,
+    hub: Hub,
+    manners: Arc<Manners>,
+    tasks: TaskTracker,
+    bytes: SocketBytes,
+    cookies: Cookies,
+    seats: Mutex<Seats>,
+}
+
+/// Who has a subscription.
+#[derive(Debug, Default)]
+struct Seats {
+    by_peer: HashMap<SocketAddr, Seated>,
+    by_host: HashMap<IpAddr, usize>,
+    /// Seats given out so far.
+    given: u64,
+}
+
+#[derive(Debug)]
+struct Seated {
+    /// Tells this seat from an earlier one of the same address.
+    number: u64,
+    wishes: watch::Sender<Wishes>,
+}
+
+/// What a client wants of its session. Of several wishes at once the last one says it all; a session
+/// whose wishes end was replaced by another.
+#[derive(Debug, Default)]
+struct Wishes {
+    /// The word of the last `PING`.
+    word: Option<String>,
+    /// Whether it said `QUIT`.
+    quit: bool,
+}
+
+/// A session's right to send; its end frees the place.
+struct Seat {
+    datagrams: Arc<Datagrams>,
+    peer: SocketAddr,
+    number: u64,
+    wishes: watch::Receiver<Wishes>,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.datagrams.seats().leave(self.peer, self.number);
+    }
+}
+
+impl Seats {
+    /// Seats an address, in the place of its earlier seat if it has one.
+    fn take(&mut self, peer: SocketAddr, wishes: watch::Sender<Wishes>) -> Result<u64, Error> {
+        let number = self.given + 1;
+        let all = self.by_peer.len();
+        match self.by_peer.entry(peer) {
+            Entry::Occupied(mut seated) => {
+                seated.insert(Seated { number, wishes });
+            }
+            Entry::Vacant(free) => {
+                if all >= DATAGRAM_SUBSCRIPTIONS_MAX {
+                    return Err(full("the server", all));
+                }
+                let host = self.by_host.entry(peer.ip()).or_default();
+                if *host >= DATAGRAM_SUBSCRIPTIONS_PER_HOST_MAX {
+                    return Err(full("this address", *host));
+                }
+                *host += 1;
+                free.insert(Seated { number, wishes });
+            }
+        }
+        self.given = number;
+        Ok(number)
+    }
+
+    fn leave(&mut self, peer: SocketAddr, number: u64) {
+        if self.by_peer.get(&peer).is_some_and(|seated| seated.number == number) {
+            self.by_peer.remove(&peer);
+            if let Entry::Occupied(mut host) = self.by_host.entry(peer.ip()) {
+                *host.get_mut() -= 1;
+                if *host.get() == 0 {
+                    host.remove();
+                }
+            }
+        }
+    }
+
+    /// Tells a session what its client wants; false if there is none.
+    fn wish(&self, peer: SocketAddr, wishes: Wishes) -> bool {
+        self.by_peer.get(&peer).is_some_and(|seated| seated.wishes.send(wishes).is_ok())
+    }
+}
+
+fn full(who: &str, count: usize) -> Error {
+    let text = format!("{who} has {count} subscriptions by datagrams, which is the limit");
+    Error::new(Code::TooManySubscriptions, text)
+}
+
+impl Datagrams {
+    /// Serves over a bound socket; [`run`](Self::run) hears it. Sessions are tracked by `tasks`.
+    pub fn new(
+        socket: UdpSocket,
+        hub: Hub,
+        manners: Arc<Manners>,
+        tasks: TaskTracker,
+    ) -> Arc<Self> {
+        let bytes = manners.metrics.socket_bytes(Entrance::Udp).clone();
+        let (cookies, seats) = (Cookies::new(), Mutex::default());
+        Arc::new(Self { socket, hub, manners, tasks, bytes, cookies, seats })
+    }
+
+    /// Hears until the stop.
+    pub async fn run(self: Arc<Self>) {
+        // One byte more than a request may have, so that a longer one is not taken for its beginning.
+        let mut buffer = vec![0; DATAGRAM_BYTES_MAX + 1];
+        loop {
+            let received = tokio::select! {
+                () = self.manners.stop.cancelled() => return,
+                received = self.socket.recv_from(&mut buffer) => received,
+            };
+            match received {
+                Ok((length, peer)) => {
+                    self.bytes.received.inc_by(length as u64);
+                    self.hear(&buffer[..length], peer);
+                }
+                Err(error) => {
+                    // Such as the news that an earlier datagram found nobody: never the end.
+                    tracing::debug!(%error, "hearing a datagram failed");
+                    tokio::time::sleep(FAILURE_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    fn hear(self: &Arc<Self>, datagram: &[u8], peer: SocketAddr) {
+        let Some(request) = Request::parse(datagram) else { return };
+        if !request.cookie().is_some_and(|cookie| self.cookies.accepts(peer, cookie)) {
+            // Nobody has shown yet that he hears: nothing is kept, read or told but this.
+            if let Some(answer) = challenge(&self.cookies.of(peer), datagram.len()) {
+                self.answer(answer.as_bytes(), peer);
+            }
+            return;
+        }
+        if let Err(error) = request.command().and_then(|command| self.obey(command, peer)) {
+            self.answer(line(&error_event(&error)).as_bytes(), peer);
+        }
+    }
+
+    fn obey(self: &Arc<Self>, command: Command<'_>, peer: SocketAddr) -> Result<(), Error> {
+        let (word, quit) = match command {
+            Command::Subscribe { filter, since } => {
+                return self.subscribe(peer, filter, since.unwrap_or(Since::None));
+            }
+            Command::Ping(word) => (word.map(str::to_owned), false),
+            Command::Quit => (None, true),
+        };
+        if !self.seats().wish(peer, Wishes { word, quit }) {
+            let mut event = Event::new(Kind::Close, unix_micros());
+            event.message = Some("there is no subscription of this address: SUB again".into());
+            self.answer(line(&event).as_bytes(), peer);
+        }
+        Ok(())
+    }
+
+    fn subscribe(
+        self: &Arc<Self>,
+        peer: SocketAddr,
+        filter: Filter,
+        since: Since,
+    ) -> Result<(), Error> {
+        let (sender, wishes) = watch::channel(Wishes::default());
+        let number = self.seats().take(peer, sender)?;
+        let seat = Seat { datagrams: self.clone(), peer, number, wishes };
+        self.tasks.spawn(session::run(seat, filter, since));
+        Ok(())
+    }
+
+    /// Sends at once or not at all: who hears must not wait.
+    fn answer(&self, datagram: &[u8], peer: SocketAddr) {
+        match self.socket.try_send_to(datagram, peer) {
+            Ok(length) => {
+                self.bytes.sent.inc_by(length as u64);
+            }
+            Err(error) => tracing::debug!(%error, %peer, "a datagram was not sent"),
+        }
+    }
+
+    /// Sends once there is room. What goes wrong is a loss like any other on the way.
+    async fn send(&self, datagram: &[u8], peer: SocketAddr) {
+        match self.socket.send_to(datagram, peer).await {
+            Ok(length) => {
+                self.bytes.sent.inc_by(length as u64);
+            }
+            Err(error) => tracing::debug!(%error, %peer, "a datagram was not sent"),
+        }
+    }
+
+    fn seats(&self) -> std::sync::MutexGuard<'_, Seats> {
+        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn error_event(error: &Error) -> Event<'static> {
+    Event::error(error, unix_micros())
+}
+
+fn line(event: &Event<'_>) -> String {
+    event.to_json() + "\n"
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,207 @@
+//! One subscription over UDP: a cursor whose events are sent as datagrams, as long as the lease runs.
+
+use std::time::Duration;
+
+use doorbell_protocol::datagram::Members;
+use doorbell_protocol::limits::DATAGRAM_BYTES_MAX;
+use doorbell_protocol::{Error, Event, Filter, Gap, Id, Kind, Since};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::{Seat, error_event, line};
+use crate::clock::unix_micros;
+use crate::cursor::{Batch, Cursor, PageLimit, Wait};
+use crate::limits::{
+    BATCH_BYTES_MAX, DATAGRAM_BURST_MAX, DATAGRAM_BURST_PAUSE, DATAGRAM_LEASE, DATAGRAM_QUIET_FIRST,
+};
+use crate::message::Message;
+use crate::metrics::Transport;
+
+const BURST: PageLimit = PageLimit { messages: DATAGRAM_BURST_MAX, bytes: BATCH_BYTES_MAX };
+/// Each keepalive that follows another waits this many times as long.
+const QUIET_GROWTH: u32 = 4;
+
+/// Why a session ended.
+enum Ending {
+    /// Another `SUB` of the same address took its place.
+    Replaced,
+    /// The client said `QUIT`.
+    Quit,
+    /// Nobody renewed the lease.
+    Expired,
+    /// The server is stopping.
+    Stopping,
+    /// The log could not be read.
+    Fault(Error),
+}
+
+/// Serves a subscription until it ends.
+pub(super) async fn run(seat: Seat, filter: Filter, since: Since) {
+    let datagrams = seat.datagrams.clone();
+    let _connected = datagrams.manners.metrics.of(Transport::Udp).connected();
+    match datagrams.hub.cursor(filter.clone(), &since).await {
+        Ok(cursor) => Box::pin(Session::new(seat, cursor).run(&filter)).await,
+        Err(error) => datagrams.send(line(&error_event(&error)).as_bytes(), seat.peer).await,
+    }
+}
+
+struct Session {
+    seat: Seat,
+    cursor: Cursor,
+    /// The last message that was sent, or the place where the subscription began.
+    last: Id,
+    lease_end: Instant,
+    next_keepalive: Instant,
+    /// How long after now a keepalive would follow.
+    quiet: Duration,
+    began: std::time::Instant,
+}
+
+impl Session {
+    fn new(seat: Seat, cursor: Cursor) -> Self {
+        let quiet = seat.datagrams.manners.keepalive;
+        Self {
+            last: cursor.place(),
+            cursor,
+            lease_end: Instant::now() + DATAGRAM_LEASE,
+            next_keepalive: Instant::now() + quiet,
+            quiet,
+            began: std::time::Instant::now(),
+            seat,
+        }
+    }
+
+    async fn run(&mut self, filter: &Filter) {
+        self.greet(filter).await;
+        let ending = loop {
+            if let Err(ending) = self.turn().await {
+                break ending;
+            }
+        };
+        let text = match ending {
+            Ending::Replaced => return,
+            Ending::Quit => "bye",
+            Ending::Expired => "the lease has run out",
+            Ending::Stopping => "the server is stopping",
+            Ending::Fault(error) => {
+                self.send(line(&error_event(&error)).as_bytes()).await;
+                "the log failed"
+            }
+        };
+        let mut event = self.event(Kind::Close);
+        event.message = Some(text.into());
+        self.say(&event, &Members::after(self.last)).await;
+    }
+
+    /// Waits for one thing to happen and deals with it.
+    async fn turn(&mut self) -> Result<(), Ending> {
+        let stop = &self.seat.datagrams.manners.stop;
+        tokio::select! {
+            () = stop.cancelled() => Err(Ending::Stopping),
+            changed = self.seat.wishes.changed() => match changed {
+                Ok(()) => self.obey().await,
+                Err(_) => Err(Ending::Replaced),
+            },
+            () = sleep_until(self.lease_end) => Err(Ending::Expired),
+            batch = self.cursor.next(Wait::Until(self.next_keepalive), BURST) => {
+                self.deliver(batch.map_err(Ending::Fault)?).await;
+                Ok(())
+            }
+        }
+    }
+
+    async fn greet(&mut self, filter: &Filter) {
+        let mut event = self.event(Kind::Ok);
+        event.topic = Some(filter.to_string().into());
+        event.gap = self.cursor.take_gap();
+        let lease = Some(DATAGRAM_LEASE.as_secs());
+        let members = Members { lease, ..Members::after(self.last) };
+        if members.join(event.to_json().as_bytes()).len() > DATAGRAM_BYTES_MAX {
+            event.topic = None;
+        }
+        self.say(&event, &members).await;
+    }
+
+    async fn obey(&mut self) -> Result<(), Ending> {
+        let word = {
+            let wishes = self.seat.wishes.borrow_and_update();
+            if wishes.quit {
+                return Err(Ending::Quit);
+            }
+            wishes.word.clone()
+        };
+        self.lease_end = Instant::now() + DATAGRAM_LEASE;
+        self.next_keepalive = Instant::now() + self.quiet;
+        let mut event = self.event(Kind::Pong);
+        event.message = word.map(Into::into);
+        let cookie = Some(self.seat.datagrams.cookies.of(self.seat.peer));
+        self.say(&event, &Members { cookie, ..Members::after(self.last) }).await;
+        Ok(())
+    }
+
+    async fn deliver(&mut self, batch: Batch) {
+        if batch.messages.is_empty() {
+            return self.keep_alive(batch.gap).await;
+        }
+        for (index, message) in batch.messages.iter().enumerate() {
+            self.send_message(message, batch.gap.as_ref().filter(|_| index == 0)).await;
+        }
+        // It may be the last message for long, and it may be lost: say soon where we are.
+        self.quiet = DATAGRAM_QUIET_FIRST.min(self.seat.datagrams.manners.keepalive);
+        self.next_keepalive = Instant::now() + self.quiet;
+        if batch.messages.len() >= DATAGRAM_BURST_MAX {
+            sleep(DATAGRAM_BURST_PAUSE).await;
+        }
+    }
+
+    async fn send_message(&mut self, message: &Message, gap: Option<&Gap>) {
+        let members = Members::after(self.last);
+        let whole = members.join(&message.frame_after(gap).json());
+        let large = whole.len() > DATAGRAM_BYTES_MAX;
+        let datagram = if large {
+            let mut event = Event::new(Kind::Message, message.time_us()).at(message.id());
+            event.topic = Some(message.topic().to_string().into());
+            event.gap = gap.cloned();
+            Members { large, ..members }.join(event.to_json().as_bytes())
+        } else {
+            whole
+        };
+        self.send(&datagram).await;
+        self.last = message.id();
+        // What was only announced is delivered by the poll that fetches it.
+        let delivered = if large { &[][..] } else { std::slice::from_ref(message) };
+        self.seat.datagrams.manners.metrics.of(Transport::Udp).delivered(
+            delivered,
+            datagram.len(),
+            usize::from(gap.is_some()),
+            self.began,
+        );
+    }
+
+    async fn keep_alive(&mut self, gap: Option<Gap>) {
+        let keepalive = self.seat.datagrams.manners.keepalive;
+        self.quiet = (self.quiet * QUIET_GROWTH).min(keepalive);
+        self.next_keepalive = Instant::now() + self.quiet;
+        let mut event = self.event(Kind::Keepalive);
+        let told = gap.is_some();
+        event.gap = gap;
+        self.say(&event, &Members::after(self.last)).await;
+        if told {
+            // A gap must not be lost on the way: it is a link of the chain, as a message is.
+            self.last = self.cursor.place();
+            self.seat.datagrams.manners.metrics.of(Transport::Udp).delivered(&[], 0, 1, self.began);
+        }
+    }
+
+    /// An event that tells the place reached.
+    fn event(&self, kind: Kind) -> Event<'static> {
+        Event::new(kind, unix_micros()).at(self.cursor.place())
+    }
+
+    async fn say(&self, event: &Event<'_>, members: &Members) {
+        self.send(&members.join(event.to_json().as_bytes())).await;
+    }
+
+    async fn send(&self, datagram: &[u8]) {
+        self.seat.datagrams.send(datagram, self.seat.peer).await;
+    }
+}

@@ -1,0 +1,140 @@
+//! A request that was begun must be finished in time, and a connection that waits for the next one may
+//! wait for as long as it likes: a poller that asks once a minute keeps its connection.
+//!
+//! The HTTP library has one timer for both. Here the socket notes when bytes come and nobody is being
+//! served, and the service says when a whole request has reached it.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep};
+
+/// How every HTTP/2 connection begins (RFC 9113, section 3.4). Its frames are no requests, and the
+/// library watches them itself.
+const HTTP2_PREFACE: &[u8] = b"PRI ";
+
+/// Whether a request was begun that has not reached the service. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Begun(Arc<AtomicU8>);
+
+const NOTHING: u8 = 0;
+const REQUEST: u8 = 1;
+/// The connection speaks something else now.
+const NO_MORE: u8 = 2;
+
+impl Begun {
+    /// The request is whole, or answered.
+    pub(super) fn clear(&self) {
+        self.0.store(NOTHING, Ordering::Relaxed);
+    }
+
+    /// No more requests come: the connection was upgraded.
+    pub(super) fn end(&self) {
+        self.0.store(NO_MORE, Ordering::Relaxed);
+    }
+
+    fn note(&self) {
+        let _ = self.0.compare_exchange(NOTHING, REQUEST, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    fn is_request(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == REQUEST
+    }
+}
+
+/// A stream whose reads fail with [`io::ErrorKind::TimedOut`] when a request stays unfinished.
+#[derive(Debug)]
+pub(super) struct Requests<S> {
+    inner: S,
+    begun: Begun,
+    unfinished: Duration,
+    deadline: Option<Pin<Box<Sleep>>>,
+    version: Version,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Version {
+    Unknown,
+    Http1,
+    Http2,
+}
+
+impl<S> Requests<S> {
+    /// Watches a stream whose service clears `begun`.
+    pub(super) fn new(inner: S, begun: Begun, unfinished: Duration) -> Self {
+        Self { inner, begun, unfinished, deadline: None, version: Version::Unknown }
+    }
+
+    fn heard(&mut self, bytes: &[u8]) {
+        if self.version == Version::Unknown {
+            let http2 = bytes.starts_with(HTTP2_PREFACE);
+            self.version = if http2 { Version::Http2 } else { Version::Http1 };
+        }
+        if self.version == Version::Http1 && !bytes.is_empty() {
+            self.begun.note();
+        }
+    }
+
+    fn poll_deadline(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
+        if !self.begun.is_request() {
+            self.deadline = None;
+            return Poll::Pending;
+        }
+        let unfinished = self.unfinished;
+        let deadline = self.deadline.get_or_insert_with(|| Box::pin(sleep(unfinished)));
+        ready!(deadline.as_mut().poll(context));
+        Poll::Ready(io::ErrorKind::TimedOut.into())
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Requests<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        match Pin::new(&mut self.inner).poll_read(context, buffer) {
+            Poll::Ready(result) => {
+                self.heard(&buffer.filled()[before..]);
+                Poll::Ready(result)
+            }
+            Poll::Pending => self.poll_deadline(context).map(Err),
+        }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Requests<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(context)
+    }
+}

@@ -1,0 +1,263 @@
+//! Reading over HTTP: one answer (poll, long poll) or one that does not end (streams).
+//!
+//! Both are the same cursor. A poll takes what is there; a long poll waits for it once; a stream goes
+//! on for as long as the client stays.
+
+use std::time::{Duration, Instant};
+
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use doorbell_protocol::limits::{POLL_MESSAGES_DEFAULT, POLL_MESSAGES_MAX, WAIT_SECONDS_MAX};
+use doorbell_protocol::since::parse_duration;
+use doorbell_protocol::{Code, Error, Filter, Gap, Id, Since};
+
+use super::App;
+use super::answer::Refusal;
+use super::params::{Address, Params};
+use super::stream::{Framing, stream};
+use crate::cursor::{Cursor, PageLimit, Wait};
+use crate::limits::POLL_BYTES_MAX;
+use crate::message::Message;
+use crate::metrics::Transport;
+
+/// `GET /FILTER/json`.
+pub(crate) async fn ndjson(
+    State(app): State<App>,
+    Address(filter): Address<String>,
+    params: Params,
+) -> Result<Response, Refusal> {
+    answer(app, &filter, &params, Framing::Ndjson).await
+}
+
+/// `GET /FILTER/sse`.
+pub(crate) async fn sse(
+    State(app): State<App>,
+    Address(filter): Address<String>,
+    params: Params,
+) -> Result<Response, Refusal> {
+    answer(app, &filter, &params, Framing::Sse).await
+}
+
+/// `GET /FILTER/raw`.
+pub(crate) async fn raw(
+    State(app): State<App>,
+    Address(filter): Address<String>,
+    params: Params,
+) -> Result<Response, Refusal> {
+    answer(app, &filter, &params, Framing::Raw).await
+}
+
+async fn answer(
+    app: App,
+    filter: &str,
+    params: &Params,
+    framing: Framing,
+) -> Result<Response, Refusal> {
+    let filter: Filter = filter.parse()?;
+    if params.poll() {
+        return poll(app, filter, params, framing).await;
+    }
+    let since = match (framing, params.header("last-event-id")) {
+        // What a browser sends when its EventSource comes back.
+        (Framing::Sse, Some(id)) => id.parse()?,
+        _ => params.since(Since::None)?,
+    };
+    let cursor = open(&app, filter.clone(), &since, params).await?;
+    Ok(stream(app, cursor, filter, framing))
+}
+
+/// A cursor with the conditions of the request.
+pub(crate) async fn open(
+    app: &App,
+    filter: Filter,
+    since: &Since,
+    params: &Params,
+) -> Result<Cursor, Error> {
+    let conditions = params.conditions()?;
+    Ok(app.hub.cursor(filter, since).await?.with_conditions(conditions))
+}
+
+async fn poll(
+    app: App,
+    filter: Filter,
+    params: &Params,
+    framing: Framing,
+) -> Result<Response, Refusal> {
+    let began = Instant::now();
+    let max = poll_max(params)?;
+    let wait = poll_wait(params)?;
+    let transport = if wait.is_some() { Transport::Longpoll } else { Transport::Poll };
+    let metrics = app.manners.metrics.clone();
+    let _connected = metrics.of(transport).connected();
+
+    let since = params.since(Since::All)?;
+    let mut cursor = open(&app, filter.clone(), &since, params).await?;
+    let lost = cursor.take_gap();
+    let known = knows_all(&app, &filter, params).filter(|_| lost.is_none());
+    if let Some(place) = known {
+        cursor = open(&app, filter.clone(), &Since::Id(place), params).await?;
+    }
+    let wait = wait.filter(|_| lost.is_none());
+    let mut found =
+        Found { messages: Vec::new(), gaps: lost.map(|gap| (0, gap)).into_iter().collect() };
+    collect(&app, &mut cursor, &mut found, max, wait).await?;
+    let Found { messages, gaps } = found;
+
+    let newest = app.hub.newest(&filter);
+    let reached = cursor.place();
+    let place = Place {
+        next: reached,
+        newest: app.hub.epoch().id(newest.min(reached.seq())),
+        more: newest > reached.seq(),
+    };
+    metrics.polls.inc();
+    if messages.is_empty() {
+        metrics.polls_empty.inc();
+    }
+    if known.is_some() && messages.is_empty() && gaps.is_empty() {
+        return Ok((StatusCode::NOT_MODIFIED, place.headers(&gaps)).into_response());
+    }
+    let body = framing.poll_body(&messages, &gaps);
+    // A reader that comes back with its place has been waiting since then.
+    let resumed = matches!(since, Since::Id(_));
+    let reader_since = if resumed { metrics.started } else { began };
+    let bytes = body.len();
+    let body = app.answers.body(body)?;
+    metrics.of(transport).delivered(&messages, bytes, gaps.len(), reader_since);
+    let mut response = (place.headers(&gaps), body).into_response();
+    response.headers_mut().insert(header::CONTENT_TYPE, framing.content_type());
+    response.extensions_mut().insert(super::Compressible);
+    Ok(response)
+}
+
+/// Where a client stands whose `If-None-Match` names the newest message of the filter: what it has is
+/// all there is up to that place, whatever its `since` says.
+fn knows_all(app: &App, filter: &Filter, params: &Params) -> Option<Id> {
+    let tag = params.header("if-none-match")?;
+    // The place first: what is published after this line must not be skipped.
+    let visible = app.hub.visible();
+    let newest = app.hub.epoch().id(app.hub.newest(filter));
+    matches_tag(&tag, &etag(newest)).then(|| app.hub.epoch().id(visible.max(newest.seq())))
+}
+
+/// What one answer holds.
+struct Found {
+    messages: Vec<Message>,
+    /// What was lost, each with the index of the message before which it was.
+    gaps: Vec<(usize, Gap)>,
+}
+
+/// Reads what is there, up to the bounds of one answer. With a wait, waits for the first of it.
+async fn collect(
+    app: &App,
+    cursor: &mut Cursor,
+    found: &mut Found,
+    max: usize,
+    wait: Option<Duration>,
+) -> Result<(), Error> {
+    let Found { messages, gaps } = found;
+    let mut bytes = 0;
+    let mut wait = wait.map_or(Wait::No, Wait::for_duration);
+    while messages.len() < max && bytes < POLL_BYTES_MAX {
+        let limit = PageLimit { messages: max - messages.len(), bytes: POLL_BYTES_MAX - bytes };
+        let batch = tokio::select! {
+            // Who waits when the server stops gets its empty answer, and its place.
+            () = app.manners.stop.cancelled(), if wait != Wait::No => break,
+            batch = cursor.next(wait, limit) => batch?,
+        };
+        gaps.extend(batch.gap.map(|gap| (messages.len(), gap)));
+        if batch.messages.is_empty() {
+            break;
+        }
+        bytes += batch.messages.iter().map(|message| message.frame().len()).sum::<usize>();
+        messages.extend(batch.messages);
+        wait = Wait::No;
+    }
+    Ok(())
+}
+
+fn poll_max(params: &Params) -> Result<usize, Error> {
+    let Some(text) = params.get(&["x-max", "max"]) else {
+        return Ok(POLL_MESSAGES_DEFAULT);
+    };
+    match text.parse() {
+        Ok(max) if (1..=POLL_MESSAGES_MAX).contains(&max) => Ok(max),
+        _ => Err(Error::new(
+            Code::BadRequest,
+            format!(
+                "max {} is no number from 1 to {POLL_MESSAGES_MAX}",
+                doorbell_protocol::code::quoted(&text)
+            ),
+        )),
+    }
+}
+
+fn poll_wait(params: &Params) -> Result<Option<Duration>, Error> {
+    let Some(text) = params.get(&["x-wait", "wait"]) else {
+        return Ok(None);
+    };
+    let seconds = text.parse().ok().map(Duration::from_secs);
+    let wait = seconds.or_else(|| parse_duration(&text)).ok_or_else(|| {
+        let text = doorbell_protocol::code::quoted(&text);
+        Error::new(Code::BadRequest, format!("wait {text} is no duration such as 30s"))
+    })?;
+    if wait.is_zero() {
+        return Ok(None);
+    }
+    Ok(Some(wait.min(Duration::from_secs(WAIT_SECONDS_MAX))))
+}
+
+/// What a poll answer says about places.
+struct Place {
+    next: Id,
+    newest: Id,
+    more: bool,
+}
+
+impl Place {
+    fn headers(&self, gaps: &[(usize, Gap)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        let mut append = |name: &'static str, value: String| {
+            // Ids and JSON without control characters are always fit for a header.
+            if let Ok(value) = HeaderValue::try_from(value) {
+                headers.append(name, value);
+            }
+        };
+        append("doorbell-next", self.next.to_string());
+        append("etag", etag(self.newest));
+        if self.more {
+            append("doorbell-more", "1".to_owned());
+        }
+        for (_, gap) in gaps {
+            append("doorbell-gap", gap.to_json());
+        }
+        // A cache may keep the answer but must ask whether there is news.
+        append("cache-control", "no-cache".to_owned());
+        headers
+    }
+}
+
+/// A weak tag: the same messages may be sent compressed.
+fn etag(newest: Id) -> String {
+    format!("W/\"{newest}\"")
+}
+
+/// The comparison of RFC 9110, section 13.1.2.
+fn matches_tag(sent: &str, current: &str) -> bool {
+    let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
+    sent.trim() == "*" || sent.split(',').any(|tag| opaque(tag) == opaque(current))
+}
+
+impl Framing {
+    /// The body of a poll answer; the first message after a gap tells of it.
+    fn poll_body(self, messages: &[Message], gaps: &[(usize, Gap)]) -> Bytes {
+        let mut body = Vec::new();
+        for (index, message) in messages.iter().enumerate() {
+            let gap = gaps.iter().find(|(before, _)| *before == index).map(|(_, gap)| gap);
+            body.extend_from_slice(&self.message(message, gap));
+        }
+        body.into()
+    }
+}

@@ -1,0 +1,199 @@
+//! All that a transport may call: publish a draft, open a cursor.
+//!
+//! The hub joins the log, the tail and the writer. It names no transport.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use doorbell_protocol::{Code, Draft, Epoch, Error, Filter, Since};
+use tokio::sync::Semaphore;
+
+use crate::cursor::Cursor;
+use crate::limits::LOG_READERS_MAX;
+use crate::log::{Bounds, Heads, Log, Page, PageLimit, Query, Retention, Selection};
+use crate::message::Message;
+use crate::tail::{Registration, Tail};
+use crate::writer::{Condition, Pending, Writer};
+
+/// One log with its readers and publishers. Clones share it.
+#[derive(Clone)]
+pub struct Hub(Arc<Shared>);
+
+struct Shared {
+    log: Arc<dyn Log>,
+    tail: Arc<Tail>,
+    writer: Writer,
+    epoch: Epoch,
+    /// Turns to look into the log on disk.
+    readers: Arc<Semaphore>,
+    limits: WireLimits,
+}
+
+/// The limits of the wire that can be set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WireLimits {
+    /// Bytes of a message text.
+    pub message_bytes: usize,
+    /// Topics or patterns in one filter.
+    pub filter_topics: usize,
+    /// Filters of one cursor.
+    pub subscriptions: usize,
+}
+
+impl std::fmt::Debug for Hub {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hub").field("bounds", &self.bounds()).finish_non_exhaustive()
+    }
+}
+
+impl Hub {
+    /// Starts the writer over an opened log. `room_bytes` bounds the publishes in flight.
+    pub fn start(
+        log: Arc<dyn Log>,
+        room_bytes: usize,
+        retention: &Retention,
+        limits: WireLimits,
+    ) -> std::io::Result<Self> {
+        let bounds = log.bounds();
+        let tail = Arc::new(Tail::new(bounds.last));
+        // A message may stay a tenth of its time longer than retention says.
+        let expire_every =
+            (retention.age / 10).clamp(Duration::from_millis(100), Duration::from_secs(10));
+        let writer = Writer::start(log.clone(), tail.clone(), room_bytes, expire_every)?;
+        let readers = Arc::new(Semaphore::new(LOG_READERS_MAX));
+        let epoch = bounds.epoch;
+        Ok(Self(Arc::new(Shared { log, tail, writer, epoch, readers, limits })))
+    }
+
+    /// Stores a draft and returns the message once it is as durable as the log promises and visible
+    /// to readers. If the caller goes away after the draft was accepted, it is stored all the same.
+    pub async fn publish(&self, draft: Draft) -> Result<Message, Error> {
+        let mut pending = self.submit(draft).await?;
+        Self::settled(&mut pending).await
+    }
+
+    /// The first half of a publish: once this returns, the draft has its turn, after those submitted
+    /// before it.
+    pub async fn submit(&self, draft: Draft) -> Result<Pending, Error> {
+        self.0.writer.submit(draft).await
+    }
+
+    /// The second half of a publish.
+    pub async fn settled(pending: &mut Pending) -> Result<Message, Error> {
+        let gone = |_| Error::new(Code::LogFailed, "storage ended; publishes are refused");
+        pending.await.map_err(gone)?
+    }
+
+    /// A cursor for a filter from a place on.
+    pub async fn cursor(&self, filter: Filter, since: &Since) -> Result<Cursor, Error> {
+        let mut cursor = Cursor::new(self.clone());
+        cursor.subscribe(filter, since).await?;
+        Ok(cursor)
+    }
+
+    /// A cursor that wants nothing yet.
+    pub fn idle_cursor(&self) -> Cursor {
+        Cursor::new(self.clone())
+    }
+
+    /// The newest message ever published for a filter, as far as readers may see it; 0 if none was.
+    pub fn newest(&self, filter: &Filter) -> u64 {
+        let newest = self.0.log.heads().newest(&Selection(std::slice::from_ref(filter)));
+        newest.min(self.visible())
+    }
+
+    /// The newest seq that readers may see.
+    pub fn visible(&self) -> u64 {
+        self.0.tail.visible()
+    }
+
+    /// The epoch of the log.
+    pub fn epoch(&self) -> Epoch {
+        self.0.epoch
+    }
+
+    /// What the log holds.
+    pub fn bounds(&self) -> Bounds {
+        self.0.log.bounds()
+    }
+
+    /// The limits of the wire.
+    pub fn limits(&self) -> WireLimits {
+        self.0.limits
+    }
+
+    /// How many topics are known.
+    pub fn topics(&self) -> usize {
+        self.0.log.heads().len()
+    }
+
+    /// Whether publishes can be stored.
+    pub fn condition(&self) -> Condition {
+        self.0.writer.condition()
+    }
+
+    /// Stores what waits and closes the log. Blocks; publishes are refused from here on.
+    pub fn close(&self) {
+        self.0.writer.close();
+    }
+
+    pub(crate) fn heads(&self) -> &Heads {
+        self.0.log.heads()
+    }
+
+    pub(crate) fn register(&self, filters: &[Filter]) -> Registration {
+        self.0.tail.register(filters)
+    }
+
+    /// Reads a page of what is visible: from memory if it reaches back far enough, else from the log
+    /// on a thread that may block.
+    pub(crate) async fn read(
+        &self,
+        filters: &[Filter],
+        after: u64,
+        until: u64,
+        limit: PageLimit,
+    ) -> Result<Page, Error> {
+        let query = Query { selection: Selection(filters), after, until, limit };
+        if let Some(page) = self.0.tail.read(&query) {
+            return Ok(page);
+        }
+        let until = until.min(self.visible());
+        let filters = filters.to_vec();
+        // Boxed, so that readers of the tail, which are nearly all, do not carry its state.
+        Box::pin(self.blocking(move |log| {
+            log.read(&Query { selection: Selection(&filters), after, until, limit })
+        }))
+        .await
+    }
+
+    pub(crate) async fn seek(&self, time_us: u64) -> Result<u64, Error> {
+        self.blocking(move |log| log.seek(time_us)).await
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&dyn Log) -> Result<T, crate::log::LogError> + Send + 'static,
+    ) -> Result<T, Error> {
+        let internal = || Error::new(Code::Internal, "the log could not be read");
+        let turn = self.0.readers.clone().acquire_owned().await.map_err(|_| internal())?;
+        let log = self.0.log.clone();
+        let result = tokio::task::spawn_blocking(move || {
+            // The turn ends with the work, also when nobody waits for it any more.
+            let _turn = turn;
+            work(log.as_ref())
+        })
+        .await;
+        match result {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => {
+                tracing::error!(%error, "reading the log failed");
+                Err(internal())
+            }
+            Err(error) => {
+                tracing::error!(%error, "a reader of the log ended early");
+                Err(internal())
+            }
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! doorbell's server: one durable log, read by cursors, worn by every transport.
+//!
+//! Read it in the order of a message's path. In: [`socket`] or [`http`], [`hub`], [`writer`],
+//! [`log`]. Out: [`tail`], [`cursor`], and the transport again. `ARCHITECTURE.md` has the map.
+
+pub mod clock;
+pub mod conditions;
+pub mod config;
+pub mod cursor;
+pub mod datagram;
+pub mod http;
+pub mod hub;
+pub mod limits;
+pub mod line;
+pub mod listen;
+pub mod log;
+pub mod message;
+pub mod metrics;
+mod process;
+pub mod serve;
+pub mod socket;
+pub mod stream;
+pub mod tail;
+pub mod writer;

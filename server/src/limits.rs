@@ -1,0 +1,77 @@
+//! Every bound on the server's resources that is not a setting, with its unit and what it stops.
+//! Bounds of the wire are in the protocol; settings are in the configuration.
+
+use std::time::Duration;
+
+/// Messages let go of in one step of retention: a publish waits behind one step at most.
+pub const EXPIRE_MESSAGES_MAX: usize = 500;
+/// Topics remembered although they hold no message any more; beyond it the idle ones are forgotten.
+pub const TOPICS_REMEMBERED_MAX: usize = 100_000;
+/// Topics known at once: each costs memory for as long as it holds a message.
+pub const TOPICS_MAX: usize = 1_000_000;
+/// Newest messages that `since=latest` gives, where a filter selects more topics than that.
+pub const LATEST_MESSAGES_MAX: usize = 10_000;
+
+/// Messages in one batch of group commit.
+pub const COMMIT_MESSAGES_MAX: usize = 4096;
+
+/// Messages kept in memory for readers that are not far behind. Tests keep few, so that their readers
+/// cross from the log to memory often.
+pub const TAIL_MESSAGES_MAX: usize = if cfg!(test) { 16 } else { 65_536 };
+/// Bytes kept in memory for readers that are not far behind.
+pub const TAIL_BYTES_MAX: usize = 32 << 20;
+
+/// Patterns held against messages for one page from memory: a reader of many patterns that match
+/// nothing keeps others waiting no longer than one of a few that match much.
+pub const RING_TESTS_MAX: usize = 16_384;
+
+/// Messages handed to a transport at a time.
+pub const BATCH_MESSAGES_MAX: usize = 256;
+/// Bytes handed to a transport at a time: what a slow reader can hold in memory.
+pub const BATCH_BYTES_MAX: usize = 64 << 10;
+/// Bytes of messages in one poll answer; what is beyond comes with the next poll.
+pub const POLL_BYTES_MAX: usize = 1 << 20;
+
+/// Bytes of large poll answers that are on their way to clients, all together: a client that takes
+/// nothing of many answers cannot fill the memory.
+pub const ANSWERS_BYTES_MAX: usize = 256 << 20;
+/// Answers up to this many bytes are not counted among those.
+pub const ANSWER_BYTES_SMALL: usize = 64 << 10;
+
+/// Readers that look into the log on disk at the same time; others wait their turn.
+pub const LOG_READERS_MAX: usize = 4;
+
+/// How long the last publishes of a connection are waited for when it ends.
+pub const SETTLE_WAIT_MAX: Duration = Duration::from_secs(1);
+/// How long a publish may wait for room among the publishes in flight.
+pub const PUBLISH_WAIT_MAX: Duration = Duration::from_secs(2);
+/// What a refused publisher is told to wait, in seconds.
+pub const RETRY_AFTER_SECONDS: u64 = 1;
+/// Publishes of one connection of the line protocol that are not answered yet.
+pub const PUBLISHES_PENDING_MAX: usize = 1024;
+
+/// Subscriptions by datagrams at the same time.
+pub const DATAGRAM_SUBSCRIPTIONS_MAX: usize = 16_384;
+/// Subscriptions by datagrams of one IP address, each from a port of its own.
+pub const DATAGRAM_SUBSCRIPTIONS_PER_HOST_MAX: usize = if cfg!(test) { 4 } else { 4096 };
+/// A subscription by datagrams ends this long after it began or was renewed.
+pub const DATAGRAM_LEASE: Duration = Duration::from_secs(60);
+/// A cookie is good for the rest of this time and for as long again.
+pub const DATAGRAM_COOKIE_WINDOW: Duration = Duration::from_secs(60);
+/// Datagrams sent to one subscriber without a pause: what its socket's buffer surely holds.
+pub const DATAGRAM_BURST_MAX: usize = 32;
+/// The pause after as many: UDP itself never slows a sender down.
+pub const DATAGRAM_BURST_PAUSE: Duration = Duration::from_millis(1);
+/// The first keepalive follows a message after this long, so that its loss is noticed.
+pub const DATAGRAM_QUIET_FIRST: Duration = Duration::from_millis(250);
+
+/// Waiting connections that the kernel may hold before they are accepted.
+pub const BACKLOG: u32 = 4096;
+/// Descriptors kept for files, pipes and the listeners themselves.
+pub const DESCRIPTORS_RESERVED: u64 = 64;
+/// Streams of one HTTP/2 connection at the same time.
+pub const HTTP2_STREAMS_MAX: u32 = 128;
+/// Bytes that one stream of an HTTP/2 connection may hold before they are sent.
+pub const HTTP2_SEND_BYTES_MAX: usize = 64 << 10;
+/// Connections that are told at the same time that there is no room for them.
+pub const REFUSALS_MAX: usize = 16;

@@ -1,0 +1,536 @@
+//! The conversation in lines: what TCP, Unix sockets and WebSockets speak, written once.
+//!
+//! A [`Link`] carries lines to and fro; the [`Conversation`] knows what they mean. One task runs it:
+//! it hears the peer, answers in the order of the commands, and sends what its cursor brings. It
+//! keeps no queue of messages: while the peer takes nothing, nothing is read from the log.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use doorbell_protocol::draft::JsonDraft;
+use doorbell_protocol::{Code, Command, Draft, Error, Event, Filter, Format, Gap, Kind, Since};
+use futures_util::FutureExt;
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::unix_micros;
+use crate::cursor::{Batch, Cursor, PageLimit, Wait};
+use crate::hub::Hub;
+use crate::limits::{BATCH_BYTES_MAX, BATCH_MESSAGES_MAX, PUBLISHES_PENDING_MAX, SETTLE_WAIT_MAX};
+use crate::message::Message;
+use crate::metrics::{Metrics, Transport};
+use crate::writer::Pending;
+
+/// What carries the lines.
+pub trait Link: Send {
+    /// Appends what the peer sent to `input`, lines with their `\n`; false when the peer will send
+    /// nothing more. It may be dropped at any point without losing bytes.
+    fn receive(&mut self, input: &mut Vec<u8>) -> impl Future<Output = io::Result<bool>> + Send;
+
+    /// Sends lines, each with its `\n`, in as few writes as it can.
+    fn send(&mut self, lines: &[Bytes]) -> impl Future<Output = io::Result<()>> + Send;
+
+    /// Shows a quiet peer that the connection lives. `line` is the event for it.
+    fn keep_alive(&mut self, line: Bytes) -> impl Future<Output = io::Result<()>> + Send;
+
+    /// Ends the conversation from this side. `line` is the event for it, if it is to be sent.
+    fn close(
+        &mut self,
+        ending: &Ending,
+        line: Option<Bytes>,
+    ) -> impl Future<Output = io::Result<()>> + Send;
+}
+
+/// Why a conversation ended.
+#[derive(Debug)]
+pub enum Ending {
+    /// The client said `QUIT`.
+    Quit,
+    /// The client has closed its side and waits for nothing.
+    Gone,
+    /// The server is stopping.
+    Stopping,
+    /// The client broke a rule that leaves no way to go on.
+    Fault(Error),
+    /// The connection broke, or took nothing for the write deadline.
+    Broken(io::Error),
+}
+
+impl From<io::Error> for Ending {
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::InvalidData {
+            return Self::Fault(Error::new(Code::LineTooLong, "frame is invalid or too long"));
+        }
+        Self::Broken(error)
+    }
+}
+
+impl From<Error> for Ending {
+    fn from(error: Error) -> Self {
+        Self::Fault(error)
+    }
+}
+
+impl Ending {
+    /// The sentence for the peer.
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Quit | Self::Gone => "bye",
+            Self::Stopping => "the server is stopping",
+            Self::Fault(error) => error.text(),
+            Self::Broken(_) => "the connection failed",
+        }
+    }
+}
+
+/// Settings and shared parts of every conversation.
+#[derive(Debug, Clone)]
+pub struct Manners {
+    /// Sign of life after this long without any other event.
+    pub keepalive: Duration,
+    /// A line that was begun must end within this time.
+    pub unfinished: Duration,
+    /// Bytes of one line, its end not counted.
+    pub line_bytes: usize,
+    /// Where deliveries are counted.
+    pub metrics: Arc<Metrics>,
+    /// Asks every conversation to end.
+    pub stop: CancellationToken,
+}
+
+/// One peer.
+pub struct Conversation<L> {
+    link: L,
+    hub: Hub,
+    manners: Arc<Manners>,
+    transport: Transport,
+    cursor: Cursor,
+    /// How each subscription is sent.
+    formats: Vec<(Filter, Format)>,
+    input: Input,
+    /// Whether the peer may still send.
+    hearing: bool,
+    /// Publishes that are not answered yet, in order.
+    pending: VecDeque<Pending>,
+    next_keepalive: Instant,
+    began: std::time::Instant,
+}
+
+const BATCH: PageLimit = PageLimit { messages: BATCH_MESSAGES_MAX, bytes: BATCH_BYTES_MAX };
+
+impl<L: Link> Conversation<L> {
+    /// A conversation over a link. The cursor may have a filter already, which is sent as JSON.
+    pub fn new(
+        link: L,
+        hub: Hub,
+        manners: Arc<Manners>,
+        transport: Transport,
+        cursor: Cursor,
+    ) -> Self {
+        let formats = cursor.filters().iter().map(|f| (f.clone(), Format::Json)).collect();
+        let next_keepalive = Instant::now() + manners.keepalive;
+        Self {
+            link,
+            hub,
+            manners,
+            transport,
+            cursor,
+            formats,
+            input: Input::default(),
+            hearing: true,
+            pending: VecDeque::new(),
+            next_keepalive,
+            began: std::time::Instant::now(),
+        }
+    }
+
+    /// Speaks until either side ends it.
+    pub async fn run(&mut self) {
+        let _connected = self.manners.metrics.of(self.transport).connected();
+        let Err(ending) = self.converse().await;
+        Box::pin(self.part(ending)).await;
+    }
+
+    /// Says why it is over.
+    async fn part(&mut self, ending: Ending) {
+        tracing::trace!(transport = self.transport.name(), ?ending, "conversation ended");
+        if matches!(ending, Ending::Stopping | Ending::Fault(_)) {
+            // What was accepted before is stored: its publisher is told so.
+            let _ = timeout(SETTLE_WAIT_MAX, self.settle_all()).await;
+        }
+        match &ending {
+            Ending::Broken(_) => return,
+            Ending::Fault(error) => {
+                let _ = self.link.send(&[line(&error_event(error))]).await;
+            }
+            Ending::Quit | Ending::Gone | Ending::Stopping => {}
+        }
+        let mut event = Event::new(Kind::Close, unix_micros()).at(self.cursor.place());
+        event.message = Some(ending.text().into());
+        // Who reads nothing but texts would take the event for one.
+        let event = (!self.is_raw()).then(|| line(&event));
+        // A peer that does not listen any more does not hear this either.
+        let _ = self.link.close(&ending, event).await;
+    }
+
+    async fn converse(&mut self) -> Result<std::convert::Infallible, Ending> {
+        // What is done seldom is boxed: an idle connection costs what its task needs to wait.
+        Box::pin(self.greet()).await?;
+        loop {
+            while self.may_obey()
+                && let Some(command) = self.input.take_line(self.manners.line_bytes)?
+            {
+                Box::pin(self.obey(&command)).await?;
+            }
+            if !self.hearing && self.may_obey() && !self.input.bytes.is_empty() {
+                Box::pin(self.obey_cut_off()).await?;
+            }
+            let waits = !self.pending.is_empty() || !self.cursor.filters().is_empty();
+            if !self.hearing && !waits {
+                return Err(Ending::Gone);
+            }
+            self.turn().await?;
+        }
+    }
+
+    /// Waits for one thing to happen and deals with it. Where several have happened any of them may
+    /// be next, so that a peer that talks without a pause still hears.
+    async fn turn(&mut self) -> Result<(), Ending> {
+        let listening = self.hearing && self.may_obey();
+        // A peer is not late while it is the server that keeps it waiting.
+        let begun = self.input.begun.filter(|_| listening);
+        let deadline = begun.map(|begun| begun + self.manners.unfinished);
+        if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            return self.look_for_end();
+        }
+        let stop = &self.manners.stop;
+        let wait =
+            Wait::Until(deadline.map_or(self.next_keepalive, |d| d.min(self.next_keepalive)));
+        tokio::select! {
+            () = stop.cancelled() => Err(Ending::Stopping),
+            settled = next_settled(&mut self.pending), if !self.pending.is_empty() => {
+                Box::pin(self.answer_publish(settled)).await
+            }
+            heard = self.link.receive(&mut self.input.bytes), if listening => {
+                self.hearing = heard?;
+                Ok(())
+            }
+            batch = self.cursor.next(wait, BATCH) => Box::pin(self.deliver(batch?)).await,
+        }
+    }
+
+    /// Whether another command may be taken: so many publishes may wait for their answers.
+    fn may_obey(&self) -> bool {
+        self.pending.len() < PUBLISHES_PENDING_MAX
+    }
+
+    /// The time to finish a line has passed. Its end may have come while the server was busy sending.
+    fn look_for_end(&mut self) -> Result<(), Ending> {
+        match self.link.receive(&mut self.input.bytes).now_or_never() {
+            Some(heard) => {
+                self.hearing = heard?;
+                Ok(())
+            }
+            None => {
+                let limit = self.manners.unfinished.as_secs_f64();
+                let text = format!("line was not finished within {limit} s");
+                Err(Error::new(Code::Timeout, text).into())
+            }
+        }
+    }
+
+    /// The server speaks first.
+    async fn greet(&mut self) -> Result<(), Ending> {
+        let mut event = Event::new(Kind::Open, unix_micros()).at(self.cursor.place());
+        let topics = self.cursor.filters().first().map(ToString::to_string);
+        if let Some(topics) = &topics {
+            event.topic = Some(topics.into());
+        } else {
+            event.message =
+                Some("doorbell: SUB filter, UNSUB filter, PUB topic text, PING, QUIT".into());
+        }
+        event.gap = self.cursor.take_gap();
+        self.say(&event).await
+    }
+
+    /// Obeys a last line without its end, unless it publishes: the rest of the message may be missing.
+    async fn obey_cut_off(&mut self) -> Result<(), Ending> {
+        let line = std::mem::take(&mut self.input).bytes;
+        let text = std::str::from_utf8(&line).unwrap_or_default();
+        if matches!(
+            Command::parse(text),
+            Ok(Some(Command::Publish { .. } | Command::PublishJson(_)))
+        ) {
+            let error = Error::new(Code::BadRequest, "line was cut off: its end did not come");
+            return self.answer_in_order(&error_event(&error)).await;
+        }
+        self.obey(&line).await
+    }
+
+    async fn obey(&mut self, line: &[u8]) -> Result<(), Ending> {
+        let not_utf8 = |_| Error::new(Code::NotUtf8, "line is not UTF-8");
+        match std::str::from_utf8(line).map_err(not_utf8).and_then(Command::parse) {
+            Ok(None) => Ok(()),
+            Err(error) => self.answer_in_order(&error_event(&error)).await,
+            Ok(Some(Command::Publish { topic, message })) => {
+                let limit = self.hub.limits().message_bytes;
+                self.publish(Draft::text(topic, message, limit)).await
+            }
+            Ok(Some(Command::PublishJson(json))) => {
+                let limit = self.hub.limits().message_bytes;
+                let draft = JsonDraft::parse(json.as_bytes())
+                    .and_then(|json| json.into_draft(limit, |_| None));
+                self.publish(draft).await
+            }
+            Ok(Some(command)) => {
+                self.settle_all().await?;
+                let event = match command {
+                    Command::Subscribe { filter, since, format } => {
+                        self.subscribe(filter, since, format).await
+                    }
+                    Command::Unsubscribe(filter) => self.unsubscribe(&filter),
+                    Command::Ping(word) => pong(word),
+                    Command::Quit => return self.quit().await,
+                    _ => error_event(&Error::new(
+                        Code::Unauthorized,
+                        "the server has no tokens configured",
+                    )),
+                };
+                self.say(&event).await
+            }
+        }
+    }
+
+    /// Sends what is held by now for the peer's subscriptions, then ends: `SUB` and `QUIT` make a poll.
+    async fn quit(&mut self) -> Result<(), Ending> {
+        let end = self.hub.visible();
+        while self.cursor.place().seq() < end {
+            let stop = &self.manners.stop;
+            let batch = tokio::select! {
+                () = stop.cancelled() => return Err(Ending::Stopping),
+                batch = self.cursor.next(Wait::No, BATCH) => batch?,
+            };
+            if batch.messages.is_empty() && batch.gap.is_none() {
+                break;
+            }
+            self.deliver(batch).await?;
+        }
+        Err(Ending::Quit)
+    }
+
+    async fn publish(&mut self, draft: Result<Draft, Error>) -> Result<(), Ending> {
+        let submitted = match draft {
+            Ok(draft) => self.hub.submit(draft).await,
+            Err(error) => Err(error),
+        };
+        match submitted {
+            Ok(pending) => {
+                self.pending.push_back(pending);
+                Ok(())
+            }
+            Err(error) => {
+                self.manners.metrics.published(false);
+                self.answer_in_order(&error_event(&error)).await
+            }
+        }
+    }
+
+    async fn subscribe(
+        &mut self,
+        filter: Filter,
+        since: Option<Since>,
+        format: Format,
+    ) -> Event<'static> {
+        let since = since.unwrap_or(Since::None);
+        match self.cursor.subscribe(filter.clone(), &since).await {
+            Err(error) => error_event(&error),
+            Ok(()) => {
+                let mut event = Event::new(Kind::Ok, unix_micros()).at(self.cursor.place());
+                event.topic = Some(filter.to_string().into());
+                event.gap = self.cursor.take_gap();
+                self.formats.reserve_exact(1);
+                self.formats.push((filter, format));
+                event
+            }
+        }
+    }
+
+    fn unsubscribe(&mut self, filter: &Filter) -> Event<'static> {
+        if !self.cursor.unsubscribe(filter) {
+            let text = format!("there is no subscription to {filter}");
+            return error_event(&Error::new(Code::BadRequest, text));
+        }
+        self.formats.retain(|(subscribed, _)| subscribed != filter);
+        let mut event = Event::new(Kind::Ok, unix_micros()).at(self.cursor.place());
+        event.topic = Some(filter.to_string().into());
+        event
+    }
+
+    /// Answers a command after every publish before it.
+    async fn answer_in_order(&mut self, event: &Event<'_>) -> Result<(), Ending> {
+        self.settle_all().await?;
+        self.say(event).await
+    }
+
+    async fn settle_all(&mut self) -> Result<(), Ending> {
+        while !self.pending.is_empty() {
+            let settled = next_settled(&mut self.pending).await;
+            self.answer_publish(settled).await?;
+        }
+        Ok(())
+    }
+
+    async fn answer_publish(&mut self, settled: Result<Message, Error>) -> Result<(), Ending> {
+        self.manners.metrics.published(settled.is_ok());
+        let event = match settled {
+            Ok(message) => {
+                let mut event = Event::new(Kind::Ok, message.time_us()).at(message.id());
+                event.topic = Some(message.topic().to_string().into());
+                event
+            }
+            Err(error) => error_event(&error),
+        };
+        self.say(&event).await
+    }
+
+    async fn deliver(&mut self, batch: Batch) -> Result<(), Ending> {
+        if batch.messages.is_empty() {
+            // The wait may have ended for an unfinished line.
+            let due = batch.gap.is_some() || Instant::now() >= self.next_keepalive;
+            return if due { self.keep_alive(batch.gap).await } else { Ok(()) };
+        }
+        let gap = batch.gap.as_ref();
+        let mut lines = Vec::with_capacity(batch.messages.len() + 1);
+        for (index, message) in batch.messages.iter().enumerate() {
+            let gap = gap.filter(|_| index == 0);
+            match self.format_of(message) {
+                Format::Json => lines.push(message.frame_after(gap).line()),
+                Format::Raw => {
+                    lines.extend(gap.map(|gap| line(&self.keepalive_event(Some(gap.clone())))));
+                    lines.push(message.raw_line());
+                }
+            }
+        }
+        self.link.send(&lines).await?;
+        let bytes = lines.iter().map(Bytes::len).sum();
+        self.manners.metrics.of(self.transport).delivered(
+            &batch.messages,
+            bytes,
+            usize::from(gap.is_some()),
+            self.began,
+        );
+        self.next_keepalive = Instant::now() + self.manners.keepalive;
+        Ok(())
+    }
+
+    fn format_of(&self, message: &Message) -> Format {
+        let mut formats = self.formats.iter();
+        match self.formats.as_slice() {
+            [(_, only)] => *only,
+            _ => formats
+                .find(|(filter, _)| filter.matches(message.topic().as_str()))
+                .map_or(Format::Json, |(_, format)| *format),
+        }
+    }
+
+    /// Whether the peer reads nothing but texts.
+    fn is_raw(&self) -> bool {
+        !self.formats.is_empty() && self.formats.iter().all(|(_, format)| *format == Format::Raw)
+    }
+
+    fn keepalive_event(&self, gap: Option<Gap>) -> Event<'static> {
+        let mut event = Event::new(Kind::Keepalive, unix_micros()).at(self.cursor.place());
+        event.gap = gap;
+        event
+    }
+
+    async fn keep_alive(&mut self, gap: Option<Gap>) -> Result<(), Ending> {
+        self.next_keepalive = Instant::now() + self.manners.keepalive;
+        if gap.is_some() {
+            return self.say(&self.keepalive_event(gap)).await;
+        }
+        if self.is_raw() {
+            // Who reads nothing but texts gets an empty one.
+            return Ok(self.link.keep_alive(Bytes::from_static(b"\n")).await?);
+        }
+        let event = self.keepalive_event(None);
+        Ok(self.link.keep_alive(line(&event)).await?)
+    }
+
+    async fn say(&mut self, event: &Event<'_>) -> Result<(), Ending> {
+        self.next_keepalive = Instant::now() + self.manners.keepalive;
+        self.link.send(&[line(event)]).await?;
+        let gaps = u64::from(event.gap.is_some());
+        self.manners.metrics.of(self.transport).gaps.inc_by(gaps);
+        Ok(())
+    }
+}
+
+/// What a peer sent and nobody obeyed yet.
+#[derive(Debug, Default)]
+struct Input {
+    bytes: Vec<u8>,
+    /// Where the first line begins that was not taken yet.
+    start: usize,
+    /// When the unfinished line at the end was begun.
+    begun: Option<Instant>,
+}
+
+impl Input {
+    /// Takes the next whole line, without its `\n` or `\r\n`.
+    fn take_line(&mut self, limit: usize) -> Result<Option<Vec<u8>>, Error> {
+        let waiting = &self.bytes[self.start..];
+        let end = waiting.iter().position(|byte| *byte == b'\n');
+        let line = &waiting[..end.unwrap_or(waiting.len())];
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if line.len() > limit {
+            let text = format!("line is longer than {limit} bytes, which is the limit");
+            return Err(Error::new(Code::LineTooLong, text));
+        }
+        if let Some(end) = end {
+            let line = line.to_vec();
+            self.start += end + 1;
+            self.begun = None;
+            return Ok(Some(line));
+        }
+        self.bytes.drain(..self.start);
+        self.start = 0;
+        if self.bytes.is_empty() {
+            // A connection that says nothing keeps no buffer.
+            self.bytes = Vec::new();
+            self.begun = None;
+        } else {
+            self.begun.get_or_insert_with(Instant::now);
+        }
+        Ok(None)
+    }
+}
+
+/// The answer to the oldest publish. It may be dropped while it waits: nothing is lost.
+async fn next_settled(pending: &mut VecDeque<Pending>) -> Result<Message, Error> {
+    let Some(oldest) = pending.front_mut() else {
+        return std::future::pending().await;
+    };
+    let settled = Hub::settled(oldest).await;
+    pending.pop_front();
+    settled
+}
+
+fn pong(word: Option<&str>) -> Event<'static> {
+    let mut event = Event::new(Kind::Pong, unix_micros());
+    event.message = word.map(|word| word.to_owned().into());
+    event
+}
+
+fn error_event(error: &Error) -> Event<'static> {
+    Event::error(error, unix_micros())
+}
+
+fn line(event: &Event<'_>) -> Bytes {
+    let mut line = event.to_json();
+    line.push('\n');
+    line.into()
+}

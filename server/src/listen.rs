@@ -1,0 +1,287 @@
+//! Listening: binding with the socket options that a push server needs, and the accept loops.
+//!
+//! What is spoken over an accepted stream is not known here.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UdpSocket, UnixListener, UnixStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
+use crate::limits::{BACKLOG, REFUSALS_MAX};
+use crate::metrics::{Entrance, Metrics};
+use crate::stream::Guarded;
+
+/// Send buffer: what the kernel keeps for a reader that has stopped.
+const SEND_BUFFER_BYTES: usize = 32 << 10;
+/// Receive buffer: clients send little.
+const RECEIVE_BUFFER_BYTES: usize = 16 << 10;
+/// Unsent bytes above which the kernel reports a socket as not writable, so that what waits is read
+/// from the log when its turn comes instead of ageing in a buffer.
+const NOTSENT_BYTES: u32 = 16 << 10;
+/// Buffers of the one socket that all subscribers by datagrams share.
+const DATAGRAM_BUFFER_BYTES: usize = 1 << 20;
+/// A peer that acknowledges nothing is given up after this, but never before a reader that has only
+/// stopped reading has had its time: the kernel takes both for the same.
+const USER_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Binds a TCP listener. Accepted sockets inherit the options set here.
+pub fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        // `[::]` takes IPv4 as well, whatever the system's default is.
+        socket.set_only_v6(false)?;
+    }
+    socket.set_tcp_nodelay(true)?;
+    socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
+    socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES)?;
+    socket.set_tcp_notsent_lowat(NOTSENT_BYTES)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(i32::try_from(BACKLOG).unwrap_or(i32::MAX))?;
+    TcpListener::from_std(socket.into())
+}
+
+/// Binds a UDP socket.
+pub fn bind_udp(address: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, None)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    socket.set_send_buffer_size(DATAGRAM_BUFFER_BYTES)?;
+    socket.set_recv_buffer_size(DATAGRAM_BUFFER_BYTES)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    UdpSocket::from_std(socket.into())
+}
+
+/// Options that are set on each accepted socket: a peer that vanished is noticed, whether data is on
+/// its way (user timeout) or not (keepalive).
+fn watch_peer(stream: &TcpStream, write_deadline: Duration) -> io::Result<()> {
+    let keepalive = TcpKeepalive::new()
+        .with_time(Duration::from_secs(30))
+        .with_interval(Duration::from_secs(10))
+        .with_retries(3);
+    let socket = SockRef::from(stream);
+    socket.set_tcp_keepalive(&keepalive)?;
+    let user_timeout = USER_TIMEOUT.max(write_deadline + Duration::from_secs(5));
+    socket.set_tcp_user_timeout(Some(user_timeout))
+}
+
+/// A bound Unix socket; its path is removed when it is dropped.
+#[derive(Debug)]
+pub struct UnixSocket {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+impl UnixSocket {
+    /// Binds the path. A socket that a dead process left there is replaced; one that answers is not.
+    pub fn bind(path: &Path) -> io::Result<Self> {
+        if std::os::unix::net::UnixStream::connect(path).is_ok() {
+            return Err(io::ErrorKind::AddrInUse.into());
+        }
+        let left_over = std::fs::symlink_metadata(path)
+            .is_ok_and(|metadata| std::os::unix::fs::FileTypeExt::is_socket(&metadata.file_type()));
+        if left_over {
+            std::fs::remove_file(path)?;
+        }
+        let listener = UnixListener::bind(path)?;
+        Ok(Self { listener, path: path.to_owned() })
+    }
+
+    /// Where it is bound.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for UnixSocket {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// What an accept loop accepts from.
+pub trait Accept: Send {
+    /// What comes in.
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    /// The next stream, and who it is, for the log.
+    fn accept(
+        &self,
+        write_deadline: Duration,
+    ) -> impl Future<Output = io::Result<(Self::Stream, String)>> + Send;
+}
+
+impl Accept for TcpListener {
+    type Stream = TcpStream;
+
+    async fn accept(&self, write_deadline: Duration) -> io::Result<(TcpStream, String)> {
+        let (stream, peer) = TcpListener::accept(self).await?;
+        watch_peer(&stream, write_deadline)?;
+        Ok((stream, peer.to_string()))
+    }
+}
+
+impl Accept for UnixSocket {
+    type Stream = UnixStream;
+
+    async fn accept(&self, _: Duration) -> io::Result<(UnixStream, String)> {
+        let (stream, _) = self.listener.accept().await?;
+        Ok((stream, "unix".to_owned()))
+    }
+}
+
+/// What the accept loops share.
+#[derive(Debug, Clone)]
+pub struct Door {
+    /// Ends the loops.
+    pub stop: CancellationToken,
+    /// Knows every task.
+    pub tasks: TaskTracker,
+    /// One permit a connection.
+    pub connections: Arc<Semaphore>,
+    /// Turns to refuse a connection politely.
+    refusals: Arc<Semaphore>,
+    metrics: Arc<Metrics>,
+    write_deadline: Duration,
+}
+
+impl Door {
+    /// A door for at most so many connections.
+    pub fn new(connections: usize, metrics: Arc<Metrics>, write_deadline: Duration) -> Self {
+        Self {
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            connections: Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS))),
+            refusals: Arc::new(Semaphore::new(REFUSALS_MAX)),
+            metrics,
+            write_deadline,
+        }
+    }
+
+    /// Accepts until the stop; each stream is served by a task of its own. `refusal` is said to
+    /// those for whom there is no room.
+    pub async fn accept<L, F, T>(self, listener: L, entrance: Entrance, refusal: String, serve: F)
+    where
+        L: Accept,
+        F: Fn(Guarded<L::Stream>) -> T,
+        T: Future<Output = ()> + Send + 'static,
+    {
+        let refusal: Arc<str> = refusal.into();
+        let mut backoff = Backoff::default();
+        loop {
+            let accepted = tokio::select! {
+                () = self.stop.cancelled() => return,
+                accepted = listener.accept(self.write_deadline) => accepted,
+            };
+            let (stream, peer) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    // One bad socket, or no descriptor left: never the end of the listener.
+                    tracing::warn!(?entrance, %error, "accept failed");
+                    backoff.pause(&self.stop).await;
+                    continue;
+                }
+            };
+            backoff = Backoff::default();
+            let Ok(permit) = self.connections.clone().try_acquire_owned() else {
+                self.refuse(stream, &refusal);
+                continue;
+            };
+            let bytes = self.metrics.socket_bytes(entrance).clone();
+            let token = self.tasks.token();
+            let open = Open::new(permit, token, &self.metrics, entrance, peer);
+            let serving = serve(Guarded::new(stream, self.write_deadline, bytes, open));
+            self.tasks.spawn(serving);
+        }
+    }
+
+    /// Says that there is no room, and waits a moment for the peer to hear it.
+    fn refuse<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+        &self,
+        mut stream: S,
+        text: &Arc<str>,
+    ) {
+        self.metrics.connections_refused.inc();
+        let Ok(turn) = self.refusals.clone().try_acquire_owned() else {
+            return;
+        };
+        let text = text.clone();
+        self.tasks.spawn(async move {
+            let say = async {
+                stream.write_all(text.as_bytes()).await?;
+                stream.shutdown().await?;
+                let mut rest = [0; 1024];
+                while stream.read(&mut rest).await? > 0 {}
+                io::Result::Ok(())
+            };
+            let _ = tokio::time::timeout(Duration::from_secs(1), say).await;
+            drop(turn);
+        });
+    }
+}
+
+/// What an open socket holds, whoever serves it in the end: its permit, its share of the wait at
+/// shutdown, its count in the metrics.
+#[derive(Debug)]
+pub struct Open {
+    _permit: OwnedSemaphorePermit,
+    _token: TaskTrackerToken,
+    metrics: Arc<Metrics>,
+    entrance: Entrance,
+    peer: String,
+    since: Instant,
+}
+
+impl Open {
+    fn new(
+        permit: OwnedSemaphorePermit,
+        token: TaskTrackerToken,
+        metrics: &Arc<Metrics>,
+        entrance: Entrance,
+        peer: String,
+    ) -> Self {
+        metrics.sockets.inc();
+        let (metrics, since) = (metrics.clone(), Instant::now());
+        Self { _permit: permit, _token: token, metrics, entrance, peer, since }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.metrics.sockets.dec();
+        // The one line of this connection.
+        let Self { entrance, peer, since, .. } = self;
+        tracing::debug!(?entrance, peer, seconds = since.elapsed().as_secs_f64(), "connection");
+    }
+}
+
+/// Waits longer after each failure: 10 ms, doubling to a second.
+struct Backoff(Duration);
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self(Duration::from_millis(10))
+    }
+}
+
+impl Backoff {
+    async fn pause(&mut self, stop: &CancellationToken) {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep(self.0) => {}
+        }
+        self.0 = (self.0 * 2).min(Duration::from_secs(1));
+    }
+}

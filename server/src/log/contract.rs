@@ -1,0 +1,280 @@
+//! What every engine promises, as tests over a constructor. Each engine runs all of it.
+
+use std::time::Duration;
+
+use doorbell_protocol::{Draft, Filter, GapReason};
+use tempfile::TempDir;
+
+use super::{Log, MemoryLog, Page, PageLimit, Query, Retention, Selection, SqliteLog, Sync};
+use crate::message::Message;
+
+pub(super) const KEEP: Retention = Retention { age: Duration::from_secs(3600), bytes: 1 << 30 };
+pub(super) const HOUR_US: u64 = 3_600_000_000;
+
+/// A log under test, with the folder that it may live in.
+struct Subject {
+    log: Box<dyn Log>,
+    _folder: TempDir,
+}
+
+fn memory(retention: Retention) -> Subject {
+    let folder = tempfile::tempdir().unwrap();
+    Subject { log: Box::new(MemoryLog::new(retention)), _folder: folder }
+}
+
+fn sqlite(retention: Retention) -> Subject {
+    let folder = tempfile::tempdir().unwrap();
+    let log = SqliteLog::open(folder.path(), Sync::Os, retention).unwrap();
+    Subject { log: Box::new(log), _folder: folder }
+}
+
+pub(super) fn draft(topic: &str, text: &str) -> Draft {
+    Draft::text(topic.parse().unwrap(), text, 1 << 20).unwrap()
+}
+
+pub(super) fn append(log: &dyn Log, topic: &str, texts: &[&str], time_us: u64) -> Vec<Message> {
+    let drafts: Vec<_> = texts.iter().map(|text| draft(topic, text)).collect();
+    log.append(&drafts, time_us).unwrap()
+}
+
+pub(super) fn page(log: &dyn Log, filter: &str, after: u64, messages: usize) -> Page {
+    let filters = [filter.parse::<Filter>().unwrap()];
+    let limit = PageLimit { messages, bytes: 1 << 20 };
+    log.read(&Query { selection: Selection(&filters), after, until: u64::MAX, limit }).unwrap()
+}
+
+pub(super) fn seqs(page: &Page) -> Vec<u64> {
+    page.messages.iter().map(Message::seq).collect()
+}
+
+fn seqs_are_given_in_order_from_one(subject: &Subject) {
+    let log = subject.log.as_ref();
+    assert_eq!((log.bounds().first, log.bounds().last), (1, 0));
+    let first = append(log, "a", &["x", "y"], 5);
+    let second = append(log, "b", &["z"], 6);
+    let given: Vec<u64> = first.iter().chain(&second).map(Message::seq).collect();
+    assert_eq!(given, [1, 2, 3]);
+    assert_eq!((log.bounds().first, log.bounds().last), (1, 3));
+    assert!(first.iter().all(|message| message.id().epoch() == log.bounds().epoch));
+}
+
+fn what_is_read_is_what_was_appended(subject: &Subject) {
+    let log = subject.log.as_ref();
+    let mut appended = append(log, "a", &["x", "é\n\"", ""], 5);
+    appended.extend(append(log, "b.c", &["z"], 6));
+    let read = page(log, ">", 0, 10);
+    assert_eq!(read.through, 4);
+    assert_eq!(read.messages.len(), appended.len());
+    for (read, appended) in read.messages.iter().zip(&appended) {
+        assert_eq!(read.id(), appended.id());
+        assert_eq!(read.time_us(), appended.time_us());
+        assert_eq!(read.topic(), appended.topic());
+        assert_eq!(read.frame(), appended.frame());
+    }
+}
+
+fn a_page_holds_the_oldest_wanted_messages_after_a_place(subject: &Subject) {
+    let log = subject.log.as_ref();
+    for round in 0..300 {
+        append(log, "a", &["x"], round);
+        append(log, "b.1", &["y", "y"], round);
+        append(log, "c", &["z"], round);
+    }
+    for (filter, wanted) in [
+        ("a", vec![1]),
+        ("b.1,c", vec![2, 3, 0]),
+        ("b.*", vec![2, 3]),
+        ("a,b.>", vec![1, 2, 3]),
+        (">", vec![0, 1, 2, 3]),
+        ("nobody", vec![]),
+    ] {
+        let all: Vec<u64> = (1..=1200).filter(|seq| wanted.contains(&(seq % 4))).collect();
+        for after in [0, 1, 599, 1199, 1200] {
+            let mut place = after;
+            let mut got = Vec::new();
+            while place < 1200 {
+                let page = page(log, filter, place, 77);
+                assert!(page.through > place && page.lost.is_none());
+                assert!(page.messages.len() <= 77);
+                got.extend(seqs(&page));
+                place = page.through;
+            }
+            let expected: Vec<u64> = all.iter().copied().filter(|seq| *seq > after).collect();
+            assert_eq!(got, expected, "{filter} after {after}");
+        }
+    }
+}
+
+fn a_page_ends_at_its_bounds(subject: &Subject) {
+    let log = subject.log.as_ref();
+    let text = "x".repeat(1000);
+    append(log, "a", &[text.as_str(); 10], 5);
+    let filters = ["a".parse::<Filter>().unwrap()];
+    let query = |after, until, messages, bytes| {
+        let limit = PageLimit { messages, bytes };
+        log.read(&Query { selection: Selection(&filters), after, until, limit }).unwrap()
+    };
+    assert_eq!(seqs(&query(0, u64::MAX, 10, 3500)), [1, 2, 3]);
+    assert_eq!(query(0, u64::MAX, 10, 3500).through, 3);
+    assert_eq!(seqs(&query(0, u64::MAX, 10, 10)), [1], "a message larger than a page comes alone");
+    assert_eq!(seqs(&query(4, 6, 10, 1 << 20)), [5, 6]);
+    assert_eq!(query(4, 6, 10, 1 << 20).through, 6);
+    assert_eq!(query(10, u64::MAX, 10, 1 << 20).through, 10);
+}
+
+fn times_never_fall_and_can_be_sought(subject: &Subject) {
+    let log = subject.log.as_ref();
+    for (text, time_us) in [("x", 100), ("y", 50), ("z", 300)] {
+        append(log, "a", &[text], time_us);
+    }
+    let times: Vec<u64> = page(log, "a", 0, 9).messages.iter().map(Message::time_us).collect();
+    assert_eq!(times, [100, 100, 300]);
+    for (time_us, place) in [(0, 0), (100, 0), (101, 2), (300, 2), (301, 3)] {
+        assert_eq!(log.seek(time_us).unwrap(), place, "{time_us}");
+    }
+}
+
+fn heads_know_the_newest_message_of_each_topic(subject: &Subject) {
+    let log = subject.log.as_ref();
+    append(log, "a", &["x", "y"], 5);
+    append(log, "b", &["z"], 6);
+    let heads = |filter: &str| {
+        let filters = [filter.parse::<Filter>().unwrap()];
+        let selection = Selection(&filters);
+        (log.heads().newest(&selection), log.heads().latest(&selection, 9))
+    };
+    assert_eq!(heads("a"), (2, vec![2]));
+    assert_eq!(heads("a,b"), (3, vec![2, 3]));
+    assert_eq!(heads("*"), (3, vec![2, 3]));
+    assert_eq!(heads("c"), (0, vec![]));
+}
+
+fn what_is_too_old_is_let_go_and_told(subject: &Subject) {
+    let log = subject.log.as_ref();
+    append(log, "a", &vec!["x"; 1200], 0);
+    append(log, "quiet", &["y"], HOUR_US);
+    append(log, "a", &["z"], HOUR_US + 1);
+    while log.expire(HOUR_US + 2).unwrap() {}
+    assert_eq!((log.bounds().first, log.bounds().last), (1201, 1202));
+    let lost = page(log, "a", 7, 9);
+    assert_eq!((lost.lost, lost.through, lost.messages.len()), (Some(GapReason::Expired), 1200, 0));
+    assert_eq!(seqs(&page(log, "a", lost.through, 9)), [1202]);
+    let quiet = page(log, "quiet", 7, 9);
+    assert_eq!((quiet.lost, seqs(&quiet)), (None, vec![1201]), "it lost nothing");
+    assert_eq!(page(log, "*", 7, 9).lost, Some(GapReason::Expired));
+}
+
+fn what_is_too_much_is_let_go(subject: &Subject) {
+    let log = subject.log.as_ref();
+    let text = "x".repeat(1000);
+    for _ in 0..100 {
+        append(log, "a", &[text.as_str(); 100], 5);
+        while log.expire(6).unwrap() {}
+    }
+    let bounds = log.bounds();
+    assert!(bounds.bytes <= 2 << 20, "{bounds:?}");
+    assert!(bounds.first > 5000 && bounds.first < 9_900, "{bounds:?}");
+    assert_eq!(bounds.last, 10_000);
+}
+
+fn an_empty_batch_changes_nothing(subject: &Subject) {
+    let log = subject.log.as_ref();
+    append(log, "a", &["x"], 5);
+    assert!(log.append(&[], 6).unwrap().is_empty());
+    assert_eq!(log.bounds().last, 1);
+}
+
+fn a_reader_of_many_topics_gets_each_message_once(subject: &Subject) {
+    let log = subject.log.as_ref();
+    for round in 0..10 {
+        let drafts: Vec<_> = (0..200).map(|n| draft(&format!("t{n}"), "x")).collect();
+        log.append(&drafts, round).unwrap();
+    }
+    let names: Vec<String> = (0..120).map(|n| format!("t{n}")).collect();
+    let filters: Vec<Filter> =
+        names.chunks(60).map(|names| names.join(",").parse().unwrap()).collect();
+    let (mut place, mut got) = (0, Vec::new());
+    while place < 2000 {
+        let limit = PageLimit { messages: 50, bytes: 1 << 20 };
+        let selection = Selection(&filters);
+        let page = log.read(&Query { selection, after: place, until: u64::MAX, limit }).unwrap();
+        assert!(page.through > place && page.lost.is_none());
+        got.extend(seqs(&page));
+        place = page.through;
+    }
+    let expected: Vec<u64> = (1..=2000).filter(|seq| (seq - 1) % 200 < 120).collect();
+    assert_eq!(got, expected);
+}
+
+/// While messages come and go, each reader gets every message or is told that it is gone.
+fn nothing_is_skipped_in_silence_while_it_grows_and_shrinks(subject: &Subject) {
+    const BATCHES: u64 = 400;
+    let log = subject.log.as_ref();
+    let follow = |filter: &'static str, step: u64| {
+        move || {
+            let (mut place, mut got, mut lost) = (0, 0, 0);
+            while place < BATCHES * 20 {
+                let page = page(log, filter, place, 30);
+                assert!(page.through <= log.bounds().last.max(place));
+                let mut expected = (place + 1..=page.through).filter(|seq| seq % 20 % step == 0);
+                if let Some(reason) = page.lost {
+                    assert_eq!(reason, GapReason::Expired);
+                    lost += expected.count();
+                } else {
+                    got += page.messages.len();
+                    assert!(seqs(&page).into_iter().eq(expected.by_ref()), "{filter} at {place}");
+                }
+                place = page.through;
+            }
+            assert_eq!((got + lost) as u64, BATCHES * 20 / step);
+        }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(follow(">", 1));
+        scope.spawn(follow("even,four", 2));
+        scope.spawn(follow("four", 4));
+        for batch in 0..BATCHES {
+            let topic = |n| match n % 4 {
+                0 => "four",
+                2 => "even",
+                _ => "odd",
+            };
+            let drafts: Vec<_> = (1..=20).map(|n| draft(topic(n), "x")).collect();
+            log.append(&drafts, batch * HOUR_US / 10).unwrap();
+            while log.expire(batch * HOUR_US / 10).unwrap() {}
+        }
+    });
+}
+
+fn a_closed_log_takes_nothing_more(subject: &Subject) {
+    let log = subject.log.as_ref();
+    append(log, "a", &["x"], 5);
+    log.close().unwrap();
+    assert!(log.append(&[draft("a", "y")], 6).is_err());
+}
+
+macro_rules! contract {
+    ($($test:ident ($retention:expr);)+) => {
+        mod memory_keeps_the_contract {
+            $(#[test] fn $test() { super::$test(&super::memory($retention)); })+
+        }
+        mod sqlite_keeps_the_contract {
+            $(#[test] fn $test() { super::$test(&super::sqlite($retention)); })+
+        }
+    };
+}
+
+contract! {
+    seqs_are_given_in_order_from_one(super::KEEP);
+    what_is_read_is_what_was_appended(super::KEEP);
+    a_page_holds_the_oldest_wanted_messages_after_a_place(super::KEEP);
+    a_page_ends_at_its_bounds(super::KEEP);
+    times_never_fall_and_can_be_sought(super::KEEP);
+    heads_know_the_newest_message_of_each_topic(super::KEEP);
+    what_is_too_old_is_let_go_and_told(super::KEEP);
+    what_is_too_much_is_let_go(super::Retention { bytes: 2 << 20, ..super::KEEP });
+    an_empty_batch_changes_nothing(super::KEEP);
+    a_reader_of_many_topics_gets_each_message_once(super::KEEP);
+    nothing_is_skipped_in_silence_while_it_grows_and_shrinks(super::KEEP);
+    a_closed_log_takes_nothing_more(super::KEEP);
+}

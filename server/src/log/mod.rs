@@ -1,0 +1,169 @@
+//! The durable sequence: one trait, its engines, and the contract that all of them keep.
+//!
+//! An engine stores, reads and lets go. It knows nothing of readers that wait, of transports, or of
+//! what is in memory above it.
+
+mod heads;
+mod memory;
+mod ring;
+mod sqlite;
+
+#[cfg(test)]
+mod contract;
+
+use std::time::Duration;
+
+use doorbell_protocol::{Draft, Epoch, Filter, GapReason, Topic};
+
+use crate::message::Message;
+
+pub use heads::Heads;
+pub use memory::MemoryLog;
+pub use ring::Ring;
+pub use sqlite::{SqliteLog, Sync};
+
+/// One sequence of messages.
+///
+/// `append`, `expire` and `close` are called by the one writer thread. Everything else may be called
+/// by many threads at once and may block on the disk.
+pub trait Log: Send + std::marker::Sync + 'static {
+    /// Stores a batch, all of it or nothing, as durable as the engine was told to be, and returns
+    /// the messages with their places. `time_us` is the time of acceptance in unix microseconds;
+    /// an engine raises it where it would fall behind the newest message's.
+    fn append(&self, drafts: &[Draft], time_us: u64) -> Result<Vec<Message>, LogError>;
+
+    /// Reads a page of what was stored before the call began.
+    fn read(&self, query: &Query<'_>) -> Result<Page, LogError>;
+
+    /// What is held now.
+    fn bounds(&self) -> Bounds;
+
+    /// The place just before the first held message that was accepted at `time_us` or later.
+    fn seek(&self, time_us: u64) -> Result<u64, LogError>;
+
+    /// The newest message of each topic.
+    fn heads(&self) -> &Heads;
+
+    /// Lets go of some of what retention no longer keeps: a small step, so that a publish never
+    /// waits long behind it. Returns whether there is more to let go of.
+    fn expire(&self, now_us: u64) -> Result<bool, LogError>;
+
+    /// Makes everything durable and lets go of the files. Nothing is appended afterwards.
+    fn close(&self) -> Result<(), LogError>;
+}
+
+/// What is held: the messages from `first` to `last`, none if `first` is above `last`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// The log's epoch.
+    pub epoch: Epoch,
+    /// The seq of the oldest message held, or of the next one if none is.
+    pub first: u64,
+    /// The newest seq ever given out, 0 if none was.
+    pub last: u64,
+    /// Bytes held, as retention counts them.
+    pub bytes: u64,
+}
+
+/// How long and how much is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// The age at which a message is let go.
+    pub age: Duration,
+    /// The bytes beyond which the oldest messages are let go.
+    pub bytes: u64,
+}
+
+impl Retention {
+    /// The age in microseconds.
+    pub fn age_us(&self) -> u64 {
+        u64::try_from(self.age.as_micros()).unwrap_or(u64::MAX)
+    }
+}
+
+/// Which topics a reader wants: the union of some filters.
+#[derive(Debug, Clone, Copy)]
+pub struct Selection<'a>(pub &'a [Filter]);
+
+impl<'a> Selection<'a> {
+    /// Whether the topic is wanted.
+    pub fn matches(&self, topic: &Topic) -> bool {
+        self.0.iter().any(|filter| filter.matches(topic.as_str()))
+    }
+
+    /// How many patterns a topic is held against.
+    pub fn patterns(&self) -> usize {
+        self.0.iter().map(|filter| filter.patterns().len()).sum()
+    }
+
+    /// The topics without repeats, if no pattern is wild.
+    pub fn exact(&self) -> Option<Vec<&'a Topic>> {
+        let mut topics = Vec::new();
+        for filter in self.0 {
+            topics.extend(filter.exact()?);
+        }
+        topics.sort_unstable();
+        topics.dedup();
+        Some(topics)
+    }
+}
+
+/// A question to the log: the oldest wanted messages whose seq is above `after`, up to `until`.
+#[derive(Debug, Clone, Copy)]
+pub struct Query<'a> {
+    /// Whose messages.
+    pub selection: Selection<'a>,
+    /// The place that the reader has reached.
+    pub after: u64,
+    /// The last seq to look at.
+    pub until: u64,
+    /// How much one answer may hold.
+    pub limit: PageLimit,
+}
+
+/// How much one page may hold. A single message may be larger than `bytes`; it comes alone then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PageLimit {
+    /// Messages.
+    pub messages: usize,
+    /// Bytes of encoded messages.
+    pub bytes: usize,
+}
+
+/// A part of the log as a reader wants it.
+#[derive(Debug, Default)]
+pub struct Page {
+    /// The wanted messages, in the order of their seqs.
+    pub messages: Vec<Message>,
+    /// Every wanted message up to this seq is in this page or in `lost`.
+    pub through: u64,
+    /// Set where some wanted messages between `after` and `through` can no longer be read; the page
+    /// holds no messages then.
+    pub lost: Option<GapReason>,
+}
+
+impl Page {
+    /// A page that says what is missing.
+    pub fn lost(through: u64, reason: GapReason) -> Self {
+        Self { messages: Vec::new(), through, lost: Some(reason) }
+    }
+}
+
+/// Why the log did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// There is no room; nothing of the batch was stored, and a later batch may be.
+    #[error("no room left to store messages")]
+    Full,
+    /// A write or a sync failed; what is on the disk is unknown until the log is opened again.
+    #[error("storage failed: {0}")]
+    Failed(String),
+    /// The log was closed.
+    #[error("the log is closed")]
+    Closed,
+}
+
+/// Why the log could not be opened: one sentence for the person who starts the server.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct OpenError(pub String);

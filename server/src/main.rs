@@ -1,0 +1,66 @@
+//! `doorbell-server`: reads the settings, serves, and stops when it is told to.
+
+use std::io::stdout;
+use std::process::ExitCode;
+
+use doorbell_server::{config, serve};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// The exit code of a server that could not start.
+const CANNOT_START: u8 = 2;
+
+fn main() -> ExitCode {
+    let config = match config::read(std::env::args_os()) {
+        Ok(config) => config,
+        Err(error) if error.use_stderr() => {
+            // The first line names the fault; what follows is advice that clap adds.
+            let text = error.to_string();
+            eprintln!("{}", text.lines().next().unwrap_or("error: invalid arguments"));
+            return ExitCode::from(CANNOT_START);
+        }
+        Err(help) => {
+            let _ = help.print();
+            return ExitCode::SUCCESS;
+        }
+    };
+    let filter = EnvFilter::try_from_env("DOORBELL_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter).init();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return cannot_start(&error),
+    };
+    let code = runtime.block_on(run(&config));
+    // Whatever was not done within the grace is not waited for.
+    runtime.shutdown_background();
+    code
+}
+
+async fn run(config: &config::Config) -> ExitCode {
+    let (mut terminate, mut interrupt) =
+        match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+            (Ok(terminate), Ok(interrupt)) => (terminate, interrupt),
+            (Err(error), _) | (_, Err(error)) => return cannot_start(&error),
+        };
+    let server = match serve::start(config) {
+        Ok(server) => server,
+        Err(error) => return cannot_start(&error),
+    };
+    // Who started it may have closed its standard output; that is no reason to stop.
+    let _ = server.announce(stdout().lock());
+    either(&mut terminate, &mut interrupt).await;
+    server.stop(either(&mut terminate, &mut interrupt)).await;
+    ExitCode::SUCCESS
+}
+
+async fn either(first: &mut Signal, second: &mut Signal) {
+    tokio::select! {
+        _ = first.recv() => {}
+        _ = second.recv() => {}
+    }
+}
+
+fn cannot_start(error: &dyn std::error::Error) -> ExitCode {
+    eprintln!("error: {error}");
+    ExitCode::from(CANNOT_START)
+}

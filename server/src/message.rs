@@ -1,0 +1,116 @@
+//! A stored message as the server holds it: encoded once, shared by every reader.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use doorbell_protocol::{Draft, Epoch, Event, Frame, Gap, Id, Topic};
+
+/// A message with its place. Clones share one allocation.
+#[derive(Debug, Clone)]
+pub struct Message(Arc<Stored>);
+
+#[derive(Debug)]
+struct Stored {
+    id: Id,
+    time_us: u64,
+    topic: Topic,
+    frame: Frame,
+    /// When this process accepted it; absent on what was read back from storage.
+    accepted: Option<Instant>,
+}
+
+impl Message {
+    /// Gives a draft its place and encodes it. `expires` is in unix seconds.
+    pub fn new(draft: &Draft, id: Id, time_us: u64, expires: Option<u64>) -> Self {
+        Self(Arc::new(Stored {
+            id,
+            time_us,
+            topic: draft.topic.clone(),
+            frame: Frame::new(id, &Event::message(draft, id, time_us, expires)),
+            accepted: Some(Instant::now()),
+        }))
+    }
+
+    /// A message whose JSON was read back from storage.
+    pub fn from_storage(id: Id, time_us: u64, topic: Topic, json: &[u8]) -> Self {
+        let frame = Frame::from_json(id, json);
+        Self(Arc::new(Stored { id, time_us, topic, frame, accepted: None }))
+    }
+
+    /// The place.
+    pub fn id(&self) -> Id {
+        self.0.id
+    }
+
+    /// The place as a number.
+    pub fn seq(&self) -> u64 {
+        self.0.id.seq()
+    }
+
+    /// Unix microseconds of the acceptance; never falls as the seq rises.
+    pub fn time_us(&self) -> u64 {
+        self.0.time_us
+    }
+
+    /// The topic.
+    pub fn topic(&self) -> &Topic {
+        &self.0.topic
+    }
+
+    /// The encoded event.
+    pub fn frame(&self) -> &Frame {
+        &self.0.frame
+    }
+
+    /// The encoded event with what was lost before it, if anything was.
+    pub fn frame_after(&self, gap: Option<&Gap>) -> Frame {
+        match gap {
+            None => self.0.frame.clone(),
+            Some(gap) => self.0.frame.with_gap(self.0.id, gap),
+        }
+    }
+
+    /// The members of the event.
+    pub fn with_event<T>(&self, f: impl FnOnce(Option<&Event<'_>>) -> T) -> T {
+        f(Event::parse(&self.0.frame.json()).ok().as_ref())
+    }
+
+    /// The text alone on one line, for readers that know nothing but lines.
+    pub fn raw_line(&self) -> Bytes {
+        self.with_event(|event| {
+            let text = event.and_then(|event| event.message.as_deref()).unwrap_or_default();
+            let mut line = text.replace("\r\n", " ").replace(['\n', '\r'], " ");
+            line.push('\n');
+            line.into()
+        })
+    }
+
+    /// When this process accepted it.
+    pub fn accepted(&self) -> Option<Instant> {
+        self.0.accepted
+    }
+
+    /// Bytes that it keeps in memory, its share of the structures around it included.
+    pub fn weight(&self) -> usize {
+        const OVERHEAD: usize = 128;
+        self.0.frame.len() + OVERHEAD
+    }
+}
+
+/// Gives each draft of a batch its place after `last`. Times never fall, even when the clock does.
+///
+/// `retention_age_us` sets the events' `expires`, where retention by age is on.
+pub fn number_batch(
+    drafts: &[Draft],
+    epoch: Epoch,
+    last: u64,
+    time_us: u64,
+    retention_age_us: Option<u64>,
+) -> Vec<Message> {
+    let expires = retention_age_us.map(|age| (time_us.saturating_add(age)) / 1_000_000);
+    (last + 1..)
+        .zip(drafts)
+        .map(|(seq, draft)| Message::new(draft, epoch.id(seq), time_us, expires))
+        .collect()
+}

@@ -1,0 +1,305 @@
+//! What the server counts, for `/metrics` and `/v1/stats`.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::{Duration, Instant};
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::message::Message;
+
+/// How a reader is served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(missing_docs, reason = "each is the transport of that name")]
+pub enum Transport {
+    Poll,
+    Longpoll,
+    Ndjson,
+    Sse,
+    Raw,
+    Websocket,
+    Tcp,
+    Unix,
+    Udp,
+}
+
+impl Transport {
+    /// All of them, in the order of their discriminants.
+    pub const ALL: [Self; 9] = [
+        Self::Poll,
+        Self::Longpoll,
+        Self::Ndjson,
+        Self::Sse,
+        Self::Raw,
+        Self::Websocket,
+        Self::Tcp,
+        Self::Unix,
+        Self::Udp,
+    ];
+
+    /// The name in metrics and statistics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Poll => "poll",
+            Self::Longpoll => "longpoll",
+            Self::Ndjson => "ndjson",
+            Self::Sse => "sse",
+            Self::Raw => "raw",
+            Self::Websocket => "websocket",
+            Self::Tcp => "tcp",
+            Self::Unix => "unix",
+            Self::Udp => "udp",
+        }
+    }
+}
+
+/// Which listener a socket came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(missing_docs, reason = "each is the listener of that name")]
+pub enum Entrance {
+    Http,
+    Tcp,
+    Unix,
+    Udp,
+}
+
+impl Entrance {
+    const ALL: [Self; 4] = [Self::Http, Self::Tcp, Self::Unix, Self::Udp];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Tcp => "tcp",
+            Self::Unix => "unix",
+            Self::Udp => "udp",
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TransportLabel {
+    transport: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SocketLabel {
+    listener: &'static str,
+    direction: &'static str,
+}
+
+/// The counters of one transport.
+#[derive(Debug, Clone)]
+pub struct TransportMetrics {
+    /// Messages handed to sockets.
+    pub deliveries: Counter,
+    /// Bytes of those, in the transport's framing and without its headers.
+    pub bytes: Counter,
+    /// Readers that are connected now.
+    pub connections: Gauge,
+    /// Gaps that were told.
+    pub gaps: Counter,
+    /// From the acceptance of a message to its write.
+    delay: Histogram,
+}
+
+impl TransportMetrics {
+    /// Notes a write: its messages, bytes and gaps. Delays are those of messages accepted after
+    /// `reader_since`: what was history when the reader came says nothing about them.
+    pub fn delivered(
+        &self,
+        messages: &[Message],
+        bytes: usize,
+        gaps: usize,
+        reader_since: Instant,
+    ) {
+        self.deliveries.inc_by(messages.len() as u64);
+        self.bytes.inc_by(bytes as u64);
+        self.gaps.inc_by(gaps as u64);
+        let now = Instant::now();
+        let accepted = messages.iter().filter_map(Message::accepted);
+        for accepted in accepted.filter(|accepted| *accepted >= reader_since) {
+            self.delay.observe(now.duration_since(accepted).as_secs_f64());
+        }
+    }
+
+    /// Counts a reader as connected until the guard is dropped.
+    pub fn connected(&self) -> Connected {
+        self.connections.inc();
+        Connected(self.connections.clone())
+    }
+}
+
+/// A connected reader.
+#[derive(Debug)]
+pub struct Connected(Gauge);
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// Bytes of one listener's sockets.
+#[derive(Debug, Clone)]
+pub struct SocketBytes {
+    /// From clients.
+    pub received: Counter,
+    /// To clients.
+    pub sent: Counter,
+}
+
+/// Everything that is counted.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    /// When the server started.
+    pub started: Instant,
+    /// Messages accepted.
+    pub publishes: Counter,
+    /// Publishes refused, for whatever reason.
+    pub publishes_refused: Counter,
+    /// Poll and long poll answers.
+    pub polls: Counter,
+    /// Those of them without a message.
+    pub polls_empty: Counter,
+    /// Connections turned away because the server was full.
+    pub connections_refused: Counter,
+    /// Sockets that are open.
+    pub sockets: Gauge,
+    topics: Gauge,
+    held_bytes: Gauge<u64, AtomicU64>,
+    held_messages: Gauge<u64, AtomicU64>,
+    transports: [TransportMetrics; Transport::ALL.len()],
+    entrances: [SocketBytes; Entrance::ALL.len()],
+}
+
+/// From 10 µs, doubling, to 84 s.
+fn delay_histogram() -> Histogram {
+    Histogram::new(exponential_buckets(10e-6, 2.0, 24))
+}
+
+impl Metrics {
+    /// Counters that stand at zero.
+    pub fn new() -> Arc<Self> {
+        let mut registry = Registry::with_prefix("doorbell");
+        let deliveries = Family::<TransportLabel, Counter>::default();
+        let bytes = Family::<TransportLabel, Counter>::default();
+        let connections = Family::<TransportLabel, Gauge>::default();
+        let gaps = Family::<TransportLabel, Counter>::default();
+        let delay = Family::<TransportLabel, Histogram>::new_with_constructor(delay_histogram);
+        let sockets = Family::<SocketLabel, Counter>::default();
+        let transports = Transport::ALL.map(|transport| {
+            let label = TransportLabel { transport: transport.name() };
+            TransportMetrics {
+                deliveries: deliveries.get_or_create(&label).clone(),
+                bytes: bytes.get_or_create(&label).clone(),
+                connections: connections.get_or_create(&label).clone(),
+                gaps: gaps.get_or_create(&label).clone(),
+                delay: delay.get_or_create(&label).clone(),
+            }
+        });
+        let entrances = Entrance::ALL.map(|listener| {
+            let counter = |direction| {
+                sockets.get_or_create(&SocketLabel { listener: listener.name(), direction }).clone()
+            };
+            SocketBytes { received: counter("in"), sent: counter("out") }
+        });
+        registry.register("deliveries", "Messages handed to sockets", deliveries);
+        registry.register_with_unit("delivered", "Bytes of delivered messages", Unit::Bytes, bytes);
+        registry.register("readers", "Readers connected now", connections);
+        registry.register("gaps", "Gaps told to readers", gaps);
+        registry.register_with_unit(
+            "delivery_delay",
+            "From the acceptance of a message to its write",
+            Unit::Seconds,
+            delay,
+        );
+        registry.register_with_unit("socket", "Bytes of sockets", Unit::Bytes, sockets);
+        Self::with_totals(registry, transports, entrances)
+    }
+
+    fn with_totals(
+        mut registry: Registry,
+        transports: [TransportMetrics; Transport::ALL.len()],
+        entrances: [SocketBytes; Entrance::ALL.len()],
+    ) -> Arc<Self> {
+        let mut counter = |name: &str, help: &str| {
+            let counter = Counter::default();
+            registry.register(name, help, counter.clone());
+            counter
+        };
+        let publishes = counter("publishes", "Messages accepted");
+        let publishes_refused = counter("publishes_refused", "Publishes refused");
+        let polls = counter("polls", "Poll and long poll answers");
+        let polls_empty = counter("polls_empty", "Poll and long poll answers without a message");
+        let connections_refused = counter("connections_refused", "Connections turned away");
+        let sockets = Gauge::default();
+        let topics = Gauge::default();
+        let held_bytes = Gauge::<u64, AtomicU64>::default();
+        let held_messages = Gauge::<u64, AtomicU64>::default();
+        registry.register("sockets", "Sockets open now", sockets.clone());
+        registry.register("topics", "Topics known", topics.clone());
+        registry.register_with_unit("held", "Bytes held", Unit::Bytes, held_bytes.clone());
+        registry.register("held_messages", "Messages held at most", held_messages.clone());
+        Arc::new(Self {
+            registry,
+            started: Instant::now(),
+            publishes,
+            publishes_refused,
+            polls,
+            polls_empty,
+            connections_refused,
+            sockets,
+            topics,
+            held_bytes,
+            held_messages,
+            transports,
+            entrances,
+        })
+    }
+
+    /// The counters of a transport.
+    pub fn of(&self, transport: Transport) -> &TransportMetrics {
+        &self.transports[transport as usize]
+    }
+
+    /// The byte counters of a listener.
+    pub fn socket_bytes(&self, entrance: Entrance) -> &SocketBytes {
+        &self.entrances[entrance as usize]
+    }
+
+    /// Notes a publish that was stored, or refused.
+    pub fn published(&self, stored: bool) {
+        if stored {
+            self.publishes.inc()
+        } else {
+            self.publishes_refused.inc()
+        };
+    }
+
+    /// How long the server has been running.
+    pub fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// The text of `/metrics`. The state of the log is read at this moment.
+    pub fn encode(&self, hub: &crate::hub::Hub) -> Result<String, std::fmt::Error> {
+        let bounds = hub.bounds();
+        self.topics.set(i64::try_from(hub.topics()).unwrap_or(i64::MAX));
+        self.held_bytes.set(bounds.bytes);
+        self.held_messages.set((bounds.last + 1).saturating_sub(bounds.first));
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+
+    /// Sum of all deliveries so far.
+    pub fn deliveries(&self) -> u64 {
+        self.transports.iter().map(|transport| transport.deliveries.get()).sum()
+    }
+}

@@ -1,0 +1,247 @@
+//! Starting and stopping: open the log, bind, spawn, drain.
+
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use doorbell_protocol::{Code, Error, Event};
+use rustix::process::{Resource, getrlimit, setrlimit};
+use tokio::net::{TcpListener, UdpSocket};
+
+use crate::clock::unix_micros;
+use crate::config::{Config, to_usize};
+use crate::datagram::Datagrams;
+use crate::http::{Addresses, Answers, App, Http};
+use crate::hub::Hub;
+use crate::limits::DESCRIPTORS_RESERVED;
+use crate::line::Manners;
+use crate::listen::{Door, UnixSocket, bind_tcp, bind_udp};
+use crate::log::{Log, MemoryLog, SqliteLog};
+use crate::metrics::{Entrance, Metrics, Transport};
+use crate::socket;
+
+/// A server that is bound and serving.
+#[derive(Debug)]
+pub struct Server {
+    hub: Hub,
+    door: Door,
+    grace: Duration,
+    /// Where it listens.
+    pub addresses: Arc<Addresses>,
+}
+
+/// Why the server could not start: one sentence for the person who started it.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct StartError(String);
+
+/// Opens the log, binds every listener and serves. Must be called within a tokio runtime.
+pub fn start(config: &Config) -> Result<Server, StartError> {
+    let connections = connections_max(config.connections);
+    let http = bind("http", config.http)?;
+    let tcp = bind("tcp", config.tcp)?;
+    let unix = config.unix.as_deref().map(bind_unix).transpose()?;
+    let udp = config.udp.map(bind_datagrams).transpose()?;
+    let addresses = Arc::new(Addresses {
+        http: local_address(&http)?,
+        tcp: local_address(&tcp)?,
+        unix: unix.as_ref().map(|socket| socket.path().to_owned()),
+        udp: udp.as_ref().map(UdpSocket::local_addr).transpose().map_err(no_address)?,
+    });
+    let hub = open(config)?;
+    let metrics = Metrics::new();
+    let door = Door::new(connections, metrics.clone(), config.write_deadline);
+    let manners = Arc::new(Manners {
+        keepalive: config.keepalive,
+        unfinished: config.unfinished,
+        line_bytes: to_usize(config.line_bytes),
+        metrics,
+        stop: door.stop.clone(),
+    });
+    let app = App {
+        hub: hub.clone(),
+        manners: manners.clone(),
+        addresses: addresses.clone(),
+        answers: Answers::default(),
+        connections,
+        header_bytes: to_usize(config.header_bytes),
+    };
+    let http_service = Http::new(app);
+    let refusals = Refusals::new(connections);
+    let accept = door.clone().accept(http, Entrance::Http, refusals.http, move |stream| {
+        http_service.clone().serve(stream)
+    });
+    door.tasks.spawn(accept);
+    let lines = refusals.lines.clone();
+    let (line_hub, line_manners) = (hub.clone(), manners.clone());
+    door.tasks.spawn(door.clone().accept(tcp, Entrance::Tcp, lines, move |stream| {
+        socket::serve(stream, line_hub.clone(), line_manners.clone(), Transport::Tcp)
+    }));
+    if let Some(udp) = udp {
+        let (hub, manners) = (hub.clone(), manners.clone());
+        door.tasks.spawn(Datagrams::new(udp, hub, manners, door.tasks.clone()).run());
+    }
+    if let Some(unix) = unix {
+        let (hub, lines) = (hub.clone(), refusals.lines);
+        door.tasks.spawn(door.clone().accept(unix, Entrance::Unix, lines, move |stream| {
+            socket::serve(stream, hub.clone(), manners.clone(), Transport::Unix)
+        }));
+    }
+    tracing::info!(connections, ?addresses, "serving");
+    Ok(Server { hub, door, grace: config.grace, addresses })
+}
+
+impl Server {
+    /// Tells every session to end, waits for them within the grace, and closes the log. Returns how
+    /// many tasks had not ended by then. `hurry` ends the wait at once.
+    pub async fn stop(self, hurry: impl Future<Output = ()>) -> usize {
+        let Self { hub, door, grace, .. } = self;
+        door.stop.cancel();
+        door.tasks.close();
+        tokio::select! {
+            () = door.tasks.wait() => {}
+            () = tokio::time::sleep(grace) => {}
+            () = hurry => {}
+        }
+        let left = door.tasks.len();
+        if left > 0 {
+            tracing::warn!(left, "sessions were cut off");
+        }
+        let closing = tokio::task::spawn_blocking(move || hub.close());
+        if closing.await.is_err() {
+            tracing::error!("the log was not closed cleanly");
+        }
+        left
+    }
+
+    /// Prints the line that says that the server is ready, and below it lines for a person to paste.
+    pub fn announce(&self, mut out: impl Write) -> std::io::Result<()> {
+        let Addresses { http, tcp, unix, udp } = self.addresses.as_ref();
+        write!(out, "ready http={http} tcp={tcp}")?;
+        if let Some(path) = unix {
+            write!(out, " unix={}", path.display())?;
+        }
+        if let Some(udp) = udp {
+            write!(out, " udp={udp}")?;
+        }
+        writeln!(out)?;
+        out.flush()?;
+        let (http, host, port) = (reachable(*http), reachable(*tcp).ip(), tcp.port());
+        let client = client_command();
+        let by_datagrams = match udp {
+            Some(_) => format!("\n    {client} subscribe demo --server http://{http} --via udp"),
+            None => String::new(),
+        };
+        write!(
+            out,
+            "\n  \
+             the page          http://{http}/\n\n  \
+             In another terminal, wait at the door (push):\n    \
+             nc {host} {port}                      and type: SUB demo\n    \
+             curl -sN http://{http}/demo/sse\n    \
+             {client} subscribe demo --server tcp://{host}:{port}{by_datagrams}\n\n  \
+             Ring:\n    \
+             curl -d 'somebody is here' http://{http}/demo\n    \
+             echo 'PUB demo somebody is here' | nc -N {host} {port}\n\n  \
+             Or walk to the door to look (poll):\n    \
+             curl -si 'http://{http}/demo/json?poll=1&since=all'\n\n"
+        )?;
+        out.flush()
+    }
+}
+
+/// What to type for a client: the one beside this server if it was built, else by cargo.
+fn client_command() -> String {
+    let beside = std::env::current_exe().ok().map(|path| path.with_file_name("doorbell"));
+    match beside.filter(|path| path.is_file()) {
+        Some(path) => {
+            let here = std::env::current_dir().ok();
+            let short = here.and_then(|here| path.strip_prefix(here).ok().map(Path::to_owned));
+            short.unwrap_or(path).display().to_string()
+        }
+        None => "cargo run -q --release -p doorbell --".to_owned(),
+    }
+}
+
+/// An address that a client on this machine can connect to.
+fn reachable(mut address: std::net::SocketAddr) -> std::net::SocketAddr {
+    if address.ip().is_unspecified() {
+        let local: std::net::IpAddr = if address.is_ipv4() {
+            [127, 0, 0, 1].into()
+        } else {
+            std::net::Ipv6Addr::LOCALHOST.into()
+        };
+        address.set_ip(local);
+    }
+    address
+}
+
+fn bind(what: &str, address: std::net::SocketAddr) -> Result<TcpListener, StartError> {
+    bind_tcp(address)
+        .map_err(|error| StartError(format!("cannot listen on {address} ({what}): {error}")))
+}
+
+fn bind_unix(path: &Path) -> Result<UnixSocket, StartError> {
+    UnixSocket::bind(path)
+        .map_err(|error| StartError(format!("cannot listen on {} (unix): {error}", path.display())))
+}
+
+fn bind_datagrams(address: std::net::SocketAddr) -> Result<UdpSocket, StartError> {
+    bind_udp(address)
+        .map_err(|error| StartError(format!("cannot listen on {address} (udp): {error}")))
+}
+
+fn local_address(listener: &TcpListener) -> Result<std::net::SocketAddr, StartError> {
+    listener.local_addr().map_err(no_address)
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "the shape that `map_err` wants")]
+fn no_address(error: std::io::Error) -> StartError {
+    StartError(format!("a listener has no address: {error}"))
+}
+
+fn open(config: &Config) -> Result<Hub, StartError> {
+    let retention = config.retention();
+    let log: Arc<dyn Log> = if config.ephemeral {
+        Arc::new(MemoryLog::new(retention))
+    } else {
+        let log = SqliteLog::open(&config.data, config.sync, retention);
+        Arc::new(log.map_err(|error| StartError(error.to_string()))?)
+    };
+    Hub::start(log, to_usize(config.inflight_bytes), &retention, config.wire_limits())
+        .map_err(|error| StartError(format!("cannot start the log's writer: {error}")))
+}
+
+/// Raises the soft limit of open files to the hard one and leaves a reserve.
+fn connections_max(wanted: Option<usize>) -> usize {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!(%error, "the limit of open files could not be raised");
+    }
+    let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let most = to_usize(files.saturating_sub(DESCRIPTORS_RESERVED).max(1));
+    wanted.map_or(most, |wanted| wanted.min(most))
+}
+
+/// What is said to those for whom there is no room.
+struct Refusals {
+    lines: String,
+    http: String,
+}
+
+impl Refusals {
+    fn new(connections: usize) -> Self {
+        let text = format!("the server holds {connections} connections, which is the limit");
+        let error = Error::new(Code::Unavailable, text);
+        let event = Event::error(&error, unix_micros());
+        let body = serde_json::to_string(&error.body()).unwrap_or_default();
+        let http = format!(
+            "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\n\
+             retry-after: 1\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}\n",
+            body.len() + 1
+        );
+        Self { lines: format!("{}\n", event.to_json()), http }
+    }
+}

@@ -1,0 +1,74 @@
+//! The line protocol over byte streams: TCP and Unix sockets.
+
+use std::future::poll_fn;
+use std::io;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::time::timeout;
+
+use crate::hub::Hub;
+use crate::line::{Conversation, Ending, Link, Manners};
+use crate::metrics::Transport;
+
+/// Speaks the line protocol over a stream until either side ends it.
+pub async fn serve<S>(stream: S, hub: Hub, manners: Arc<Manners>, transport: Transport)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
+    let cursor = hub.idle_cursor();
+    let mut conversation = Conversation::new(Wire(stream), hub, manners, transport, cursor);
+    conversation.run().await;
+}
+
+/// A byte stream as a link.
+struct Wire<S>(S);
+
+/// How long the remaining bytes of a peer that was cut short are read and thrown away.
+const LINGER: Duration = Duration::from_millis(500);
+
+/// Bytes read at a time. The buffer lives on the stack while a read is tried, so that a connection
+/// that says nothing holds none.
+const READ_BYTES: usize = 4096;
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Link for Wire<S> {
+    async fn receive(&mut self, input: &mut Vec<u8>) -> io::Result<bool> {
+        poll_fn(|context| {
+            let mut space = [MaybeUninit::uninit(); READ_BYTES];
+            let mut buffer = ReadBuf::uninit(&mut space);
+            ready!(Pin::new(&mut self.0).poll_read(context, &mut buffer))?;
+            input.extend_from_slice(buffer.filled());
+            Poll::Ready(Ok(!buffer.filled().is_empty()))
+        })
+        .await
+    }
+
+    async fn send(&mut self, lines: &[Bytes]) -> io::Result<()> {
+        match lines {
+            [line] => self.0.write_all(line).await,
+            lines => self.0.write_all(&lines.concat()).await,
+        }
+    }
+
+    async fn keep_alive(&mut self, line: Bytes) -> io::Result<()> {
+        self.send(&[line]).await
+    }
+
+    async fn close(&mut self, ending: &Ending, line: Option<Bytes>) -> io::Result<()> {
+        if let Some(line) = line {
+            self.send(&[line]).await?;
+        }
+        self.0.shutdown().await?;
+        if matches!(ending, Ending::Fault(_) | Ending::Stopping) {
+            // Closing while the peer's bytes wait unread would reset the connection, and the peer
+            // might never see why it was closed.
+            let _ = timeout(LINGER, tokio::io::copy(&mut self.0, &mut tokio::io::sink())).await;
+        }
+        Ok(())
+    }
+}

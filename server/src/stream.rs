@@ -1,0 +1,101 @@
+//! A socket that gives up on a peer that takes nothing, and counts its bytes.
+//!
+//! It wraps every accepted socket, whatever is spoken over it, so there is one write deadline.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep};
+
+use crate::listen::Open;
+use crate::metrics::SocketBytes;
+
+/// A stream whose writes fail with [`io::ErrorKind::TimedOut`] once the peer has taken nothing for
+/// the deadline.
+#[derive(Debug)]
+pub struct Guarded<S> {
+    inner: S,
+    write_deadline: Duration,
+    /// Runs only while a write is blocked, so an idle connection holds no timer.
+    blocked: Option<Pin<Box<Sleep>>>,
+    bytes: SocketBytes,
+    /// Lives as long as the socket does.
+    _open: Open,
+}
+
+impl<S> Guarded<S> {
+    /// Guards a stream.
+    pub fn new(inner: S, write_deadline: Duration, bytes: SocketBytes, open: Open) -> Self {
+        Self { inner, write_deadline, blocked: None, bytes, _open: open }
+    }
+
+    fn poll_progress(
+        &mut self,
+        context: &mut Context<'_>,
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        match written {
+            Poll::Ready(result) => {
+                self.blocked = None;
+                if let Ok(count) = &result {
+                    self.bytes.sent.inc_by(*count as u64);
+                }
+                Poll::Ready(result)
+            }
+            Poll::Pending => {
+                let deadline = self.write_deadline;
+                let blocked = self.blocked.get_or_insert_with(|| Box::pin(sleep(deadline)));
+                ready!(blocked.as_mut().poll(context));
+                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+            }
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.inner).poll_read(context, buffer))?;
+        self.bytes.received.inc_by((buffer.filled().len() - before) as u64);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.inner).poll_write(context, bytes);
+        self.poll_progress(context, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.inner).poll_write_vectored(context, slices);
+        self.poll_progress(context, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(context)
+    }
+}

@@ -1,0 +1,219 @@
+//! The newest messages in memory, and who waits for the next one.
+//!
+//! Whoever stores a batch pushes it here; that makes it visible and wakes the readers of just those
+//! topics. The tail knows nothing of storage or of what a reader does with a message.
+//!
+//! A wake-up is a level, not an edge: a [`Waiter`] holds the first seq that its reader has not looked
+//! at, so a reader that marks it seen, reads, and only then waits misses nothing, whatever happens
+//! between two of these steps.
+
+use std::collections::{HashMap, HashSet};
+use std::future::poll_fn;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::task::Poll;
+
+use atomic_waker::AtomicWaker;
+use doorbell_protocol::topic::Pattern;
+use doorbell_protocol::{Filter, Topic};
+use slab::Slab;
+
+use crate::limits::{TAIL_BYTES_MAX, TAIL_MESSAGES_MAX};
+use crate::log::{Page, Query, Ring};
+use crate::message::Message;
+
+/// Recent messages, and the readers that wait.
+#[derive(Debug)]
+pub struct Tail {
+    recent: RwLock<Recent>,
+    waiting: Mutex<Waiting>,
+    /// The newest seq that readers may see.
+    visible: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Recent {
+    ring: Ring,
+    /// Everything above this seq is in the ring.
+    floor: u64,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    exact: HashMap<Topic, Slab<Arc<Waiter>>>,
+    wild: Slab<(Pattern, Arc<Waiter>)>,
+}
+
+impl Tail {
+    /// An empty tail over a log whose newest seq is `last`.
+    pub fn new(last: u64) -> Self {
+        Self {
+            recent: RwLock::new(Recent { ring: Ring::default(), floor: last }),
+            waiting: Mutex::default(),
+            visible: AtomicU64::new(last),
+        }
+    }
+
+    /// The newest seq that readers may see. It never falls.
+    pub fn visible(&self) -> u64 {
+        self.visible.load(Ordering::Acquire)
+    }
+
+    /// Makes stored messages visible and wakes their readers.
+    ///
+    /// # Panics
+    ///
+    /// When the seqs do not rise.
+    pub fn push(&self, batch: &[Message]) {
+        let Some(last) = batch.last() else { return };
+        {
+            let mut recent = self.recent.write().unwrap_or_else(PoisonError::into_inner);
+            for message in batch {
+                recent.ring.push(message.clone());
+            }
+            while recent.ring.len() > TAIL_MESSAGES_MAX || recent.ring.bytes() > TAIL_BYTES_MAX {
+                let Some(oldest) = recent.ring.pop() else {
+                    break;
+                };
+                recent.floor = oldest.seq();
+            }
+            self.visible.store(last.seq(), Ordering::Release);
+        }
+        self.wake(batch);
+    }
+
+    fn wake(&self, batch: &[Message]) {
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut woken = HashSet::new();
+        for message in batch {
+            // Of several messages of one topic the first says it all.
+            if batch.len() > 1 && !woken.insert(message.topic()) {
+                continue;
+            }
+            if let Some(waiters) = waiting.exact.get(message.topic()) {
+                waiters.iter().for_each(|(_, waiter)| waiter.notify(message.seq()));
+            }
+            for (_, (pattern, waiter)) in &waiting.wild {
+                if pattern.matches(message.topic().as_str()) {
+                    waiter.notify(message.seq());
+                }
+            }
+        }
+    }
+
+    /// Lets go of what the log no longer holds, so that retention means the same to every reader.
+    pub fn trim(&self, first_held: u64) {
+        let mut recent = self.recent.write().unwrap_or_else(PoisonError::into_inner);
+        while recent.ring.oldest().is_some_and(|message| message.seq() < first_held) {
+            recent.ring.pop();
+        }
+        recent.floor = recent.floor.max(first_held - 1);
+    }
+
+    /// Reads a page of what is visible; `None` if it reaches further back than the tail does.
+    pub fn read(&self, query: &Query<'_>) -> Option<Page> {
+        let recent = self.recent.read().unwrap_or_else(PoisonError::into_inner);
+        if query.after < recent.floor {
+            return None;
+        }
+        let until = query.until.min(self.visible.load(Ordering::Acquire));
+        Some(recent.ring.read(&Query { until, ..*query }))
+    }
+
+    /// Registers a reader of these filters until the registration is dropped.
+    pub fn register(self: &Arc<Self>, filters: &[Filter]) -> Registration {
+        let waiter = Arc::new(Waiter::default());
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut exact = Vec::new();
+        let mut wild = Vec::new();
+        for pattern in filters.iter().flat_map(Filter::patterns) {
+            match pattern {
+                Pattern::Exact(topic) => {
+                    let waiters = waiting.exact.entry(topic.clone()).or_default();
+                    exact.push((topic.clone(), waiters.insert(waiter.clone())));
+                }
+                Pattern::Wild(_) => {
+                    wild.push(waiting.wild.insert((pattern.clone(), waiter.clone())));
+                }
+            }
+        }
+        drop(waiting);
+        Registration { tail: self.clone(), waiter, exact: exact.into(), wild: wild.into() }
+    }
+}
+
+/// One reader's wake-up.
+#[derive(Debug)]
+pub struct Waiter {
+    /// The first wanted seq that was pushed since the reader last looked, or `NOTHING`.
+    first_unseen: AtomicU64,
+    waker: AtomicWaker,
+}
+
+const NOTHING: u64 = u64::MAX;
+
+impl Default for Waiter {
+    fn default() -> Self {
+        Self { first_unseen: AtomicU64::new(NOTHING), waker: AtomicWaker::new() }
+    }
+}
+
+impl Waiter {
+    fn notify(&self, seq: u64) {
+        // Who is marked already has been woken and has not looked yet.
+        if self.first_unseen.fetch_min(seq, Ordering::AcqRel) == NOTHING {
+            self.waker.wake();
+        }
+    }
+
+    /// Marks everything seen and returns the first seq that was not, if there was any.
+    pub fn mark_seen(&self) -> Option<u64> {
+        let first = self.first_unseen.swap(NOTHING, Ordering::AcqRel);
+        (first != NOTHING).then_some(first)
+    }
+
+    /// Waits until something unseen is there; at once if it is there already.
+    pub async fn unseen(&self) {
+        poll_fn(|context| {
+            self.waker.register(context.waker());
+            match self.first_unseen.load(Ordering::Acquire) {
+                NOTHING => Poll::Pending,
+                _ => Poll::Ready(()),
+            }
+        })
+        .await;
+    }
+}
+
+/// A reader's place among those that wait; dropping it leaves nothing behind.
+#[derive(Debug)]
+pub struct Registration {
+    tail: Arc<Tail>,
+    waiter: Arc<Waiter>,
+    exact: Box<[(Topic, usize)]>,
+    wild: Box<[usize]>,
+}
+
+impl Registration {
+    /// The wake-up of this reader.
+    pub fn waiter(&self) -> &Waiter {
+        &self.waiter
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        let mut waiting = self.tail.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        for (topic, key) in &self.exact {
+            if let Some(waiters) = waiting.exact.get_mut(topic) {
+                waiters.remove(*key);
+                if waiters.is_empty() {
+                    waiting.exact.remove(topic);
+                }
+            }
+        }
+        for key in &self.wild {
+            waiting.wild.remove(*key);
+        }
+    }
+}
