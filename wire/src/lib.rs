@@ -1,0 +1,32 @@
+//! What the kernel knows about a TCP connection, and what really crossed the wire.
+//!
+//! * [`tcp_info`]: the kernel's own counts of a socket, and from them the exact bytes of its
+//!   packets, headers and all ([`TcpCounts::wire`]). No privilege is needed.
+//! * [`Watched`]: the same for a socket that somebody else owns, up to its last acknowledgement.
+//! * [`Destroyed`]: the last counts of every TCP socket of this network namespace as it is freed.
+//! * [`Capture`]: the packets themselves, with the kernel's times. Needs `CAP_NET_RAW`.
+//! * [`Alarm`]: sleeping more exactly than the runtime's clock.
+//! * [`Dialogue`]: the packets of one connection in order, told in words.
+//!
+//! This is not a general packet library: Linux only, TCP only, and a capture is of one interface
+//! and a few ports. It is the one crate of the workspace with unsafe code, all of it around a
+//! system call or the memory that the kernel shares.
+
+mod alarm;
+mod capture;
+mod counts;
+mod destroyed;
+mod dialogue;
+mod filter;
+mod ring;
+mod segment;
+mod watched;
+mod words;
+
+pub use alarm::Alarm;
+pub use capture::{Capture, MISSING_PRIVILEGE};
+pub use counts::{Ip, Opener, State, TcpCounts, WireCounts, tcp_info};
+pub use destroyed::{Destroyed, Ended};
+pub use dialogue::{Dialogue, Phase, Side, Step, Sum};
+pub use segment::{Flags, Options, Segment};
+pub use watched::Watched;
