@@ -1,0 +1,251 @@
+//! Where a server is: the addresses that a person writes.
+//!
+//! ```text
+//! address   = "tcp://" authority / "http://" authority ["/"] / "ws://" authority ["/"]
+//!           / "unix:" path
+//! authority = host [":" port]       host: a name, an IPv4 address or "[" IPv6 address "]"
+//! ```
+
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use doorbell_protocol::code::quoted;
+
+use crate::error::Error;
+use crate::via::Via;
+
+const HTTP_PORT: u16 = 80;
+const LINE_PORT: u16 = 1989;
+
+/// A host and a port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Authority {
+    host: String,
+    port: u16,
+}
+
+impl Authority {
+    /// A name or an IP address; an IPv6 address stands without brackets.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    fn parse(text: &str, port_default: u16) -> Option<Self> {
+        let (host, rest) = match text.strip_prefix('[') {
+            Some(rest) => {
+                let (host, rest) = rest.split_once(']')?;
+                host.parse::<Ipv6Addr>().ok()?;
+                (host, rest)
+            }
+            None => text.split_at(text.find(':').unwrap_or(text.len())),
+        };
+        let is_name = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
+        let host_fits = host.contains(':') || host.bytes().all(is_name);
+        if host.is_empty() || !host_fits {
+            return None;
+        }
+        let port = match rest.strip_prefix(':') {
+            Some(port) if port.bytes().all(|b| b.is_ascii_digit()) => port.parse().ok()?,
+            None if rest.is_empty() => port_default,
+            _ => return None,
+        };
+        Some(Self { host: host.to_owned(), port })
+    }
+
+    /// A listener as the server names it, seen from a client that reached the server at `self`:
+    /// an unspecified address stands for the host that was reached.
+    pub(crate) fn beside(&self, listener: &str) -> Option<Self> {
+        let mut authority = Self::parse(listener, 0)?;
+        let address = authority.host.parse::<IpAddr>();
+        if address.is_ok_and(|address| address.is_unspecified()) {
+            authority.host.clone_from(&self.host);
+        }
+        Some(authority)
+    }
+
+    fn local(port: u16) -> Self {
+        Self { host: "127.0.0.1".to_owned(), port }
+    }
+}
+
+impl fmt::Display for Authority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// Something to open a socket to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Endpoint {
+    /// A host and a port.
+    Tcp(Authority),
+    /// A Unix socket.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(authority) => write!(f, "tcp://{authority}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// A server, by the address of one of its listeners.
+///
+/// ```
+/// let server: doorbell::Server = "http://127.0.0.1:8080".parse()?;
+/// assert_eq!(server.to_string(), "http://127.0.0.1:8080");
+/// # Ok::<(), doorbell::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Server {
+    /// It speaks HTTP here; from there its other listeners can be learned.
+    Http(Authority),
+    /// It speaks the line protocol here.
+    Lines(Endpoint),
+}
+
+impl Server {
+    /// The default address on this machine for a way of receiving.
+    pub fn local(via: Via) -> Self {
+        match via {
+            Via::Tcp => Self::Lines(Endpoint::Tcp(Authority::local(LINE_PORT))),
+            _ => Self::Http(Authority::local(8080)),
+        }
+    }
+
+    /// Where it speaks HTTP.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Address`] if only the line protocol is known.
+    pub fn http(&self) -> Result<&Authority, Error> {
+        match self {
+            Self::Http(authority) => Ok(authority),
+            Self::Lines(endpoint) => Err(Error::Address(format!(
+                "{endpoint} speaks the line protocol: give the server's http:// address"
+            ))),
+        }
+    }
+}
+
+impl FromStr for Server {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let malformed = |form: &str| {
+            let text = quoted(text);
+            Error::Address(format!("server address {text} is malformed: {form}"))
+        };
+        if let Some(path) = text.strip_prefix("unix:") {
+            return match path {
+                "" => Err(malformed("unix: needs a path")),
+                path => Ok(Self::Lines(Endpoint::Unix(path.into()))),
+            };
+        }
+        let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
+        match scheme.to_ascii_lowercase().as_str() {
+            "tcp" => Authority::parse(rest, LINE_PORT)
+                .map(|authority| Self::Lines(Endpoint::Tcp(authority)))
+                .ok_or_else(|| malformed("write tcp://host:port")),
+            "http" | "ws" => Authority::parse(rest.strip_suffix('/').unwrap_or(rest), HTTP_PORT)
+                .map(Self::Http)
+                .ok_or_else(|| malformed("write http://host:port, without a path")),
+            "https" => Err(Error::Address("https is not supported yet; use http".to_owned())),
+            "wss" => Err(Error::Address("wss is not supported yet; use ws".to_owned())),
+            _ => Err(malformed(
+                "write http://host:port, ws://host:port, tcp://host:port or unix:PATH",
+            )),
+        }
+    }
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Http(authority) => write!(f, "http://{authority}"),
+            Self::Lines(endpoint) => endpoint.fmt(f),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn each_form_is_told_apart_and_written_back() {
+        let cases = [
+            ("tcp://127.0.0.1:1989", "tcp://127.0.0.1:1989"),
+            ("tcp://example.org", "tcp://example.org:1989"),
+            ("HTTP://localhost:8080/", "http://localhost:8080"),
+            ("ws://a-b.c:9", "http://a-b.c:9"),
+            ("http://[::1]:80", "http://[::1]:80"),
+            ("unix:/run/door bell.sock", "unix:/run/door bell.sock"),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(text.parse::<Server>().unwrap().to_string(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_refused_with_a_reason() {
+        let cases = [
+            ("https://x", "https is not supported yet"),
+            ("wss://x", "wss is not supported yet"),
+            ("x:80", "write http://"),
+            ("http://x/y", "without a path"),
+            ("http://u@x", "without a path"),
+            ("http://::1", "without a path"),
+            ("tcp://[x]:1", "write tcp://"),
+            ("tcp://x:70000", "write tcp://"),
+            ("tcp://x:+1", "write tcp://"),
+            ("tcp://", "write tcp://"),
+            ("unix:", "needs a path"),
+        ];
+        for (text, expected) in cases {
+            let error = text.parse::<Server>().unwrap_err().to_string();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn an_unspecified_listener_is_at_the_host_that_was_reached() {
+        let reached = Authority::parse("example.org:8080", 80).unwrap();
+        let beside = |listener| reached.beside(listener).unwrap().to_string();
+        assert_eq!(beside("0.0.0.0:1989"), "example.org:1989");
+        assert_eq!(beside("[::]:1989"), "example.org:1989");
+        assert_eq!(beside("10.0.0.1:1989"), "10.0.0.1:1989");
+        assert!(reached.beside("/run/x.sock").is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_parsed_or_refused(text in "(tcp://|http://|unix:)?.{0,40}") {
+            if let Ok(server) = text.parse::<Server>() {
+                prop_assert_eq!(server.to_string().parse::<Server>().unwrap(), server);
+            }
+        }
+
+        #[test]
+        fn every_host_and_port_round_trips(host in "[a-z0-9.-]{1,20}", port in any::<u16>()) {
+            let text = format!("http://{host}:{port}");
+            prop_assert_eq!(text.parse::<Server>().unwrap().to_string(), text);
+        }
+    }
+}

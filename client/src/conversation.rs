@@ -1,0 +1,65 @@
+//! A connection of the line protocol: commands out, events in.
+
+use std::sync::Arc;
+
+use bytes::{Buf, BytesMut};
+use doorbell_protocol::command::Command;
+use doorbell_protocol::event::Kind;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
+
+use crate::address::Endpoint;
+use crate::error::{Error, Refusal};
+use crate::lines::Lines;
+use crate::received::Received;
+use crate::socket::{CONNECT_DEADLINE, Meter, Socket, connect, heard};
+
+/// An open conversation.
+pub(crate) struct Conversation {
+    reader: ReadHalf<Socket>,
+    writer: WriteHalf<Socket>,
+    lines: Lines,
+    outgoing: BytesMut,
+}
+
+impl Conversation {
+    /// Connects and waits for the server, which speaks first.
+    pub(crate) async fn open(endpoint: &Endpoint, meter: &Arc<Meter>) -> Result<Self, Error> {
+        let (reader, writer) = tokio::io::split(connect(endpoint, meter).await?);
+        let mut conversation =
+            Self { reader, writer, lines: Lines::default(), outgoing: BytesMut::new() };
+        let greeting = heard(CONNECT_DEADLINE, conversation.hear()).await?;
+        match greeting.event.event {
+            Kind::Open => Ok(conversation),
+            Kind::Error => Err(Error::Refused(Refusal::from_event(&greeting.event))),
+            kind => {
+                Err(Error::Unexpected(format!("{endpoint} greets with {kind:?}, not with open")))
+            }
+        }
+    }
+
+    /// Queues a command; [`hear`](Self::hear) writes it.
+    pub(crate) fn say(&mut self, command: &Command<'_>) {
+        self.outgoing.extend_from_slice(format!("{command}\n").as_bytes());
+    }
+
+    /// The server's next event. What is queued is written meanwhile.
+    ///
+    /// Dropped before it is done, it loses nothing: call it again.
+    pub(crate) async fn hear(&mut self) -> Result<Received, Error> {
+        loop {
+            if let Some(line) = self.lines.next_line()? {
+                return Received::parse(line);
+            }
+            tokio::select! {
+                read = self.reader.read_buf(self.lines.space()) => {
+                    if read? == 0 {
+                        return Err(Error::Closed);
+                    }
+                }
+                written = self.writer.write(&self.outgoing), if !self.outgoing.is_empty() => {
+                    self.outgoing.advance(written?);
+                }
+            }
+        }
+    }
+}

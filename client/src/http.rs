@@ -1,0 +1,147 @@
+//! HTTP/1.1 over a counted socket: one connection, kept from request to request.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper::header::{HOST, HeaderMap, RETRY_AFTER};
+use hyper::{Request, Response, StatusCode, http};
+use hyper_util::rt::TokioIo;
+use tokio::task::JoinSet;
+
+use crate::address::{Authority, Endpoint};
+use crate::error::{Error, Refusal};
+use crate::socket::{Meter, SILENCE_DEADLINE, connect, heard};
+
+/// How long the head of an answer may take.
+pub(crate) const ANSWER_DEADLINE: Duration = Duration::from_secs(20);
+/// Bytes of an answer that is read as a whole: an error, the configuration, an accepted message.
+const WHOLE_BYTES_MAX: usize = 4 << 20;
+/// The longest that a server's `Retry-After` is followed.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
+
+/// A client of one server. It connects when it has to, and drops what it opened when dropped.
+pub(crate) struct HttpClient {
+    authority: Authority,
+    meter: Arc<Meter>,
+    connection: Option<Connection>,
+}
+
+struct Connection {
+    sender: SendRequest<Full<Bytes>>,
+    /// The task that moves the bytes; dropping the set ends it.
+    _driver: JoinSet<()>,
+}
+
+impl HttpClient {
+    pub(crate) fn new(authority: Authority, meter: Arc<Meter>) -> Self {
+        Self { authority, meter, connection: None }
+    }
+
+    /// Where the client counts.
+    pub(crate) fn meter(&self) -> &Meter {
+        &self.meter
+    }
+
+    /// Sends a request, on the kept connection if it is still open, and waits for the head of the
+    /// answer. A status that is neither success nor `304` is an error.
+    pub(crate) async fn send(
+        &mut self,
+        request: http::request::Builder,
+        body: Bytes,
+        deadline: Duration,
+    ) -> Result<Response<Incoming>, Error> {
+        let request = request
+            .header(HOST, self.authority.to_string())
+            .body(Full::new(body))
+            .map_err(|error| Error::Unexpected(format!("no request can be made: {error}")))?;
+        let answer = heard(deadline, self.exchange(request)).await;
+        if answer.is_err() {
+            self.connection = None;
+        }
+        let answer = answer?;
+        let status = answer.status();
+        if status.is_success() || status == StatusCode::NOT_MODIFIED {
+            return Ok(answer);
+        }
+        let retry_after = retry_after(answer.headers());
+        let body = whole(answer.into_body()).await?;
+        Err(Error::Refused(Refusal::from_answer(status.as_u16(), &body, retry_after)))
+    }
+
+    async fn exchange(
+        &mut self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<Incoming>, Error> {
+        let mut kept = self.connection.take();
+        if let Some(connection) = &mut kept
+            && connection.sender.ready().await.is_err()
+        {
+            kept = None;
+        }
+        let connection = match kept {
+            Some(connection) => connection,
+            None => self.open().await?,
+        };
+        let connection = self.connection.insert(connection);
+        self.meter.count_request();
+        connection.sender.send_request(request).await.map_err(lost)
+    }
+
+    async fn open(&self) -> Result<Connection, Error> {
+        let socket = connect(&Endpoint::Tcp(self.authority.clone()), &self.meter).await?;
+        let (sender, driver) = http1::handshake(TokioIo::new(socket)).await.map_err(lost)?;
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            // What fails here fails in the request or the body that waits for it, too.
+            let _ = driver.await;
+        });
+        Ok(Connection { sender, _driver: tasks })
+    }
+}
+
+/// The next piece of a body, or `None` at its end.
+pub(crate) async fn piece(body: &mut Incoming) -> Result<Option<Bytes>, Error> {
+    loop {
+        let frame = heard(SILENCE_DEADLINE, async { body.frame().await.transpose().map_err(lost) });
+        match frame.await? {
+            Some(frame) => {
+                if let Ok(bytes) = frame.into_data() {
+                    return Ok(Some(bytes));
+                }
+            }
+            None => return Ok(None),
+        }
+    }
+}
+
+/// A body as a whole.
+pub(crate) async fn whole(mut body: Incoming) -> Result<Bytes, Error> {
+    let mut bytes = BytesMut::new();
+    while let Some(piece) = piece(&mut body).await? {
+        bytes.extend_from_slice(&piece);
+        if bytes.len() > WHOLE_BYTES_MAX {
+            return Err(Error::Unexpected(format!(
+                "an answer is longer than {WHOLE_BYTES_MAX} bytes"
+            )));
+        }
+    }
+    Ok(bytes.freeze())
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "the shape that `map_err` wants")]
+fn lost(error: hyper::Error) -> Error {
+    if error.is_parse() {
+        return Error::Unexpected(format!("the answer is not HTTP/1.1: {error}"));
+    }
+    let cause = std::error::Error::source(&error);
+    Error::Lost(cause.map_or_else(|| error.to_string(), ToString::to_string))
+}
+
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
+    Some(Duration::from_secs(seconds).min(RETRY_AFTER_MAX))
+}

@@ -1,0 +1,188 @@
+//! What the kernel counted of the connections of one subscription or publisher, those that have
+//! ended included.
+//!
+//! A connection's counts are complete once both sides have said goodbye, which is after its owner
+//! has dropped it. So a dropped connection is shut down at once, as closing does, but its
+//! descriptor stays for a moment, until the kernel has seen the end or somebody has looked.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::net::{IpAddr, Shutdown};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use doorbell_wire::{Ip, Opener, State, WireCounts, tcp_info};
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use crate::socket::Meter;
+
+/// A connection whose other side has not ended it after this long is not waited for.
+const CLOSING_MAX: Duration = Duration::from_secs(1);
+/// Connections that wait for their end at the same time.
+const CLOSING_COUNT_MAX: usize = 64;
+
+/// The connections of one meter.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    number: AtomicU64,
+    book: Mutex<Book>,
+}
+
+#[derive(Debug, Default)]
+struct Book {
+    open: Vec<(u64, Arc<TcpStream>)>,
+    closing: VecDeque<(Instant, Arc<TcpStream>)>,
+    ended: WireCounts,
+}
+
+impl Ledger {
+    /// The sum over all connections at this moment.
+    pub(crate) fn read(&self) -> WireCounts {
+        let mut book = self.book();
+        book.settle();
+        let open = book.open.iter().map(|(_, stream)| stream);
+        let all = open.chain(book.closing.iter().map(|(_, stream)| stream));
+        all.fold(book.ended, |sum, stream| sum + wire(stream))
+    }
+
+    fn add(&self, stream: &Arc<TcpStream>) -> u64 {
+        let number = self.number.fetch_add(1, Ordering::Relaxed);
+        self.book().open.push((number, Arc::clone(stream)));
+        number
+    }
+
+    fn close(&self, number: u64) {
+        let mut book = self.book();
+        let Some(index) = book.open.iter().position(|(open, _)| *open == number) else {
+            return;
+        };
+        let (_, stream) = book.open.swap_remove(index);
+        // That the other side has already ended it is no trouble.
+        let _ = SockRef::from(&*stream).shutdown(Shutdown::Write);
+        book.closing.push_back((Instant::now(), stream));
+        book.settle();
+    }
+
+    fn book(&self) -> MutexGuard<'_, Book> {
+        // Every change is whole before anything in it can fail.
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Book {
+    /// Takes down the connections that have ended, and lets go of those that take too long.
+    fn settle(&mut self) {
+        let surplus = self.closing.len().saturating_sub(CLOSING_COUNT_MAX);
+        let mut ended = self.ended;
+        let mut index = 0;
+        self.closing.retain(|(since, stream)| {
+            index += 1;
+            let over = tcp_info(&**stream).map_or(true, |counts| counts.state == State::Closed);
+            let wait = !over && index > surplus && since.elapsed() < CLOSING_MAX;
+            if !wait {
+                ended = ended + wire(stream);
+            }
+            wait
+        });
+        self.ended = ended;
+    }
+}
+
+/// What crossed the wire; nothing if the kernel does not say.
+fn wire(stream: &TcpStream) -> WireCounts {
+    let address = stream.peer_addr().or_else(|_| stream.local_addr());
+    let ip = address.map_or(IpAddr::from([127, 0, 0, 1]), |address| address.ip());
+    tcp_info(stream).map_or(WireCounts::default(), |counts| counts.wire(Opener::Active, Ip::of(ip)))
+}
+
+/// A TCP stream that stands in a ledger for as long as it is open.
+#[derive(Debug)]
+pub(crate) struct Recorded {
+    stream: Arc<TcpStream>,
+    meter: Arc<Meter>,
+    number: u64,
+}
+
+impl Recorded {
+    pub(crate) fn new(stream: TcpStream, meter: &Arc<Meter>) -> Self {
+        let stream = Arc::new(stream);
+        let number = meter.ledger().add(&stream);
+        Self { stream, meter: Arc::clone(meter), number }
+    }
+
+    /// Tries until it need not wait, or registers the task for when it need not.
+    fn poll_write_with<T>(
+        &self,
+        context: &mut Context<'_>,
+        write: impl Fn(&TcpStream) -> io::Result<T>,
+    ) -> Poll<io::Result<T>> {
+        loop {
+            ready!(self.stream.poll_write_ready(context))?;
+            match write(&self.stream) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => return Poll::Ready(result),
+            }
+        }
+    }
+}
+
+impl Drop for Recorded {
+    fn drop(&mut self) {
+        self.meter.ledger().close(self.number);
+    }
+}
+
+impl AsyncRead for Recorded {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            ready!(self.stream.poll_read_ready(context))?;
+            match self.stream.try_read(buffer.initialize_unfilled()) {
+                Ok(read) => {
+                    buffer.advance(read);
+                    return Poll::Ready(Ok(()));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Recorded {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_write_with(context, |stream| stream.try_write(bytes))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_write_with(context, |stream| stream.try_write_vectored(slices))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(SockRef::from(&*self.stream).shutdown(Shutdown::Write))
+    }
+}

@@ -1,0 +1,303 @@
+//! TCP connections over a link.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use doorbell_wire::Alarm;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+use tokio::try_join;
+
+use super::line::Line;
+use super::{Counts, Link, count};
+
+/// Payload of a full segment on Ethernet, and the bytes of its headers.
+const SEGMENT_BYTES: usize = 1448;
+const SEGMENT_HEADER_BYTES: u64 = 52;
+const SYN_BYTES: u64 = 60;
+const ACK_BYTES: u64 = 52;
+/// What is read at once from a connection without a rate; with one it is a segment.
+const CHUNK_BYTES: usize = 16 << 10;
+/// Chunks under way, however small.
+const CHUNKS_MAX: usize = 64 << 10;
+/// Connections at once; further ones wait to be accepted.
+const CONNECTIONS_MAX: usize = 10_000;
+/// After a failure to accept, such as too many open files.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Accepts and relays until dropped.
+pub(super) async fn relay(
+    listener: TcpListener,
+    link: Link,
+    upstream: SocketAddr,
+    seed: u64,
+    counts: Arc<Counts>,
+) {
+    let mut connections = JoinSet::new();
+    let mut number = 0_u64;
+    loop {
+        tokio::select! {
+            accepted = listener.accept(), if connections.len() < CONNECTIONS_MAX => match accepted {
+                Ok((client, _)) => {
+                    count(&counts.clients);
+                    number += 1;
+                    // Both directions of all connections differ.
+                    let seed = seed.wrapping_add(number << 1);
+                    connections.spawn(async move {
+                        // What ends one connection is its two ends' affair.
+                        let _ = connection(client, link, upstream, seed).await;
+                    });
+                }
+                Err(_) => sleep(ACCEPT_PAUSE).await,
+            },
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+/// A piece of a stream on its way. The last one is empty.
+struct Chunk {
+    due: Instant,
+    bytes: Bytes,
+    /// Its share of the bytes that may be under way.
+    _room: Option<OwnedSemaphorePermit>,
+}
+
+async fn connection(
+    client: TcpStream,
+    link: Link,
+    upstream: SocketAddr,
+    seed: u64,
+) -> io::Result<()> {
+    client.set_nodelay(true)?;
+    let (mut forth, mut back) = (Line::new(link, seed), Line::new(link, seed + 1));
+    // The kernel has shaken hands already; here is when it would have been.
+    let syn = forth.arrival(Instant::now(), SYN_BYTES);
+    let syn_ack = back.arrival(syn, SYN_BYTES);
+    let ack = forth.arrival(syn_ack, ACK_BYTES);
+    let (client_reader, client_writer) = client.into_split();
+    let (sender, receiver) = mpsc::channel(CHUNKS_MAX);
+    let there = async {
+        Alarm::new()?.until(ack).await?;
+        let server = TcpStream::connect(upstream).await?;
+        server.set_nodelay(true)?;
+        let (server_reader, server_writer) = server.into_split();
+        let (sender, client_receiver) = mpsc::channel(CHUNKS_MAX);
+        try_join!(
+            write(server_writer, receiver),
+            read(server_reader, back, ack, sender),
+            write(client_writer, client_receiver),
+        )
+    };
+    // Before the SYN-ACK came the client could not have sent anything.
+    try_join!(read(client_reader, forth, syn_ack, sender), there)?;
+    Ok(())
+}
+
+/// Reads a direction and says when each piece arrives.
+async fn read(
+    mut from: OwnedReadHalf,
+    mut line: Line,
+    opened: Instant,
+    sender: mpsc::Sender<Chunk>,
+) -> io::Result<()> {
+    let room = usize::try_from(line.room()).unwrap_or(usize::MAX);
+    let room = Arc::new(Semaphore::new(room.min(Semaphore::MAX_PERMITS)));
+    let bytes_max = if line.has_rate() { SEGMENT_BYTES } else { CHUNK_BYTES };
+    let mut buffer = BytesMut::new();
+    loop {
+        buffer.reserve(bytes_max);
+        // A reset arrives as an end.
+        let read = (&mut from).take(bytes_max as u64).read_buf(&mut buffer).await.unwrap_or(0);
+        let sent = Instant::now().max(opened);
+        let segments = read.div_ceil(SEGMENT_BYTES).max(1) as u64;
+        let wire_bytes = read as u64 + SEGMENT_HEADER_BYTES * segments;
+        let permits = u32::try_from(read).unwrap_or(u32::MAX);
+        let permit = Arc::clone(&room).acquire_many_owned(permits).await.ok();
+        let chunk = Chunk {
+            due: line.arrival(sent, wire_bytes),
+            bytes: buffer.split().freeze(),
+            _room: permit,
+        };
+        if sender.send(chunk).await.is_err() || read == 0 {
+            return Ok(());
+        }
+    }
+}
+
+/// Writes what arrives, when it arrives.
+async fn write(mut to: OwnedWriteHalf, mut chunks: mpsc::Receiver<Chunk>) -> io::Result<()> {
+    let mut alarm = Alarm::new()?;
+    while let Some(chunk) = chunks.recv().await {
+        alarm.until(chunk.due).await?;
+        if chunk.bytes.is_empty() {
+            return to.shutdown().await;
+        }
+        to.write_all(&chunk.bytes).await?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+    use tokio::time::timeout;
+
+    use super::super::Relay;
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(10);
+
+    async fn relay(link: &str) -> (Relay, TcpListener) {
+        let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let link = Link::parse(link).unwrap();
+        let relay = Relay::tcp(link, server.local_addr().unwrap(), 1).await.unwrap();
+        (relay, server)
+    }
+
+    async fn pair(link: &str) -> (Relay, TcpStream, TcpStream) {
+        let (relay, server) = relay(link).await;
+        let client = TcpStream::connect(relay.local_addr()).await.unwrap();
+        let server = timeout(LIMIT, server.accept()).await.unwrap().unwrap().0;
+        client.set_nodelay(true).unwrap();
+        server.set_nodelay(true).unwrap();
+        (relay, client, server)
+    }
+
+    async fn exchange(from: &mut TcpStream, to: &mut TcpStream) {
+        from.write_all(b"ping").await.unwrap();
+        timeout(LIMIT, to.read_exact(&mut [0; 4])).await.unwrap().unwrap();
+    }
+
+    /// The median of some times, in milliseconds: a busy machine delays one or the other.
+    fn median(mut times: Vec<Duration>) -> f64 {
+        times.sort_unstable();
+        times[times.len() / 2].as_secs_f64() * 1e3
+    }
+
+    #[tokio::test]
+    async fn a_round_trip_takes_twice_the_delay() {
+        let (_relay, mut client, mut server) = pair("delay 10ms").await;
+        let mut times = Vec::new();
+        for _ in 0..15 {
+            let begin = Instant::now();
+            exchange(&mut client, &mut server).await;
+            exchange(&mut server, &mut client).await;
+            times.push(begin.elapsed());
+        }
+        assert!(times.iter().all(|time| *time >= Duration::from_millis(20)), "{times:?}");
+        let median = median(times);
+        assert!((20.0..23.0).contains(&median), "{median} ms");
+    }
+
+    #[tokio::test]
+    async fn a_handshake_costs_a_round_trip() {
+        let (relay, server) = relay("delay 10ms").await;
+        let (mut greetings, mut answers) = (Vec::new(), Vec::new());
+        for is_greeting in [true, false].repeat(7) {
+            let begin = Instant::now();
+            let mut client = TcpStream::connect(relay.local_addr()).await.unwrap();
+            if !is_greeting {
+                client.write_all(b"ping").await.unwrap();
+            }
+            let mut server = timeout(LIMIT, server.accept()).await.unwrap().unwrap().0;
+            if !is_greeting {
+                server.read_exact(&mut [0; 4]).await.unwrap();
+            }
+            exchange(&mut server, &mut client).await;
+            let times = if is_greeting { &mut greetings } else { &mut answers };
+            times.push(begin.elapsed());
+        }
+        // SYN, SYN-ACK, and a round trip with the ACK or the request.
+        for times in [greetings, answers] {
+            assert!(times.iter().all(|time| *time >= Duration::from_millis(40)), "{times:?}");
+            let median = median(times);
+            assert!((40.0..45.0).contains(&median), "{median} ms");
+        }
+        assert_eq!(relay.passed().clients, 14);
+    }
+
+    #[tokio::test]
+    async fn a_rate_is_kept_and_so_are_order_and_end() {
+        let (_relay, mut client, mut server) = pair("delay 5ms rate 8mbit").await;
+        let sent: Vec<u8> = (0..400_000_u32).map(|n| (n % 251) as u8).collect();
+        let begin = Instant::now();
+        let sending = async {
+            server.write_all(&sent).await.unwrap();
+            server.shutdown().await.unwrap();
+        };
+        let mut received = Vec::new();
+        let receiving = timeout(LIMIT, client.read_to_end(&mut received));
+        let ((), outcome) = tokio::join!(sending, receiving);
+        outcome.unwrap().unwrap();
+        assert_eq!(received, sent);
+        // 400,000 bytes and 277 headers at a megabyte a second.
+        let seconds = begin.elapsed().as_secs_f64();
+        assert!((0.414..0.5).contains(&seconds), "{seconds} s");
+        // The other direction is still open.
+        client.write_all(b"bye").await.unwrap();
+        drop(client);
+        let mut rest = Vec::new();
+        timeout(LIMIT, server.read_to_end(&mut rest)).await.unwrap().unwrap();
+        assert_eq!(rest, b"bye");
+    }
+
+    #[tokio::test]
+    async fn without_a_rate_much_is_under_way_at_once() {
+        let (_relay, mut client, mut server) = pair("delay 20ms jitter 10ms").await;
+        let sent: Vec<u8> = (0..3_000_000_u32).map(|n| (n % 251) as u8).collect();
+        let sending = async {
+            client.write_all(&sent).await.unwrap();
+            client.shutdown().await.unwrap();
+        };
+        let mut received = Vec::new();
+        let receiving = timeout(LIMIT, server.read_to_end(&mut received));
+        let ((), outcome) = tokio::join!(sending, receiving);
+        outcome.unwrap().unwrap();
+        assert!(received == sent);
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_stops_makes_the_sender_wait() {
+        let (_relay, client, mut server) = pair("delay 1ms rate 1gbit").await;
+        let chunk = vec![7; 1 << 20];
+        let mut written = 0;
+        // Kernel buffers at four ends, and the relay's room in between.
+        while let Ok(outcome) = timeout(Duration::from_millis(200), server.write(&chunk)).await {
+            written += outcome.unwrap();
+            assert!(written < 64 << 20, "it takes everything");
+        }
+        drop(client);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_left_when_the_relay_is_dropped() {
+        let (relay, mut client, mut server) = pair("delay 5ms").await;
+        exchange(&mut client, &mut server).await;
+        let address = relay.local_addr();
+        drop(relay);
+        for stream in [&mut client, &mut server] {
+            let read = timeout(LIMIT, stream.read(&mut [0; 1])).await.unwrap();
+            assert!(matches!(read, Ok(0) | Err(_)));
+        }
+        assert!(TcpStream::connect(address).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_not_there_ends_the_connection() {
+        let (relay, server) = relay("delay 1ms").await;
+        drop(server);
+        let mut client = TcpStream::connect(relay.local_addr()).await.unwrap();
+        let read = timeout(LIMIT, client.read(&mut [0; 1])).await.unwrap();
+        assert!(matches!(read, Ok(0) | Err(_)));
+        let udp_only = Link::parse("loss 1%").unwrap();
+        assert!(Relay::tcp(udp_only, relay.local_addr(), 1).await.is_err());
+    }
+}

@@ -1,0 +1,97 @@
+//! What a server says about where it listens, at `/v1/config`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hyper::Request;
+use serde::Deserialize;
+use tokio::net::lookup_host;
+
+use crate::address::{Authority, Endpoint, Server};
+use crate::error::Error;
+use crate::http::{ANSWER_DEADLINE, HttpClient, whole};
+use crate::socket::Meter;
+
+#[derive(Deserialize)]
+struct Config {
+    listen: Listen,
+}
+
+#[derive(Deserialize)]
+struct Listen {
+    #[serde(default)]
+    tcp: Option<String>,
+    #[serde(default)]
+    unix: Option<PathBuf>,
+    #[serde(default)]
+    udp: Option<String>,
+}
+
+impl Server {
+    /// Where the server speaks the line protocol. If only its HTTP address is known, it is asked.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Address`] if it has no listener for lines, and what can go wrong with a request.
+    pub async fn lines(&self) -> Result<Endpoint, Error> {
+        let authority = match self {
+            Self::Lines(endpoint) => return Ok(endpoint.clone()),
+            Self::Http(authority) => authority,
+        };
+        let listen = listeners(authority).await?;
+        if let Some(tcp) = listen.tcp.and_then(|tcp| authority.beside(&tcp)) {
+            return Ok(Endpoint::Tcp(tcp));
+        }
+        listen
+            .unix
+            .map(Endpoint::Unix)
+            .ok_or_else(|| Error::Address(format!("{self} has no listener for TCP lines")))
+    }
+
+    /// Where the server hears datagrams: it is asked over HTTP.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Address`] if it hears none or only its listener for lines is known, and what can go
+    /// wrong with a request.
+    pub async fn udp(&self) -> Result<SocketAddr, Error> {
+        let authority = self.http()?;
+        let listen = listeners(authority).await?;
+        let Some(udp) = listen.udp.and_then(|udp| authority.beside(&udp)) else {
+            return Err(Error::Address(format!(
+                "{self} hears no datagrams: start the server with --udp ADDR"
+            )));
+        };
+        let endpoint = format!("udp://{udp}");
+        let failed = |source| Error::Connect { endpoint: endpoint.clone(), source };
+        let mut found = lookup_host((udp.host(), udp.port())).await.map_err(failed)?;
+        found.next().ok_or_else(|| failed(std::io::ErrorKind::NotFound.into()))
+    }
+
+    /// What the server tells about itself, as JSON: at `/v1/config`, `/v1/stats` or `/v1/health`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Address`] if its HTTP address is not known, and what can go wrong with a request.
+    pub async fn about(&self, path: &str) -> Result<Bytes, Error> {
+        ask(self.http()?, path).await
+    }
+}
+
+async fn ask(authority: &Authority, path: &str) -> Result<Bytes, Error> {
+    let mut client = HttpClient::new(authority.clone(), Arc::new(Meter::default()));
+    let answer = client.send(Request::get(path), Bytes::new(), ANSWER_DEADLINE).await?;
+    whole(answer.into_body()).await
+}
+
+async fn listeners(authority: &Authority) -> Result<Listen, Error> {
+    let body = ask(authority, "/v1/config").await?;
+    match serde_json::from_slice::<Config>(&body) {
+        Ok(config) => Ok(config.listen),
+        Err(error) => Err(Error::Unexpected(format!(
+            "/v1/config of http://{authority} does not name the listeners: {error}"
+        ))),
+    }
+}

@@ -1,0 +1,44 @@
+//! Receiving by a stream of JSON objects, one a line.
+
+use bytes::Bytes;
+use doorbell_protocol::Since;
+use hyper::Request;
+use hyper::body::Incoming;
+
+use crate::error::Error;
+use crate::http::{ANSWER_DEADLINE, HttpClient, piece};
+use crate::lines::Lines;
+use crate::received::Received;
+
+/// An HTTP answer that does not end.
+pub(crate) struct Objects {
+    body: Incoming,
+    lines: Lines,
+    /// Owns the connection on which the body comes.
+    _client: HttpClient,
+}
+
+impl Objects {
+    pub(crate) async fn open(
+        mut client: HttpClient,
+        path: &str,
+        since: &Since,
+    ) -> Result<Self, Error> {
+        let request = Request::get(format!("{path}/json?since={since}"));
+        let answer = client.send(request, Bytes::new(), ANSWER_DEADLINE).await?;
+        Ok(Self { body: answer.into_body(), lines: Lines::default(), _client: client })
+    }
+
+    pub(crate) async fn next(&mut self) -> Result<Received, Error> {
+        loop {
+            match self.lines.next_line()? {
+                Some(line) if line.is_empty() => {}
+                Some(line) => return Received::parse(line),
+                None => {
+                    let bytes = piece(&mut self.body).await?.ok_or(Error::Closed)?;
+                    self.lines.feed(&bytes);
+                }
+            }
+        }
+    }
+}

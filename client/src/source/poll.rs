@@ -1,0 +1,228 @@
+//! Receiving by asking: polls at an interval, and long polls that the server holds back.
+//!
+//! Polling is given its best case unless [`Habits`] say otherwise: one kept connection, the server's
+//! cursor from answer to answer, and an `ETag` so that no news costs a `304`.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use doorbell_protocol::event::Gap;
+use doorbell_protocol::{Id, Since};
+use hyper::body::Incoming;
+use hyper::header::{CONNECTION, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH};
+use hyper::{Request, StatusCode};
+use rand::RngExt;
+use tokio::time::{Instant, sleep_until};
+
+use super::Arrival;
+use crate::error::Error;
+use crate::http::{ANSWER_DEADLINE, HttpClient, piece};
+use crate::lines::Lines;
+use crate::received::Received;
+
+const NEXT: &str = "doorbell-next";
+const MORE: &str = "doorbell-more";
+const GAP: &str = "doorbell-gap";
+
+/// Asking more often is not polling any more.
+const INTERVAL_MIN: Duration = Duration::from_millis(1);
+
+/// What a poll at an interval does beyond asking.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Habits {
+    /// One connection for all polls, or one for each.
+    pub(crate) keeps_connection: bool,
+    /// Whether it says which answer it has.
+    pub(crate) sends_etag: bool,
+}
+
+/// How the polls follow each other.
+enum Pace {
+    /// One each time that the interval has passed.
+    Every { interval: Duration, due: Instant },
+    /// One after the other; the server may hold each back for this long.
+    Held(Duration),
+}
+
+/// Polls from one place to the next.
+pub(crate) struct Polls {
+    client: HttpClient,
+    path: String,
+    since: Since,
+    habits: Habits,
+    etag: Option<HeaderValue>,
+    pace: Pace,
+    /// Whether a poll was answered.
+    established: bool,
+    /// Whether the last answer that was read to its end said that there is no more.
+    through: bool,
+    answer: Option<Answer>,
+}
+
+/// An answer that is being read.
+struct Answer {
+    body: Incoming,
+    lines: Lines,
+    gap: Option<Gap>,
+    messages: u64,
+    next: Option<Id>,
+    more: bool,
+}
+
+impl Polls {
+    /// Polls at an interval, the first at once and the second after a random part of it, so that
+    /// clients that started together don't go on together.
+    pub(crate) fn every(
+        client: HttpClient,
+        path: String,
+        since: Since,
+        interval: Duration,
+        habits: Habits,
+    ) -> Self {
+        let interval = interval.max(INTERVAL_MIN);
+        let due = Instant::now();
+        let phase = rand::rng().random_range(Duration::ZERO..=interval);
+        let pace = Pace::Every {
+            interval,
+            // One interval before the second poll, so never later than the first.
+            due: (due + phase).checked_sub(interval).unwrap_or(due),
+        };
+        Self::new(client, path, since, pace, habits)
+    }
+
+    /// Long polls. The first is not held back, so that it is soon known that the server answers.
+    pub(crate) fn held(client: HttpClient, path: String, since: Since, wait: Duration) -> Self {
+        let habits = Habits { keeps_connection: true, sends_etag: false };
+        Self::new(client, path, since, Pace::Held(wait), habits)
+    }
+
+    fn new(client: HttpClient, path: String, since: Since, pace: Pace, habits: Habits) -> Self {
+        Self {
+            client,
+            path,
+            since,
+            habits,
+            etag: None,
+            pace,
+            established: false,
+            through: false,
+            answer: None,
+        }
+    }
+
+    /// Goes on from another place.
+    pub(crate) fn seek(&mut self, since: Since) {
+        self.since = since;
+        self.through = false;
+    }
+
+    /// Whether everything that was held when the last poll was sent has been handed out.
+    pub(crate) fn is_through(&self) -> bool {
+        self.through
+    }
+
+    /// The next message or, after the last one of an answer, the place reached.
+    pub(crate) async fn next(&mut self) -> Result<Arrival, Error> {
+        let answer = match &mut self.answer {
+            Some(answer) => answer,
+            None => match self.ask().await? {
+                Some(answer) => self.answer.insert(answer),
+                None => return Ok(Arrival::default()),
+            },
+        };
+        loop {
+            if let Some(line) = answer.lines.next_line()? {
+                answer.messages += 1;
+                let mut arrival = Arrival::from_event(Received::parse(line)?)?;
+                // The header and the first event name the same gap.
+                arrival.gap = answer.gap.take().or(arrival.gap);
+                return Ok(arrival);
+            }
+            match piece(&mut answer.body).await? {
+                Some(bytes) => answer.lines.feed(&bytes),
+                None => return self.finish(),
+            }
+        }
+    }
+
+    /// Sends the next poll when it is due; `None` if there is no news.
+    async fn ask(&mut self) -> Result<Option<Answer>, Error> {
+        let mut url = format!("{}/json?poll=1&since={}", self.path, self.since);
+        let mut deadline = ANSWER_DEADLINE;
+        match self.pace {
+            Pace::Held(wait) if self.established && !wait.is_zero() => {
+                url = format!("{url}&wait={}s", wait.as_secs());
+                deadline += wait;
+            }
+            Pace::Held(_) => {}
+            Pace::Every { .. } => self.turn().await,
+        }
+        let mut request = Request::get(url);
+        if let Some(etag) = &self.etag {
+            request = request.header(IF_NONE_MATCH, etag);
+        }
+        if !self.habits.keeps_connection {
+            request = request.header(CONNECTION, "close");
+        }
+        let answer = self.client.send(request, Bytes::new(), deadline).await?;
+        self.established = true;
+        if answer.status() == StatusCode::NOT_MODIFIED {
+            self.client.meter().count_empty();
+            self.client.meter().count_not_modified();
+            return Ok(None);
+        }
+        let headers = answer.headers();
+        let next = text(headers, NEXT).and_then(|next| next.parse().ok());
+        if next.is_none() {
+            return Err(Error::Unexpected(format!(
+                "the answer to a poll has no {NEXT}: is this a doorbell server?"
+            )));
+        }
+        let gap = text(headers, GAP).map(serde_json::from_str).transpose();
+        let more = text(headers, MORE).is_some();
+        // With more to come the ETag would say "no news" when there is some.
+        let with_etag = self.habits.sends_etag && !more;
+        self.etag = headers.get(ETAG).filter(|_| with_etag).cloned();
+        Ok(Some(Answer {
+            gap: gap.map_err(|error| Error::Unexpected(format!("{GAP} is malformed: {error}")))?,
+            next,
+            more,
+            messages: 0,
+            body: answer.into_body(),
+            lines: Lines::default(),
+        }))
+    }
+
+    /// Waits until the next poll is due. Polls that were missed are not made up for.
+    async fn turn(&mut self) {
+        if let Pace::Every { interval, due } = &mut self.pace {
+            sleep_until(*due).await;
+            let now = Instant::now();
+            while *due <= now {
+                *due += *interval;
+            }
+        }
+    }
+
+    fn finish(&mut self) -> Result<Arrival, Error> {
+        let answer = self.answer.take().ok_or(Error::Closed)?;
+        if !answer.lines.is_empty() {
+            return Err(Error::Unexpected("the answer to a poll ends in a line".to_owned()));
+        }
+        if answer.messages == 0 {
+            self.client.meter().count_empty();
+        }
+        if let Some(next) = answer.next {
+            self.since = Since::Id(next);
+        }
+        self.through = !answer.more;
+        if let (true, Pace::Every { due, .. }) = (answer.more, &mut self.pace) {
+            *due = Instant::now();
+        }
+        Ok(Arrival { gap: answer.gap, message: None, place: answer.next })
+    }
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}

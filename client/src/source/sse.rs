@@ -1,0 +1,153 @@
+//! Receiving by server-sent events.
+//!
+//! Not a general `EventSource`: of the fields only `data` is kept, as its JSON says what the `id`
+//! and `event` fields say. Lines end in `\n` or `\r\n`.
+
+use bytes::{Bytes, BytesMut};
+use doorbell_protocol::Since;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::header::ACCEPT;
+
+use crate::error::Error;
+use crate::http::{ANSWER_DEADLINE, HttpClient, piece};
+use crate::lines::{LINE_BYTES_MAX, Lines};
+use crate::received::Received;
+
+/// An HTTP answer that does not end.
+pub(crate) struct Events {
+    body: Incoming,
+    parser: Parser,
+    /// Owns the connection on which the body comes.
+    _client: HttpClient,
+}
+
+impl Events {
+    pub(crate) async fn open(
+        mut client: HttpClient,
+        path: &str,
+        since: &Since,
+    ) -> Result<Self, Error> {
+        let request =
+            Request::get(format!("{path}/sse?since={since}")).header(ACCEPT, "text/event-stream");
+        let answer = client.send(request, Bytes::new(), ANSWER_DEADLINE).await?;
+        Ok(Self { body: answer.into_body(), parser: Parser::default(), _client: client })
+    }
+
+    pub(crate) async fn next(&mut self) -> Result<Received, Error> {
+        loop {
+            if let Some(data) = self.parser.next_data()? {
+                return Received::parse(data);
+            }
+            let bytes = piece(&mut self.body).await?.ok_or(Error::Closed)?;
+            self.parser.feed(&bytes);
+        }
+    }
+}
+
+/// Takes the data out of server-sent events.
+#[derive(Debug, Default)]
+struct Parser {
+    lines: Lines,
+    data: BytesMut,
+    has_data: bool,
+}
+
+impl Parser {
+    fn feed(&mut self, bytes: &[u8]) {
+        self.lines.feed(bytes);
+    }
+
+    /// The data of the next whole event that has any; many `data` fields are joined by `\n`.
+    fn next_data(&mut self) -> Result<Option<Bytes>, Error> {
+        while let Some(line) = self.lines.next_line()? {
+            if line.is_empty() {
+                if std::mem::take(&mut self.has_data) {
+                    return Ok(Some(self.data.split().freeze()));
+                }
+                continue;
+            }
+            let Some(value) = data_value(&line) else {
+                continue;
+            };
+            if self.data.len() + value.len() > LINE_BYTES_MAX {
+                return Err(Error::Unexpected(format!(
+                    "an event is longer than {LINE_BYTES_MAX} bytes"
+                )));
+            }
+            if std::mem::replace(&mut self.has_data, true) {
+                self.data.extend_from_slice(b"\n");
+            }
+            self.data.extend_from_slice(value);
+        }
+        Ok(None)
+    }
+}
+
+/// The value of a `data` field: what follows the colon and one space, if there is one.
+fn data_value(line: &[u8]) -> Option<&[u8]> {
+    match line.strip_prefix(b"data")? {
+        [] => Some(&[]),
+        [b':', b' ', value @ ..] | [b':', value @ ..] => Some(value),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn parse(pieces: &[&[u8]]) -> Vec<Bytes> {
+        let mut parser = Parser::default();
+        let mut out = Vec::new();
+        for piece in pieces {
+            parser.feed(piece);
+            while let Some(data) = parser.next_data().unwrap() {
+                out.push(data);
+            }
+        }
+        out
+    }
+
+    #[test]
+    fn data_is_taken_and_everything_else_passed_over() {
+        let text = b"data: a\n\n: comment\nid: 1\nevent: open\ndata:b\r\n\r\n\
+            retry: 5\n\ndata\ndata:  c\n\ndatum: x\n\ndata: half";
+        assert_eq!(parse(&[text]), ["a", "b", "\n c"]);
+    }
+
+    #[test]
+    fn an_event_without_end_is_refused_at_the_bound() {
+        let mut parser = Parser::default();
+        let line = [b"data: ".as_slice(), &vec![b'x'; LINE_BYTES_MAX / 2], b"\n"].concat();
+        parser.feed(&line);
+        parser.feed(&line);
+        assert!(parser.next_data().unwrap().is_none());
+        parser.feed(&line);
+        assert!(parser.next_data().is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn the_pieces_do_not_matter(
+            text in "((data|id|event|)(: ?[xy:]{0,4})?\r?\n|\r?\n){0,12}",
+            cuts in proptest::collection::vec(0usize..80, 0..6),
+        ) {
+            let mut cuts: Vec<usize> = cuts.into_iter().map(|at| at.min(text.len())).collect();
+            cuts.extend([0, text.len()]);
+            cuts.sort_unstable();
+            let pieces: Vec<&[u8]> =
+                cuts.windows(2).map(|pair| &text.as_bytes()[pair[0]..pair[1]]).collect();
+            prop_assert_eq!(parse(&pieces), parse(&[text.as_bytes()]));
+        }
+
+        #[test]
+        fn what_is_written_is_read(texts in proptest::collection::vec("[a-z :]{0,20}", 0..5)) {
+            let events = texts.iter().map(|text| format!("id: 1\ndata: {text}\n\n"));
+            let stream: String = events.collect();
+            prop_assert_eq!(parse(&[stream.as_bytes()]), texts);
+        }
+    }
+}

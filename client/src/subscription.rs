@@ -1,0 +1,340 @@
+//! A subscription: messages as they come, over as many connections as it takes.
+//!
+//! Resuming, repeats and gaps are dealt with here and nowhere else, whatever the way of receiving.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use doorbell_protocol::event::Gap;
+use doorbell_protocol::{Filter, Id, Since};
+use futures_core::Stream;
+use futures_util::stream;
+use tokio::time::{Instant, sleep_until};
+
+use crate::address::Server;
+use crate::backoff::Backoff;
+use crate::error::Error;
+use crate::received::Received;
+use crate::socket::Meter;
+use crate::source::{Arrival, Source};
+use crate::via::Via;
+
+/// What a [`Subscription`] has to tell.
+#[derive(Debug)]
+#[non_exhaustive]
+#[allow(clippy::large_enum_variant, reason = "nearly always the large one, and moved once")]
+pub enum Update {
+    /// The server has taken the subscription up, for the first time or again: what is published
+    /// from now on will arrive.
+    Connected,
+    /// A message.
+    Message(Received),
+    /// Messages that this subscription should have received and the server no longer holds.
+    Gap(Gap),
+    /// A message that was delivered before came again and was dropped. A doorbell server does not
+    /// do this; it is told so that it can be counted.
+    Repeated(Id),
+    /// The connection could not be had or broke. The next attempt resumes from the last place.
+    Disconnected {
+        /// What went wrong.
+        error: Error,
+        /// When the next attempt follows.
+        retry_in: Duration,
+    },
+}
+
+/// A stream of the messages of a filter.
+///
+/// It connects when it is first polled. When a connection fails it says so, waits a little (full
+/// jitter, 100 ms doubling to 10 s) and resumes where it was: no message comes twice, none is left
+/// out, and what the server no longer holds is told as a [`Update::Gap`]. An `Err` is final and the
+/// last item; it is one that trying again would not change, such as a refused filter.
+///
+/// Everything happens while it is polled: dropped, it leaves no connection and no task behind, and
+/// not polled, it lets the server wait.
+///
+/// ```no_run
+/// use doorbell::{Server, Since, Subscription, Update, Via};
+/// use futures_util::StreamExt;
+///
+/// # async fn example() -> Result<(), doorbell::Error> {
+/// let server: Server = "tcp://127.0.0.1:1989".parse()?;
+/// let filter = "orders.*".parse().expect("a filter");
+/// let mut updates = Subscription::new(server, filter, Since::None, Via::Tcp)?;
+/// while let Some(update) = updates.next().await {
+///     match update? {
+///         Update::Message(message) => println!("{:?}", message.event.message),
+///         Update::Gap(gap) => eprintln!("messages after {} are lost", gap.after),
+///         _ => {}
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
+pub struct Subscription {
+    updates: Pin<Box<dyn Stream<Item = Result<Update, Error>> + Send>>,
+    meter: Arc<Meter>,
+}
+
+impl Subscription {
+    /// A subscription to the messages of a filter, from a place on.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Address`] if this way of receiving needs HTTP and the address is one for lines.
+    pub fn new(server: Server, filter: Filter, since: Since, via: Via) -> Result<Self, Error> {
+        if via != Via::Tcp {
+            server.http()?;
+        }
+        Ok(Self::begin(server, filter, since, via, None))
+    }
+
+    /// A subscription by datagrams that go to `relay` instead of the server itself; what they lose
+    /// is fetched from `server`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Subscription::new`].
+    pub fn by_datagrams(
+        server: Server,
+        filter: Filter,
+        since: Since,
+        relay: SocketAddr,
+    ) -> Result<Self, Error> {
+        server.http()?;
+        Ok(Self::begin(server, filter, since, Via::Udp, Some(relay)))
+    }
+
+    fn begin(
+        server: Server,
+        filter: Filter,
+        since: Since,
+        via: Via,
+        relay: Option<SocketAddr>,
+    ) -> Self {
+        let meter = Arc::new(Meter::default());
+        let state = State {
+            server,
+            filter,
+            since,
+            via,
+            relay,
+            meter: Arc::clone(&meter),
+            source: None,
+            established: false,
+            delivered: None,
+            updates: VecDeque::new(),
+            backoff: Backoff::default(),
+            attempt_at: Instant::now(),
+        };
+        let updates = stream::unfold(Some(state), async |state| {
+            let mut state = state?;
+            let update = state.update().await;
+            let state = update.is_ok().then_some(state);
+            Some((update, state))
+        });
+        Self { updates: Box::pin(updates), meter }
+    }
+
+    /// Counts what goes over its connections; stays valid after the subscription is gone.
+    pub fn meter(&self) -> Arc<Meter> {
+        Arc::clone(&self.meter)
+    }
+}
+
+impl Stream for Subscription {
+    type Item = Result<Update, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.updates.as_mut().poll_next(context)
+    }
+}
+
+struct State {
+    server: Server,
+    filter: Filter,
+    via: Via,
+    /// Where datagrams go, if not to the server itself.
+    relay: Option<SocketAddr>,
+    meter: Arc<Meter>,
+    /// Where the next connection begins: the place reached.
+    since: Since,
+    /// The last message that was delivered.
+    delivered: Option<Id>,
+    source: Option<Source>,
+    /// Whether the source has yielded anything.
+    established: bool,
+    /// What was received and not yet told.
+    updates: VecDeque<Update>,
+    backoff: Backoff,
+    /// When the next connection may be tried.
+    attempt_at: Instant,
+}
+
+impl State {
+    async fn update(&mut self) -> Result<Update, Error> {
+        loop {
+            if let Some(update) = self.updates.pop_front() {
+                return Ok(update);
+            }
+            match self.arrival().await {
+                Ok(arrival) => self.take(arrival),
+                Err(error) if error.is_transient() => return Ok(self.disconnected(error)),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn arrival(&mut self) -> Result<Arrival, Error> {
+        if let Some(source) = &mut self.source {
+            return source.next().await;
+        }
+        sleep_until(self.attempt_at).await;
+        self.established = false;
+        let since = self.since.clone();
+        let (server, filter, meter) = (&self.server, &self.filter, &self.meter);
+        let source = match self.via {
+            Via::Udp => Source::open_udp(self.relay, server, filter, since, meter).await?,
+            via => Source::open(via, server, filter, since, meter).await?,
+        };
+        self.source.insert(source).next().await
+    }
+
+    fn take(&mut self, arrival: Arrival) {
+        if self.established {
+            // A server that takes a connection up and drops it at once is still failing.
+            self.backoff.reset();
+        } else {
+            self.established = true;
+            self.updates.push_back(Update::Connected);
+        }
+        if let Some(gap) = arrival.gap {
+            // What follows may be of another log, whose ids say nothing about what was delivered.
+            self.delivered = None;
+            self.updates.push_back(Update::Gap(gap));
+        }
+        if let (Some(message), Some(id)) = (arrival.message, arrival.place) {
+            if self.delivered.is_some_and(|delivered| id <= delivered) {
+                self.updates.push_back(Update::Repeated(id));
+                return;
+            }
+            self.delivered = Some(id);
+            self.updates.push_back(Update::Message(message));
+        }
+        if let Some(place) = arrival.place {
+            self.since = Since::Id(place);
+        }
+    }
+
+    fn disconnected(&mut self, error: Error) -> Update {
+        self.source = None;
+        let retry_in = self.backoff.next_delay().max(error.retry_after());
+        self.attempt_at = Instant::now() + retry_in;
+        Update::Disconnected { error, retry_in }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use doorbell_protocol::event::{Event, GapReason, Kind};
+    use doorbell_protocol::id::Epoch;
+
+    use super::*;
+
+    fn state() -> State {
+        State {
+            server: Server::local(Via::Tcp),
+            filter: "t".parse().unwrap(),
+            since: Since::All,
+            via: Via::Tcp,
+            relay: None,
+            meter: Arc::default(),
+            source: None,
+            established: true,
+            delivered: None,
+            updates: VecDeque::new(),
+            backoff: Backoff::default(),
+            attempt_at: Instant::now(),
+        }
+    }
+
+    fn message(id: Id) -> Arrival {
+        let event = Event::new(Kind::Message, 0).at(id);
+        Arrival {
+            gap: None,
+            place: Some(id),
+            message: Some(Received { json: event.to_json().into(), event }),
+        }
+    }
+
+    fn kinds(state: &mut State) -> String {
+        let kind = |update| match update {
+            Update::Connected => 'c',
+            Update::Message(_) => 'm',
+            Update::Gap(_) => 'g',
+            Update::Repeated(_) => 'r',
+            Update::Disconnected { .. } => 'd',
+        };
+        state.updates.drain(..).map(kind).collect()
+    }
+
+    #[tokio::test]
+    async fn a_message_that_comes_again_is_dropped_and_told() {
+        let mut state = state();
+        let epoch = Epoch::from_bits(7);
+        for seq in [1, 3, 3, 2, 4] {
+            state.take(message(epoch.id(seq)));
+        }
+        assert_eq!(kinds(&mut state), "mmrrm");
+        assert_eq!(state.since, Since::Id(epoch.id(4)));
+    }
+
+    #[tokio::test]
+    async fn after_a_gap_the_ids_of_another_log_are_taken() {
+        let mut state = state();
+        state.take(message(Epoch::from_bits(7).id(5)));
+        let id = Epoch::from_bits(3).id(1);
+        state.take(Arrival {
+            gap: Some(Gap { after: "x".into(), before: id, reason: GapReason::Foreign }),
+            ..message(id)
+        });
+        assert_eq!(kinds(&mut state), "mgm");
+        assert_eq!(state.since, Since::Id(id));
+    }
+
+    #[tokio::test]
+    async fn a_place_without_a_message_is_resumed_from() {
+        let mut state = state();
+        let id = Epoch::from_bits(7).id(9);
+        state.take(Arrival { place: Some(id), ..Arrival::default() });
+        assert_eq!(kinds(&mut state), "");
+        assert_eq!(state.since, Since::Id(id));
+    }
+
+    #[tokio::test]
+    async fn failures_back_off_until_a_connection_says_more_than_its_first_word() {
+        let mut state = state();
+        let id = Epoch::from_bits(7).id(1);
+        for _ in 0..8 {
+            state.disconnected(Error::Closed);
+            state.established = false;
+            state.take(message(id));
+        }
+        assert!((0..50).any(|_| {
+            let Update::Disconnected { retry_in, .. } = state.disconnected(Error::Closed) else {
+                panic!()
+            };
+            retry_in > Duration::from_secs(2)
+        }));
+        state.established = true;
+        state.take(message(id));
+        let Update::Disconnected { retry_in, .. } = state.disconnected(Error::Closed) else {
+            panic!()
+        };
+        assert!(retry_in <= Duration::from_millis(100));
+    }
+}

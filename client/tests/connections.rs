@@ -1,0 +1,341 @@
+//! What the library does when connections fail, against servers that follow a script.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
+use std::time::Duration;
+
+use doorbell::{Draft, Error, Publisher, Receipt, Since, Subscription, Update, Via};
+use futures_util::{StreamExt, stream};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufStream};
+use tokio::net::{TcpListener, TcpStream};
+
+type Peer = BufStream<TcpStream>;
+
+/// A listener on a free port.
+async fn listen() -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    (listener, address)
+}
+
+async fn accept(listener: &TcpListener) -> Peer {
+    BufStream::new(listener.accept().await.unwrap().0)
+}
+
+/// A connection of the line protocol, after the server's greeting.
+async fn accept_lines(listener: &TcpListener) -> Peer {
+    let mut peer = accept(listener).await;
+    say(&mut peer, &format!("{}\n", event("open", 0, ""))).await;
+    peer
+}
+
+async fn say(peer: &mut Peer, text: &str) {
+    peer.write_all(text.as_bytes()).await.unwrap();
+    peer.flush().await.unwrap();
+}
+
+async fn line(peer: &mut Peer) -> String {
+    let mut line = String::new();
+    peer.read_line(&mut line).await.unwrap();
+    line.trim_end().to_owned()
+}
+
+/// The first line of a request and its headers, in lower case.
+async fn request(peer: &mut Peer) -> String {
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        assert_ne!(peer.read_line(&mut head).await.unwrap(), 0, "{head}");
+    }
+    head.to_lowercase()
+}
+
+fn id(seq: u64) -> String {
+    doorbell_protocol::Epoch::from_bits(9).id(seq).to_string()
+}
+
+fn event(kind: &str, seq: u64, more: &str) -> String {
+    let id = id(seq);
+    format!(r#"{{"id":"{id}","seq":{seq},"time":1,"event":"{kind}"{more}}}"#)
+}
+
+fn message(seq: u64) -> String {
+    event("message", seq, &format!(r#","topic":"t","message":"{seq}""#))
+}
+
+fn subscribe(address: &str, via: Via) -> Subscription {
+    let server = match via {
+        Via::Tcp => format!("tcp://{address}"),
+        _ => format!("http://{address}"),
+    };
+    let filter = "t".parse().unwrap();
+    Subscription::new(server.parse().unwrap(), filter, Since::All, via).unwrap()
+}
+
+/// The updates up to the message with this text, each as a word.
+async fn told_until(updates: &mut Subscription, last: &str) -> Vec<String> {
+    let mut told = Vec::new();
+    while let Some(update) = updates.next().await {
+        told.push(match update.unwrap() {
+            Update::Connected => "connected".to_owned(),
+            Update::Message(message) => message.event.message.unwrap().into_owned(),
+            Update::Gap(_) => "gap".to_owned(),
+            Update::Repeated(_) => "repeated".to_owned(),
+            Update::Disconnected { .. } => "disconnected".to_owned(),
+            other => panic!("{other:?}"),
+        });
+        if told.last().is_some_and(|word| word == last) {
+            break;
+        }
+    }
+    told
+}
+
+#[tokio::test]
+async fn a_broken_line_is_not_a_message_and_the_next_connection_resumes() {
+    let (listener, address) = listen().await;
+    let mut updates = subscribe(&address, Via::Tcp);
+    let server = async {
+        let mut peer = accept_lines(&listener).await;
+        assert_eq!(line(&mut peer).await, "SUB t since=all");
+        let ok = event("ok", 4, "");
+        let half = &message(7)[..20];
+        say(&mut peer, &format!("{ok}\n{}\n{half}", message(6))).await;
+        drop(peer);
+        let mut peer = accept_lines(&listener).await;
+        assert_eq!(line(&mut peer).await, format!("SUB t since={}", id(6)));
+        let (ok, six) = (event("ok", 6, ""), message(6));
+        say(&mut peer, &format!("{ok}\n{six}\n{}\n", message(7))).await;
+        peer
+    };
+    let (told, _peer) = tokio::join!(told_until(&mut updates, "7"), server);
+    assert_eq!(told, ["connected", "6", "disconnected", "connected", "repeated", "7"]);
+}
+
+#[tokio::test]
+async fn a_subscription_that_heard_no_message_resumes_from_its_place() {
+    let (listener, address) = listen().await;
+    let mut updates = subscribe(&address, Via::Tcp);
+    let server = async {
+        let mut peer = accept_lines(&listener).await;
+        line(&mut peer).await;
+        let events = [event("ok", 4, ""), event("keepalive", 5, ""), event("close", 5, "")];
+        say(&mut peer, &format!("{}\n", events.join("\n"))).await;
+        let mut peer = accept_lines(&listener).await;
+        assert_eq!(line(&mut peer).await, format!("SUB t since={}", id(5)));
+        let gap =
+            format!(r#","gap":{{"after":"{}","before":"{}","reason":"expired"}}"#, id(5), id(8));
+        let ok = event("ok", 7, &gap);
+        say(&mut peer, &format!("{ok}\n{}\n", message(8))).await;
+        peer
+    };
+    let (told, _peer) = tokio::join!(told_until(&mut updates, "8"), server);
+    assert_eq!(told, ["connected", "disconnected", "connected", "gap", "8"]);
+}
+
+#[tokio::test]
+async fn server_sent_events_resume_too() {
+    let (listener, address) = listen().await;
+    let mut updates = subscribe(&address, Via::Sse);
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
+    let server = async {
+        let mut peer = accept(&listener).await;
+        let asked = request(&mut peer).await;
+        assert!(asked.starts_with("get /t/sse?since=all "), "{asked}");
+        let (open, six) = (event("open", 0, ""), message(6));
+        let half = &message(7)[..20];
+        let body = format!("event: open\ndata: {open}\n\nid: x\ndata: {six}\n\ndata: {half}");
+        say(&mut peer, &format!("{head}{body}")).await;
+        drop(peer);
+        let mut peer = accept(&listener).await;
+        let asked = request(&mut peer).await;
+        assert!(asked.contains(&format!("since={} ", id(6))), "{asked}");
+        let (open, seven) = (event("open", 6, ""), message(7));
+        say(&mut peer, &format!("{head}data: {open}\n\ndata: {seven}\n\n")).await;
+        peer
+    };
+    let (told, _peer) = tokio::join!(told_until(&mut updates, "7"), server);
+    assert_eq!(told, ["connected", "6", "disconnected", "connected", "7"]);
+}
+
+#[tokio::test]
+async fn polls_carry_the_cursor_and_the_etag_and_do_not_wait_for_more() {
+    let (listener, address) = listen().await;
+    let mut updates = subscribe(&address, Via::Poll(Duration::from_millis(20)));
+    let answer = |headers: &str, next: u64, messages: &[u64]| {
+        let body: String = messages.iter().map(|seq| message(*seq) + "\n").collect();
+        let length = body.len();
+        let next = id(next);
+        format!(
+            "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nDoorbell-Next: {next}\r\n\
+             {headers}\r\n{body}"
+        )
+    };
+    let gap = format!(r#"{{"after":"x","before":"{}","reason":"expired"}}"#, id(1));
+    let server = async {
+        let mut peer = accept(&listener).await;
+        let asked = request(&mut peer).await;
+        assert!(asked.starts_with("get /t/json?poll=1&since=all "), "{asked}");
+        assert!(!asked.contains("if-none-match"), "{asked}");
+        let headers = format!("Doorbell-Gap: {gap}\r\nETag: \"2\"\r\n");
+        say(&mut peer, &answer(&headers, 3, &[1, 2])).await;
+
+        let asked = request(&mut peer).await;
+        assert!(asked.contains(&format!("since={} ", id(3))), "{asked}");
+        assert!(asked.contains("if-none-match: \"2\""), "{asked}");
+        say(&mut peer, "HTTP/1.1 304 Not Modified\r\n\r\n").await;
+
+        let asked = request(&mut peer).await;
+        assert!(asked.contains("if-none-match: \"2\""), "{asked}");
+        let headers = "Doorbell-More: 1\r\nETag: \"5\"\r\n";
+        say(&mut peer, &answer(headers, 4, &[4])).await;
+
+        let asked = request(&mut peer).await;
+        assert!(!asked.contains("if-none-match"), "{asked}");
+        say(&mut peer, &answer("ETag: \"5\"\r\n", 5, &[5])).await;
+        peer
+    };
+    let (told, _peer) = tokio::join!(told_until(&mut updates, "5"), server);
+    assert_eq!(told, ["connected", "gap", "1", "2", "4", "5"]);
+    let traffic = updates.meter().read();
+    assert_eq!((traffic.requests, traffic.empty), (4, 1));
+}
+
+#[tokio::test]
+async fn a_refused_filter_ends_the_subscription() {
+    let (listener, address) = listen().await;
+    let mut updates = subscribe(&address, Via::Tcp);
+    let server = async {
+        let mut peer = accept_lines(&listener).await;
+        line(&mut peer).await;
+        let error = event("error", 0, r#","code":40009,"http":400,"error":"no""#);
+        say(&mut peer, &format!("{error}\n")).await;
+        peer
+    };
+    let (refused, _peer) = tokio::join!(updates.next(), server);
+    assert!(matches!(refused, Some(Err(Error::Refused(refusal))) if refusal.code == 40009));
+    assert!(updates.next().await.is_none());
+}
+
+#[tokio::test]
+async fn a_server_that_says_nothing_any_more_is_left() {
+    let (listener, address) = listen().await;
+    let mut updates = subscribe(&address, Via::Tcp);
+    let server = async {
+        let mut peer = accept_lines(&listener).await;
+        line(&mut peer).await;
+        let ok = event("ok", 0, "");
+        say(&mut peer, &format!("{ok}\n")).await;
+        peer
+    };
+    let (connected, _peer) = tokio::join!(updates.next(), server);
+    assert!(matches!(connected, Some(Ok(Update::Connected))));
+    // With nothing to do but wait, the clock runs on by itself.
+    tokio::time::pause();
+    let update = updates.next().await;
+    let silent = matches!(update, Some(Ok(Update::Disconnected { error: Error::Silent(_), .. })));
+    assert!(silent, "{update:?}");
+}
+
+#[tokio::test]
+async fn a_dropped_subscription_leaves_no_connection_behind() {
+    for via in [Via::Tcp, Via::Sse, Via::LongPoll] {
+        let (listener, address) = listen().await;
+        let mut updates = subscribe(&address, via);
+        let server = async {
+            match via {
+                Via::Tcp => accept_lines(&listener).await,
+                _ => accept(&listener).await,
+            }
+        };
+        let mut peer = tokio::select! {
+            peer = server => peer,
+            update = updates.next() => panic!("{update:?}"),
+        };
+        drop(updates);
+        // What it said, and then the end, which may be a reset.
+        let _ = peer.read_to_end(&mut Vec::new()).await;
+    }
+}
+
+fn draft(text: &str) -> Draft {
+    Draft::text("t".parse().unwrap(), text, 4096).unwrap()
+}
+
+#[tokio::test]
+async fn publishes_without_an_answer_are_sent_again_in_their_order() {
+    let (listener, address) = listen().await;
+    let mut publisher = Publisher::new(format!("tcp://{address}").parse().unwrap());
+    let server = async {
+        let mut peer = accept_lines(&listener).await;
+        for text in ["a", "b", "c"] {
+            assert_eq!(line(&mut peer).await, format!("PUBJ {}", draft(text).to_json()));
+        }
+        let answer = event("ok", 1, "");
+        say(&mut peer, &format!("{answer}\n")).await;
+        drop(peer);
+        let mut peer = accept_lines(&listener).await;
+        for text in ["b", "c"] {
+            assert!(line(&mut peer).await.ends_with(&draft(text).to_json()));
+        }
+        let refused = event("error", 1, r#","code":41301,"http":413,"error":"long""#);
+        let stored = event("ok", 2, "");
+        say(&mut peer, &format!("{refused}\n{stored}\n")).await;
+        peer
+    };
+    let drafts = stream::iter(["a", "b", "c"].map(draft));
+    let receipts = publisher.publish_all(drafts).collect::<Vec<_>>();
+    let (receipts, mut peer) = tokio::join!(receipts, server);
+    let told = receipts.into_iter().map(|receipt| match receipt.unwrap() {
+        Receipt::Accepted(answer) => answer.event.seq.unwrap(),
+        Receipt::Refused(refusal) => refusal.code.into(),
+    });
+    assert_eq!(told.collect::<Vec<_>>(), [1, 41301, 2]);
+
+    // The connection is kept for what is published next.
+    let next = async {
+        line(&mut peer).await;
+        let stored = event("ok", 3, "");
+        say(&mut peer, &format!("{stored}\n")).await;
+    };
+    let (receipt, ()) = tokio::join!(publisher.publish(draft("d")), next);
+    assert!(matches!(receipt.unwrap(), Receipt::Accepted(_)));
+}
+
+#[tokio::test]
+async fn answers_that_nobody_waited_for_are_not_taken_for_later_ones() {
+    let (listener, address) = listen().await;
+    let mut publisher = Publisher::new(format!("tcp://{address}").parse().unwrap());
+    let mut peer = {
+        let publishing = publisher.publish(draft("a"));
+        let server = async {
+            let mut peer = accept_lines(&listener).await;
+            line(&mut peer).await;
+            peer
+        };
+        tokio::select! {
+            peer = server => peer,
+            receipt = publishing => panic!("{receipt:?}"),
+        }
+    };
+    let server = async {
+        assert_eq!(line(&mut peer).await, "", "the first connection ends");
+        let mut peer = accept_lines(&listener).await;
+        assert!(line(&mut peer).await.ends_with(&draft("b").to_json()));
+        let stored = event("ok", 2, "");
+        say(&mut peer, &format!("{stored}\n")).await;
+        peer
+    };
+    let (receipt, _peer) = tokio::join!(publisher.publish(draft("b")), server);
+    assert!(matches!(receipt.unwrap(), Receipt::Accepted(answer) if answer.event.seq == Some(2)));
+}
+
+#[tokio::test]
+async fn the_first_connection_is_tried_once() {
+    let (listener, address) = listen().await;
+    drop(listener);
+    for scheme in ["tcp", "http"] {
+        let mut publisher = Publisher::new(format!("{scheme}://{address}").parse().unwrap());
+        let failed = publisher.publish(draft("a")).await;
+        assert!(matches!(failed, Err(Error::Connect { .. })), "{failed:?}");
+    }
+}
