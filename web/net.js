@@ -1,0 +1,76 @@
+// net.js: one HTTP exchange with a time limit, used by polling and by publishing. It is not a
+// client library: no retries here, because each caller has its own reason to wait.
+
+/** How long an exchange may take, answer body included, before it is given up. */
+export const EXCHANGE_LIMIT_MS = 10_000;
+
+/** Nothing comes from the browser's cache, and the server is not told what page asks. */
+const MANNERS = { cache: "no-store", referrerPolicy: "no-referrer" };
+
+/** The longest wait that a server can impose on the page with Retry-After. */
+const RETRY_AFTER_LIMIT_S = 120;
+
+/**
+ * Sends a request and reads the whole answer, or throws after the time limit.
+ * @param {string} url
+ * @param {RequestInit} options
+ * @param {AbortSignal} [outer] lets the caller stop it earlier
+ * @returns {Promise<{status: number, headers: Headers, text: string}>}
+ */
+export async function exchange(url, options, outer) {
+  const limit = new AbortController();
+  const giveUp = () => limit.abort();
+  const timer = setTimeout(giveUp, EXCHANGE_LIMIT_MS);
+  outer?.addEventListener("abort", giveUp, { once: true });
+  try {
+    const response = await fetch(url, { ...options, ...MANNERS, signal: limit.signal });
+    const text = await response.text();
+    return { status: response.status, headers: response.headers, text };
+  } catch (error) {
+    if (limit.signal.aborted && !outer?.aborted) {
+      throw new Error(`no answer within ${EXCHANGE_LIMIT_MS / 1000} s`);
+    }
+    throw new Error(navigator.onLine === false ? "this device is offline" : "no answer", {
+      cause: error,
+    });
+  } finally {
+    clearTimeout(timer);
+    outer?.removeEventListener("abort", giveUp);
+  }
+}
+
+/**
+ * The wait that a 429 or 503 asks for. The header may hold seconds or a date; a date would be
+ * compared with this machine's clock, so it counts as the default of one second.
+ * @param {Headers} headers
+ * @returns {number} seconds
+ */
+export function retryAfter(headers) {
+  const seconds = Number.parseFloat(headers.get("Retry-After") ?? "");
+  if (!Number.isFinite(seconds) || seconds < 0) return 1;
+  return Math.min(seconds, RETRY_AFTER_LIMIT_S);
+}
+
+/**
+ * The reason in an error answer, in the server's own words where it gave any.
+ * @param {{status: number, text: string}} answer
+ * @returns {string}
+ */
+export function reasonOf(answer) {
+  const body = parseJson(answer.text);
+  const said = typeof body?.error === "string" ? `: ${body.error.slice(0, 200)}` : "";
+  return `the server answered ${answer.status}${said}`;
+}
+
+/**
+ * JSON or null, never an exception.
+ * @param {string|null} text
+ * @returns {any}
+ */
+export function parseJson(text) {
+  try {
+    return JSON.parse(text ?? "");
+  } catch {
+    return null;
+  }
+}

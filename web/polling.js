@@ -1,0 +1,149 @@
+// polling.js: the upper lane. It walks to the door: one request every T seconds on a fixed
+// schedule, with a cursor, so that nothing falls between two looks, and with If-None-Match, so
+// that an unchanged answer is a short 304. It is not long polling: no answer is ever held back.
+
+import { answerBytes, exchangeOverhead, requestBytes } from "./bytes.js";
+import { exchange, parseJson, reasonOf, retryAfter } from "./net.js";
+
+/** The polling lane of one topic. */
+export class PollLane {
+  #topic;
+  #hooks;
+  #period;
+  #since = "none";
+  #etag = null;
+  #dueAt = 0;
+  #timer = null;
+  #stop = null;
+
+  /**
+   * @param {string} topic
+   * @param {number} seconds between two requests
+   * @param {{onAnswer: Function, onMessage: Function, onPlace: Function, onGap: Function,
+   *   onState: Function}} hooks
+   */
+  constructor(topic, seconds, hooks) {
+    this.#topic = topic;
+    this.#period = seconds * 1000;
+    this.#hooks = hooks;
+  }
+
+  /** Asks once for the place to begin at, then looks every T from a random phase on. */
+  start() {
+    if (this.#stop) return;
+    this.#stop = new AbortController();
+    this.#dueAt = performance.now();
+    this.#arm();
+  }
+
+  /** Stops, and forgets nothing: the cursor stays for the next start. */
+  pause() {
+    clearTimeout(this.#timer);
+    this.#timer = null;
+    this.#stop?.abort();
+    this.#stop = null;
+  }
+
+  /**
+   * Changes the interval. The new schedule begins at a random phase, because a timer that
+   * happens to be in step with the publisher would flatter or harm polling.
+   * @param {number} seconds
+   */
+  setPeriod(seconds) {
+    this.#period = seconds * 1000;
+    if (!this.#stop || this.#since === "none") return;
+    this.#dueAt = performance.now() + Math.random() * this.#period;
+    if (this.#timer !== null) this.#arm();
+  }
+
+  #arm() {
+    clearTimeout(this.#timer);
+    const wait = Math.max(0, this.#dueAt - performance.now());
+    this.#timer = setTimeout(() => this.#look(), wait);
+  }
+
+  async #look() {
+    this.#timer = null;
+    const stop = this.#stop;
+    const starting = this.#since === "none";
+    const askedAt = performance.now();
+    try {
+      this.#planNext(starting);
+      await this.#ask(askedAt, starting, stop);
+    } catch (error) {
+      if (stop.signal.aborted) return;
+      const cost = { askedAt, endedAt: performance.now(), bytes: 0, overhead: 0 };
+      this.#hooks.onAnswer({ kind: "failed", ...cost });
+      this.#hooks.onState("down", error.message);
+    }
+    if (!stop.signal.aborted) this.#arm();
+  }
+
+  async #ask(askedAt, starting, stop) {
+    const since = encodeURIComponent(this.#since);
+    const path = `/${encodeURIComponent(this.#topic)}/json?poll=1&since=${since}`;
+    const headers = this.#etag ? { "If-None-Match": this.#etag } : {};
+    const answer = await exchange(path, { headers }, stop.signal);
+    const endedAt = performance.now();
+    if (stop.signal.aborted) return;
+    const asked = requestBytes("GET", path, headers);
+    const answered = answerBytes(path, answer);
+    const overhead = exchangeOverhead(asked, answered, starting);
+    const cost = { askedAt, endedAt, bytes: asked + answered, overhead };
+    if (answer.status !== 200 && answer.status !== 304) {
+      this.#refused(answer, cost);
+      return;
+    }
+    this.#hooks.onState("up", "");
+    const messages = answer.status === 200 ? messagesIn(answer.text) : [];
+    const counted = messages.filter((one) => this.#hooks.onMessage(one, endedAt)).length;
+    this.#advance(answer, messages);
+    const kind = starting ? "start" : messages.length > 0 ? "news" : "empty";
+    const unchanged = answer.status === 304;
+    const brought = messages.length;
+    this.#hooks.onAnswer({ kind, ...cost, unchanged, brought, counted });
+  }
+
+  /** Moves the cursor to the place that the answer names. */
+  #advance(answer, messages) {
+    const gap = parseJson(answer.headers.get("Doorbell-Gap")) ?? messages.find((m) => m.gap)?.gap;
+    if (gap) this.#hooks.onGap(gap);
+    const next = answer.headers.get("Doorbell-Next") ?? messages.at(-1)?.id;
+    const moved = next !== undefined && next !== this.#since;
+    const more = answer.headers.get("Doorbell-More") === "1" && moved;
+    if (next) this.#since = next;
+    if (next) this.#hooks.onPlace(next);
+    // The tag stands for the newest message. While older ones are still to be fetched it must
+    // not be sent, or the server could rightly say that nothing has changed.
+    const tag = answer.headers.get("ETag");
+    if (more) this.#etag = null;
+    else if (tag) this.#etag = tag;
+    if (more) this.#dueAt = performance.now();
+  }
+
+  #refused(answer, cost) {
+    this.#hooks.onAnswer({ kind: "failed", ...cost });
+    this.#hooks.onState("down", reasonOf(answer));
+    if (answer.status === 429 || answer.status === 503) {
+      const allowed = performance.now() + retryAfter(answer.headers) * 1000;
+      this.#dueAt = Math.max(this.#dueAt, allowed);
+    }
+  }
+
+  /** The next moment of the schedule: fixed steps, so that slow answers do not stretch it. */
+  #planNext(starting) {
+    const now = performance.now();
+    if (starting) {
+      this.#dueAt = now + Math.random() * this.#period;
+      return;
+    }
+    this.#dueAt += this.#period;
+    if (this.#dueAt <= now) this.#dueAt = now + this.#period;
+  }
+}
+
+/** The messages of an NDJSON answer; other events and broken lines are left out. */
+function messagesIn(text) {
+  const events = text.split("\n").filter(Boolean).map(parseJson);
+  return events.filter((one) => one?.event === "message" && typeof one.id === "string");
+}

@@ -1,0 +1,151 @@
+// terminal.js: the lines to paste into a terminal, with the addresses that the server really
+// listens on. It asks /v1/config once, and again after a failure; it runs nothing.
+
+import { exchange, parseJson } from "./net.js";
+
+const LOOPBACK = /^(127\.|::1$|localhost$)/;
+
+/**
+ * Asks the server where it listens.
+ * @returns {Promise<object|null>} its configuration, or null if it did not say
+ */
+export async function readConfig() {
+  try {
+    const answer = await exchange("/v1/config", {});
+    return answer.status === 200 ? parseJson(answer.text) : null;
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * The lines, in groups.
+ * @param {string} topic
+ * @param {{tcp?: string, unix?: string}} listen
+ * @param {Location|URL} page where this page was loaded from
+ * @returns {{title: string, lines: {what: string, command: string}[]}[]}
+ */
+export function terminalLines(topic, listen, page) {
+  const tcp = splitAddress(listen.tcp, page);
+  const unix = typeof listen.unix === "string" ? listen.unix : null;
+  const url = `${page.origin}/${topic}`;
+  const nc = tcp ? `nc ${tcp.bare} ${tcp.port}` : null;
+  const server = tcp ? `--server tcp://${tcp.host}:${tcp.port}` : `--server ${page.origin}`;
+  return [
+    {
+      title: "Be rung (push)",
+      lines: known([
+        nc && line("by hand: connect, then type the second line", `${nc}\nSUB ${topic}`),
+        nc && line("the same in one line", `echo 'SUB ${topic}' | ${nc}`),
+        unix && line("over the Unix socket", `echo 'SUB ${topic}' | nc -U ${quoted(unix)}`),
+        line("server-sent events", `curl -sN '${url}/sse'`),
+        line("the doorbell client, which reconnects", `doorbell subscribe ${topic} ${server}`),
+      ]),
+    },
+    {
+      title: "Go and look (polling)",
+      lines: [
+        line("everything that is held", `curl -s '${url}/json?poll=1&since=all'`),
+        line("a look that waits for news", `curl -s '${url}/json?poll=1&since=none&wait=30s'`),
+      ],
+    },
+    {
+      title: "Press the button (publish)",
+      lines: known([
+        line("over HTTP", `curl -d 'hello' '${url}'`),
+        nc && line("over TCP", `printf 'PUB ${topic} hello\\nQUIT\\n' | ${nc}`),
+        line("the doorbell client", `doorbell publish ${topic} hello ${server}`),
+      ]),
+    },
+  ];
+}
+
+/**
+ * Puts the groups on the page, each line with a button that copies it.
+ * @param {HTMLElement} place
+ * @param {ReturnType<typeof terminalLines>} groups
+ * @param {(text: string) => void} say
+ */
+export function showTerminalLines(place, groups, say) {
+  place.replaceChildren(...groups.map((group) => showGroup(group, say)));
+}
+
+function showGroup(group, say) {
+  const section = document.createElement("section");
+  const title = document.createElement("h3");
+  title.textContent = group.title;
+  const list = document.createElement("ul");
+  list.append(...group.lines.map((one) => showLine(one, say)));
+  section.append(title, list);
+  return section;
+}
+
+function showLine({ what, command }, say) {
+  const item = document.createElement("li");
+  const label = document.createElement("span");
+  label.className = "line-what";
+  label.textContent = what;
+  const code = document.createElement("code");
+  code.textContent = command;
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "quiet";
+  button.textContent = "Copy";
+  button.setAttribute("aria-label", `Copy: ${what}`);
+  button.addEventListener("click", async () => {
+    const copied = await copy(command, code);
+    button.textContent = copied ? "Copied" : "Selected";
+    say(copied ? "Copied" : "Selected; press Control and C to copy");
+    setTimeout(() => (button.textContent = "Copy"), 2000);
+  });
+  item.append(label, code, button);
+  return item;
+}
+
+/** Copies a text. Without the clipboard, as on plain HTTP, the line is selected instead. */
+async function copy(text, code) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    getSelection()?.selectAllChildren(code);
+    return document.execCommand?.("copy") ?? false;
+  }
+}
+
+/** An address of the server as seen from here: a wildcard becomes the name of this page's host. */
+function splitAddress(address, page) {
+  const parts = /^\[?(.*?)\]?:(\d+)$/.exec(address ?? "");
+  if (!parts) return null;
+  const [, name, port] = parts;
+  const bare = ["", "0.0.0.0", "::", "*"].includes(name) ? trim(page.hostname) : name;
+  return { bare, port, host: bare.includes(":") ? `[${bare}]` : bare };
+}
+
+/**
+ * Whether the raw port can be reached only on the server's own machine, while this page was
+ * loaded from another one.
+ * @param {{tcp?: string}} listen
+ * @param {Location|URL} page
+ * @returns {boolean}
+ */
+export function isOutOfReach(listen, page) {
+  const tcp = splitAddress(listen.tcp, page);
+  return tcp !== null && LOOPBACK.test(tcp.bare) && !LOOPBACK.test(trim(page.hostname));
+}
+
+function trim(host) {
+  return host.replace(/^\[|\]$/g, "");
+}
+
+function line(what, command) {
+  return { what, command };
+}
+
+function known(lines) {
+  return lines.filter(Boolean);
+}
+
+function quoted(path) {
+  return `'${path.replaceAll("'", `'\\''`)}'`;
+}

@@ -1,0 +1,81 @@
+// theory.js: what the arithmetic of polling expects, beside what was measured. It needs events
+// at random moments (a Poisson process) and one unchanged interval, so its samples begin anew
+// whenever the interval, the rate or the connection changes. It draws nothing.
+
+/** Before so many looks and so many delays the comparison would be noise. */
+export const SAMPLES_NEEDED = 12;
+
+/** Samples taken under one unchanged setting. */
+export class Theory {
+  /** @param {number} seconds the polling interval */
+  constructor(seconds) {
+    this.restart(seconds);
+  }
+
+  /**
+   * Throws the samples away and begins again.
+   * @param {number} [seconds] the polling interval, if it has changed
+   */
+  restart(seconds = this.seconds) {
+    this.seconds = seconds;
+    this.since = performance.now();
+    this.looks = 0;
+    this.empties = 0;
+    this.events = 0;
+    this.delays = 0;
+    this.delaySum = 0;
+  }
+
+  /**
+   * Counts an answer of the polling lane.
+   * @param {boolean} empty
+   * @param {number} askedAt
+   */
+  look(empty, askedAt) {
+    if (askedAt - this.since < this.seconds * 1000) return;
+    this.looks += 1;
+    if (empty) this.empties += 1;
+  }
+
+  /** Counts an event on the topic, whoever sent it. */
+  event() {
+    this.events += 1;
+  }
+
+  /**
+   * Counts a delay of the polling lane.
+   * @param {number} milliseconds
+   * @param {number} sentAt
+   */
+  delay(milliseconds, sentAt) {
+    if (sentAt < this.since) return;
+    this.delays += 1;
+    this.delaySum += milliseconds;
+  }
+
+  /**
+   * Both sides of the comparison.
+   * @returns {{delay: object, empty: object, rate: number}}
+   */
+  compare() {
+    const elapsed = (performance.now() - this.since) / 1000;
+    const rate = elapsed > 0 ? this.events / elapsed : 0;
+    const share = Math.exp(-rate * this.seconds);
+    const period = this.seconds * 1000;
+    return {
+      rate,
+      delay: {
+        expected: period / 2,
+        spread: period / Math.sqrt(12 * Math.max(1, this.delays)),
+        measured: this.delays > 0 ? this.delaySum / this.delays : null,
+        samples: this.delays,
+      },
+      empty: {
+        expected: share,
+        spread: Math.sqrt((share * (1 - share)) / Math.max(1, this.looks)),
+        measured: this.looks > 0 ? this.empties / this.looks : null,
+        samples: this.looks,
+      },
+    };
+  }
+}
