@@ -1,0 +1,112 @@
+//! A full disk: publishers are told, nothing acknowledged is lost, and it heals by itself.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use crate::support::http::Connection;
+use crate::support::{Request, TestServer, eventually, skip};
+
+/// A small file system of its own.
+struct SmallDisk(TempDir);
+
+impl SmallDisk {
+    /// Mounts it; `None` where that is not permitted.
+    fn mount() -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=24m", "tmpfs"]).arg(folder.path());
+        let mounted = mount.output().is_ok_and(|output| output.status.success());
+        mounted.then_some(Self(folder))
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(self.path()).status();
+    }
+}
+
+/// Publishes until it is refused; returns the texts that were acknowledged.
+fn publish_until_full(server: &TestServer) -> Vec<String> {
+    let mut connection = Connection::open(server.http);
+    let mut acknowledged = Vec::new();
+    let filling = "x".repeat(4000);
+    for n in 0..20_000 {
+        let text = format!("{n} {filling}");
+        let response = connection.exchange(&Request::post("/t", &text));
+        if response.status == 200 {
+            acknowledged.push(text);
+            continue;
+        }
+        let json = response.json();
+        assert_eq!(
+            (response.status, &json["code"], &json["http"]),
+            (507, &50701.into(), &507.into())
+        );
+        assert_eq!(json.as_object().unwrap().len(), 3);
+        return acknowledged;
+    }
+    panic!("the disk was never full");
+}
+
+fn everything(server: &TestServer) -> Vec<String> {
+    let mut texts = Vec::new();
+    let mut next = "all".to_owned();
+    loop {
+        let response = server.get(&format!("/t/json?poll=1&since={next}"));
+        response.next().clone_into(&mut next);
+        texts.extend(response.events().iter().map(|event| event.message().to_owned()));
+        if response.header("doorbell-more").is_none() {
+            return texts;
+        }
+    }
+}
+
+#[test]
+fn a_full_disk_refuses_publishes_loses_nothing_and_heals_when_there_is_room() {
+    let Some(disk) = SmallDisk::mount() else {
+        skip("a full disk needs the right to mount a small file system");
+        return;
+    };
+    let filler = disk.path().join("filler");
+    fs::write(&filler, vec![0x5a; 6 << 20]).unwrap();
+    let data = disk.path().join("data");
+    let mut server = TestServer::durable(&format!("--data {}", data.display()));
+    let mut reader = server.lines();
+    reader.subscribe("after");
+
+    let acknowledged = publish_until_full(&server);
+    assert!(acknowledged.len() > 100, "there was some room: {}", acknowledged.len());
+    // The server may have found some room of its own; somebody else takes it.
+    let greedy = disk.path().join("greedy");
+    let refused = eventually("even a short line finds no room", || {
+        let _ = fs::write(&greedy, vec![0x5a; 24 << 20]);
+        let answer = server.lines().ask("PUB other by line");
+        (answer.kind() == "error").then_some(answer)
+    });
+    assert_eq!(refused.code(), 50701);
+    let health = server.get("/v1/health");
+    assert_eq!((health.status, &health.json()["healthy"]), (503, &false.into()));
+    assert!(everything(&server).starts_with(&acknowledged), "readers go on");
+
+    for file in [filler, greedy] {
+        fs::remove_file(file).unwrap();
+    }
+    let event = eventually("publishing goes on", || {
+        let response = server.send(&Request::post("/after", "there is room"));
+        (response.status == 200).then(|| response.events().remove(0))
+    });
+    assert_eq!(reader.event(), event);
+    assert_eq!(server.get("/v1/health").status, 200);
+
+    server.kill();
+    server.restart();
+    assert!(everything(&server).starts_with(&acknowledged), "after a crash as well");
+}

@@ -1,0 +1,109 @@
+//! HTTP/2 in cleartext, begun with prior knowledge: many exchanges on one connection.
+
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::client::conn::http2::{SendRequest, handshake};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+
+use crate::support::{Event, PATIENCE, TestServer, messages};
+
+type Client = SendRequest<Full<Bytes>>;
+type Answer = hyper::Response<Incoming>;
+
+/// Connects; the connection is served until the runtime ends.
+async fn connect(server: &TestServer) -> Client {
+    let stream = tokio::net::TcpStream::connect(server.http).await.unwrap();
+    let (client, connection) = handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    let serving = async { drop(connection.await) };
+    hyper::rt::Executor::execute(&TokioExecutor::new(), serving);
+    client
+}
+
+async fn send(client: &mut Client, method: &str, path: &str, body: &str) -> Answer {
+    let request = hyper::Request::builder()
+        .method(method)
+        .uri(format!("http://doorbell{path}"))
+        .body(Full::new(Bytes::from(body.to_owned())))
+        .unwrap();
+    client.ready().await.unwrap();
+    client.send_request(request).await.unwrap()
+}
+
+async fn text(answer: Answer) -> String {
+    let body = answer.into_body().collect().await.unwrap().to_bytes();
+    String::from_utf8(body.to_vec()).unwrap()
+}
+
+/// Events of an answer that does not end, until so many messages came.
+async fn read_messages(answer: Answer, count: usize) -> Vec<Event> {
+    let mut body = answer.into_body();
+    let mut received = Vec::new();
+    loop {
+        let whole = String::from_utf8(received.clone()).unwrap();
+        let lines = whole.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+        let events: Vec<Event> = lines
+            .map(|line| Event::parse(line.trim_end()))
+            .filter(|event| event.kind() == "message")
+            .collect();
+        if events.len() >= count {
+            return events;
+        }
+        let frame = body.frame().await.expect("more of the stream").unwrap();
+        received.extend_from_slice(&frame.into_data().unwrap());
+    }
+}
+
+/// Runs a test's steps with a bound.
+fn run(steps: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let bounded = async { tokio::time::timeout(PATIENCE, steps).await };
+    runtime.block_on(bounded).expect("in time");
+}
+
+#[test]
+fn everything_works_on_one_connection_at_the_same_time() {
+    let server = TestServer::start();
+    run(async {
+        let mut client = connect(&server).await;
+        let stream = send(&mut client, "GET", "/t/json", "").await;
+        assert_eq!((stream.version(), stream.status().as_u16()), (hyper::Version::HTTP_2, 200));
+        for n in ["1", "2", "3"] {
+            let answer = send(&mut client, "POST", "/t", n).await;
+            assert_eq!(answer.status(), 200);
+            assert_eq!(Event::parse(text(answer).await.trim_end()).message(), n);
+        }
+        let poll = send(&mut client, "GET", "/t/json?poll=1&since=all", "").await;
+        assert_eq!(poll.headers()["doorbell-next"].len(), 12);
+        let polled: Vec<Event> = text(poll).await.lines().map(Event::parse).collect();
+        assert_eq!(messages(&polled), ["1", "2", "3"]);
+        assert_eq!(read_messages(stream, 3).await, polled);
+    });
+}
+
+#[test]
+fn a_hundred_streams_fit_on_one_connection() {
+    let server = TestServer::start();
+    run(async {
+        let mut client = connect(&server).await;
+        let mut streams = Vec::new();
+        for n in 0..100 {
+            streams.push(send(&mut client, "GET", &format!("/t,own.{n}/json"), "").await);
+        }
+        let answer = send(&mut client, "POST", "/t", "for all").await;
+        let event = Event::parse(text(answer).await.trim_end());
+        for stream in streams {
+            assert_eq!(read_messages(stream, 1).await, std::slice::from_ref(&event));
+        }
+    });
+}
+
+#[test]
+fn a_refusal_looks_the_same() {
+    let server = TestServer::start();
+    run(async {
+        let mut client = connect(&server).await;
+        let answer = send(&mut client, "POST", "/a..b", "x").await;
+        assert_eq!(answer.status(), 400);
+        assert!(text(answer).await.contains("\"code\":40009"));
+    });
+}

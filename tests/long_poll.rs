@@ -1,0 +1,113 @@
+//! Long polls: the answer is held back until there is one.
+
+use std::time::{Duration, Instant};
+
+use crate::support::http::Connection;
+use crate::support::{Request, TestServer, messages};
+
+/// Sends a long poll and returns its connection once the server holds it.
+fn wait_at(server: &TestServer, path: &str) -> Connection {
+    let mut connection = Connection::open(server.http);
+    connection.write(&Request::get(path).bytes());
+    server.await_readers("longpoll", 1);
+    connection
+}
+
+#[test]
+fn a_long_poll_is_answered_as_soon_as_there_is_news() {
+    let server = TestServer::start();
+    let mut waiting = wait_at(&server, "/t/json?poll=1&since=none&wait=60s");
+    let event = server.publish("t", "news");
+    let published = Instant::now();
+    let response = waiting.response();
+    assert!(published.elapsed() < Duration::from_secs(5), "not only when the wait ended");
+    assert_eq!((response.events(), response.next()), (vec![event.clone()], event.id()));
+    server.await_readers("longpoll", 0);
+}
+
+#[test]
+fn a_long_poll_is_answered_at_once_with_what_is_held() {
+    let server = TestServer::start();
+    server.publish("t", "held");
+    let began = Instant::now();
+    let response = server.get("/t/json?poll=1&since=all&wait=60s");
+    assert!(began.elapsed() < Duration::from_secs(5));
+    assert_eq!(messages(&response.events()), ["held"]);
+}
+
+#[test]
+fn a_long_poll_is_answered_empty_when_its_wait_ends() {
+    let server = TestServer::start();
+    let event = server.publish("t", "known");
+    let began = Instant::now();
+    let response = server.get(&format!("/t/json?poll=1&since={}&wait=300ms", event.id()));
+    assert!(began.elapsed() >= Duration::from_millis(300), "{:?}", began.elapsed());
+    assert_eq!((response.status, response.body.len()), (200, 0));
+    assert_eq!(response.next(), event.id());
+}
+
+#[test]
+fn a_long_poll_does_not_wake_for_other_topics() {
+    let server = TestServer::start();
+    let mut waiting = wait_at(&server, "/orders.*/json?poll=1&since=none&wait=60s");
+    server.publish("bills.eu", "no");
+    server.publish("orders", "no");
+    let event = server.publish("orders.eu", "yes");
+    assert_eq!(waiting.response().events(), [event]);
+}
+
+#[test]
+fn a_long_poll_that_selects_waits_for_what_it_selects() {
+    let server = TestServer::start();
+    let mut waiting = wait_at(&server, "/t/json?poll=1&since=none&wait=60s&tags=door");
+    server.publish("t", "no tags");
+    server.send(&Request::post("/t", "tagged").header("Tags", "door"));
+    assert_eq!(messages(&waiting.response().events()), ["tagged"]);
+}
+
+#[test]
+fn a_long_poll_with_the_newest_tag_waits_and_then_says_unchanged() {
+    let server = TestServer::start();
+    server.publish("t", "one");
+    let tag = server.get("/t/json?poll=1").header("etag").unwrap().to_owned();
+    let ask = |wait: &str| {
+        let path = format!("/t/json?poll=1&since=all&wait={wait}");
+        Request::get(&path).header("If-None-Match", &tag)
+    };
+    assert_eq!(server.send(&ask("200ms")).status, 304);
+    let mut waiting = Connection::open(server.http);
+    waiting.write(&ask("60s").bytes());
+    server.await_readers("longpoll", 1);
+    server.publish("t", "two");
+    let response = waiting.response();
+    assert_eq!((response.status, messages(&response.events())), (200, vec!["two"]));
+}
+
+#[test]
+fn a_wait_is_seconds_or_a_duration_and_anything_else_is_refused() {
+    let server = TestServer::start();
+    server.publish("t", "held");
+    for wait in ["1", "30s", "1m", "500ms", "0", "1h"] {
+        assert_eq!(server.get(&format!("/t/json?poll=1&wait={wait}")).status, 200, "{wait}");
+    }
+    for wait in ["soon", "-1", "1x"] {
+        let response = server.get(&format!("/t/json?poll=1&wait={wait}"));
+        assert_eq!((response.status, &response.json()["code"]), (400, &40000.into()), "{wait}");
+    }
+    assert_eq!(server.get("/v1/config").json()["limits"]["wait_seconds_max"], 60);
+}
+
+#[test]
+fn many_long_polls_of_one_topic_are_all_answered() {
+    let server = TestServer::start();
+    let request = Request::get("/t/json?poll=1&since=none&wait=60s").bytes();
+    let mut waiting: Vec<Connection> = (0..50).map(|_| Connection::open(server.http)).collect();
+    for connection in &mut waiting {
+        connection.write(&request);
+    }
+    server.await_readers("longpoll", 50);
+    let event = server.publish("t", "for all");
+    for connection in &mut waiting {
+        assert_eq!(connection.response().events(), std::slice::from_ref(&event));
+    }
+}

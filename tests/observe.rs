@@ -1,0 +1,166 @@
+//! What the server tells about itself.
+
+use crate::support::{Lines, Request, TestServer, Transport, eventually};
+
+#[test]
+fn a_healthy_server_says_so() {
+    let server = TestServer::durable("");
+    let response = server.get("/v1/health");
+    assert_eq!((response.status, response.text().trim()), (200, "{\"healthy\":true}"));
+}
+
+#[test]
+fn the_configuration_tells_version_listeners_and_limits() {
+    let server = TestServer::start();
+    let config = server.get("/v1/config").json();
+    assert!(config["version"].as_str().unwrap().split('.').count() == 3);
+    let listen = &config["listen"];
+    assert_eq!(listen["http"], server.http.to_string());
+    assert_eq!(listen["tcp"], server.tcp.to_string());
+    assert_eq!(listen["unix"], server.unix().display().to_string());
+    let limits = &config["limits"];
+    for (name, value) in [
+        ("message_bytes", 4096),
+        ("line_bytes", 64 << 10),
+        ("filter_topics", 64),
+        ("header_bytes", 16 << 10),
+        ("subscriptions_per_connection", 64),
+        ("poll_messages_default", 1000),
+        ("wait_seconds_max", 60),
+    ] {
+        assert_eq!(limits[name], value, "{name}");
+    }
+    assert!(limits["connections"].as_u64().unwrap() > 0);
+}
+
+#[test]
+fn the_counters_move_with_what_they_count() {
+    let server = TestServer::start();
+    let zero = server.stats();
+    for counter in ["messages", "deliveries", "polls", "polls_empty", "messages_refused"] {
+        assert_eq!(zero[counter], 0, "{counter}");
+    }
+    let mut reader = Transport::Tcp.read(&server, "t", "none");
+    server.publish("t", "x");
+    reader.message();
+    server.poll("t", "all");
+    server.poll("t", "none");
+    assert_eq!(server.send(&Request::post("/a..b", "x")).status, 400);
+    let stats = eventually("the delivery is counted", || {
+        let stats = server.stats();
+        (stats["deliveries"] == 2).then_some(stats)
+    });
+    assert_eq!((&stats["messages"], &stats["messages_refused"]), (&1.into(), &1.into()));
+    assert_eq!((&stats["polls"], &stats["polls_empty"]), (&2.into(), &1.into()));
+    assert!(stats["messages_rate"].as_f64().unwrap() > 0.0);
+    assert_eq!(stats["topics"], 1);
+    let tcp = &stats["transports"]["tcp"];
+    assert_eq!((&tcp["deliveries"], &tcp["readers"]), (&1.into(), &1.into()));
+    assert!(tcp["bytes"].as_u64().unwrap() > 50);
+    assert_eq!(stats["transports"]["poll"]["deliveries"], 1);
+}
+
+#[test]
+fn readers_are_counted_while_they_stay() {
+    let server = TestServer::start();
+    let readers = Transport::PUSHING.map(|way| way.read(&server, "t", "none"));
+    for name in ["ndjson", "sse", "websocket", "tcp", "unix"] {
+        server.await_readers(name, 1);
+    }
+    drop(readers);
+    // A line reader that is gone looks like one that has only finished writing, until it is
+    // written to.
+    eventually("all are gone", || {
+        server.publish("t", "is anybody there?");
+        let stats = server.stats();
+        let gone = |name: &&str| stats["transports"][*name]["readers"] == 0;
+        ["ndjson", "sse", "websocket", "tcp", "unix"].iter().all(gone).then_some(())
+    });
+}
+
+#[test]
+fn gaps_that_are_told_are_counted() {
+    let server = TestServer::start();
+    let event = server.publish("t", "x");
+    let other = if event.id().starts_with('0') { 'z' } else { '0' };
+    let foreign = format!("{other}{}", &event.id()[1..]);
+    server.get(&format!("/t/json?poll=1&since={foreign}"));
+    assert_eq!(server.stats()["transports"]["poll"]["gaps"], 1);
+    for (way, name) in Transport::PUSHING.into_iter().zip(["ndjson", "sse", "websocket", "tcp"]) {
+        way.read(&server, "t", &foreign).message();
+        eventually(&format!("the gap told over {name} is counted"), || {
+            (server.stats()["transports"][name]["gaps"] == 1).then_some(())
+        });
+    }
+}
+
+#[test]
+fn the_metrics_are_prometheus_text() {
+    let server = TestServer::start();
+    server.publish("t", "x");
+    Transport::Sse.read(&server, "t", "all").message();
+    let response = server.get("/metrics");
+    assert_eq!(response.status, 200);
+    let kind = response.header("content-type").unwrap();
+    assert!(kind.contains("openmetrics-text") || kind.contains("text/plain"), "{kind}");
+    let text = response.text();
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let (name, value) = line.rsplit_once(' ').unwrap_or_else(|| panic!("{line}"));
+        assert!(name.starts_with("doorbell_"), "{line}");
+        assert!(value.parse::<f64>().is_ok(), "{line}");
+    }
+    let value = |name: &str| {
+        let line = text.lines().find(|line| line.starts_with(name));
+        line.unwrap_or_else(|| panic!("no {name} in {text}")).rsplit_once(' ').unwrap().1
+    };
+    assert_eq!(value("doorbell_publishes_total"), "1");
+    assert_eq!(value("doorbell_deliveries_total{transport=\"sse\"}"), "1");
+    assert!(value("doorbell_socket_bytes_total{listener=\"http\",direction=\"in\"}") != "0");
+    assert!(text.trim_end().ends_with("# EOF"));
+}
+
+#[test]
+fn sockets_of_all_listeners_are_counted() {
+    let server = TestServer::start();
+    let _tcp = server.lines();
+    let _unix = Lines::greeted_unix(&server.unix());
+    let sockets = server.stats()["sockets"].as_u64().unwrap();
+    assert!(sockets >= 3, "both and the one that asks: {sockets}");
+}
+
+#[test]
+fn the_page_is_served_with_a_policy_that_lets_nothing_in_from_elsewhere() {
+    let server = TestServer::start();
+    for path in ["/", "/some.topic"] {
+        let response = server.get(path);
+        assert_eq!(response.status, 200, "{path}");
+        assert_eq!(response.header("content-type"), Some("text/html; charset=utf-8"));
+        let policy = response.header("content-security-policy").unwrap();
+        assert!(policy.contains("default-src 'none'"), "{policy}");
+        assert!(!policy.contains("unsafe"), "{policy}");
+        assert_eq!(response.header("x-content-type-options"), Some("nosniff"));
+    }
+    let page = server.get("/");
+    let tag = page.header("etag").unwrap();
+    assert_eq!(server.send(&Request::get("/").header("If-None-Match", tag)).status, 304);
+    for elsewhere in ["http://", "https://", "src=\"//"] {
+        for line in page.text().lines().filter(|line| line.contains(elsewhere)) {
+            let loads = line.contains("src=") || line.contains("<link");
+            assert!(!loads, "loaded from elsewhere: {line}");
+        }
+    }
+    for script in page.text().split("src=\"").skip(1) {
+        let path = script.split('"').next().unwrap();
+        let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
+        assert_eq!(server.get(&path).status, 200, "{path}");
+    }
+}
+
+#[test]
+fn what_is_not_there_is_not_found_and_says_so_as_json() {
+    let server = TestServer::start();
+    for path in ["/static/none.js", "/static/..%2fCargo.toml", "/v1/nothing", "/a/b/c"] {
+        let response = server.get(path);
+        assert_eq!((response.status, &response.json()["code"]), (404, &40401.into()), "{path}");
+    }
+}

@@ -1,0 +1,210 @@
+//! HTTP answers that do not end: NDJSON, server-sent events, raw text; and who may ask for them.
+
+use crate::support::http::Stream;
+use crate::support::{Event, Request, TestServer};
+
+fn open(server: &TestServer, path: &str) -> Stream {
+    let stream = Request::get(path).stream_from(server.http);
+    assert_eq!(stream.head.status, 200);
+    stream
+}
+
+fn next_messages(stream: &mut Stream, count: usize) -> Vec<Event> {
+    let events = std::iter::repeat_with(|| stream.event());
+    events.filter(|event| event.kind() == "message").take(count).collect()
+}
+
+#[test]
+fn a_stream_begins_with_an_open_event_that_carries_its_place() {
+    let server = TestServer::start();
+    let last = server.publish("t", "before");
+    let mut stream = open(&server, "/t,other/json");
+    assert_eq!(stream.head.header("content-type"), Some("application/x-ndjson; charset=utf-8"));
+    let event = stream.event();
+    assert_eq!((event.kind(), event.id()), ("open", last.id()));
+    assert_eq!(event["topic"], "t,other", "as it was subscribed");
+    assert_eq!(event.members(), ["event", "id", "seq", "time", "time_us", "topic"]);
+}
+
+#[test]
+fn a_stream_hands_over_from_what_is_held_to_what_is_published() {
+    let server = TestServer::start();
+    let held = ["one", "two"].map(|text| server.publish("t", text));
+    let mut stream = open(&server, "/t/json?since=all");
+    let live = ["three", "four"].map(|text| server.publish("t", text));
+    assert_eq!(stream.event().kind(), "open");
+    assert_eq!(next_messages(&mut stream, 4), [held, live].concat());
+}
+
+#[test]
+fn a_stream_without_since_begins_now() {
+    let server = TestServer::start();
+    server.publish("t", "before");
+    let mut stream = open(&server, "/t/json");
+    let event = server.publish("t", "after");
+    assert_eq!(next_messages(&mut stream, 1), [event]);
+}
+
+#[test]
+fn a_stream_has_wildcards_lists_and_conditions() {
+    let server = TestServer::start();
+    let mut stream = open(&server, "/a.*,b/json?priority=high");
+    let publish = |topic: &str, priority: &str| {
+        let request = Request::post(&format!("/{topic}"), topic).header("Priority", priority);
+        Event::parse(server.send(&request).text().trim_end())
+    };
+    publish("a.x", "low");
+    publish("c", "high");
+    let first = publish("a.y", "4");
+    publish("a", "high");
+    let second = publish("b", "high");
+    assert_eq!(next_messages(&mut stream, 2), [first, second]);
+}
+
+#[test]
+fn server_sent_events_have_the_bytes_that_the_interface_draws() {
+    let server = TestServer::start();
+    let held = server.publish("t", "one\ntwo");
+    let mut stream = open(&server, "/t/sse?since=all");
+    assert_eq!(stream.head.header("content-type"), Some("text/event-stream; charset=utf-8"));
+    let first = stream.sse().unwrap();
+    assert_eq!(first.name, "open");
+    assert_eq!(first.id, Event::parse(&first.data).id());
+    assert!(first.bytes.contains("retry: "), "{}", first.bytes);
+    let message = stream.sse().unwrap();
+    assert_eq!(message.bytes, format!("id: {}\ndata: {}\n\n", held.id(), held.line));
+}
+
+#[test]
+fn an_event_source_that_comes_back_goes_on_where_it_was() {
+    let server = TestServer::start();
+    let events = ["one", "two", "three"].map(|text| server.publish("t", text));
+    // The address of an EventSource never changes; its header does.
+    let request = Request::get("/t/sse?since=all").header("Last-Event-ID", events[1].id());
+    let mut stream = request.stream_from(server.http);
+    assert_eq!(stream.sse().unwrap().name, "open");
+    assert_eq!(stream.sse().unwrap().data, events[2].line);
+}
+
+#[test]
+fn an_event_source_that_has_seen_no_message_comes_back_too() {
+    let server = TestServer::with("--keepalive 100ms");
+    let mut stream = open(&server, "/t/sse");
+    let open_id = stream.sse().unwrap().id;
+    let keepalive = stream.sse().unwrap();
+    assert_eq!((keepalive.name.as_str(), &keepalive.id), ("keepalive", &open_id));
+    drop(stream);
+    let missed = server.publish("t", "while it was away");
+    for id in [open_id, keepalive.id] {
+        let request = Request::get("/t/sse").header("Last-Event-ID", &id);
+        let mut stream = request.stream_from(server.http);
+        assert_eq!(stream.sse().unwrap().name, "open");
+        assert_eq!(stream.sse().unwrap().data, missed.line);
+    }
+}
+
+#[test]
+fn raw_is_the_texts_alone_a_line_each() {
+    let server = TestServer::start();
+    server.publish("t", "one\ntwo");
+    let mut stream = open(&server, "/t/raw?since=all");
+    assert_eq!(stream.head.header("content-type"), Some("text/plain; charset=utf-8"));
+    assert_eq!(stream.line().as_deref(), Some(""), "open is an empty line");
+    assert_eq!(stream.line().as_deref(), Some("one two"));
+    server.publish("t", "three");
+    assert_eq!(stream.line().as_deref(), Some("three"));
+}
+
+#[test]
+fn a_quiet_stream_shows_that_it_lives_and_where_it_is() {
+    let server = TestServer::with("--keepalive 100ms");
+    let mut ndjson = open(&server, "/t/json");
+    let mut raw = open(&server, "/t/raw");
+    let mut sse = open(&server, "/t/sse");
+    assert_eq!(ndjson.event().kind(), "open");
+    assert_eq!(sse.sse().unwrap().name, "open");
+    let elsewhere = server.publish("other", "moves the place on");
+    for _ in 0..2 {
+        let event = ndjson.event();
+        assert_eq!(event.kind(), "keepalive");
+        assert_eq!(event["topic"], "t");
+        assert_eq!(sse.sse().unwrap().name, "keepalive");
+        assert_eq!(raw.line().as_deref(), Some(""));
+    }
+    assert!(ndjson.event().id() <= elsewhere.id());
+    let event = server.publish("t", "news");
+    assert_eq!(next_messages(&mut ndjson, 1), [event]);
+}
+
+#[test]
+fn the_place_of_a_keepalive_is_one_to_go_on_from() {
+    let server = TestServer::with("--keepalive 100ms");
+    let mut stream = open(&server, "/t/json?since=all");
+    stream.event();
+    server.publish("t", "seen");
+    next_messages(&mut stream, 1);
+    let keepalive = stream.event();
+    assert_eq!(keepalive.kind(), "keepalive");
+    drop(stream);
+    let missed = server.publish("t", "missed");
+    assert_eq!(server.poll("t", keepalive.id()), [missed]);
+}
+
+#[test]
+fn bad_requests_for_streams_are_refused_before_they_begin() {
+    let server = TestServer::start();
+    for kind in ["json", "sse", "raw"] {
+        for (path, code) in [
+            (format!("/a..b/{kind}"), 40009),
+            (format!("/v1/{kind}"), 40010),
+            (format!("/t/{kind}?since=soon"), 40008),
+            (format!("/t/{kind}?priority=9"), 40007),
+        ] {
+            let response = server.get(&path);
+            assert_eq!((response.status, &response.json()["code"]), (400, &code.into()), "{path}");
+        }
+    }
+}
+
+#[test]
+fn any_page_may_read_and_sees_the_headers_of_a_poll() {
+    let server = TestServer::start();
+    let with_origin = |path: &str| Request::get(path).header("Origin", "https://page.example");
+    let poll = server.send(&with_origin("/t/json?poll=1"));
+    assert_eq!(poll.header("access-control-allow-origin"), Some("*"));
+    let exposed = poll.header("access-control-expose-headers").unwrap().to_lowercase();
+    for header in ["doorbell-next", "doorbell-more", "doorbell-gap", "etag"] {
+        assert!(exposed.contains(header), "{header} in {exposed}");
+    }
+    for kind in ["json", "sse", "raw"] {
+        let stream = with_origin(&format!("/t/{kind}")).stream_from(server.http);
+        assert_eq!(stream.head.header("access-control-allow-origin"), Some("*"), "{kind}");
+    }
+}
+
+#[test]
+fn a_preflight_allows_every_way_to_publish() {
+    let server = TestServer::start();
+    for path in ["/t", "/", "/t/json", "/t/publish"] {
+        let request = Request::new("OPTIONS", path)
+            .header("Origin", "https://page.example")
+            .header("Access-Control-Request-Method", "PUT")
+            .header("Access-Control-Request-Headers", "x-title,priority");
+        let response = server.send(&request);
+        assert!(matches!(response.status, 200 | 204), "{path}: {}", response.status);
+        assert_eq!(response.header("access-control-allow-origin"), Some("*"), "{path}");
+        let methods = response.header("access-control-allow-methods").unwrap();
+        for method in ["GET", "POST", "PUT"] {
+            assert!(methods.contains(method), "{path}: {methods}");
+        }
+        let headers = response.header("access-control-allow-headers").unwrap();
+        assert!(headers == "*" || headers.contains("x-title"), "{path}: {headers}");
+    }
+}
+
+#[test]
+fn the_permission_check_of_the_dialect_says_yes() {
+    let server = TestServer::start();
+    let response = server.get("/a,b.c/auth");
+    assert_eq!((response.status, response.text().trim()), (200, "{\"success\":true}"));
+}

@@ -1,0 +1,332 @@
+//! HTTP/1.1, just enough of it and byte by byte: whole answers, and answers that do not end.
+
+use std::collections::VecDeque;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+
+use serde_json::Value;
+
+use super::{Event, PATIENCE};
+
+/// A request to be sent.
+#[derive(Debug, Clone)]
+pub(crate) struct Request {
+    method: String,
+    path: String,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+}
+
+impl Request {
+    /// Any method.
+    pub(crate) fn new(method: &str, path: &str) -> Self {
+        Self { method: method.into(), path: path.into(), headers: Vec::new(), body: Vec::new() }
+    }
+
+    /// `GET`.
+    pub(crate) fn get(path: &str) -> Self {
+        Self::new("GET", path)
+    }
+
+    /// `POST` with a body.
+    pub(crate) fn post(path: &str, body: impl AsRef<[u8]>) -> Self {
+        Self::new("POST", path).body(body)
+    }
+
+    /// The same with one more header.
+    pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// The same with a body.
+    pub(crate) fn body(mut self, body: impl AsRef<[u8]>) -> Self {
+        self.body = body.as_ref().into();
+        self
+    }
+
+    /// The bytes of the request.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        let mut head = format!("{} {} HTTP/1.1\r\nhost: localhost\r\n", self.method, self.path);
+        head.extend(self.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")));
+        if !self.body.is_empty() || self.method != "GET" {
+            head.extend([format!("content-length: {}\r\n", self.body.len())]);
+        }
+        [head.as_bytes(), b"\r\n", &self.body].concat()
+    }
+
+    /// Sends it on a connection of its own and reads the whole answer.
+    pub(crate) fn send_to(&self, address: SocketAddr) -> Response {
+        Connection::open(address).exchange(self)
+    }
+
+    /// Sends it on a connection of its own and reads the head of an answer that does not end.
+    pub(crate) fn stream_from(&self, address: SocketAddr) -> Stream {
+        let mut connection = Connection::open(address);
+        connection.write(&self.bytes());
+        let head = connection.head().expect("an answer");
+        assert_eq!(head.header("transfer-encoding"), Some("chunked"), "{head:?}");
+        let body = Chunked { source: connection.reader, left: 0, ended: false };
+        Stream { head, body: BufReader::new(body) }
+    }
+}
+
+/// An answer.
+#[derive(Debug, Clone)]
+pub(crate) struct Response {
+    /// The status.
+    pub(crate) status: u16,
+    /// Names in lower case.
+    headers: Vec<(String, String)>,
+    /// The body, as it came.
+    pub(crate) body: Vec<u8>,
+}
+
+impl Response {
+    /// The first header of that name.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let found = self.headers.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    /// The place to go on from, which every poll must tell.
+    pub(crate) fn next(&self) -> &str {
+        self.header("doorbell-next").unwrap_or_else(|| panic!("no Doorbell-Next in {self:?}"))
+    }
+
+    /// The body as text.
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    /// The body as JSON.
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// The body as one event a line.
+    pub(crate) fn events(&self) -> Vec<Event> {
+        self.text().lines().map(Event::parse).collect()
+    }
+}
+
+/// A connection that may carry one request after the other.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    reader: BufReader<TcpStream>,
+}
+
+impl Connection {
+    /// Connects.
+    pub(crate) fn open(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self { reader: BufReader::new(stream) }
+    }
+
+    /// Writes bytes as they are.
+    pub(crate) fn write(&mut self, bytes: &[u8]) {
+        self.reader.get_mut().write_all(bytes).unwrap();
+    }
+
+    /// Sends a request and reads its answer.
+    pub(crate) fn exchange(&mut self, request: &Request) -> Response {
+        self.write(&request.bytes());
+        self.response()
+    }
+
+    /// Reads one whole answer.
+    pub(crate) fn response(&mut self) -> Response {
+        let mut response = self.head().expect("an answer");
+        let chunked = response.header("transfer-encoding") == Some("chunked");
+        let length = response.header("content-length").map(|length| length.parse().unwrap());
+        match length {
+            _ if chunked => {
+                let mut chunks = Chunked { source: &mut self.reader, left: 0, ended: false };
+                chunks.read_to_end(&mut response.body).unwrap();
+            }
+            Some(length) => {
+                response.body.resize(length, 0);
+                self.reader.read_exact(&mut response.body).unwrap();
+            }
+            None if response.status == 304 || response.status == 204 => {}
+            None => {
+                self.reader.read_to_end(&mut response.body).unwrap();
+            }
+        }
+        response
+    }
+
+    /// Whether the server has closed its side; waits for it.
+    pub(crate) fn is_closed(&mut self) -> bool {
+        match self.reader.read(&mut [0]) {
+            Ok(count) => count == 0,
+            Err(error) => error.kind() == io::ErrorKind::ConnectionReset,
+        }
+    }
+
+    /// The head of an answer; `None` if the connection was closed instead.
+    pub(crate) fn head(&mut self) -> Option<Response> {
+        let status_line = line(&mut self.reader)?;
+        let status = status_line.split(' ').nth(1).unwrap().parse().unwrap();
+        let mut headers = Vec::new();
+        loop {
+            let header = line(&mut self.reader).expect("the rest of the head");
+            let Some((name, value)) = header.split_once(':') else {
+                break;
+            };
+            headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
+        }
+        Some(Response { status, headers, body: Vec::new() })
+    }
+}
+
+/// A body in chunks, without them. It ends where the sender ended it, not where it broke off.
+#[derive(Debug)]
+struct Chunked<R> {
+    source: R,
+    left: usize,
+    ended: bool,
+}
+
+impl<R: BufRead> Read for Chunked<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.ended {
+            return Ok(0);
+        }
+        if self.left == 0 {
+            let mut size = String::new();
+            self.source.read_line(&mut size)?;
+            let size = size.trim_end();
+            self.left = usize::from_str_radix(size, 16).map_err(|_| {
+                io::Error::new(io::ErrorKind::UnexpectedEof, format!("chunk size {size:?}"))
+            })?;
+            if self.left == 0 {
+                self.source.read_line(&mut String::new())?;
+                self.ended = true;
+                return Ok(0);
+            }
+        }
+        let most = buffer.len().min(self.left);
+        let count = self.source.read(&mut buffer[..most])?;
+        self.left -= count;
+        if self.left == 0 {
+            self.source.read_line(&mut String::new())?;
+        }
+        Ok(count)
+    }
+}
+
+/// An answer that does not end.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    /// Its status and headers.
+    pub(crate) head: Response,
+    body: BufReader<Chunked<BufReader<TcpStream>>>,
+}
+
+impl Stream {
+    /// The next line without its end; `None` at the proper end of the body.
+    pub(crate) fn line(&mut self) -> Option<String> {
+        line(&mut self.body)
+    }
+
+    /// The next line as an event.
+    pub(crate) fn event(&mut self) -> Event {
+        Event::parse(&self.line().expect("an event before the end"))
+    }
+
+    /// The next server-sent event.
+    pub(crate) fn sse(&mut self) -> Option<ServerSent> {
+        let mut event = ServerSent::default();
+        loop {
+            let line = self.line()?;
+            event.bytes += &line;
+            event.bytes.push('\n');
+            match line.split_once(": ") {
+                Some(("id", id)) => event.id = id.into(),
+                Some(("event", name)) => event.name = name.into(),
+                Some(("data", data)) => event.data = data.into(),
+                _ if line.is_empty() => return Some(event),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// One server-sent event.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct ServerSent {
+    /// The field `id`.
+    pub(crate) id: String,
+    /// The field `event`.
+    pub(crate) name: String,
+    /// The field `data`.
+    pub(crate) data: String,
+    /// All of it, with its empty line.
+    pub(crate) bytes: String,
+}
+
+/// A line without its end; `None` where there is nothing more.
+pub(crate) fn line(reader: &mut impl BufRead) -> Option<String> {
+    let mut line = String::new();
+    match reader.read_line(&mut line) {
+        Ok(0) => None,
+        Ok(_) => Some(line.trim_end_matches(['\r', '\n']).to_owned()),
+        Err(error) => panic!("no line came: {error}"),
+    }
+}
+
+/// The events of NDJSON that is polled for: an answer after the other, from place to place.
+#[derive(Debug)]
+pub(crate) struct Poller {
+    address: SocketAddr,
+    filter: String,
+    wait: Option<&'static str>,
+    /// The place to go on from.
+    pub(crate) next: String,
+    held: VecDeque<Event>,
+}
+
+impl Poller {
+    /// Begins at a place; with a wait they are long polls.
+    pub(crate) fn new(
+        address: SocketAddr,
+        filter: &str,
+        since: &str,
+        wait: Option<&'static str>,
+    ) -> Self {
+        let mut poller = Self {
+            address,
+            filter: filter.to_owned(),
+            wait: None,
+            next: since.to_owned(),
+            held: VecDeque::new(),
+        };
+        // So that a reader from now on has its place now.
+        poller.ask();
+        poller.wait = wait;
+        poller
+    }
+
+    /// The next message.
+    pub(crate) fn event(&mut self) -> Event {
+        super::eventually("a poll brings a message", || {
+            if self.held.is_empty() {
+                self.ask();
+            }
+            self.held.pop_front()
+        })
+    }
+
+    fn ask(&mut self) {
+        let wait = self.wait.map(|wait| format!("&wait={wait}")).unwrap_or_default();
+        let path = format!("/{}/json?poll=1&since={}{wait}", self.filter, self.next);
+        let response = Request::get(&path).send_to(self.address);
+        assert_eq!(response.status, 200, "{}", response.text());
+        response.next().clone_into(&mut self.next);
+        self.held.extend(response.events());
+    }
+}

@@ -1,0 +1,325 @@
+//! A server of one's own: started on free ports and a fresh folder, gone when it is dropped.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::{Event, Lines, PATIENCE, Request, Response, eventually};
+
+/// The path of a built binary.
+pub(crate) fn binary(name: &str) -> PathBuf {
+    let folder = std::env::var_os("DOORBELL_BIN_DIR").map_or_else(beside_the_tests, PathBuf::from);
+    let path = folder.join(name);
+    assert!(
+        path.is_file(),
+        "{} is missing: run `cargo build -p doorbell-server -p doorbell` first",
+        path.display()
+    );
+    path
+}
+
+/// `target/debug` or `target/release`: the tests themselves are in its folder `deps`.
+fn beside_the_tests() -> PathBuf {
+    let tests = std::env::current_exe().unwrap();
+    tests.ancestors().nth(2).unwrap().to_owned()
+}
+
+/// A running server, or one that can be started again.
+pub(crate) struct TestServer {
+    /// Where HTTP listens.
+    pub(crate) http: SocketAddr,
+    /// Where lines are spoken over TCP.
+    pub(crate) tcp: SocketAddr,
+    flags: Vec<String>,
+    folder: TempDir,
+    child: Child,
+}
+
+impl TestServer {
+    /// A server with a log in memory.
+    pub(crate) fn start() -> Self {
+        Self::with("")
+    }
+
+    /// A server with a log in memory and further flags.
+    pub(crate) fn with(flags: &str) -> Self {
+        Self::launch(&format!("--ephemeral {flags}"), tempfile::tempdir().unwrap())
+    }
+
+    /// A server with a log on disk and further flags.
+    pub(crate) fn durable(flags: &str) -> Self {
+        Self::launch(flags, tempfile::tempdir().unwrap())
+    }
+
+    fn launch(flags: &str, folder: TempDir) -> Self {
+        let mut flags: Vec<String> = flags.split_whitespace().map(str::to_owned).collect();
+        for listener in ["--http", "--tcp"] {
+            if !flags.iter().any(|flag| flag == listener) {
+                flags.extend([listener.to_owned(), "127.0.0.1:0".to_owned()]);
+            }
+        }
+        let (child, ready) = spawn(&flags, folder.path())
+            .unwrap_or_else(|error| panic!("the server did not start: {error}"));
+        let (http, tcp) = addresses(&ready);
+        Self { http, tcp, flags, folder, child }
+    }
+
+    /// Starts again on the same data and the same addresses.
+    pub(crate) fn restart(&mut self) {
+        self.restart_with("");
+    }
+
+    /// As [`Self::restart`], with further flags.
+    pub(crate) fn restart_with(&mut self, more: &str) {
+        assert!(self.child.try_wait().unwrap().is_some(), "the server is still running");
+        let mut flags = self.flags.clone();
+        flags.extend(more.split_whitespace().map(str::to_owned));
+        set(&mut flags, "--http", &self.http.to_string());
+        set(&mut flags, "--tcp", &self.tcp.to_string());
+        // Some other process may hold the port for a moment.
+        let mut last_error = String::new();
+        self.child = eventually("the server starts again", || {
+            let started = spawn(&flags, self.folder.path());
+            started.map_err(|error| last_error = error).ok().map(|(child, _)| child)
+        });
+    }
+
+    /// SIGKILL, as a crash does it.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Sends a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.child.id().cast_signed()).unwrap();
+        kill_process(pid, signal).unwrap();
+    }
+
+    /// Waits for the process to end.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        eventually("the server exits", || self.child.try_wait().unwrap())
+    }
+
+    /// SIGTERM, and the wait for the exit.
+    pub(crate) fn stop(&mut self) -> ExitStatus {
+        self.signal(Signal::TERM);
+        self.wait()
+    }
+
+    /// Whether the process runs.
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// The number of the process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The folder of the log.
+    pub(crate) fn data(&self) -> PathBuf {
+        data(self.folder.path())
+    }
+
+    /// The file of the log, which anyone can open.
+    pub(crate) fn database(&self) -> rusqlite::Connection {
+        rusqlite::Connection::open(self.database_path()).unwrap()
+    }
+
+    /// Where that file is.
+    pub(crate) fn database_path(&self) -> PathBuf {
+        let files = fs::read_dir(self.data()).unwrap().map(|file| file.unwrap().path());
+        let is_database = |path: &PathBuf| {
+            fs::read(path).is_ok_and(|bytes| bytes.starts_with(b"SQLite format 3"))
+        };
+        files.into_iter().find(is_database).expect("the database of the log")
+    }
+
+    /// The path of the Unix socket.
+    pub(crate) fn unix(&self) -> PathBuf {
+        unix(self.folder.path())
+    }
+
+    /// What was written to the standard error so far.
+    pub(crate) fn stderr(&self) -> String {
+        fs::read_to_string(stderr(self.folder.path())).unwrap_or_default()
+    }
+
+    /// Sends a request and reads the whole answer.
+    pub(crate) fn send(&self, request: &Request) -> Response {
+        request.send_to(self.http)
+    }
+
+    /// `GET`, the whole answer.
+    pub(crate) fn get(&self, path: &str) -> Response {
+        self.send(&Request::get(path))
+    }
+
+    /// Publishes a text by `POST`.
+    pub(crate) fn publish(&self, topic: &str, text: &str) -> Event {
+        let response = self.send(&Request::post(&format!("/{topic}"), text));
+        assert_eq!(response.status, 200, "{}", response.text());
+        Event::parse(response.text().trim_end())
+    }
+
+    /// Polls; the answer's events.
+    pub(crate) fn poll(&self, filter: &str, since: &str) -> Vec<Event> {
+        let response = self.get(&format!("/{filter}/json?poll=1&since={since}"));
+        assert_eq!(response.status, 200, "{}", response.text());
+        response.events()
+    }
+
+    /// A conversation in lines over TCP, its greeting heard.
+    pub(crate) fn lines(&self) -> Lines {
+        Lines::greeted(self.tcp)
+    }
+
+    /// Publishes many texts at once, in order, and waits for every answer.
+    pub(crate) fn publish_all<T: AsRef<str>>(&self, topic: &str, texts: &[T]) {
+        let mut lines = self.lines();
+        for chunk in texts.chunks(500) {
+            let commands: String =
+                chunk.iter().map(|text| format!("PUB {topic} {}\n", text.as_ref())).collect();
+            lines.write(commands.as_bytes());
+            for _ in chunk {
+                assert_eq!(lines.event().kind(), "ok");
+            }
+        }
+    }
+
+    /// `/v1/stats`.
+    pub(crate) fn stats(&self) -> Value {
+        self.get("/v1/stats").json()
+    }
+
+    /// Waits until so many readers are connected over a transport.
+    pub(crate) fn await_readers(&self, transport: &str, count: u64) {
+        eventually(&format!("{count} readers over {transport}"), || {
+            let readers = &self.stats()["transports"][transport]["readers"];
+            (readers.as_u64() == Some(count)).then_some(())
+        });
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let stderr = self.stderr();
+        if std::thread::panicking() && !stderr.is_empty() {
+            eprintln!("the server's standard error:\n{stderr}");
+        }
+    }
+}
+
+/// Replaces the value of a flag.
+fn set(flags: &mut [String], flag: &str, value: &str) {
+    let position = flags.iter().position(|known| known == flag).unwrap();
+    value.clone_into(&mut flags[position + 1]);
+}
+
+fn data(folder: &Path) -> PathBuf {
+    folder.join("data")
+}
+
+fn unix(folder: &Path) -> PathBuf {
+    folder.join("doorbell.sock")
+}
+
+fn stderr(folder: &Path) -> PathBuf {
+    folder.join("stderr")
+}
+
+/// Starts the process and waits for its first line; the error is what it said instead.
+fn spawn(flags: &[String], folder: &Path) -> Result<(Child, String), String> {
+    let talk = File::options().create(true).append(true).open(stderr(folder)).unwrap();
+    let mut command = server_command();
+    if !flags.iter().any(|flag| flag == "--data") {
+        command.arg("--data").arg(data(folder));
+    }
+    let mut child = command
+        .arg("--unix")
+        .arg(unix(folder))
+        .args(flags)
+        .stdout(Stdio::piped())
+        .stderr(talk)
+        .spawn()
+        .unwrap();
+    let stdout = BufReader::new(child.stdout.take().unwrap());
+    match first_line(stdout) {
+        Some(line) => Ok((child, line)),
+        None => {
+            let _ = child.kill();
+            let _ = child.wait();
+            Err(fs::read_to_string(stderr(folder)).unwrap_or_default())
+        }
+    }
+}
+
+/// The server's binary without what the environment says about it.
+pub(crate) fn server_command() -> Command {
+    let mut command = Command::new(binary("doorbell-server"));
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy().into_owned();
+        if name.starts_with("DOORBELL_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// The first line of an output, which is read to its end so that its writer never waits.
+fn first_line(mut output: impl BufRead + Send + 'static) -> Option<String> {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut line = String::new();
+        let read = output.read_line(&mut line);
+        let _ = sender.send(read.is_ok_and(|bytes| bytes > 0).then_some(line));
+        let _ = std::io::copy(&mut output, &mut std::io::sink());
+    });
+    receiver.recv_timeout(PATIENCE).ok().flatten()
+}
+
+fn addresses(ready: &str) -> (SocketAddr, SocketAddr) {
+    let word = |name: &str| {
+        let found = ready.split_whitespace().find_map(|word| word.strip_prefix(name));
+        found.unwrap_or_else(|| panic!("no {name} in {ready:?}")).parse().unwrap()
+    };
+    assert!(ready.starts_with("ready "), "{ready:?}");
+    (word("http="), word("tcp="))
+}
+
+/// Runs a program to its end, which must come in time.
+pub(crate) fn run(command: &mut Command) -> std::process::Output {
+    run_within(PATIENCE, command)
+}
+
+/// As [`run`], with an own bound.
+pub(crate) fn run_within(bound: Duration, command: &mut Command) -> std::process::Output {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let pid = Pid::from_raw(child.id().cast_signed()).unwrap();
+    let (sender, receiver) = mpsc::channel::<()>();
+    let watch = std::thread::spawn(move || {
+        let late = receiver.recv_timeout(bound) == Err(mpsc::RecvTimeoutError::Timeout);
+        if late {
+            let _ = kill_process(pid, Signal::KILL);
+        }
+        late
+    });
+    let began = Instant::now();
+    let stdin = child.stdin.take();
+    let output = child.wait_with_output().unwrap();
+    drop((stdin, sender));
+    let late = watch.join().unwrap();
+    assert!(!late, "{command:?} did not end within {:?}: {output:?}", began.elapsed());
+    output
+}
