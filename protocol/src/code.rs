@@ -73,6 +73,8 @@ codes! {
     TagsTooLong = 40058, 400;
     /// The token is wrong, or there are none to be right.
     Unauthorized = 40101, 401;
+    /// Who asks may not have this.
+    Forbidden = 40301, 403;
     /// There is nothing at this address.
     NotFound = 40401, 404;
     /// The address exists, the method does not.

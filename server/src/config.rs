@@ -114,6 +114,27 @@ pub struct Config {
     /// Connections at the same time [default: as many as the limit of open files allows]
     #[arg(long, value_name = "COUNT", env = "DOORBELL_CONNECTIONS")]
     pub connections: Option<usize>,
+
+    /// The lab, which shows who is connected and from where: on, off, or on while nobody but this
+    /// machine can connect (auto)
+    #[arg(long, value_name = "WHEN", env = "DOORBELL_LAB", default_value = "auto",
+        value_parser = lab)]
+    pub lab: LabSetting,
+
+    /// Let the lab capture packets on the loopback interface; needs the capability to capture
+    #[arg(long, env = "DOORBELL_TRACE")]
+    pub trace: bool,
+}
+
+/// When the lab may be looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LabSetting {
+    /// While every TCP listener is bound to a loopback address.
+    Auto,
+    /// Always.
+    On,
+    /// Never.
+    Off,
 }
 
 impl Config {
@@ -252,6 +273,15 @@ fn sync(text: &str) -> Result<Sync, String> {
         "os" => Ok(Sync::Os),
         "always" => Ok(Sync::Always),
         _ => Err("sync is os or always".to_owned()),
+    }
+}
+
+fn lab(text: &str) -> Result<LabSetting, String> {
+    match text {
+        "auto" => Ok(LabSetting::Auto),
+        "on" => Ok(LabSetting::On),
+        "off" => Ok(LabSetting::Off),
+        _ => Err("lab is auto, on or off".to_owned()),
     }
 }
 

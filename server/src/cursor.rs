@@ -8,8 +8,10 @@
 
 #[cfg(test)]
 mod handover;
+mod progress;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use doorbell_protocol::{Code, Error, Filter, Gap, GapReason, Id, Since};
@@ -22,6 +24,7 @@ use crate::log::{Page, Selection};
 use crate::message::Message;
 use crate::tail::Registration;
 
+pub use self::progress::{Progress, Reached};
 pub use crate::log::PageLimit;
 
 /// A place in the log and what is wanted from there on.
@@ -43,6 +46,8 @@ pub struct Cursor {
     /// Whether the last page reached what was visible then.
     caught_up: bool,
     registration: Option<Registration>,
+    /// Shows others how far this is; absent before the first filter.
+    progress: Option<Arc<Progress>>,
 }
 
 /// Which seqs one filter is for, and which of those were handed out already.
@@ -92,6 +97,7 @@ impl Cursor {
             gap: None,
             caught_up: false,
             registration: None,
+            progress: None,
         }
     }
 
@@ -107,8 +113,16 @@ impl Cursor {
         if self.filters.is_empty() {
             return self.hub.epoch().id(self.hub.visible());
         }
-        let seq = self.latest.front().map_or(self.place, |seq| self.place.min(seq - 1));
-        self.hub.epoch().id(seq)
+        self.hub.epoch().id(self.reached())
+    }
+
+    fn reached(&self) -> u64 {
+        self.latest.front().map_or(self.place, |seq| self.place.min(seq - 1))
+    }
+
+    /// How far it is, for others to watch; `None` before the first filter.
+    pub fn progress(&self) -> Option<&Arc<Progress>> {
+        self.progress.as_ref()
     }
 
     /// What was lost before the next event, if it was not told yet. It is told once.
@@ -145,7 +159,15 @@ impl Cursor {
             (Some(gap), Some(other)) => Some(Gap { before: gap.before.max(other.before), ..gap }),
             (gap, other) => gap.or(other),
         };
+        self.progress.get_or_insert_default().reads(&self.filters);
+        self.show_place();
         Ok(())
+    }
+
+    fn show_place(&self) {
+        if let Some(progress) = &self.progress {
+            progress.reach(self.reached());
+        }
     }
 
     fn check_limits(&self, filter: &Filter) -> Result<(), Error> {
@@ -175,6 +197,9 @@ impl Cursor {
             }
         }
         self.forget_registration();
+        if let Some(progress) = &self.progress {
+            progress.reads(&self.filters);
+        }
         self.filters.len() < before
     }
 
@@ -193,6 +218,7 @@ impl Cursor {
             // Mark seen, read, and only then wait.
             self.mark_seen();
             let messages = self.read(limit).await?;
+            self.show_place();
             if !messages.is_empty() || (self.caught_up && self.gap.is_some()) {
                 return Ok(Batch { gap: self.gap.take(), messages });
             }
@@ -210,6 +236,7 @@ impl Cursor {
                 self.caught_up = false;
                 continue;
             };
+            let _waiting = self.progress.as_deref().map(Progress::wait);
             if timeout_at(deadline, registration.waiter().unseen()).await.is_err() {
                 return Ok(Batch::default());
             }

@@ -6,10 +6,12 @@
 pub mod clock;
 pub mod conditions;
 pub mod config;
+pub mod connections;
 pub mod cursor;
 pub mod datagram;
 pub mod http;
 pub mod hub;
+pub mod lab;
 pub mod limits;
 pub mod line;
 pub mod listen;

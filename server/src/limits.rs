@@ -15,8 +15,8 @@ pub const LATEST_MESSAGES_MAX: usize = 10_000;
 /// Messages in one batch of group commit.
 pub const COMMIT_MESSAGES_MAX: usize = 4096;
 
-/// Messages kept in memory for readers that are not far behind. Tests keep few, so that their readers
-/// cross from the log to memory often.
+/// Messages kept in memory for readers that are not far behind. Tests keep few, so that their
+/// readers cross from the log to memory often.
 pub const TAIL_MESSAGES_MAX: usize = if cfg!(test) { 16 } else { 65_536 };
 /// Bytes kept in memory for readers that are not far behind.
 pub const TAIL_BYTES_MAX: usize = 32 << 20;
@@ -75,3 +75,27 @@ pub const HTTP2_STREAMS_MAX: u32 = 128;
 pub const HTTP2_SEND_BYTES_MAX: usize = 64 << 10;
 /// Connections that are told at the same time that there is no room for them.
 pub const REFUSALS_MAX: usize = 16;
+
+/// Sessions of the lab at the same time.
+pub const LAB_SESSIONS_MAX: usize = 16;
+/// Characters of the name that a page of the lab draws for itself.
+pub const PAGE_NAME_CHARS: std::ops::RangeInclusive<usize> = 4..=16;
+/// Characters of the name of a lane.
+pub const LANE_NAME_CHARS_MAX: usize = 16;
+/// Lanes of one page.
+pub const LAB_LANES_MAX: usize = 16;
+/// Connections that are charged to the lanes of one page at the same time.
+pub const LAB_CONNECTIONS_MAX: usize = 40;
+/// Rows of the table of connections that the lab sends.
+pub const LAB_ROWS_MAX: usize = 50;
+/// Rows of `/v1/connections` unless `max` says otherwise.
+pub const CONNECTIONS_ROWS_DEFAULT: usize = 100;
+/// The most that `max` can ask for there: each row costs a question to the kernel.
+pub const CONNECTIONS_ROWS_MAX: usize = 1000;
+/// Bytes of one frame from a page of the lab.
+pub const LAB_FRAME_BYTES_MAX: usize = 4096;
+/// What the subscribers of one session of the lab have told and its page has not heard: behind it
+/// they read no further, as any slow reader.
+pub const LAB_TOLD_MAX: usize = 256;
+/// Traces of the lab at the same time: each has a ring of 8 MiB.
+pub const LAB_TRACES_MAX: usize = 4;

@@ -17,6 +17,7 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::unix_micros;
+use crate::connections::Serving;
 use crate::cursor::{Batch, Cursor, PageLimit, Wait};
 use crate::hub::Hub;
 use crate::limits::{BATCH_BYTES_MAX, BATCH_MESSAGES_MAX, PUBLISHES_PENDING_MAX, SETTLE_WAIT_MAX};
@@ -108,6 +109,8 @@ pub struct Conversation<L> {
     manners: Arc<Manners>,
     transport: Transport,
     cursor: Cursor,
+    /// Shows others what is read here.
+    serving: Serving,
     /// How each subscription is sent.
     formats: Vec<(Filter, Format)>,
     input: Input,
@@ -129,7 +132,9 @@ impl<L: Link> Conversation<L> {
         manners: Arc<Manners>,
         transport: Transport,
         cursor: Cursor,
+        serving: Serving,
     ) -> Self {
+        serving.reads(cursor.progress());
         let formats = cursor.filters().iter().map(|f| (f.clone(), Format::Json)).collect();
         let next_keepalive = Instant::now() + manners.keepalive;
         Self {
@@ -138,6 +143,7 @@ impl<L: Link> Conversation<L> {
             manners,
             transport,
             cursor,
+            serving,
             formats,
             input: Input::default(),
             hearing: true,
@@ -348,6 +354,7 @@ impl<L: Link> Conversation<L> {
         match self.cursor.subscribe(filter.clone(), &since).await {
             Err(error) => error_event(&error),
             Ok(()) => {
+                self.serving.reads(self.cursor.progress());
                 let mut event = Event::new(Kind::Ok, unix_micros()).at(self.cursor.place());
                 event.topic = Some(filter.to_string().into());
                 event.gap = self.cursor.take_gap();

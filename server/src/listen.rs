@@ -3,10 +3,10 @@
 //! What is spoken over an accepted stream is not known here.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
+use crate::connections::{Connection, Connections, Ends, Registered};
 use crate::limits::{BACKLOG, REFUSALS_MAX};
 use crate::metrics::{Entrance, Metrics};
 use crate::stream::Guarded;
@@ -32,6 +33,38 @@ const DATAGRAM_BUFFER_BYTES: usize = 1 << 20;
 /// A peer that acknowledges nothing is given up after this, but never before a reader that has only
 /// stopped reading has had its time: the kernel takes both for the same.
 const USER_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Where the server listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Addresses {
+    /// HTTP.
+    pub http: SocketAddr,
+    /// Lines over TCP.
+    pub tcp: SocketAddr,
+    /// Lines over a Unix socket.
+    pub unix: Option<PathBuf>,
+    /// Datagrams over UDP.
+    pub udp: Option<SocketAddr>,
+}
+
+impl Addresses {
+    /// Whether nobody but this machine can connect over TCP.
+    pub fn are_local(&self) -> bool {
+        [self.http, self.tcp].iter().all(|address| address.ip().to_canonical().is_loopback())
+    }
+}
+
+/// An address that a client on this machine can connect to.
+pub fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        let local: IpAddr = match address {
+            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        };
+        address.set_ip(local);
+    }
+    address
+}
 
 /// Binds a TCP listener. Accepted sockets inherit the options set here.
 pub fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
@@ -116,29 +149,30 @@ pub trait Accept: Send {
     /// What comes in.
     type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
-    /// The next stream, and who it is, for the log.
+    /// The next stream, and its ends.
     fn accept(
         &self,
         write_deadline: Duration,
-    ) -> impl Future<Output = io::Result<(Self::Stream, String)>> + Send;
+    ) -> impl Future<Output = io::Result<(Self::Stream, Ends)>> + Send;
 }
 
 impl Accept for TcpListener {
     type Stream = TcpStream;
 
-    async fn accept(&self, write_deadline: Duration) -> io::Result<(TcpStream, String)> {
+    async fn accept(&self, write_deadline: Duration) -> io::Result<(TcpStream, Ends)> {
         let (stream, peer) = TcpListener::accept(self).await?;
         watch_peer(&stream, write_deadline)?;
-        Ok((stream, peer.to_string()))
+        let ends = Ends::internet(stream.local_addr()?, peer);
+        Ok((stream, ends))
     }
 }
 
 impl Accept for UnixSocket {
     type Stream = UnixStream;
 
-    async fn accept(&self, _: Duration) -> io::Result<(UnixStream, String)> {
+    async fn accept(&self, _: Duration) -> io::Result<(UnixStream, Ends)> {
         let (stream, _) = self.listener.accept().await?;
-        Ok((stream, "unix".to_owned()))
+        Ok((stream, Ends::Unix))
     }
 }
 
@@ -151,6 +185,8 @@ pub struct Door {
     pub tasks: TaskTracker,
     /// One permit a connection.
     pub connections: Arc<Semaphore>,
+    /// Who is connected.
+    pub register: Arc<Connections>,
     /// Turns to refuse a connection politely.
     refusals: Arc<Semaphore>,
     metrics: Arc<Metrics>,
@@ -164,6 +200,7 @@ impl Door {
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
             connections: Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS))),
+            register: Arc::default(),
             refusals: Arc::new(Semaphore::new(REFUSALS_MAX)),
             metrics,
             write_deadline,
@@ -185,7 +222,7 @@ impl Door {
                 () = self.stop.cancelled() => return,
                 accepted = listener.accept(self.write_deadline) => accepted,
             };
-            let (stream, peer) = match accepted {
+            let (stream, ends) = match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
                     // One bad socket, or no descriptor left: never the end of the listener.
@@ -201,7 +238,8 @@ impl Door {
             };
             let bytes = self.metrics.socket_bytes(entrance).clone();
             let token = self.tasks.token();
-            let open = Open::new(permit, token, &self.metrics, entrance, peer);
+            let registered = self.register.register(entrance, ends);
+            let open = Open::new(permit, token, &self.metrics, registered);
             let serving = serve(Guarded::new(stream, self.write_deadline, bytes, open));
             self.tasks.spawn(serving);
         }
@@ -233,15 +271,13 @@ impl Door {
 }
 
 /// What an open socket holds, whoever serves it in the end: its permit, its share of the wait at
-/// shutdown, its count in the metrics.
+/// shutdown, its count in the metrics, its place in the register.
 #[derive(Debug)]
 pub struct Open {
     _permit: OwnedSemaphorePermit,
     _token: TaskTrackerToken,
     metrics: Arc<Metrics>,
-    entrance: Entrance,
-    peer: String,
-    since: Instant,
+    registered: Registered,
 }
 
 impl Open {
@@ -249,12 +285,15 @@ impl Open {
         permit: OwnedSemaphorePermit,
         token: TaskTrackerToken,
         metrics: &Arc<Metrics>,
-        entrance: Entrance,
-        peer: String,
+        registered: Registered,
     ) -> Self {
         metrics.sockets.inc();
-        let (metrics, since) = (metrics.clone(), Instant::now());
-        Self { _permit: permit, _token: token, metrics, entrance, peer, since }
+        Self { _permit: permit, _token: token, metrics: metrics.clone(), registered }
+    }
+
+    /// Its entry in the register.
+    pub fn connection(&self) -> &Arc<Connection> {
+        self.registered.connection()
     }
 }
 
@@ -262,8 +301,10 @@ impl Drop for Open {
     fn drop(&mut self) {
         self.metrics.sockets.dec();
         // The one line of this connection.
-        let Self { entrance, peer, since, .. } = self;
-        tracing::debug!(?entrance, peer, seconds = since.elapsed().as_secs_f64(), "connection");
+        let connection = self.connection();
+        let (entrance, peer) = (connection.entrance(), connection.ends());
+        let seconds = connection.age().as_secs_f64();
+        tracing::debug!(?entrance, %peer, seconds, "connection");
     }
 }
 

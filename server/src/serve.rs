@@ -10,13 +10,14 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::net::{TcpListener, UdpSocket};
 
 use crate::clock::unix_micros;
-use crate::config::{Config, to_usize};
+use crate::config::{Config, LabSetting, to_usize};
 use crate::datagram::Datagrams;
-use crate::http::{Addresses, Answers, App, Http};
+use crate::http::{Answers, App, Http};
 use crate::hub::Hub;
+use crate::lab::{Lab, Parts};
 use crate::limits::DESCRIPTORS_RESERVED;
 use crate::line::Manners;
-use crate::listen::{Door, UnixSocket, bind_tcp, bind_udp};
+use crate::listen::{Addresses, Door, UnixSocket, bind_tcp, bind_udp, reachable};
 use crate::log::{Log, MemoryLog, SqliteLog};
 use crate::metrics::{Entrance, Metrics, Transport};
 use crate::socket;
@@ -49,6 +50,9 @@ pub fn start(config: &Config) -> Result<Server, StartError> {
         unix: unix.as_ref().map(|socket| socket.path().to_owned()),
         udp: udp.as_ref().map(UdpSocket::local_addr).transpose().map_err(no_address)?,
     });
+    if config.trace {
+        crate::lab::check_capture(addresses.http.port()).map_err(StartError)?;
+    }
     let hub = open(config)?;
     let metrics = Metrics::new();
     let door = Door::new(connections, metrics.clone(), config.write_deadline);
@@ -60,6 +64,7 @@ pub fn start(config: &Config) -> Result<Server, StartError> {
         stop: door.stop.clone(),
     });
     let app = App {
+        lab: lab(config, &hub, &door, &addresses),
         hub: hub.clone(),
         manners: manners.clone(),
         addresses: addresses.clone(),
@@ -80,7 +85,9 @@ pub fn start(config: &Config) -> Result<Server, StartError> {
     }));
     if let Some(udp) = udp {
         let (hub, manners) = (hub.clone(), manners.clone());
-        door.tasks.spawn(Datagrams::new(udp, hub, manners, door.tasks.clone()).run());
+        let (tasks, register) = (door.tasks.clone(), door.register.clone());
+        let datagrams = Datagrams::new(udp, hub, manners, tasks, register).map_err(no_address)?;
+        door.tasks.spawn(datagrams.run());
     }
     if let Some(unix) = unix {
         let (hub, lines) = (hub.clone(), refusals.lines);
@@ -90,6 +97,22 @@ pub fn start(config: &Config) -> Result<Server, StartError> {
     }
     tracing::info!(connections, ?addresses, "serving");
     Ok(Server { hub, door, grace: config.grace, addresses })
+}
+
+fn lab(config: &Config, hub: &Hub, door: &Door, addresses: &Arc<Addresses>) -> Lab {
+    Lab::new(Parts {
+        on: match config.lab {
+            LabSetting::Auto => addresses.are_local(),
+            LabSetting::On => true,
+            LabSetting::Off => false,
+        },
+        trace: config.trace,
+        hub: hub.clone(),
+        register: door.register.clone(),
+        addresses: addresses.clone(),
+        tasks: door.tasks.clone(),
+        stop: door.stop.clone(),
+    })
 }
 
 impl Server {
@@ -162,19 +185,6 @@ fn client_command() -> String {
         }
         None => "cargo run -q --release -p doorbell --".to_owned(),
     }
-}
-
-/// An address that a client on this machine can connect to.
-fn reachable(mut address: std::net::SocketAddr) -> std::net::SocketAddr {
-    if address.ip().is_unspecified() {
-        let local: std::net::IpAddr = if address.is_ipv4() {
-            [127, 0, 0, 1].into()
-        } else {
-            std::net::Ipv6Addr::LOCALHOST.into()
-        };
-        address.set_ip(local);
-    }
-    address
 }
 
 fn bind(what: &str, address: std::net::SocketAddr) -> Result<TcpListener, StartError> {

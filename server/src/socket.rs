@@ -12,17 +12,21 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::timeout;
 
+use crate::connections::Service;
 use crate::hub::Hub;
 use crate::line::{Conversation, Ending, Link, Manners};
 use crate::metrics::Transport;
+use crate::stream::Guarded;
 
 /// Speaks the line protocol over a stream until either side ends it.
-pub async fn serve<S>(stream: S, hub: Hub, manners: Arc<Manners>, transport: Transport)
+pub async fn serve<S>(stream: Guarded<S>, hub: Hub, manners: Arc<Manners>, transport: Transport)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
     let cursor = hub.idle_cursor();
-    let mut conversation = Conversation::new(Wire(stream), hub, manners, transport, cursor);
+    let serving = stream.connection().serve(Service::Reader(transport));
+    let link = Wire(stream);
+    let mut conversation = Conversation::new(link, hub, manners, transport, cursor, serving);
     conversation.run().await;
 }
 

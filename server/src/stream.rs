@@ -4,12 +4,14 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
+use crate::connections::Connection;
 use crate::listen::Open;
 use crate::metrics::SocketBytes;
 
@@ -23,13 +25,18 @@ pub struct Guarded<S> {
     blocked: Option<Pin<Box<Sleep>>>,
     bytes: SocketBytes,
     /// Lives as long as the socket does.
-    _open: Open,
+    open: Open,
 }
 
 impl<S> Guarded<S> {
     /// Guards a stream.
     pub fn new(inner: S, write_deadline: Duration, bytes: SocketBytes, open: Open) -> Self {
-        Self { inner, write_deadline, blocked: None, bytes, _open: open }
+        Self { inner, write_deadline, blocked: None, bytes, open }
+    }
+
+    /// Its entry in the register of connections.
+    pub fn connection(&self) -> &Arc<Connection> {
+        self.open.connection()
     }
 
     fn poll_progress(
@@ -42,6 +49,7 @@ impl<S> Guarded<S> {
                 self.blocked = None;
                 if let Ok(count) = &result {
                     self.bytes.sent.inc_by(*count as u64);
+                    self.open.connection().count_sent(*count);
                 }
                 Poll::Ready(result)
             }
@@ -63,7 +71,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.inner).poll_read(context, buffer))?;
-        self.bytes.received.inc_by((buffer.filled().len() - before) as u64);
+        let count = buffer.filled().len() - before;
+        self.bytes.received.inc_by(count as u64);
+        self.open.connection().count_received(count);
         Poll::Ready(Ok(()))
     }
 }

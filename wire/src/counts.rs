@@ -269,17 +269,30 @@ impl TcpCounts {
         self.wire_bytes(self.segments_in, self.bytes_received, ip)
     }
 
+    /// Of the bytes of [`wire_bytes_in`](Self::wire_bytes_in) those of segments with payload. Of two
+    /// counts of one socket the difference is what the peer said in between, without its
+    /// acknowledgements.
+    pub fn wire_bytes_data_in(&self, ip: Ip) -> u64 {
+        self.data_segments_in * self.header_bytes(ip) + self.bytes_received
+    }
+
+    /// Bytes of the headers of a segment that is no SYN.
+    pub fn header_bytes(&self, ip: Ip) -> u64 {
+        let options = if self.timestamps { TIMESTAMPS_BYTES } else { 0 };
+        ip.header_bytes() + TCP_HEADER_BYTES + options
+    }
+
     /// Each side sends one SYN, whose options are longer than those of the other segments.
     fn wire_bytes(&self, packets: u64, payload: u64, ip: Ip) -> u64 {
         if packets == 0 {
             return 0;
         }
-        let (options, syn) = if self.timestamps {
-            (TIMESTAMPS_BYTES, SYN_OPTIONS_BYTES.0)
+        let syn_surplus = if self.timestamps {
+            SYN_OPTIONS_BYTES.0 - TIMESTAMPS_BYTES
         } else {
-            (0, SYN_OPTIONS_BYTES.1)
+            SYN_OPTIONS_BYTES.1
         };
-        packets * (ip.header_bytes() + TCP_HEADER_BYTES + options) + (syn - options) + payload
+        packets * self.header_bytes(ip) + syn_surplus + payload
     }
 }
 

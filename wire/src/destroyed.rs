@@ -111,7 +111,8 @@ impl Destroyed {
     }
 }
 
-fn ended(response: &InetResponse) -> Option<Ended> {
+/// The counts in an answer of `sock_diag`; `None` of a socket that has none, such as a listener.
+pub(crate) fn ended(response: &InetResponse) -> Option<Ended> {
     let info = response.nlas.iter().find_map(|nla| match nla {
         Nla::TcpInfo(info) => Some(info),
         _ => None,

@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
-use super::{Batch, Cursor, Wait};
+use super::{Batch, Cursor, Reached, Wait};
 use crate::hub::{Hub, WireLimits};
 use crate::log::{Log, MemoryLog, PageLimit, Retention, SqliteLog, Sync};
 
@@ -352,4 +352,38 @@ fn a_read_of_the_log_that_is_dropped_half_way_skips_nothing() {
         reader.check(&published);
         hub.close();
     });
+}
+
+#[tokio::test]
+async fn others_see_how_far_a_reader_is_and_whether_it_waits() {
+    let hub = memory(1 << 30);
+    let mut cursor = hub.idle_cursor();
+    assert!(cursor.progress().is_none(), "nothing is kept for who reads nothing");
+    cursor.subscribe(filter("a,b"), &Since::None).await.unwrap();
+    cursor.subscribe(filter("c.*"), &Since::None).await.unwrap();
+    let progress = cursor.progress().unwrap().clone();
+    assert_eq!(progress.filter().as_deref(), Some("a,b,c.*"));
+    let seen = |place, waiting| assert_eq!(progress.reached(), Reached { place, waiting });
+    seen(0, false);
+    publish(&hub, "a").await;
+    seen(0, false);
+    let batch = cursor.next(Wait::No, LIMIT).await.unwrap();
+    assert_eq!(batch.messages.len(), 1);
+    seen(1, false);
+    {
+        let mut next = std::pin::pin!(cursor.next(Wait::for_duration(FOREVER), LIMIT));
+        assert!(poll!(next.as_mut()).is_pending());
+        seen(1, true);
+        publish(&hub, "elsewhere").await;
+        seen(1, true);
+    }
+    // The wait was given up: what is published now is still to be looked at.
+    seen(1, false);
+    publish(&hub, "b").await;
+    let batch = cursor.next(Wait::for_duration(FOREVER), LIMIT).await.unwrap();
+    assert_eq!(batch.messages.len(), 1);
+    seen(3, false);
+    assert!(cursor.unsubscribe(&filter("a,b")) && cursor.unsubscribe(&filter("c.*")));
+    assert_eq!(progress.filter(), None);
+    hub.close();
 }

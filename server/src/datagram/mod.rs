@@ -12,6 +12,7 @@ mod session;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -25,6 +26,7 @@ use tokio_util::task::TaskTracker;
 
 use self::cookie::Cookies;
 use crate::clock::unix_micros;
+use crate::connections::{Connection, Connections, Ends, Registered};
 use crate::hub::Hub;
 use crate::limits::{DATAGRAM_SUBSCRIPTIONS_MAX, DATAGRAM_SUBSCRIPTIONS_PER_HOST_MAX};
 use crate::line::Manners;
@@ -40,6 +42,9 @@ pub struct Datagrams {
     hub: Hub,
     manners: Arc<Manners>,
     tasks: TaskTracker,
+    /// The address that the socket is bound to.
+    local: SocketAddr,
+    register: Arc<Connections>,
     bytes: SocketBytes,
     cookies: Cookies,
     seats: Mutex<Seats>,
@@ -56,13 +61,14 @@ struct Seats {
 
 #[derive(Debug)]
 struct Seated {
+    connection: Arc<Connection>,
     /// Tells this seat from an earlier one of the same address.
     number: u64,
     wishes: watch::Sender<Wishes>,
 }
 
-/// What a client wants of its session. Of several wishes at once the last one says it all; a session
-/// whose wishes end was replaced by another.
+/// What a client wants of its session. Of several wishes at once the last one says it all; a
+/// session whose wishes end was replaced by another.
 #[derive(Debug, Default)]
 struct Wishes {
     /// The word of the last `PING`.
@@ -77,6 +83,7 @@ struct Seat {
     peer: SocketAddr,
     number: u64,
     wishes: watch::Receiver<Wishes>,
+    registered: Registered,
 }
 
 impl Drop for Seat {
@@ -87,12 +94,18 @@ impl Drop for Seat {
 
 impl Seats {
     /// Seats an address, in the place of its earlier seat if it has one.
-    fn take(&mut self, peer: SocketAddr, wishes: watch::Sender<Wishes>) -> Result<u64, Error> {
+    fn take(
+        &mut self,
+        peer: SocketAddr,
+        connection: &Arc<Connection>,
+        wishes: watch::Sender<Wishes>,
+    ) -> Result<u64, Error> {
+        let connection = connection.clone();
         let number = self.given + 1;
         let all = self.by_peer.len();
         match self.by_peer.entry(peer) {
             Entry::Occupied(mut seated) => {
-                seated.insert(Seated { number, wishes });
+                seated.insert(Seated { connection, number, wishes });
             }
             Entry::Vacant(free) => {
                 if all >= DATAGRAM_SUBSCRIPTIONS_MAX {
@@ -103,7 +116,7 @@ impl Seats {
                     return Err(full("this address", *host));
                 }
                 *host += 1;
-                free.insert(Seated { number, wishes });
+                free.insert(Seated { connection, number, wishes });
             }
         }
         self.given = number;
@@ -122,9 +135,14 @@ impl Seats {
         }
     }
 
-    /// Tells a session what its client wants; false if there is none.
-    fn wish(&self, peer: SocketAddr, wishes: Wishes) -> bool {
-        self.by_peer.get(&peer).is_some_and(|seated| seated.wishes.send(wishes).is_ok())
+    /// Tells a session what its client wants, in a datagram of so many bytes; false if there is
+    /// none.
+    fn wish(&self, peer: SocketAddr, bytes: usize, wishes: Wishes) -> bool {
+        let Some(seated) = self.by_peer.get(&peer) else {
+            return false;
+        };
+        seated.connection.count_datagram_received(bytes);
+        seated.wishes.send(wishes).is_ok()
     }
 }
 
@@ -134,21 +152,25 @@ fn full(who: &str, count: usize) -> Error {
 }
 
 impl Datagrams {
-    /// Serves over a bound socket; [`run`](Self::run) hears it. Sessions are tracked by `tasks`.
+    /// Serves over a bound socket; [`run`](Self::run) hears it. Sessions are tracked by `tasks` and
+    /// listed in `register`.
     pub fn new(
         socket: UdpSocket,
         hub: Hub,
         manners: Arc<Manners>,
         tasks: TaskTracker,
-    ) -> Arc<Self> {
+        register: Arc<Connections>,
+    ) -> io::Result<Arc<Self>> {
+        let local = socket.local_addr()?;
         let bytes = manners.metrics.socket_bytes(Entrance::Udp).clone();
         let (cookies, seats) = (Cookies::new(), Mutex::default());
-        Arc::new(Self { socket, hub, manners, tasks, bytes, cookies, seats })
+        Ok(Arc::new(Self { socket, hub, manners, tasks, local, register, bytes, cookies, seats }))
     }
 
     /// Hears until the stop.
     pub async fn run(self: Arc<Self>) {
-        // One byte more than a request may have, so that a longer one is not taken for its beginning.
+        // One byte more than a request may have, so that a longer one is not taken for its
+        // beginning.
         let mut buffer = vec![0; DATAGRAM_BYTES_MAX + 1];
         loop {
             let received = tokio::select! {
@@ -178,20 +200,27 @@ impl Datagrams {
             }
             return;
         }
-        if let Err(error) = request.command().and_then(|command| self.obey(command, peer)) {
+        if let Err(error) =
+            request.command().and_then(|command| self.obey(command, datagram.len(), peer))
+        {
             self.answer(line(&error_event(&error)).as_bytes(), peer);
         }
     }
 
-    fn obey(self: &Arc<Self>, command: Command<'_>, peer: SocketAddr) -> Result<(), Error> {
+    fn obey(
+        self: &Arc<Self>,
+        command: Command<'_>,
+        bytes: usize,
+        peer: SocketAddr,
+    ) -> Result<(), Error> {
         let (word, quit) = match command {
             Command::Subscribe { filter, since } => {
-                return self.subscribe(peer, filter, since.unwrap_or(Since::None));
+                return self.subscribe(peer, bytes, filter, since.unwrap_or(Since::None));
             }
             Command::Ping(word) => (word.map(str::to_owned), false),
             Command::Quit => (None, true),
         };
-        if !self.seats().wish(peer, Wishes { word, quit }) {
+        if !self.seats().wish(peer, bytes, Wishes { word, quit }) {
             let mut event = Event::new(Kind::Close, unix_micros());
             event.message = Some("there is no subscription of this address: SUB again".into());
             self.answer(line(&event).as_bytes(), peer);
@@ -202,12 +231,16 @@ impl Datagrams {
     fn subscribe(
         self: &Arc<Self>,
         peer: SocketAddr,
+        bytes: usize,
         filter: Filter,
         since: Since,
     ) -> Result<(), Error> {
         let (sender, wishes) = watch::channel(Wishes::default());
-        let number = self.seats().take(peer, sender)?;
-        let seat = Seat { datagrams: self.clone(), peer, number, wishes };
+        let registered = self.register.register(Entrance::Udp, Ends::internet(self.local, peer));
+        let connection = registered.connection();
+        let number = self.seats().take(peer, connection, sender)?;
+        connection.count_datagram_received(bytes);
+        let seat = Seat { datagrams: self.clone(), peer, number, wishes, registered };
         self.tasks.spawn(session::run(seat, filter, since));
         Ok(())
     }
@@ -223,10 +256,11 @@ impl Datagrams {
     }
 
     /// Sends once there is room. What goes wrong is a loss like any other on the way.
-    async fn send(&self, datagram: &[u8], peer: SocketAddr) {
+    async fn send(&self, datagram: &[u8], peer: SocketAddr, connection: &Connection) {
         match self.socket.send_to(datagram, peer).await {
             Ok(length) => {
                 self.bytes.sent.inc_by(length as u64);
+                connection.count_datagram_sent(length);
             }
             Err(error) => tracing::debug!(%error, %peer, "a datagram was not sent"),
         }

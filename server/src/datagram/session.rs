@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{Seat, error_event, line};
 use crate::clock::unix_micros;
+use crate::connections::{Service, Serving};
 use crate::cursor::{Batch, Cursor, PageLimit, Wait};
 use crate::limits::{
     BATCH_BYTES_MAX, DATAGRAM_BURST_MAX, DATAGRAM_BURST_PAUSE, DATAGRAM_LEASE, DATAGRAM_QUIET_FIRST,
@@ -40,7 +41,11 @@ pub(super) async fn run(seat: Seat, filter: Filter, since: Since) {
     let _connected = datagrams.manners.metrics.of(Transport::Udp).connected();
     match datagrams.hub.cursor(filter.clone(), &since).await {
         Ok(cursor) => Box::pin(Session::new(seat, cursor).run(&filter)).await,
-        Err(error) => datagrams.send(line(&error_event(&error)).as_bytes(), seat.peer).await,
+        Err(error) => {
+            let connection = seat.registered.connection();
+            let text = line(&error_event(&error));
+            datagrams.send(text.as_bytes(), seat.peer, connection).await;
+        }
     }
 }
 
@@ -54,12 +59,16 @@ struct Session {
     /// How long after now a keepalive would follow.
     quiet: Duration,
     began: std::time::Instant,
+    _serving: Serving,
 }
 
 impl Session {
     fn new(seat: Seat, cursor: Cursor) -> Self {
         let quiet = seat.datagrams.manners.keepalive;
+        let serving = seat.registered.connection().serve(Service::Reader(Transport::Udp));
+        serving.reads(cursor.progress());
         Self {
+            _serving: serving,
             last: cursor.place(),
             cursor,
             lease_end: Instant::now() + DATAGRAM_LEASE,
@@ -202,6 +211,7 @@ impl Session {
     }
 
     async fn send(&self, datagram: &[u8]) {
-        self.seat.datagrams.send(datagram, self.seat.peer).await;
+        let Seat { datagrams, peer, registered, .. } = &self.seat;
+        datagrams.send(datagram, *peer, registered.connection()).await;
     }
 }

@@ -45,7 +45,9 @@ impl Server {
         let socket = bind_udp("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = socket.local_addr().unwrap();
         let tasks = TaskTracker::new();
-        let datagrams = Datagrams::new(socket, hub.clone(), Arc::new(manners), tasks.clone());
+        let (hub_too, register) = (hub.clone(), Arc::default());
+        let datagrams =
+            Datagrams::new(socket, hub_too, Arc::new(manners), tasks.clone(), register).unwrap();
         tasks.spawn(datagrams.clone().run());
         Self { hub, datagrams, address }
     }

@@ -2,13 +2,15 @@
 //!
 //! - `publish`: from a request to a draft
 //! - `read`: polls and long polls; `stream`: answers that do not end; `websocket`: the bridge
-//! - `page`: the demo page; `observe`: health, configuration, statistics, metrics
+//! - `page`: the demo page; `observe`: health, configuration, statistics, metrics; `lab`: who is
+//!   connected
 //! - `params`, `answer`: what all of them share; `begun`: requests that are
 //!   not finished in time; `body`: the room for large answers
 
 mod answer;
 mod begun;
 mod body;
+mod lab;
 mod observe;
 mod page;
 mod params;
@@ -17,8 +19,6 @@ mod read;
 mod stream;
 mod websocket;
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
@@ -27,6 +27,7 @@ use axum::http::{Extensions, HeaderMap, Method, StatusCode, Version, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use axum::routing::{get, post};
+use hyper::body::Incoming;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -38,8 +39,11 @@ use tower_http::cors::{Any, CorsLayer};
 use self::begun::{Begun, Requests};
 pub use self::body::Answers;
 use crate::hub::Hub;
+use crate::lab::Lab;
 use crate::limits::{HTTP2_SEND_BYTES_MAX, HTTP2_STREAMS_MAX};
 use crate::line::Manners;
+use crate::listen::Addresses;
+use crate::stream::Guarded;
 
 /// What the handlers share.
 #[derive(Debug, Clone)]
@@ -56,19 +60,8 @@ pub struct App {
     pub connections: usize,
     /// Bytes of a header block.
     pub header_bytes: usize,
-}
-
-/// Where the server listens.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Addresses {
-    /// HTTP.
-    pub http: SocketAddr,
-    /// Lines over TCP.
-    pub tcp: SocketAddr,
-    /// Lines over a Unix socket.
-    pub unix: Option<PathBuf>,
-    /// Datagrams over UDP.
-    pub udp: Option<SocketAddr>,
+    /// Those who watch the connections.
+    pub lab: Lab,
 }
 
 /// Marks an answer that is whole, so that compressing it delays nothing.
@@ -83,6 +76,8 @@ pub fn router(app: App) -> Router {
         .route("/v1/health", get(observe::health))
         .route("/v1/config", get(observe::config))
         .route("/v1/stats", get(observe::stats))
+        .route("/v1/connections", get(lab::connections))
+        .route("/v1/lab", get(lab::session))
         .route("/metrics", get(observe::metrics))
         .route("/{topic}", get(page::topic).post(publish::body).put(publish::body))
         .route("/{topic}/publish", get(publish::query))
@@ -136,12 +131,13 @@ pub struct Http {
     router: Router,
     builder: auto::Builder<TokioExecutor>,
     manners: Arc<Manners>,
+    lab: Lab,
 }
 
 impl Http {
     /// HTTP/1.1 and cleartext HTTP/2 with buffers for many quiet connections.
     pub fn new(app: App) -> Self {
-        let manners = app.manners.clone();
+        let (manners, lab) = (app.manners.clone(), app.lab.clone());
         let mut builder = auto::Builder::new(TokioExecutor::new());
         builder
             .http1()
@@ -154,22 +150,28 @@ impl Http {
             .max_concurrent_streams(HTTP2_STREAMS_MAX)
             .max_send_buf_size(HTTP2_SEND_BYTES_MAX)
             .max_header_list_size(u32::try_from(app.header_bytes).unwrap_or(u32::MAX));
-        Self { router: router(app), builder, manners }
+        Self { router: router(app), builder, manners, lab }
     }
 
     /// Serves one connection until it ends, or, after the stop, until its answers are out.
-    pub async fn serve<S>(self, stream: S)
+    pub async fn serve<S>(self, stream: Guarded<S>)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
+        let connection = stream.connection().clone();
+        let watched = crate::lab::Requests::new(self.lab, connection.clone());
         let begun = Begun::default();
         let stream = Requests::new(stream, begun.clone(), self.manners.unfinished);
         let router = TowerToHyperService::new(self.router);
-        let service = service_fn(move |request| {
+        let service = service_fn(move |mut request: hyper::Request<Incoming>| {
             begun.clear();
-            let (begun, answer) = (begun.clone(), router.call(request));
+            watched.begin(request.uri().query());
+            request.extensions_mut().insert(connection.clone());
+            let (begun, watched) = (begun.clone(), watched.clone());
+            let answer = router.call(request);
             async move {
                 let answer = answer.await;
+                watched.end();
                 match &answer {
                     Ok(answer) if answer.status() == StatusCode::SWITCHING_PROTOCOLS => begun.end(),
                     _ => begun.clear(),

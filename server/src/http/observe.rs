@@ -48,6 +48,8 @@ pub(crate) async fn config(State(app): State<App>) -> Json<Value> {
         "version": env!("CARGO_PKG_VERSION"),
         "epoch": app.hub.epoch().to_string(),
         "listen": listen,
+        "lab": app.lab.is_on(),
+        "trace": app.lab.traces(),
         "keepalive_seconds": manners.keepalive.as_secs_f64(),
         "limits": {
             "message_bytes": limits.message_bytes,

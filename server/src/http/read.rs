@@ -3,8 +3,10 @@
 //! Both are the same cursor. A poll takes what is there; a long poll waits for it once; a stream goes
 //! on for as long as the client stays.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -17,6 +19,7 @@ use super::App;
 use super::answer::Refusal;
 use super::params::{Address, Params};
 use super::stream::{Framing, stream};
+use crate::connections::{Connection, Service};
 use crate::cursor::{Cursor, PageLimit, Wait};
 use crate::limits::POLL_BYTES_MAX;
 use crate::message::Message;
@@ -26,38 +29,42 @@ use crate::metrics::Transport;
 pub(crate) async fn ndjson(
     State(app): State<App>,
     Address(filter): Address<String>,
+    Extension(connection): Extension<Arc<Connection>>,
     params: Params,
 ) -> Result<Response, Refusal> {
-    answer(app, &filter, &params, Framing::Ndjson).await
+    answer(app, &connection, &filter, &params, Framing::Ndjson).await
 }
 
 /// `GET /FILTER/sse`.
 pub(crate) async fn sse(
     State(app): State<App>,
     Address(filter): Address<String>,
+    Extension(connection): Extension<Arc<Connection>>,
     params: Params,
 ) -> Result<Response, Refusal> {
-    answer(app, &filter, &params, Framing::Sse).await
+    answer(app, &connection, &filter, &params, Framing::Sse).await
 }
 
 /// `GET /FILTER/raw`.
 pub(crate) async fn raw(
     State(app): State<App>,
     Address(filter): Address<String>,
+    Extension(connection): Extension<Arc<Connection>>,
     params: Params,
 ) -> Result<Response, Refusal> {
-    answer(app, &filter, &params, Framing::Raw).await
+    answer(app, &connection, &filter, &params, Framing::Raw).await
 }
 
 async fn answer(
     app: App,
+    connection: &Arc<Connection>,
     filter: &str,
     params: &Params,
     framing: Framing,
 ) -> Result<Response, Refusal> {
     let filter: Filter = filter.parse()?;
     if params.poll() {
-        return poll(app, filter, params, framing).await;
+        return poll(app, connection, filter, params, framing).await;
     }
     let since = match (framing, params.header("last-event-id")) {
         // What a browser sends when its EventSource comes back.
@@ -65,7 +72,8 @@ async fn answer(
         _ => params.since(Since::None)?,
     };
     let cursor = open(&app, filter.clone(), &since, params).await?;
-    Ok(stream(app, cursor, filter, framing))
+    let serving = connection.serve(Service::Reader(framing.transport()));
+    Ok(stream(app, cursor, filter, framing, serving))
 }
 
 /// A cursor with the conditions of the request.
@@ -81,6 +89,7 @@ pub(crate) async fn open(
 
 async fn poll(
     app: App,
+    connection: &Arc<Connection>,
     filter: Filter,
     params: &Params,
     framing: Framing,
@@ -91,6 +100,7 @@ async fn poll(
     let transport = if wait.is_some() { Transport::Longpoll } else { Transport::Poll };
     let metrics = app.manners.metrics.clone();
     let _connected = metrics.of(transport).connected();
+    let serving = connection.serve(Service::Reader(transport));
 
     let since = params.since(Since::All)?;
     let mut cursor = open(&app, filter.clone(), &since, params).await?;
@@ -99,6 +109,7 @@ async fn poll(
     if let Some(place) = known {
         cursor = open(&app, filter.clone(), &Since::Id(place), params).await?;
     }
+    serving.reads(cursor.progress());
     let wait = wait.filter(|_| lost.is_none());
     let mut found =
         Found { messages: Vec::new(), gaps: lost.map(|gap| (0, gap)).into_iter().collect() };

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::App;
 use crate::clock::unix_micros;
+use crate::connections::Serving;
 use crate::cursor::{Batch, Cursor, PageLimit, Wait};
 use crate::limits::{BATCH_BYTES_MAX, BATCH_MESSAGES_MAX};
 use crate::line::Manners;
@@ -41,7 +42,7 @@ impl Framing {
         })
     }
 
-    fn transport(self) -> Transport {
+    pub(crate) fn transport(self) -> Transport {
         match self {
             Self::Ndjson => Transport::Ndjson,
             Self::Sse => Transport::Sse,
@@ -86,7 +87,14 @@ fn raw_gap(gap: &Gap) -> Bytes {
 }
 
 /// Streams a cursor for as long as the client stays.
-pub(crate) fn stream(app: App, mut cursor: Cursor, filter: Filter, framing: Framing) -> Response {
+pub(crate) fn stream(
+    app: App,
+    mut cursor: Cursor,
+    filter: Filter,
+    framing: Framing,
+    serving: Serving,
+) -> Response {
+    serving.reads(cursor.progress());
     let gap = cursor.take_gap();
     let metrics = app.manners.metrics.of(framing.transport());
     metrics.gaps.inc_by(u64::from(gap.is_some()));
@@ -95,6 +103,7 @@ pub(crate) fn stream(app: App, mut cursor: Cursor, filter: Filter, framing: Fram
     open.topic = Some(filter.to_string().into());
     open.gap = gap;
     let session = Session {
+        _serving: serving,
         first: Some(framing.event(&open)),
         _connected: app.manners.metrics.of(framing.transport()).connected(),
         next_keepalive: Instant::now() + app.manners.keepalive,
@@ -125,6 +134,7 @@ struct Session {
     framing: Framing,
     manners: Arc<Manners>,
     _connected: Connected,
+    _serving: Serving,
     next_keepalive: Instant,
     began: std::time::Instant,
 }

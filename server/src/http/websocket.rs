@@ -2,7 +2,9 @@
 
 use std::error::Error as _;
 use std::io;
+use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::State;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{
@@ -17,11 +19,12 @@ use super::App;
 use super::answer::Refusal;
 use super::params::{Address, Params};
 use super::read::open;
+use crate::connections::{Connection, Service};
 use crate::line::{Conversation, Ending, Link};
 use crate::metrics::Transport;
 
 /// The library's default read buffer costs 128 KiB a connection; clients here send little.
-const READ_BUFFER_BYTES: usize = 1024;
+pub(super) const READ_BUFFER_BYTES: usize = 1024;
 /// Bytes of a close reason that fit into a control frame beside its code (RFC 6455, section 5.5).
 const CLOSE_REASON_BYTES: usize = 123;
 
@@ -29,6 +32,7 @@ const CLOSE_REASON_BYTES: usize = 123;
 pub(crate) async fn upgrade(
     State(app): State<App>,
     Address(filter): Address<String>,
+    Extension(connection): Extension<Arc<Connection>>,
     params: Params,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Refusal> {
@@ -46,7 +50,9 @@ pub(crate) async fn upgrade(
     Ok(upgrade.on_upgrade(move |socket| async move {
         let link = Bridge(socket);
         let transport = Transport::Websocket;
-        let mut conversation = Conversation::new(link, app.hub, app.manners, transport, cursor);
+        let serving = connection.serve(Service::Reader(transport));
+        let mut conversation =
+            Conversation::new(link, app.hub, app.manners, transport, cursor, serving);
         conversation.run().await;
     }))
 }

@@ -1,0 +1,342 @@
+//! The live lab: it shows who is connected and what that costs, while it happens. It observes and
+//! carries no messages; what it does not show is not asked for.
+//!
+//! - `session`: what a page is told over its WebSocket, and what it may ask for
+//! - `table`: the rows of the table of connections
+//! - `lane`, `accounts`: which bytes on the wire belong to which of a page's requests
+//! - `subscribers`: readers over TCP and UDP that the server runs for a page, on real sockets
+//! - `wiretap`: the packets of a page's connections, as dialogues
+//!
+//! It shows the addresses of everybody, so it is on only where nobody from elsewhere can ask,
+//! unless it is switched on.
+
+mod accounts;
+mod lane;
+pub(crate) mod session;
+mod subscribers;
+mod table;
+mod wiretap;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use doorbell_protocol::{Code, Error};
+use doorbell_wire::{Destroyed, Lookup, TcpCounts};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
+
+use self::accounts::{Accounts, Before, Sums, Traffic};
+pub(crate) use self::lane::Page;
+use self::lane::{Lane, Name};
+pub(crate) use self::table::Row;
+pub(crate) use self::wiretap::check as check_capture;
+use crate::connections::{Connection, Connections, Ends};
+use crate::hub::Hub;
+use crate::limits::{LAB_ROWS_MAX, LAB_SESSIONS_MAX, LAB_TRACES_MAX};
+use crate::listen::Addresses;
+use crate::metrics::Entrance;
+
+/// How long listening for the ends of sockets pauses after a failure.
+const FAILURE_PAUSE: Duration = Duration::from_millis(10);
+/// Among so many of the newest connections the one that was just opened is looked for.
+const NEWEST_SEARCHED: usize = 4096;
+
+/// The lab of one server. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Lab(Arc<Shared>);
+
+/// What the lab observes, and what it may do.
+#[derive(Debug)]
+pub struct Parts {
+    /// Whether anybody may look.
+    pub on: bool,
+    /// Whether packets may be captured.
+    pub trace: bool,
+    /// The log, for places.
+    pub hub: Hub,
+    /// Who is connected.
+    pub register: Arc<Connections>,
+    /// Where the server listens.
+    pub addresses: Arc<Addresses>,
+    /// Knows the tasks that run for sessions.
+    pub tasks: TaskTracker,
+    /// Ends every session.
+    pub stop: CancellationToken,
+}
+
+#[derive(Debug)]
+struct Shared {
+    parts: Parts,
+    sessions: Arc<Semaphore>,
+    traces: Arc<Semaphore>,
+    /// Sessions that are open: without any, a request costs one look at this.
+    watchers: AtomicUsize,
+    accounts: Mutex<Accounts>,
+    /// Asks the kernel at a request that changes its connection's lane.
+    lookup: Mutex<Option<Lookup>>,
+    ends: Mutex<Weak<Ending>>,
+}
+
+/// Hears the ends of sockets for as long as a session holds it.
+#[derive(Debug)]
+struct Ending {
+    _task: AbortOnDropHandle<()>,
+}
+
+impl Lab {
+    /// A lab that nobody looks at yet.
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(Shared {
+            parts,
+            sessions: Arc::new(Semaphore::new(LAB_SESSIONS_MAX)),
+            traces: Arc::new(Semaphore::new(LAB_TRACES_MAX)),
+            watchers: AtomicUsize::new(0),
+            accounts: Mutex::default(),
+            lookup: Mutex::default(),
+            ends: Mutex::default(),
+        }))
+    }
+
+    /// Whether anybody may look.
+    pub fn is_on(&self) -> bool {
+        self.0.parts.on
+    }
+
+    /// Whether packets may be captured.
+    pub fn traces(&self) -> bool {
+        self.0.parts.trace
+    }
+
+    /// How many connections are open, and the rows of the newest of them. To be called where it may
+    /// block.
+    pub(crate) fn newest(&self, max: usize) -> (usize, Vec<Row>) {
+        let (total, newest) = self.0.parts.register.newest(max);
+        (total, self.rows(newest.into_iter().map(|connection| (connection, None)).collect()))
+    }
+
+    fn rows(&self, connections: Vec<(Arc<Connection>, Option<Name>)>) -> Vec<Row> {
+        let Parts { hub, addresses, .. } = &self.0.parts;
+        table::rows(connections, hub, addresses.unix.as_deref())
+    }
+
+    /// Opens a session's place.
+    pub(crate) fn enter(&self, page: Page) -> Result<Seat, Error> {
+        let permit = self.0.sessions.clone().try_acquire_owned().map_err(|_| {
+            let text = format!("the lab has {LAB_SESSIONS_MAX} sessions, which is the limit");
+            Error::new(Code::Unavailable, text)
+        })?;
+        let number = self.accounts().open(&page);
+        self.0.watchers.fetch_add(1, Ordering::Relaxed);
+        let ending = self.hear_ends();
+        Ok(Seat { lab: self.clone(), page, number, _ending: ending, _permit: permit })
+    }
+
+    /// Listens to the ends of sockets, or shares in the listening.
+    fn hear_ends(&self) -> Arc<Ending> {
+        let mut ends = self.0.ends.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(ending) = ends.upgrade() {
+            return ending;
+        }
+        let shared = Arc::downgrade(&self.0);
+        let task = AbortOnDropHandle::new(self.0.parts.tasks.spawn(hear_ends(shared)));
+        let ending = Arc::new(Ending { _task: task });
+        *ends = Arc::downgrade(&ending);
+        ending
+    }
+
+    fn is_watched(&self) -> bool {
+        self.0.watchers.load(Ordering::Relaxed) > 0
+    }
+
+    fn accounts(&self) -> MutexGuard<'_, Accounts> {
+        self.0.accounts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The kernel's counts of one connection, at once.
+    fn counts(&self, ends: Ends) -> Option<TcpCounts> {
+        let Ends::Internet { local, peer } = ends else { return None };
+        let mut lookup = self.0.lookup.lock().unwrap_or_else(PoisonError::into_inner);
+        if lookup.is_none() {
+            *lookup = Lookup::open().ok();
+        }
+        lookup.as_mut()?.counts(local, peer).ok().flatten()
+    }
+
+    /// A request of a lane, or of none, has come on a connection.
+    fn request(
+        &self,
+        ends: Ends,
+        connection: Option<&Arc<Connection>>,
+        lane: Option<Lane>,
+        before: Before,
+    ) {
+        self.accounts().request(ends, connection, lane, before, || self.counts(ends));
+    }
+}
+
+async fn hear_ends(shared: Weak<Shared>) {
+    let mut destroyed = match Destroyed::listen() {
+        Ok(destroyed) => destroyed,
+        Err(error) => {
+            tracing::warn!(%error, "the ends of sockets are not told: sums lack a little");
+            return;
+        }
+    };
+    loop {
+        let ended = destroyed.next().await;
+        let Some(shared) = shared.upgrade() else { return };
+        match ended {
+            Ok(ended) => {
+                let ends = Ends::internet(ended.local, ended.peer);
+                let mut accounts = shared.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+                accounts.ended(ends, ended.counts);
+            }
+            Err(error) => {
+                // More ended at once than the kernel could queue.
+                tracing::debug!(%error, "the end of a socket was missed");
+                tokio::time::sleep(FAILURE_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// A session's place among the sessions, and its page's account; both end with it.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    lab: Lab,
+    page: Page,
+    number: u64,
+    _ending: Arc<Ending>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.lab.0.watchers.fetch_sub(1, Ordering::Relaxed);
+        self.lab.accounts().close(&self.page, self.number);
+    }
+}
+
+/// What a session shows at one moment.
+#[derive(Debug)]
+struct View {
+    total: usize,
+    rows: Vec<Row>,
+    lanes: BTreeMap<Name, Sums>,
+    refusal: Option<String>,
+}
+
+impl Seat {
+    fn parts(&self) -> &Parts {
+        &self.lab.0.parts
+    }
+
+    /// Looks at everything that the page is shown. To be called where it may block.
+    fn look(&self, with_table: bool) -> View {
+        self.ask_kernel();
+        let (total, rows) = if with_table { self.table() } else { (0, Vec::new()) };
+        let mut accounts = self.lab.accounts();
+        let lanes = accounts.sums(&self.page);
+        View { total, rows, lanes, refusal: accounts.take_refusal(&self.page) }
+    }
+
+    /// Brings the counts of the page's connections up to date. Nobody waits for it meanwhile.
+    fn ask_kernel(&self) {
+        let charged = self.lab.accounts().of(&self.page);
+        for ends in charged {
+            let counts = self.lab.counts(ends);
+            self.lab.accounts().heard(ends, counts.as_ref(), Instant::now());
+        }
+    }
+
+    /// The newest connections, and those of the page's lanes whatever their age.
+    fn table(&self) -> (usize, Vec<Row>) {
+        let register = &self.parts().register;
+        let mut shown: BTreeMap<u64, (Arc<Connection>, Option<Name>)> = BTreeMap::new();
+        for (connection, name) in self.lab.accounts().connections(&self.page) {
+            if register.holds(&connection) {
+                shown.insert(connection.number(), (connection, Some(name)));
+            }
+        }
+        let (total, newest) = register.newest(LAB_ROWS_MAX);
+        for connection in newest {
+            if shown.len() >= LAB_ROWS_MAX {
+                break;
+            }
+            shown.entry(connection.number()).or_insert((connection, None));
+        }
+        (total, self.lab.rows(shown.into_values().rev().collect()))
+    }
+
+    /// Charges a connection that a subscriber has just opened, from its handshake on.
+    fn charge(&self, ends: Ends, name: Name) {
+        let lane = Some(Lane { page: self.page.clone(), name });
+        self.lab.request(ends, None, lane, Before::Nothing);
+    }
+
+    /// Finds the server's end of a subscriber's connection, so that its row is shown.
+    fn name(&self, ends: Ends) {
+        let found = self.parts().register.find(Entrance::Tcp, ends, NEWEST_SEARCHED);
+        if let Some(connection) = found {
+            self.lab.accounts().name(ends, &connection);
+        }
+    }
+
+    /// The same for a subscriber by datagrams, whose seat has this peer.
+    fn seat(&self, ends: Ends) {
+        let found = self.parts().register.find(Entrance::Udp, ends, NEWEST_SEARCHED);
+        self.lab.accounts().seat(&self.page, found);
+    }
+
+    fn open_lane(&self, name: &Name) {
+        self.lab.accounts().open_lane(&self.page, name);
+    }
+
+    fn count(&self, name: &Name, traffic: Traffic) {
+        self.lab.accounts().add(&self.page, name, traffic);
+    }
+}
+
+/// The requests of one HTTP connection, as the lab sees them. Clones share it.
+#[derive(Debug, Clone)]
+pub(crate) struct Requests(Arc<Seen>);
+
+#[derive(Debug)]
+struct Seen {
+    lab: Lab,
+    connection: Arc<Connection>,
+    /// Bytes that had come when the request before was begun or answered.
+    received: AtomicU64,
+}
+
+impl Requests {
+    /// Of a connection that has just been opened.
+    pub(crate) fn new(lab: Lab, connection: Arc<Connection>) -> Self {
+        Self(Arc::new(Seen { lab, connection, received: AtomicU64::new(0) }))
+    }
+
+    /// A request has come with this query.
+    pub(crate) fn begin(&self, query: Option<&str>) {
+        let Seen { lab, connection, received } = &*self.0;
+        let before = received.load(Ordering::Relaxed);
+        self.end();
+        if !lab.is_watched() {
+            return;
+        }
+        let before = match before {
+            0 => Before::Nothing,
+            before => Before::Others(connection.received().saturating_sub(before)),
+        };
+        let lane = query.and_then(Lane::in_query);
+        lab.request(connection.ends(), Some(connection), lane, before);
+    }
+
+    /// What has come so far belongs to the requests so far: a body may come while it is answered.
+    pub(crate) fn end(&self) {
+        let Seen { connection, received, .. } = &*self.0;
+        received.store(connection.received(), Ordering::Relaxed);
+    }
+}

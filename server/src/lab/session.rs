@@ -1,0 +1,397 @@
+//! One page that watches: what it is told, and what it asks for, over its WebSocket.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::ws::{CloseFrame, Message as Frame, WebSocket, close_code};
+use doorbell_protocol::code::quoted;
+use doorbell_protocol::{Code, Error, Id, Topic};
+use futures_util::SinkExt;
+use serde::Serialize;
+use serde_json::Value;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::accounts::Sums;
+use super::lane::Name;
+use super::subscribers::{self, Way};
+use super::table::Row;
+use super::wiretap::{Trace, Wiretap};
+use super::{Seat, View};
+use crate::connections::Serving;
+use crate::limits::LAB_TOLD_MAX;
+
+/// How often the page is told the table and the sums.
+const TOLD_EVERY: Duration = Duration::from_millis(500);
+/// What to say where nothing may be captured.
+const TRACE_IS_OFF: &str = "start the server with --trace";
+
+/// A frame to the page.
+#[derive(Debug, Serialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub(super) enum Said {
+    Hello {
+        udp: bool,
+        trace: bool,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        trace_reason: Option<&'static str>,
+    },
+    Table {
+        total: usize,
+        rows: Vec<Row>,
+    },
+    Wire {
+        lanes: BTreeMap<Name, Sums>,
+    },
+    Subscriber {
+        via: Way,
+        state: State,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        local: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        peer: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        why: Option<String>,
+    },
+    Arrival {
+        via: Way,
+        id: Id,
+        after_us: u64,
+    },
+    Lost {
+        via: Way,
+        count: u64,
+    },
+    Trace(Trace),
+    Error {
+        error: String,
+    },
+}
+
+/// How a subscriber is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum State {
+    /// It is subscribed.
+    Up,
+    /// It was stopped.
+    Off,
+    /// It failed and will try again.
+    Down,
+}
+
+/// What a page asks for in one frame.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Wishes {
+    run: Option<Vec<Way>>,
+    trace: Option<Wanted>,
+    table: Option<bool>,
+}
+
+/// What a page wants to see the packets of.
+#[derive(Debug, PartialEq, Eq)]
+enum Wanted {
+    Nothing,
+    Lane(Name),
+}
+
+impl Wishes {
+    fn parse(text: &str) -> Result<Self, Error> {
+        let bad = |text: String| Error::new(Code::BadRequest, text);
+        let Ok(Value::Object(members)) = serde_json::from_str(text) else {
+            return Err(bad(format!("{} is no JSON object", quoted(text))));
+        };
+        let mut wishes = Self::default();
+        for (member, value) in members {
+            let wrong = |wanted: &str| {
+                bad(format!("{member} {} is not {wanted}", quoted(&value.to_string())))
+            };
+            match (member.as_str(), &value) {
+                ("run", Value::Array(ways)) => {
+                    let ways = ways.iter().map(|way| way.as_str().and_then(Way::parse)).collect();
+                    let ways: Option<Vec<Way>> = ways;
+                    wishes.run = Some(ways.ok_or_else(|| wrong("a list of tcp and udp"))?);
+                }
+                ("run", _) => return Err(wrong("a list of tcp and udp")),
+                ("trace", Value::Null) => wishes.trace = Some(Wanted::Nothing),
+                ("trace", Value::String(name)) => {
+                    wishes.trace = Some(Wanted::Lane(Name::parse(name)?));
+                }
+                ("trace", _) => return Err(wrong("the name of a lane or null")),
+                ("table", Value::Bool(wanted)) => wishes.table = Some(*wanted),
+                ("table", _) => return Err(wrong("true or false")),
+                _ => {
+                    let member = quoted(&member);
+                    return Err(bad(format!("{member} is none of run, trace and table")));
+                }
+            }
+        }
+        Ok(wishes)
+    }
+}
+
+/// A subscriber that runs, or that is ending.
+struct Runner {
+    /// Stops it when it is dropped; gone if it was stopped.
+    stop: Option<DropGuard>,
+    task: JoinHandle<()>,
+}
+
+/// Why a session ended.
+enum Ending {
+    /// The page has gone, or takes nothing.
+    Gone,
+    /// The page sent what is no frame, or too long a one.
+    Fault,
+    /// The server is stopping.
+    Stopping,
+}
+
+struct Session {
+    socket: WebSocket,
+    seat: Arc<Seat>,
+    topic: Topic,
+    stop: CancellationToken,
+    with_table: bool,
+    runners: HashMap<Way, Runner>,
+    wiretap: Option<Wiretap>,
+    /// Where subscribers tell what happens to them.
+    voice: mpsc::Sender<Said>,
+    told: mpsc::Receiver<Said>,
+}
+
+/// Serves a page until it goes or the server stops. What was started for it ends with it.
+pub(crate) async fn run(socket: WebSocket, seat: Seat, topic: Topic, _serving: Serving) {
+    let stop = seat.parts().stop.clone();
+    let (voice, told) = mpsc::channel(LAB_TOLD_MAX);
+    let mut session = Session {
+        socket,
+        seat: Arc::new(seat),
+        topic,
+        stop,
+        with_table: true,
+        runners: HashMap::new(),
+        wiretap: None,
+        voice,
+        told,
+    };
+    let Err(ending) = session.converse().await;
+    let (code, reason) = match ending {
+        Ending::Gone => return,
+        Ending::Fault => (close_code::POLICY, "frame is invalid or too long"),
+        Ending::Stopping => (close_code::AWAY, "the server is stopping"),
+    };
+    let frame = CloseFrame { code, reason: reason.into() };
+    let _ = session.socket.send(Frame::Close(Some(frame))).await;
+}
+
+impl Session {
+    async fn converse(&mut self) -> Result<std::convert::Infallible, Ending> {
+        self.greet().await?;
+        let mut ticks = interval(TOLD_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let stop = self.stop.clone();
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return Err(Ending::Stopping),
+                _ = ticks.tick() => self.show().await?,
+                Some(said) = self.told.recv() => self.pass_on(said).await?,
+                heard = self.socket.recv() => match heard {
+                    Some(Ok(Frame::Text(text))) => self.obey(&text).await?,
+                    // The library answers pings and the closing handshake itself, while it is read
+                    // on.
+                    Some(Ok(_)) => {}
+                    Some(Err(error)) if is_broken(&error) => return Err(Ending::Gone),
+                    Some(Err(_)) => return Err(Ending::Fault),
+                    None => return Err(Ending::Gone),
+                },
+                traces = next_traces(&mut self.wiretap) => self.tell_traces(traces).await?,
+            }
+        }
+    }
+
+    async fn greet(&mut self) -> Result<(), Ending> {
+        let udp = self.seat.parts().addresses.udp.is_some();
+        let trace = self.seat.parts().trace;
+        let trace_reason = (!trace).then_some(TRACE_IS_OFF);
+        self.say(&Said::Hello { udp, trace, trace_reason }).await
+    }
+
+    /// The table and the sums of this moment.
+    async fn show(&mut self) -> Result<(), Ending> {
+        let (seat, with_table) = (self.seat.clone(), self.with_table);
+        let look = tokio::task::spawn_blocking(move || seat.look(with_table));
+        let Ok(View { total, rows, lanes, refusal }) = look.await else {
+            return Err(Ending::Stopping);
+        };
+        if with_table {
+            self.feed(&Said::Table { total, rows }).await?;
+        }
+        if let Some(error) = refusal {
+            self.feed(&Said::Error { error }).await?;
+        }
+        self.say(&Said::Wire { lanes }).await
+    }
+
+    /// What subscribers have told, as much of it as there is, in one write.
+    async fn pass_on(&mut self, first: Said) -> Result<(), Ending> {
+        self.feed(&first).await?;
+        while let Ok(more) = self.told.try_recv() {
+            self.feed(&more).await?;
+        }
+        self.flush().await
+    }
+
+    async fn tell_traces(&mut self, traces: Result<Vec<Trace>, String>) -> Result<(), Ending> {
+        match traces {
+            Ok(traces) => {
+                for trace in traces {
+                    self.feed(&Said::Trace(trace)).await?;
+                }
+                self.flush().await
+            }
+            Err(error) => {
+                self.wiretap = None;
+                self.say(&Said::Error { error }).await
+            }
+        }
+    }
+
+    async fn obey(&mut self, text: &str) -> Result<(), Ending> {
+        let done = Wishes::parse(text).and_then(|wishes| self.fulfil(wishes));
+        match done {
+            Ok(()) => Ok(()),
+            Err(error) => self.say(&Said::Error { error: error.text().to_owned() }).await,
+        }
+    }
+
+    fn fulfil(&mut self, wishes: Wishes) -> Result<(), Error> {
+        if let Some(wanted) = wishes.table {
+            self.with_table = wanted;
+        }
+        if let Some(wanted) = wishes.trace {
+            self.trace(wanted)?;
+        }
+        if let Some(ways) = wishes.run {
+            if ways.contains(&Way::Udp) && self.seat.parts().addresses.udp.is_none() {
+                let text = "run udp: the server has no UDP listener, start it with --udp";
+                return Err(Error::new(Code::BadRequest, text));
+            }
+            for way in Way::ALL {
+                self.run(way, ways.contains(&way));
+            }
+        }
+        Ok(())
+    }
+
+    fn trace(&mut self, wanted: Wanted) -> Result<(), Error> {
+        self.wiretap = None;
+        let Wanted::Lane(lane) = wanted else { return Ok(()) };
+        if !self.seat.parts().trace {
+            let text = format!("trace {}: {TRACE_IS_OFF}", lane.as_str());
+            return Err(Error::new(Code::BadRequest, text));
+        }
+        self.wiretap = Some(Wiretap::open(self.seat.clone(), lane)?);
+        Ok(())
+    }
+
+    /// Starts a subscriber or stops it, unless it is as it should be.
+    fn run(&mut self, way: Way, wanted: bool) {
+        let known = self.runners.get_mut(&way);
+        if !wanted {
+            if let Some(runner) = known {
+                runner.stop = None;
+            }
+            return;
+        }
+        if known.is_some_and(|runner| runner.stop.is_some()) {
+            return;
+        }
+        let before = self.runners.remove(&way).map(|runner| runner.task);
+        let stop = self.stop.child_token();
+        let subscriber = subscribers::Subscriber {
+            way,
+            seat: self.seat.clone(),
+            topic: self.topic.clone(),
+            voice: self.voice.clone(),
+            stop: stop.clone(),
+        };
+        let task = self.seat.parts().tasks.spawn(async move {
+            if let Some(before) = before {
+                // Its predecessor says goodbye first.
+                let _ = before.await;
+            }
+            subscriber.run().await;
+        });
+        self.runners.insert(way, Runner { stop: Some(stop.drop_guard()), task });
+    }
+
+    async fn say(&mut self, said: &Said) -> Result<(), Ending> {
+        self.feed(said).await?;
+        self.flush().await
+    }
+
+    async fn feed(&mut self, said: &Said) -> Result<(), Ending> {
+        let json = serde_json::to_string(said).map_err(|error| {
+            tracing::error!(%error, "a frame of the lab was not written");
+            Ending::Gone
+        })?;
+        self.socket.feed(Frame::Text(json.into())).await.map_err(|_| Ending::Gone)
+    }
+
+    async fn flush(&mut self) -> Result<(), Ending> {
+        self.socket.flush().await.map_err(|_| Ending::Gone)
+    }
+}
+
+/// The connection broke, as against a page that sent what is no frame.
+fn is_broken(error: &axum::Error) -> bool {
+    let first = std::error::Error::source(error);
+    let mut causes = std::iter::successors(first, |cause| (*cause).source());
+    causes.any(<dyn std::error::Error>::is::<std::io::Error>)
+}
+
+async fn next_traces(wiretap: &mut Option<Wiretap>) -> Result<Vec<Trace>, String> {
+    match wiretap {
+        Some(wiretap) => wiretap.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_may_ask_for_several_things() {
+        let wishes = Wishes::parse(r#"{"run":["tcp","udp"],"trace":"ws","table":false}"#).unwrap();
+        let trace = Some(Wanted::Lane(Name::parse("ws").unwrap()));
+        let run = Some(vec![Way::Tcp, Way::Udp]);
+        assert_eq!(wishes, Wishes { run, trace, table: Some(false) });
+        let wishes = Wishes::parse(r#"{"run":[],"trace":null}"#).unwrap();
+        assert_eq!(
+            wishes,
+            Wishes { run: Some(Vec::new()), trace: Some(Wanted::Nothing), table: None }
+        );
+        assert_eq!(Wishes::parse("{}").unwrap(), Wishes::default());
+    }
+
+    #[test]
+    fn what_cannot_be_done_is_named() {
+        for (frame, told) in [
+            ("", "'' is no JSON object"),
+            ("[1]", "'[1]' is no JSON object"),
+            (r#"{"run":["sse"]}"#, r#"run '["sse"]' is not a list of tcp and udp"#),
+            (r#"{"run":"tcp"}"#, r#"run '"tcp"' is not a list of tcp and udp"#),
+            (r#"{"trace":"W S"}"#, "lane 'W S' is not 1 to 16 of a-z"),
+            (r#"{"trace":1}"#, "trace '1' is not the name of a lane or null"),
+            (r#"{"table":"no"}"#, r#"table '"no"' is not true or false"#),
+            (r#"{"colour":1}"#, "'colour' is none of run, trace and table"),
+        ] {
+            assert_eq!(Wishes::parse(frame).unwrap_err().to_string(), told, "{frame}");
+        }
+    }
+}
