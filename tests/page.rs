@@ -1,22 +1,24 @@
 //! The page, in a real browser.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use crate::support::browser::{Look, Page, in_browser};
 use crate::support::{TestServer, eventually};
 
 /// What shows that the page follows no plan of somebody else's, or stumbles over itself.
-fn faults(page: &Page) -> Vec<Value> {
+pub(crate) fn faults(page: &Page) -> Vec<Value> {
     let entries = page.console().into_iter();
     entries.filter(|entry| entry["level"] == "SEVERE").collect()
 }
 
-fn address(server: &TestServer, rest: &str) -> String {
+pub(crate) fn address(server: &TestServer, rest: &str) -> String {
     format!("http://{}/{rest}", server.http)
 }
 
 async fn await_connection(page: &Page) {
-    page.until("push-state", |text| text == "connected").await;
+    page.until("ws-state", |text| text == "connected").await;
     page.until("poll-state", |text| text == "the server answers").await;
 }
 
@@ -26,10 +28,10 @@ fn what_is_published_by_hand_comes_by_push_at_once_and_by_polling_later() {
     in_browser(Look::DESKTOP, async move |page| {
         page.open(&address(&server, "?demo=off&interval=3")).await;
         await_connection(&page).await;
-        assert_eq!(page.number("push-messages").await, 0);
+        assert_eq!(page.number("ws-messages").await, 0);
         page.type_into("publish-text", "Parcel for number 12").await;
         page.click("publish-button").await;
-        page.until("push-messages", |text| text == "1").await;
+        page.until("ws-messages", |text| text == "1").await;
         page.until("messages", |text| text.contains("Parcel for number 12")).await;
         page.until("poll-messages", |text| text == "1").await;
         assert_eq!(server.poll("demo", "all")[0].message(), "Parcel for number 12");
@@ -38,9 +40,14 @@ fn what_is_published_by_hand_comes_by_push_at_once_and_by_polling_later() {
             let (number, unit) =
                 text.split_once(char::is_whitespace).expect("a number and its unit");
             let number: f64 = number.parse().unwrap();
-            if unit == "s" { number * 1000.0 } else { number }
+            match unit {
+                "s" => number * 1000.0,
+                "ms" => number,
+                "µs" => number / 1000.0,
+                other => panic!("{text:?} has the unit {other:?}"),
+            }
         };
-        let (push, poll) = (milliseconds("push-median").await, milliseconds("poll-median").await);
+        let (push, poll) = (milliseconds("ws-median").await, milliseconds("poll-median").await);
         assert!(push < 1000.0, "pushed after {push} ms");
         assert!(poll > push, "polled after {poll} ms, pushed after {push} ms");
         let caption = page.text("caption").await;
@@ -50,7 +57,7 @@ fn what_is_published_by_hand_comes_by_push_at_once_and_by_polling_later() {
 }
 
 #[test]
-fn what_others_publish_comes_in_both_lanes() {
+fn what_others_publish_comes_by_polling_and_by_push() {
     let server = TestServer::start();
     in_browser(Look::DESKTOP, async move |page| {
         page.open(&address(&server, "orders.eu?demo=off&interval=0.5")).await;
@@ -58,10 +65,10 @@ fn what_others_publish_comes_in_both_lanes() {
         for n in 1..=5 {
             server.publish("orders.eu", &format!("order {n}"));
         }
-        page.until("push-messages", |text| text == "5").await;
+        page.until("ws-messages", |text| text == "5").await;
         page.until("poll-messages", |text| text == "5").await;
         page.until("messages", |text| (1..=5).all(|n| text.contains(&format!("order {n}")))).await;
-        for id in ["poll-missed", "push-missed", "poll-repeated", "push-repeated"] {
+        for id in ["poll-missed", "ws-missed", "poll-repeated", "ws-repeated"] {
             assert_eq!(page.number(id).await, 0, "{id}");
         }
         assert!(faults(&page).is_empty());
@@ -77,7 +84,7 @@ fn the_counters_of_polling_move_although_nothing_happens() {
         page.until("poll-empty", |text| text.parse::<u64>().is_ok_and(|n| n >= 3)).await;
         page.until("poll-unchanged", |text| text.parse::<u64>().is_ok_and(|n| n >= 3)).await;
         assert!(page.number("poll-requests").await >= page.number("poll-empty").await);
-        assert_eq!(page.number("push-requests").await, 1, "one connection is all");
+        assert_eq!(page.number("ws-requests").await, 1, "one connection is all");
         assert_eq!(page.number("poll-messages").await, 0);
         assert_eq!(server.stats()["transports"]["websocket"]["readers"], 1);
     });
@@ -88,7 +95,7 @@ fn the_demo_stream_publishes_by_itself_until_it_is_switched_off() {
     let server = TestServer::start();
     in_browser(Look::DESKTOP, async move |page| {
         page.open(&address(&server, "?demo=on&rate=5&interval=0.5")).await;
-        page.until("push-messages", |text| text.parse::<u64>().is_ok_and(|n| n >= 3)).await;
+        page.until("ws-messages", |text| text.parse::<u64>().is_ok_and(|n| n >= 3)).await;
         page.click("demo-switch").await;
         let switched = page.evaluate("return document.getElementById('demo-switch').checked").await;
         assert_eq!(switched, false);
@@ -97,11 +104,11 @@ fn the_demo_stream_publishes_by_itself_until_it_is_switched_off() {
         eventually("the stream ends", || {
             let now = server.stats()["messages"].as_u64().unwrap();
             let same = now == std::mem::replace(&mut before, now);
-            std::thread::sleep(std::time::Duration::from_millis(500));
+            std::thread::sleep(Duration::from_millis(500));
             same.then_some(())
         });
         let published = before.to_string();
-        page.until("push-messages", |text| text == published).await;
+        page.until("ws-messages", |text| text == published).await;
         page.until("poll-messages", |text| text == published).await;
         assert!(faults(&page).is_empty());
     });
@@ -114,18 +121,18 @@ fn the_page_says_when_the_server_is_gone_and_comes_back_with_it() {
         page.open(&address(&server, "?demo=off&interval=0.5")).await;
         await_connection(&page).await;
         server.publish("demo", "before");
-        page.until("push-messages", |text| text == "1").await;
+        page.until("ws-messages", |text| text == "1").await;
         page.until("poll-messages", |text| text == "1").await;
         server.kill();
-        page.until("push-state", |text| text.starts_with("not connected")).await;
+        page.until("ws-state", |text| text.starts_with("not connected")).await;
         page.until("poll-state", |text| text.contains("not connected")).await;
         server.restart();
         server.publish("demo", "while it was away");
         await_connection(&page).await;
-        page.until("push-messages", |text| text == "2").await;
+        page.until("ws-messages", |text| text == "2").await;
         page.until("poll-messages", |text| text == "2").await;
         page.until("messages", |text| text.contains("while it was away")).await;
-        for id in ["poll-missed", "push-missed", "poll-repeated", "push-repeated"] {
+        for id in ["poll-missed", "ws-missed", "poll-repeated", "ws-repeated"] {
             assert_eq!(page.number(id).await, 0, "{id}");
         }
         for fault in page.console() {
@@ -143,10 +150,10 @@ fn a_line_that_was_cut_on_purpose_comes_back_and_has_missed_nothing() {
         await_connection(&page).await;
         page.click("cut-button").await;
         server.publish("demo", "while it was cut");
-        page.until("push-messages", |text| text == "1").await;
+        page.until("ws-messages", |text| text == "1").await;
         await_connection(&page).await;
-        assert_eq!(page.number("push-requests").await, 2);
-        assert_eq!(page.number("push-missed").await, 0);
+        assert_eq!(page.number("ws-requests").await, 2);
+        assert_eq!(page.number("ws-missed").await, 0);
         assert!(faults(&page).is_empty());
     });
 }
@@ -172,12 +179,14 @@ fn the_page_tells_of_a_gap_when_the_log_is_a_new_one() {
         page.open(&address(&server, "?demo=off&interval=0.5")).await;
         await_connection(&page).await;
         server.publish("demo", "forgotten");
-        page.until("push-messages", |text| text == "1").await;
+        page.until("ws-messages", |text| text == "1").await;
         server.stop();
         server.restart();
         server.publish("demo", "new");
-        let told =
-            page.until("gap", |text| text.contains("Push") && text.contains("Polling")).await;
+        let told = page.until("gap", |text| {
+            ["Polling", "Long poll", "SSE", "WebSocket"].iter().all(|lane| text.contains(lane))
+        });
+        let told = told.await;
         assert!(told.contains("the log is a new one"), "{told}");
     });
 }
@@ -198,17 +207,26 @@ fn a_message_is_shown_as_text_whatever_is_in_it() {
     });
 }
 
+/// Its picture `artefacts/page.png` is the README's, `docs/page.png`, after a minute of the demo
+/// stream: `DOORBELL_PAGE_PICTURE=1 ./test the_page_fits`.
 #[test]
 fn the_page_fits_a_phone_and_a_desk_by_day_and_by_night() {
-    let server = TestServer::start();
-    in_browser(Look::DESKTOP, async move |page| {
-        page.open(&address(&server, "?demo=on&rate=5&interval=1")).await;
+    let server = TestServer::with("--udp 127.0.0.1:0");
+    in_browser(Look::TALL, async move |page| {
+        let for_the_readme = std::env::var_os("DOORBELL_PAGE_PICTURE").is_some();
+        let pace = if for_the_readme { "rate=0.5&interval=5" } else { "rate=5&interval=1" };
+        page.open(&address(&server, &format!("?demo=on&{pace}"))).await;
         await_connection(&page).await;
+        if for_the_readme {
+            tokio::time::sleep(Duration::from_secs(60)).await;
+        }
         page.until("poll-messages", |text| text.parse::<u64>().is_ok_and(|n| n >= 8)).await;
         let looks = [
+            (Look::TALL, "page.png", 1240),
             (Look::DESKTOP, "page-desktop-light.png", 1280),
             (Look::DARK, "page-desktop-dark.png", 1280),
-            (Look::PHONE, "page-phone.png", 390),
+            (Look::PHONE, "page-phone-light.png", 390),
+            (Look::DARK_PHONE, "page-phone-dark.png", 390),
         ];
         let mut backgrounds = Vec::new();
         for (look, name, width) in looks {
@@ -221,7 +239,8 @@ fn the_page_fits_a_phone_and_a_desk_by_day_and_by_night() {
             backgrounds.push(page.evaluate(background).await);
             page.keep_screenshot(name).await;
         }
-        assert_ne!(backgrounds[0], backgrounds[1], "night is not day");
+        assert_ne!(backgrounds[1], backgrounds[2], "night is not day");
+        assert_ne!(backgrounds[3], backgrounds[4], "nor is it on a phone");
         assert!(faults(&page).is_empty(), "{:?}", faults(&page));
     });
 }
@@ -241,6 +260,6 @@ fn everything_that_can_be_pressed_has_a_name_and_is_reached_by_keyboard() {
         assert_eq!(page.evaluate(skipped).await, 0);
         assert_ne!(page.evaluate("return document.documentElement.lang").await, "");
         page.type_into("publish-text", "by keyboard\n").await;
-        page.until("push-messages", |text| text == "1").await;
+        page.until("ws-messages", |text| text == "1").await;
     });
 }

@@ -107,6 +107,40 @@ export function connectBytes(path) {
 }
 
 /**
+ * The bytes of opening a stream of server-sent events: the request and the head of the answer.
+ * @param {string} path
+ * @returns {{asked: number, answered: number}}
+ */
+export function sseConnectBytes(path) {
+  const headers = {
+    "content-type": "text/event-stream; charset=utf-8",
+    "cache-control": "no-store",
+    "x-accel-buffering": "no",
+    "access-control-allow-origin": "*",
+    "transfer-encoding": "chunked",
+    date: new Date().toUTCString(),
+  };
+  const statusLine = textBytes("HTTP/1.1 200 OK") + LINE_END;
+  return {
+    asked: requestBytes("GET", path, { Accept: "text/event-stream" }),
+    answered: statusLine + headBytes(headers) + LINE_END,
+  };
+}
+
+/**
+ * The bytes of one server-sent event and of the chunk that it travels in.
+ * @param {string} data
+ * @param {string} id
+ * @param {string} name of the event; messages are sent without one
+ * @returns {number}
+ */
+export function sseBytes(data, id, name) {
+  const named = name === "message" ? "" : `event: ${name}\n`;
+  const text = textBytes(`${named}id: ${id}\ndata: ${data}\n\n`);
+  return text + text.toString(16).length + 2 * LINE_END;
+}
+
+/**
  * The packet headers of one request and its answer: the answer acknowledges the request, and one
  * more packet acknowledges the answer.
  * @param {number} asked bytes

@@ -2,16 +2,15 @@
 // sliders, the buttons. It passes on what was asked; it measures and draws nothing.
 
 import { textBytes } from "./bytes.js";
+import { find } from "./elements.js";
 import { interval as intervalText, minutes } from "./format.js";
-import { INTERVALS, RATES, isTopic, rememberDemo } from "./settings.js";
+import { INTERVALS, RATES, isTopic, putIntoAddress, rememberDemo } from "./settings.js";
 
 /** The longest text that the box takes; the server's default bound. */
 const TEXT_BYTES = 4096;
 
 /** How long a note on a failed publish stays. */
 const NOTE_MS = 8000;
-
-const find = (id) => document.getElementById(id);
 
 /**
  * Connects all controls of the page.
@@ -25,8 +24,7 @@ const find = (id) => document.getElementById(id);
  * @param {() => void} page.onRestart
  * @param {(held: boolean) => void} page.onHold
  * @param {() => void} page.onCut
- * @param {() => void} page.onRetry
- * @returns {{bothReady: Function, visibilityChanged: Function, tick: Function}}
+ * @returns {{lanesReady: Function, visibilityChanged: Function, tick: Function}}
  */
 export function connectControls(page) {
   showTopic(page.settings.topic);
@@ -35,7 +33,6 @@ export function connectControls(page) {
   const stream = connectStream(page);
   find("restart-button").addEventListener("click", page.onRestart);
   find("cut-button").addEventListener("click", page.onCut);
-  find("retry-button").addEventListener("click", page.onRetry);
   find("hold-button").addEventListener("click", () => page.onHold(toggle(find("hold-button"))));
   return { ...stream, tick: showCountAge };
 }
@@ -96,11 +93,12 @@ function connectInterval({ settings, onInterval }) {
   show();
   slider.addEventListener("input", () => {
     show();
+    putIntoAddress("interval", INTERVALS[slider.value]);
     onInterval(INTERVALS[slider.value]);
   });
 }
 
-/** The demo stream runs when it is wanted, both lanes are ready and the tab can be seen. */
+/** The demo stream runs when it is wanted, the lanes are ready and the tab can be seen. */
 function connectStream({ settings, demo, onStreamChange }) {
   const button = find("demo-switch");
   const slider = find("rate");
@@ -126,14 +124,15 @@ function connectStream({ settings, demo, onStreamChange }) {
   });
   slider.addEventListener("input", () => {
     showRate();
+    putIntoAddress("rate", RATES[slider.value]);
     demo.setRate(RATES[slider.value]);
     onStreamChange();
   });
-  const bothReady = () => {
+  const lanesReady = () => {
     ready = true;
     decide();
   };
-  return { bothReady, visibilityChanged: decide };
+  return { lanesReady, visibilityChanged: decide };
 }
 
 function showCountAge(startedAt) {

@@ -15,6 +15,7 @@ export const NOTHING = "–";
 export function duration(milliseconds) {
   if (milliseconds === null || !Number.isFinite(milliseconds)) return NOTHING;
   const ms = Math.max(0, milliseconds);
+  if (ms < 0.9995) return (ms * 1000).toFixed(0) + GLUE + "µs";
   if (ms < 9.95) return ms.toFixed(1) + GLUE + "ms";
   if (ms < 999.5) return ms.toFixed(0) + GLUE + "ms";
   const seconds = ms / 1000;

@@ -1,6 +1,8 @@
 // journal.js: the page's one record of every message: when this page sent it, when each lane
-// brought it, and whether a lane lost or repeated it. All times are performance.now() of this
-// page, one clock. It is not the server's log and never looks at the server's time stamps.
+// brought it, and whether a lane lost or repeated it. All moments are performance.now() of this
+// page, one clock. Delays that the server's side measured come with their lane, kept as told.
+
+import { forEachLane } from "./lanes.js";
 
 /** Records kept, for the picture and for the check that nothing is missed or repeated. */
 const RECORDS_KEPT = 5000;
@@ -15,18 +17,18 @@ const LOG_NAME_LENGTH = 3;
  * @typedef {object} Entry one message as this page knows it
  * @property {string} id
  * @property {number|null} sentAt when this page sent it; null if it came from elsewhere
- * @property {number|null} poll when polling brought it
- * @property {number|null} push when push brought it
- * @property {{poll: string, push: string}} lost why it will not come in a lane, or ""
+ * @property {Record<string, number>} came when each lane brought it, or the page was told so
+ * @property {Record<string, number>} delay how late, in milliseconds, where that is known
+ * @property {Record<string, string>} lost why it will not come in a lane
  * @property {number} firstSeen
  * @property {number} round which count it belongs to
  * @property {object|null} event the message itself, once a lane has brought it
  */
 
-/** Follows messages through both lanes and feeds the counters. */
+/** Follows messages through all lanes and feeds the counters. */
 export class Journal {
   /**
-   * @param {{poll: import("./stats.js").LaneStats, push: import("./stats.js").LaneStats}} stats
+   * @param {Record<string, import("./stats.js").LaneStats>} stats by lane
    * @param {{onDelay: Function, onMessage: Function}} hooks
    */
   constructor(stats, hooks) {
@@ -38,7 +40,7 @@ export class Journal {
     this.publishing = 0;
     this.visibleSince = performance.now();
     this.forgottenUpTo = "";
-    this.lanes = { poll: newLane(), push: newLane() };
+    this.lanes = forEachLane(newLane);
   }
 
   /** Begins a new count. Messages under way belong to the old one and are not counted. */
@@ -58,50 +60,57 @@ export class Journal {
 
   /**
    * A publish has ended.
-   * @param {string|null} id what the server called the message, or null if it was refused
+   * @param {object|null} event the message as the server accepted it, or null if it was refused
    * @param {number} sentAt the stamp from just before the request
    */
-  publishEnded(id, sentAt) {
+  publishEnded(event, sentAt) {
     this.publishing = Math.max(0, this.publishing - 1);
-    if (!id || this.#isForgotten(id)) return;
-    const entry = this.#entry(id, sentAt);
+    if (!event || this.#isForgotten(event.id)) return;
+    const entry = this.#entry(event.id, sentAt);
     entry.sentAt = sentAt;
+    entry.event ??= event;
     entry.firstSeen = Math.min(entry.firstSeen, sentAt);
-    for (const lane of ["push", "poll"]) {
-      if (entry[lane] === null) this.#await(lane, entry);
-      else this.#countDelay(lane, entry);
+    for (const lane of Object.keys(this.lanes)) {
+      if (entry.came[lane] === undefined) this.#await(lane, entry);
+      else if (entry.delay[lane] === undefined) this.#countDelay(lane, entry);
     }
   }
 
   /**
    * A lane has brought a message.
-   * @param {"poll"|"push"} lane
-   * @param {object} event the message
+   * @param {string} lane
+   * @param {object} event the message, or only its id
    * @param {number} at
+   * @param {number} [delay] in milliseconds, if it was measured on the server's clock
    * @returns {boolean} whether it belongs to the present count
    */
-  arrived(lane, event, at) {
+  arrived(lane, event, at, delay) {
     if (this.#isForgotten(event.id)) return false;
+    const isNew = !this.byId.has(event.id);
     const entry = this.#entry(event.id, at);
     this.lanes[lane].waiting.delete(event.id);
-    if (entry[lane] !== null) {
+    if (entry.came[lane] !== undefined) {
       this.stats[lane].repeated += 1;
       return false;
     }
-    entry[lane] = at;
-    entry.lost[lane] = "";
-    entry.event ??= event;
-    this.#await(lane === "poll" ? "push" : "poll", entry);
+    const state = this.lanes[lane];
+    const isLate = sameLog(state.newest, event.id) && event.id < state.newest;
+    if (isLate) this.stats[lane].disordered += 1;
+    else state.newest = event.id;
+    entry.came[lane] = at;
+    delete entry.lost[lane];
+    if (event.event) entry.event ??= event;
+    for (const other of Object.keys(this.lanes)) if (other !== lane) this.#await(other, entry);
     const counted = entry.round === this.round;
     if (counted) this.stats[lane].messages += 1;
-    this.#countDelay(lane, entry);
-    this.hooks.onMessage(entry, lane);
+    this.#countDelay(lane, entry, delay);
+    this.hooks.onMessage(entry, lane, isNew);
     return counted;
   }
 
   /**
    * A lane has reached a place in the log: whatever lies before it and has not come is missed.
-   * @param {"poll"|"push"} lane
+   * @param {string} lane
    * @param {string} place an id
    */
   reached(lane, place) {
@@ -117,13 +126,14 @@ export class Journal {
   }
 
   /**
-   * The server has said that a lane's messages are gone: they are reported, so not missed.
-   * @param {"poll"|"push"} lane
+   * What a lane still owes will not come, and that is known: it is told, so not missed.
+   * @param {string} lane
+   * @param {string} why
    */
-  gapTold(lane) {
+  forget(lane, why) {
     for (const id of this.lanes[lane].waiting) {
       const entry = this.byId.get(id);
-      if (entry) entry.lost[lane] = "gone, in a gap";
+      if (entry) entry.lost[lane] = why;
     }
     this.lanes[lane] = newLane();
   }
@@ -138,11 +148,20 @@ export class Journal {
     return entry.sentAt === null && this.publishing === 0;
   }
 
+  /**
+   * Whether a lane has yet to bring a message that it must bring.
+   * @param {string} lane
+   * @param {Entry} entry
+   * @returns {boolean}
+   */
+  owes(lane, entry) {
+    return this.lanes[lane].waiting.has(entry.id);
+  }
+
   #entry(id, at) {
     let entry = this.byId.get(id);
     if (!entry) {
-      const lost = { poll: "", push: "" };
-      entry = { id, sentAt: null, poll: null, push: null, lost, firstSeen: at, event: null };
+      entry = { id, sentAt: null, came: {}, delay: {}, lost: {}, firstSeen: at, event: null };
       entry.round = this.round;
       this.byId.set(id, entry);
       this.entries.push(entry);
@@ -154,8 +173,7 @@ export class Journal {
   #forgetOldest() {
     for (const entry of this.entries.splice(0, RECORDS_SLACK)) {
       this.byId.delete(entry.id);
-      this.lanes.poll.waiting.delete(entry.id);
-      this.lanes.push.waiting.delete(entry.id);
+      for (const state of Object.values(this.lanes)) state.waiting.delete(entry.id);
       if (entry.id > this.forgottenUpTo) this.forgottenUpTo = entry.id;
     }
   }
@@ -164,10 +182,10 @@ export class Journal {
     return sameLog(id, this.forgottenUpTo) && id <= this.forgottenUpTo;
   }
 
-  /** Notes that a lane still owes a message, unless it began after it. */
+  /** Notes that a lane still owes a message, unless it is off or began after it. */
   #await(lane, entry) {
     const state = this.lanes[lane];
-    if (entry[lane] !== null || state.start === null) return;
+    if (entry.came[lane] !== undefined || state.start === null) return;
     if (!sameLog(state.start, entry.id) || entry.id <= state.start) return;
     state.waiting.add(entry.id);
     if (entry.id <= state.reached) this.#lose(lane, entry.id);
@@ -180,17 +198,19 @@ export class Journal {
     if (entry) entry.lost[lane] = "missed it";
   }
 
-  #countDelay(lane, entry) {
-    if (entry.sentAt === null || entry[lane] === null) return;
-    if (entry.round !== this.round || entry.sentAt < this.visibleSince) return;
-    const delay = entry[lane] - entry.sentAt;
+  /** On the page's clock a delay is known for this page's own messages only. */
+  #countDelay(lane, entry, told) {
+    if (told === undefined && entry.sentAt === null) return;
+    const delay = told ?? entry.came[lane] - entry.sentAt;
+    entry.delay[lane] = delay;
+    if (entry.round !== this.round || entry.firstSeen < this.visibleSince) return;
     this.stats[lane].addDelay(delay);
     this.hooks.onDelay(lane, delay, entry);
   }
 }
 
 function newLane() {
-  return { start: null, reached: null, waiting: new Set() };
+  return { start: null, reached: null, newest: "", waiting: new Set() };
 }
 
 function sameLog(one, other) {

@@ -1,119 +1,110 @@
-// main.js: wires the page together: settings, both lanes, publisher, counters, picture. It holds
+// main.js: wires the page together: settings, lanes, lab, publisher, counters, pictures. It holds
 // no logic of its own beyond who hears of what; each part is in the file of its name.
 
 import { Announcer } from "./announcer.js";
+import { Chips } from "./chips.js";
+import { Connections } from "./connections.js";
+import { Contest } from "./contest.js";
 import { connectControls } from "./controls.js";
 import { DemoStream } from "./demo.js";
+import { Distribution } from "./distribution.js";
+import { find } from "./elements.js";
 import { Journal } from "./journal.js";
+import { Lab } from "./lab.js";
+import { LabWatch } from "./lab_watch.js";
+import { forEachLane } from "./lanes.js";
 import { MessageList } from "./messages.js";
-import { PollLane } from "./polling.js";
 import { Publisher } from "./publisher.js";
-import { PushLane } from "./push.js";
-import { showCounters, showTheory, summary } from "./scoreboard.js";
-import { readSettings } from "./settings.js";
+import { Reports } from "./reports.js";
+import { buildScoreboard, showCounters, sidesOf } from "./scoreboard.js";
+import { readSettings, rememberLanes } from "./settings.js";
+import { buildStage, showLanes, showMedians } from "./stage.js";
 import { LaneStats } from "./stats.js";
 import { LaneStatus, showGap, showLastEvent } from "./status.js";
-import { isOutOfReach, readConfig, showTerminalLines, terminalLines } from "./terminal.js";
+import { isOutOfReach, readConfig, showInvitation, showTerminalLines, terminalLines }
+  from "./terminal.js";
 import { Theory } from "./theory.js";
 import { Timeline } from "./timeline.js";
+import { mountTour } from "./tour.js";
+import { mountTrace } from "./trace.js";
+import { showTheory, showVerdict, summary } from "./verdict.js";
+import { WireCounts } from "./wire.js";
 
 /** How often figures and lists are brought up to date. */
 const REFRESH_MS = 250;
 
-const find = (id) => document.getElementById(id);
+/** How long the lanes wait for the lab's first word, so that it counts them whole. */
+const LAB_PATIENCE_MS = 2000;
+
+/** How long the demo stream waits for every lane to be up. */
+const LANES_PATIENCE_MS = 5000;
+
+/** The server's default, until it has told its own. */
+const KEEPALIVE_SECONDS = 45;
+
 const settings = readSettings();
-const stats = { poll: new LaneStats(), push: new LaneStats() };
+const stage = find("stage");
+const counters = find("counters");
+const stats = forEachLane(() => new LaneStats());
 const theory = new Theory(settings.interval);
 const announcer = new Announcer(find("live"));
 const say = (text) => announcer.say(text);
+const lab = new Lab(settings.topic);
+const wires = new WireCounts(lab);
 const journal = new Journal(stats, { onDelay, onMessage });
 const messages = new MessageList(find("messages"), find("no-messages"), journal);
-const timeline = new Timeline(find("canvas"), find("stage"), journal);
-const publisher = new Publisher(settings.topic, journal);
+const timeline = new Timeline(find("canvas"), stage, journal);
+const publisher = new Publisher(settings.topic, journal, (path) => lab.tag(path, "publish"));
 const demo = new DemoStream(settings.rate, (text) => publisher.publish(text));
-const status = {
-  poll: new LaneStatus(find("poll-state"), "Polling", "the server answers", say),
-  push: new LaneStatus(find("push-state"), "Push", "connected", say),
-};
-const polling = new PollLane(settings.topic, settings.interval, pollHooks());
-const push = new PushLane(settings.topic, pushHooks());
-let connectCost = {};
+const reports = new Reports({ stats, lab, journal, theory, timeline, onConnect, onGap, onState });
+let keepalive = KEEPALIVE_SECONDS;
+const contest = new Contest(settings.topic, settings.interval, lab, () => keepalive, reports);
+const connections = new Connections(find("connection-table"), say);
+const distribution = new Distribution(find("spread"), find("spread-empty"));
+buildStage(stage, (name) => contest.retry(name));
+buildScoreboard(counters);
+const status = forEachLane((lane) => new LaneStatus(find(`${lane.name}-state`), lane, say));
+const labWatch = new LabWatch(lab, applyLanes);
+const chips = new Chips(find("chips"), settings.lanes, chooseLanes);
+const tour = mountTour(find("tour"), settings.topic, lab);
+mountTrace(find("trace"), lab, (name) => contest.reconnect(name));
+
+/** The lanes in the picture. */
+let lanes = [];
+const wereUp = new Set();
 let configKnown = false;
-let ready = { poll: false, push: false };
+let begun = false;
 
-function pollHooks() {
-  return {
-    onAnswer: countAnswer,
-    onMessage: (event, at) => journal.arrived("poll", event, at),
-    onPlace: (place) => reached("poll", place),
-    onGap: (gap) => lostMessages("poll", gap),
-    onState: (kind, text) => status.poll.show({ kind, why: text }),
-  };
+function onDelay(name, delay, entry) {
+  if (name === "poll") theory.delay(delay, entry.sentAt ?? entry.firstSeen);
+  showLastEvent(find("caption"), entry, lanes);
+  tour.heard(entry);
 }
 
-function pushHooks() {
-  return {
-    onConnect: (bytes, overhead) => {
-      connectCost = { requests: 1, bytes, wire: bytes + overhead };
-      stats.push.requests += 1;
-      stats.push.addBytes(bytes, overhead);
-      theory.restart();
-      if (!configKnown) learnAddresses();
-    },
-    onFrame: (bytes, overhead, counted) => {
-      stats.push.addBytes(bytes, overhead);
-      stats.push.withNews += counted ? 1 : 0;
-    },
-    onMessage: (event, at) => journal.arrived("push", event, at),
-    onPlace: (place) => reached("push", place),
-    onGap: (gap) => lostMessages("push", gap),
-    onState: (state) => {
-      status.push.show(state);
-      find("retry-button").hidden = state.kind !== "waiting";
-      find("cut-button").disabled = state.kind !== "up";
-    },
-  };
-}
-
-function countAnswer(answer) {
-  timeline.addLook(answer);
-  stats.poll.requests += 1;
-  stats.poll.addBytes(answer.bytes, answer.overhead);
-  if (answer.kind === "failed") stats.poll.failed += 1;
-  if (answer.kind !== "empty" && answer.kind !== "news") return;
-  stats.poll.answers += 1;
-  stats.poll.empty += answer.kind === "empty" ? 1 : 0;
-  stats.poll.unchanged += answer.unchanged ? 1 : 0;
-  stats.poll.withNews += answer.counted > 0 ? 1 : 0;
-  theory.look(answer.kind === "empty", answer.askedAt);
-}
-
-function onDelay(lane, delay, entry) {
-  if (lane === "poll") theory.delay(delay, entry.sentAt);
-  showLastEvent(find("caption"), entry);
-}
-
-function onMessage(entry, lane) {
+function onMessage(entry, name, isNew) {
   messages.add(entry);
-  if (lane !== "push") return;
+  tour.heard(entry);
+  if (!isNew) return;
   theory.event();
-  ringBell();
+  if (name !== "poll") ringBell();
 }
 
-function reached(lane, place) {
-  journal.reached(lane, place);
-  if (ready[lane]) return;
-  ready = { ...ready, [lane]: true };
-  if (ready.poll && ready.push) controls.bothReady();
+function onConnect() {
+  if (!configKnown) learnAddresses();
 }
 
-function lostMessages(lane, gap) {
-  journal.gapTold(lane);
-  theory.restart();
-  say(showGap(find("gap"), lane, gap));
+function onGap(name, gap) {
+  say(showGap(find("gap"), name, gap));
 }
 
-/** The bell in the heading moves for a moment when push delivers. */
+function onState(name, state) {
+  status[name].show(state);
+  find(`retry-${name}`).hidden = state.kind !== "waiting";
+  if (state.kind === "up") wereUp.add(name);
+  if (lanes.every((lane) => wereUp.has(lane))) controls.lanesReady();
+}
+
+/** The bell in the heading moves for a moment when a lane is rung. */
 function ringBell() {
   const bell = find("bell");
   if (document.hidden || bell.getAnimations({ subtree: true }).length > 0) return;
@@ -122,41 +113,70 @@ function ringBell() {
   bell.classList.add("ringing");
 }
 
-/** Begins a new count; the open connection's cost is carried over into it. */
+/** Begins a new count: what was before is subtracted everywhere. */
 function restartCount() {
-  stats.poll.restart();
-  stats.push.restart(connectCost);
+  for (const one of Object.values(stats)) one.restart();
+  wires.restart();
   journal.restart();
   theory.restart();
   refresh();
+}
+
+function chooseLanes(names) {
+  rememberLanes(names);
+  applyLanes();
+}
+
+/** Brings everything to the lanes that are wanted and can be had. A change begins a new count. */
+function applyLanes() {
+  chips.setMissing(labWatch.missing);
+  const wanted = labWatch.usable(chips.chosen);
+  const changed = wanted.join() !== lanes.join();
+  lanes = wanted;
+  showLanes(stage, lanes);
+  timeline.setLanes(lanes);
+  find("interval").disabled = !lanes.includes("poll");
+  if (!begun) return;
+  contest.run(lanes);
+  if (changed) restartCount();
 }
 
 async function learnAddresses() {
   const config = await readConfig();
   const listen = config?.listen ?? {};
   configKnown = config !== null;
-  showTerminalLines(find("terminal-lines"), terminalLines(settings.topic, listen, location), say);
+  keepalive = Number(config?.keepalive_seconds) || keepalive;
+  labWatch.learned(config);
+  tour.learned(config);
+  const groups = terminalLines(settings.topic, listen, location);
+  showTerminalLines(find("terminal-lines"), groups, say);
+  showInvitation(find("connections-invitation"), settings.topic, listen, location);
   find("terminal-note").hidden = !isOutOfReach(listen, location);
   find("terminal-unknown").hidden = configKnown;
   if (config?.version) find("version").textContent = ` ${config.version}`;
 }
 
 function refresh() {
-  showCounters(stats);
-  showTheory(theory);
+  const sides = sidesOf(lanes, stats, wires);
+  showMedians(stats);
+  showCounters(counters, sides);
+  showVerdict(sides);
+  showTheory(theory, lanes);
+  distribution.show(sides);
   messages.refresh();
-  status.push.tick();
+  for (const name of lanes) status[name].tick();
   controls.tick(stats.poll.startedAt);
-  announcer.summarise(() => summary(stats));
+  announcer.summarise(() => summary(sides));
 }
 
 function restWhileHidden() {
+  lab.say({ table: !document.hidden });
   if (document.hidden) {
-    polling.pause();
+    contest.rest();
   } else {
     journal.woke();
     theory.restart();
-    polling.start();
+    contest.wake();
   }
   controls.visibilityChanged();
 }
@@ -167,7 +187,7 @@ const controls = connectControls({
   demo,
   say,
   onInterval: (seconds) => {
-    polling.setPeriod(seconds);
+    contest.setPeriod(seconds);
     timeline.setPeriod(seconds);
     theory.restart(seconds);
     restartCount();
@@ -175,17 +195,32 @@ const controls = connectControls({
   onStreamChange: () => theory.restart(),
   onRestart: restartCount,
   onHold: (held) => timeline.hold(held),
-  onCut: () => push.cut(),
-  onRetry: () => push.retryNow(),
+  onCut: () => contest.cut(),
 });
 
+/** The lanes begin when the lab listens, so that it counts them from the first packet on. */
+async function begin() {
+  await learnAddresses();
+  await labWatch.firstWord(LAB_PATIENCE_MS);
+  begun = true;
+  contest.run(lanes);
+  setTimeout(controls.lanesReady, LANES_PATIENCE_MS);
+}
+
+lab.listen("table", (told) => connections.show(told));
+lab.listen("down", () => {
+  connections.clear();
+  configKnown = false;
+});
+// A session that comes late knows nothing of connections that are there: they begin anew.
+lab.listen("hello", () => begun && contest.renew());
 timeline.setPeriod(settings.interval);
-polling.start();
-push.start();
-learnAddresses();
+applyLanes();
+if (document.hidden) restWhileHidden();
+begin();
 refresh();
 setInterval(refresh, REFRESH_MS);
 document.addEventListener("visibilitychange", restWhileHidden);
-window.addEventListener("online", () => push.retryNow());
-window.addEventListener("pagehide", () => (polling.pause(), push.stop(), demo.stop()));
+window.addEventListener("online", () => (contest.retry(), lab.retryNow()));
+window.addEventListener("pagehide", () => (contest.stop(), demo.stop(), lab.stop()));
 window.addEventListener("pageshow", (event) => event.persisted && location.reload());

@@ -2,6 +2,7 @@
 // goes in as text, is cut at a bound, and is kept apart from the page's own words.
 
 import { duration } from "./format.js";
+import { LANES } from "./lanes.js";
 
 /** Messages shown. */
 const SHOWN = 50;
@@ -43,8 +44,10 @@ export class MessageList {
 
   /** Brings the page up to date. Called a few times a second, not for every message. */
   refresh() {
+    // A lane that tells only ids may be the first: then the words are still to come.
     for (const entry of this.#waiting.splice(0)) {
-      if (!this.#rows.has(entry.id)) this.#show(entry);
+      if (!entry.event) this.#waiting.push(entry);
+      else if (!this.#rows.has(entry.id)) this.#show(entry);
     }
     this.#empty.hidden = this.#rows.size > 0;
     for (const row of this.#rows.values()) {
@@ -73,23 +76,30 @@ export class MessageList {
   }
 }
 
-/** How the message came, in one line. */
+/** How the message came, in one line: bells first, as they rang, polling last. */
 function arrival(entry, journal) {
   if (entry.sentAt !== null) {
-    return `push ${since(entry, "push")} · polling ${since(entry, "poll")}`;
+    return partsOf(entry, journal, (name) => entry.delay[name]).join(" · ");
   }
   if (!journal.isFromElsewhere(entry)) return "";
-  if (entry.push === null) return "from elsewhere · polling brought it first";
-  if (entry.lost.poll) return `from elsewhere · polling: ${entry.lost.poll}`;
-  if (entry.poll === null) return "from elsewhere · push brought it, polling has yet to look";
-  const behind = entry.poll - entry.push;
-  const order = behind >= 0 ? "after" : "before";
-  return `from elsewhere · polling came ${duration(Math.abs(behind))} ${order} push`;
+  const first = Math.min(...Object.values(entry.came));
+  const parts = partsOf(entry, journal, (name) => {
+    if (entry.delay[name] !== undefined) return entry.delay[name];
+    return entry.came[name] === undefined ? undefined : entry.came[name] - first;
+  }, "+");
+  return ["from elsewhere", ...parts].join(" · ");
 }
 
-function since(entry, lane) {
-  if (entry.lost[lane]) return entry.lost[lane];
-  return entry[lane] === null ? "…" : duration(entry[lane] - entry.sentAt);
+/** One part for each lane that has the message, has lost it, or still owes it. */
+function partsOf(entry, journal, delayOf, sign = "") {
+  const asked = ({ way }) => (way === "asks" ? 1 : 0);
+  const lanes = [...LANES].sort((one, other) => asked(one) - asked(other));
+  return lanes.flatMap(({ name, inText, clock }) => {
+    if (entry.lost[name]) return [`${inText}: ${entry.lost[name]}`];
+    const delay = delayOf(name);
+    if (delay === undefined) return journal.owes(name, entry) ? [`${inText} …`] : [];
+    return [`${inText} ${clock === "page" ? sign : ""}${duration(delay)}`];
+  });
 }
 
 function clock(event) {

@@ -1,4 +1,4 @@
-// net.js: one HTTP exchange with a time limit, used by polling and by publishing. It is not a
+// net.js: one HTTP exchange with a time limit, used by whatever asks and by publishing. It is not a
 // client library: no retries here, because each caller has its own reason to wait.
 
 /** How long an exchange may take, answer body included, before it is given up. */
@@ -15,12 +15,13 @@ const RETRY_AFTER_LIMIT_S = 120;
  * @param {string} url
  * @param {RequestInit} options
  * @param {AbortSignal} [outer] lets the caller stop it earlier
+ * @param {number} [longest] the time limit in milliseconds
  * @returns {Promise<{status: number, headers: Headers, text: string}>}
  */
-export async function exchange(url, options, outer) {
+export async function exchange(url, options, outer, longest = EXCHANGE_LIMIT_MS) {
   const limit = new AbortController();
   const giveUp = () => limit.abort();
-  const timer = setTimeout(giveUp, EXCHANGE_LIMIT_MS);
+  const timer = setTimeout(giveUp, longest);
   outer?.addEventListener("abort", giveUp, { once: true });
   try {
     const response = await fetch(url, { ...options, ...MANNERS, signal: limit.signal });
@@ -28,7 +29,7 @@ export async function exchange(url, options, outer) {
     return { status: response.status, headers: response.headers, text };
   } catch (error) {
     if (limit.signal.aborted && !outer?.aborted) {
-      throw new Error(`no answer within ${EXCHANGE_LIMIT_MS / 1000} s`);
+      throw new Error(`no answer within ${longest / 1000} s`);
     }
     throw new Error(navigator.onLine === false ? "this device is offline" : "no answer", {
       cause: error,

@@ -1,17 +1,17 @@
-// polling.js: the upper lane. It walks to the door: one request every T seconds on a fixed
-// schedule, with a cursor, so that nothing falls between two looks, and with If-None-Match, so
-// that an unchanged answer is a short 304. It is not long polling: no answer is ever held back.
+// polling.js: the lane that walks to the door: one request every T seconds on a fixed schedule,
+// with a cursor, so that nothing falls between two looks, and with If-None-Match, so that an
+// unchanged answer is a short 304. It is not long polling: no answer is ever held back.
 
+import { Bookmark } from "./bookmark.js";
 import { answerBytes, exchangeOverhead, requestBytes } from "./bytes.js";
-import { exchange, parseJson, reasonOf, retryAfter } from "./net.js";
+import { exchange, reasonOf, retryAfter } from "./net.js";
 
 /** The polling lane of one topic. */
 export class PollLane {
   #topic;
   #hooks;
   #period;
-  #since = "none";
-  #etag = null;
+  #bookmark = new Bookmark();
   #dueAt = 0;
   #timer = null;
   #stop = null;
@@ -19,8 +19,7 @@ export class PollLane {
   /**
    * @param {string} topic
    * @param {number} seconds between two requests
-   * @param {{onAnswer: Function, onMessage: Function, onPlace: Function, onGap: Function,
-   *   onState: Function}} hooks
+   * @param {import("./reports.js").Hooks} hooks
    */
   constructor(topic, seconds, hooks) {
     this.#topic = topic;
@@ -37,7 +36,7 @@ export class PollLane {
   }
 
   /** Stops, and forgets nothing: the cursor stays for the next start. */
-  pause() {
+  stop() {
     clearTimeout(this.#timer);
     this.#timer = null;
     this.#stop?.abort();
@@ -51,7 +50,7 @@ export class PollLane {
    */
   setPeriod(seconds) {
     this.#period = seconds * 1000;
-    if (!this.#stop || this.#since === "none") return;
+    if (!this.#stop || this.#bookmark.isNew) return;
     this.#dueAt = performance.now() + Math.random() * this.#period;
     if (this.#timer !== null) this.#arm();
   }
@@ -65,7 +64,7 @@ export class PollLane {
   async #look() {
     this.#timer = null;
     const stop = this.#stop;
-    const starting = this.#since === "none";
+    const starting = this.#bookmark.isNew;
     const askedAt = performance.now();
     try {
       this.#planNext(starting);
@@ -74,15 +73,15 @@ export class PollLane {
       if (stop.signal.aborted) return;
       const cost = { askedAt, endedAt: performance.now(), bytes: 0, overhead: 0 };
       this.#hooks.onAnswer({ kind: "failed", ...cost });
-      this.#hooks.onState("down", error.message);
+      this.#hooks.onState({ kind: "down", why: error.message });
     }
     if (!stop.signal.aborted) this.#arm();
   }
 
   async #ask(askedAt, starting, stop) {
-    const since = encodeURIComponent(this.#since);
-    const path = `/${encodeURIComponent(this.#topic)}/json?poll=1&since=${since}`;
-    const headers = this.#etag ? { "If-None-Match": this.#etag } : {};
+    const address = `/${encodeURIComponent(this.#topic)}/json?${this.#bookmark.query}`;
+    const path = this.#hooks.tag(address);
+    const { headers } = this.#bookmark;
     const answer = await exchange(path, { headers }, stop.signal);
     const endedAt = performance.now();
     if (stop.signal.aborted) return;
@@ -94,36 +93,20 @@ export class PollLane {
       this.#refused(answer, cost);
       return;
     }
-    this.#hooks.onState("up", "");
-    const messages = answer.status === 200 ? messagesIn(answer.text) : [];
+    this.#hooks.onState({ kind: "up" });
+    const { messages, gap, place, more } = this.#bookmark.take(answer);
     const counted = messages.filter((one) => this.#hooks.onMessage(one, endedAt)).length;
-    this.#advance(answer, messages);
+    if (gap) this.#hooks.onGap(gap);
+    if (place) this.#hooks.onPlace(place);
+    if (more) this.#dueAt = performance.now();
     const kind = starting ? "start" : messages.length > 0 ? "news" : "empty";
     const unchanged = answer.status === 304;
-    const brought = messages.length;
-    this.#hooks.onAnswer({ kind, ...cost, unchanged, brought, counted });
-  }
-
-  /** Moves the cursor to the place that the answer names. */
-  #advance(answer, messages) {
-    const gap = parseJson(answer.headers.get("Doorbell-Gap")) ?? messages.find((m) => m.gap)?.gap;
-    if (gap) this.#hooks.onGap(gap);
-    const next = answer.headers.get("Doorbell-Next") ?? messages.at(-1)?.id;
-    const moved = next !== undefined && next !== this.#since;
-    const more = answer.headers.get("Doorbell-More") === "1" && moved;
-    if (next) this.#since = next;
-    if (next) this.#hooks.onPlace(next);
-    // The tag stands for the newest message. While older ones are still to be fetched it must
-    // not be sent, or the server could rightly say that nothing has changed.
-    const tag = answer.headers.get("ETag");
-    if (more) this.#etag = null;
-    else if (tag) this.#etag = tag;
-    if (more) this.#dueAt = performance.now();
+    this.#hooks.onAnswer({ kind, ...cost, unchanged, brought: messages.length, counted });
   }
 
   #refused(answer, cost) {
     this.#hooks.onAnswer({ kind: "failed", ...cost });
-    this.#hooks.onState("down", reasonOf(answer));
+    this.#hooks.onState({ kind: "down", why: reasonOf(answer) });
     if (answer.status === 429 || answer.status === 503) {
       const allowed = performance.now() + retryAfter(answer.headers) * 1000;
       this.#dueAt = Math.max(this.#dueAt, allowed);
@@ -140,10 +123,4 @@ export class PollLane {
     this.#dueAt += this.#period;
     if (this.#dueAt <= now) this.#dueAt = now + this.#period;
   }
-}
-
-/** The messages of an NDJSON answer; other events and broken lines are left out. */
-function messagesIn(text) {
-  const events = text.split("\n").filter(Boolean).map(parseJson);
-  return events.filter((one) => one?.event === "message" && typeof one.id === "string");
 }

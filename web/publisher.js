@@ -10,16 +10,19 @@ const OUTSTANDING_LIMIT = 8;
 export class Publisher {
   #topic;
   #journal;
+  #tag;
   #outstanding = 0;
   #blockedUntil = 0;
 
   /**
    * @param {string} topic
    * @param {import("./journal.js").Journal} journal
+   * @param {(path: string) => string} tag names the page in an address
    */
-  constructor(topic, journal) {
+  constructor(topic, journal, tag) {
     this.#topic = topic;
     this.#journal = journal;
+    this.#tag = tag;
   }
 
   /** @returns {string|null} why nothing may be published right now, or null */
@@ -43,22 +46,23 @@ export class Publisher {
     this.#outstanding += 1;
     this.#journal.publishBegan();
     const sentAt = performance.now();
-    let id = null;
+    let event = null;
     try {
       const answer = await this.#post(text);
       if (answer.status !== 200) return this.#refused(answer);
-      id = parseJson(answer.text)?.id ?? null;
-      return id ? null : "the server's answer names no id";
+      const told = parseJson(answer.text);
+      event = typeof told?.id === "string" ? told : null;
+      return event ? null : "the server's answer names no id";
     } catch (error) {
       return error.message;
     } finally {
       this.#outstanding -= 1;
-      this.#journal.publishEnded(id, sentAt);
+      this.#journal.publishEnded(event, sentAt);
     }
   }
 
   #post(text) {
-    return exchange(`/${encodeURIComponent(this.#topic)}`, {
+    return exchange(this.#tag(`/${encodeURIComponent(this.#topic)}`), {
       method: "POST",
       headers: { "Content-Type": "text/plain; charset=utf-8" },
       body: text,

@@ -1,20 +1,13 @@
-// push.js: the lower lane. It holds one WebSocket open and lets the server ring. When the
+// push.js: the WebSocket lane. It holds one WebSocket open and lets the server ring. When the
 // connection breaks it comes back by itself and resumes after the last id it has seen. It never
 // asks for messages.
 
+import { Backoff } from "./backoff.js";
 import { askingBytes, connectBytes, exchangeOverhead, frameBytes, frameOverhead } from "./bytes.js";
 import { parseJson } from "./net.js";
 
-/** Waits between two attempts: doubled each time, and shortened at random so that many pages
- * that lost the same server do not come back in the same instant. */
-const FIRST_WAIT_MS = 500;
-const LONGEST_WAIT_MS = 30_000;
-
 /** An attempt that has not connected by then is given up. */
 const CONNECT_LIMIT_MS = 10_000;
-
-/** A connection that has lasted this long was a good one: the waits start small again. */
-const GOOD_AFTER_MS = 5_000;
 
 /** After so much silence the page asks whether the line is still alive, and waits so long for an
  * answer. The server's own keepalives are WebSocket pings, which a page cannot see. */
@@ -26,14 +19,13 @@ const PING = "PING";
 /** What the server sends as close code when it is stopping. */
 const GOING_AWAY = 1001;
 
-/** The push lane of one topic. */
-export class PushLane {
+/** The WebSocket lane of one topic. */
+export class WebSocketLane {
   #topic;
   #hooks;
   #socket = null;
   #since = "none";
-  #attempts = 0;
-  #openedAt = 0;
+  #backoff = new Backoff();
   #timer = null;
   #guard = null;
   #running = false;
@@ -42,8 +34,7 @@ export class PushLane {
 
   /**
    * @param {string} topic
-   * @param {{onConnect: Function, onFrame: Function, onMessage: Function, onPlace: Function,
-   *   onGap: Function, onState: Function}} hooks
+   * @param {import("./reports.js").Hooks} hooks
    */
   constructor(topic, hooks) {
     this.#topic = topic;
@@ -57,7 +48,7 @@ export class PushLane {
     this.#connect();
   }
 
-  /** Closes the connection for good. */
+  /** Closes the connection. The last id stays for the next start. */
   stop() {
     this.#running = false;
     clearTimeout(this.#timer);
@@ -80,14 +71,15 @@ export class PushLane {
 
   #connect() {
     this.#said = "";
-    const path = `/${encodeURIComponent(this.#topic)}/ws?since=${encodeURIComponent(this.#since)}`;
+    const since = encodeURIComponent(this.#since);
+    const path = this.#hooks.tag(`/${encodeURIComponent(this.#topic)}/ws?since=${since}`);
     this.#hooks.onState({ kind: "connecting" });
     const scheme = location.protocol === "https:" ? "wss:" : "ws:";
     const socket = new WebSocket(`${scheme}//${location.host}${path}`);
     this.#socket = socket;
     this.#giveUpAfter(CONNECT_LIMIT_MS, "no answer");
     socket.onopen = () => {
-      this.#openedAt = performance.now();
+      this.#backoff.opened();
       this.#listen();
       const { asked, answered } = connectBytes(path);
       this.#hooks.onConnect(asked + answered, exchangeOverhead(asked, answered, true));
@@ -124,13 +116,9 @@ export class PushLane {
   /** Plans the next attempt and says so. */
   #lost(why) {
     if (!this.#running) return;
-    if (this.#openedAt && performance.now() - this.#openedAt > GOOD_AFTER_MS) this.#attempts = 0;
-    if (this.#openedAt) this.#firstWhy = why;
+    if (this.#backoff.wasOpen) this.#firstWhy = why;
     else if (this.#firstWhy) why = `${this.#firstWhy}, no answer since`;
-    this.#openedAt = 0;
-    const longest = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** this.#attempts);
-    const wait = longest * (0.5 + Math.random() / 2);
-    this.#attempts = Math.min(this.#attempts + 1, 10);
+    const wait = this.#backoff.next();
     this.#timer = setTimeout(() => this.#connect(), wait);
     this.#hooks.onState({ kind: "waiting", why, retryAt: performance.now() + wait });
   }
@@ -161,6 +149,7 @@ export class PushLane {
     if (!socket) return;
     socket.onopen = socket.onmessage = socket.onclose = null;
     socket.close();
+    this.#hooks.onRelease(performance.now());
   }
 
   #whyClosed(event) {
@@ -168,7 +157,7 @@ export class PushLane {
     if (navigator.onLine === false) return "this device is offline";
     if (this.#said) return this.#said;
     if (event.reason) return event.reason.slice(0, 200);
-    return this.#openedAt ? "the connection broke" : "no answer";
+    return this.#backoff.wasOpen ? "the connection broke" : "no answer";
   }
 }
 

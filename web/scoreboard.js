@@ -1,143 +1,186 @@
-// scoreboard.js: puts the counters of both lanes on the page, says which lane is ahead in what,
-// and sets the theory beside the measurements. It counts nothing itself.
+// scoreboard.js: the table of counters, a column for each lane, and the tick for whoever is ahead.
+// It counts nothing itself, and what the figures mean in words is verdict.js's.
 
+import { find, make, write } from "./elements.js";
 import * as format from "./format.js";
-import { SAMPLES_NEEDED } from "./theory.js";
+import { LANES } from "./lanes.js";
+import { DELAYS_FOR_P99 } from "./stats.js";
 
 /** A lane is called ahead only when the difference is worth the word. */
-const WORTH_SAYING = 0.95;
+export const WORTH_SAYING = 0.95;
 
-/** Messages each lane must have brought before the two are compared. */
-const MESSAGES_NEEDED = 5;
-
-/**
- * Writes all counters.
- * @param {{poll: import("./stats.js").LaneStats, push: import("./stats.js").LaneStats}} stats
- */
-export function showCounters({ poll, push }) {
-  for (const [name, lane] of [["poll", poll], ["push", push]]) {
-    put(`${name}-requests`, lane.requests, format.count);
-    put(`${name}-messages`, lane.messages, format.count);
-    put(`${name}-per-answer`, lane.perAnswer, format.ratio);
-    put(`${name}-bytes`, lane.bytes, format.bytes);
-    put(`${name}-each`, lane.bytesPerMessage, each);
-    put(`${name}-wire`, lane.wire, format.bytes);
-    put(`${name}-wire-each`, lane.wirePerMessage, each);
-    put(`${name}-median`, lane.median, format.duration);
-    put(`${name}-worst`, lane.worst, format.duration);
-    put(`${name}-missed`, lane.missed, format.count);
-    put(`${name}-repeated`, lane.repeated, format.count);
-    put(`lane-${name}-median`, lane.median, format.duration);
-  }
-  put("poll-empty", poll.empty, format.count);
-  put("poll-empty-share", poll.emptyShare, (share) => (share === null ? "" : percent(share)));
-  put("poll-unchanged", poll.unchanged, format.count);
-  put("poll-failed", poll.failed, (failed) => (failed ? `${failed} failed` : ""));
-  markAhead("median", poll.median, push.median);
-  markAhead("worst", poll.worst, push.worst);
-  const fair = Math.min(poll.messages, push.messages) >= MESSAGES_NEEDED;
-  markAhead("bytes", fair ? poll.bytesPerMessage : null, fair ? push.bytesPerMessage : null);
-  markAhead("wire", fair ? poll.wirePerMessage : null, fair ? push.wirePerMessage : null);
-  write("verdict", verdict(poll, push));
-}
+/** Messages each lane must have brought before they are compared. */
+export const MESSAGES_NEEDED = 5;
 
 /**
- * Writes the comparison of theory and measurement.
- * @param {import("./theory.js").Theory} theory
+ * @typedef {object} Side what is known of one lane
+ * @property {import("./lanes.js").Lane} lane
+ * @property {import("./stats.js").LaneStats} stats
+ * @property {import("./wire.js").Counted|null} wire null: not counted, only estimated
+ * @property {number|null} payload application bytes
+ * @property {number|null} wireBytes both directions, counted or estimated
+ * @property {number|null} wireEach the same for each message
  */
-export function showTheory(theory) {
-  const { rate, delay, empty } = theory.compare();
-  write("theory-rate", rate.toFixed(2));
-  write("theory-interval", format.interval(theory.seconds));
-  write("theory-delay", `${seconds(delay.expected)} ± ${seconds(delay.spread)}`);
-  const share = `${format.percent(empty.expected)} ± ${format.percent(empty.spread)}`;
-  const ready = (side) => side.samples >= SAMPLES_NEEDED;
-  write("theory-empty", ready(empty) ? share : format.NOTHING);
-  write("measured-delay", measured(delay, seconds));
-  write("measured-empty", measured(empty, format.percent));
+
+/**
+ * Collects what is known of the lanes in the picture.
+ * @param {string[]} names
+ * @param {Record<string, import("./stats.js").LaneStats>} stats
+ * @param {import("./wire.js").WireCounts} wires
+ * @returns {Side[]}
+ */
+export function sidesOf(names, stats, wires) {
+  return LANES.filter(({ name }) => names.includes(name)).map((lane) => {
+    const { name } = lane;
+    const wire = wires.of(name);
+    const seen = lane.clock === "page";
+    const payload = seen ? stats[name].bytes : wires.payload(name);
+    const estimate = seen ? stats[name].wire : null;
+    const wireBytes = wire ? wire.bytesIn + wire.bytesOut : estimate;
+    const wireEach = perMessage(wireBytes, stats[name]);
+    return { lane, stats: stats[name], wire, payload, wireBytes, wireEach };
+  });
+}
+
+/** The rows: a key for the cells' ids, a heading, and what stands in a cell. */
+const ROWS = [
+  { key: "median", title: "Median delay", show: ({ stats }) => [format.duration(stats.median)] },
+  { key: "p99", title: "99 of 100 within", show: showP99 },
+  { key: "worst", title: "Worst delay", show: ({ stats }) => [format.duration(stats.worst)] },
+  { key: "requests", title: "Requests", show: showRequests },
+  { key: "empty", title: "Empty answers", show: showEmpty },
+  { key: "unchanged", title: "a short 304", part: true, show: showUnchanged },
+  { key: "messages", title: "Messages", show: ({ stats }) => [format.count(stats.messages)] },
+  { key: "per-answer", title: "Messages per answer",
+    show: ({ stats }) => [format.ratio(stats.perAnswer)] },
+  { key: "bytes", title: "Application bytes", note: "how bytes are counted", show: showPayload },
+  { key: "wire", title: "On the wire", note: "how bytes on the wire are counted",
+    show: showWire },
+  { key: "wire-in", title: "to the server", part: true,
+    show: ({ wire }) => [format.bytes(wire?.bytesIn ?? null)] },
+  { key: "wire-out", title: "from the server", part: true,
+    show: ({ wire }) => [format.bytes(wire?.bytesOut ?? null)] },
+  { key: "packets", title: "Packets", show: showPackets },
+  { key: "missed", title: "Missed", show: ({ stats }) => [format.count(stats.missed)] },
+  { key: "disordered", title: "Out of order",
+    show: ({ stats }) => [format.count(stats.disordered)] },
+  { key: "repeated", title: "Repeated", show: ({ stats }) => [format.count(stats.repeated)] },
+];
+
+/** What is compared: the less, the better. Delays only where the clock is the same. */
+const COMPARED = {
+  median: ({ lane, stats }) => (lane.clock === "page" ? stats.median : null),
+  p99: ({ lane, stats }) => (lane.clock === "page" ? stats.p99 : null),
+  worst: ({ lane, stats }) => (lane.clock === "page" ? stats.worst : null),
+  bytes: ({ payload, stats }) => perMessage(payload, stats),
+  wire: ({ wireEach }) => wireEach,
+};
+
+/**
+ * Builds the table, with a column for every lane.
+ * @param {HTMLTableElement} table
+ */
+export function buildScoreboard(table) {
+  const heads = LANES.map(({ name, title, clock }) => {
+    const words = clock === "page" ? "page's clock" : "server's clock";
+    const head = make("th", { scope: "col", class: `of-${name}`, "data-lane": name }, title);
+    head.append(make("small", {}, words));
+    return head;
+  });
+  const rows = ROWS.map((row) => make("tr", row.part ? { class: "part" } : {}, heading(row),
+    ...LANES.map(({ name }) => make("td", { "data-lane": name },
+      make("span", { id: `${name}-${row.key}` }),
+      make("small", { id: `${name}-${row.key}-more` })))));
+  table.replaceChildren(
+    make("caption", { class: "only-spoken" }, "The counters of each lane"),
+    make("thead", {}, make("tr", {}, make("td"), ...heads)),
+    make("tbody", {}, ...rows),
+  );
 }
 
 /**
- * One spoken sentence on how both lanes stand, or null while there is nothing to tell.
- * @param {{poll: import("./stats.js").LaneStats, push: import("./stats.js").LaneStats}} stats
- * @returns {string|null}
+ * Writes all counters of the lanes in the picture; hides the columns of the others.
+ * @param {HTMLTableElement} table
+ * @param {Side[]} sides
  */
-export function summary({ poll, push }) {
-  if (push.messages + poll.messages + poll.answers === 0) return null;
-  const asked = `Polling asked ${poll.requests} times, ${poll.empty} in vain, and brought ` +
-    `${poll.messages} messages, median delay ${format.duration(poll.median)}.`;
-  const rang = `Push brought ${push.messages} messages, median delay ` +
-    `${format.duration(push.median)}.`;
-  return `${asked} ${rang}`;
-}
-
-function measured(side, show) {
-  if (side.samples >= SAMPLES_NEEDED) return `${show(side.measured)}, n = ${side.samples}`;
-  return `after ${SAMPLES_NEEDED - side.samples} more samples`;
-}
-
-/** What the figures say, in words, whichever lane they favour. */
-function verdict(poll, push) {
-  if (Math.min(poll.messages, push.messages) < MESSAGES_NEEDED) {
-    return "A few more messages, and this line says which lane is ahead in what.";
+export function showCounters(table, sides) {
+  for (const { name } of LANES) {
+    const out = !sides.some(({ lane }) => lane.name === name);
+    if (table.querySelector(`[data-lane="${name}"]`).hidden === out) continue;
+    for (const cell of table.querySelectorAll(`[data-lane="${name}"]`)) cell.hidden = out;
   }
-  return [delayVerdict(poll, push), bytesVerdict(poll, push)].filter(Boolean).join(" ");
-}
-
-function delayVerdict(poll, push) {
-  if (poll.median === null || push.median === null || push.median <= 0) return "";
-  const times = poll.median / push.median;
-  if (times * WORTH_SAYING < 1) return "Delay: no difference to speak of.";
-  const factor = times >= 10 ? format.count(times) : times.toFixed(1);
-  return `Delay: push is ahead; a visitor at the polling door waits ${factor} times as long.`;
-}
-
-/** Compares with packet headers, for without them a frame would seem to travel for nothing. */
-function bytesVerdict(poll, push) {
-  const [pushed, polled] = [push.wirePerMessage, poll.wirePerMessage];
-  if (Math.min(pushed, polled) > Math.max(pushed, polled) * WORTH_SAYING) {
-    return "Bytes on the wire: both lanes move about the same.";
+  for (const row of ROWS) {
+    const best = bestOf(sides, COMPARED[row.key]);
+    for (const side of sides) {
+      const id = `${side.lane.name}-${row.key}`;
+      const [text, more = ""] = row.show(side);
+      write(find(id), text);
+      write(find(`${id}-more`), more);
+      const value = best === null ? null : COMPARED[row.key](side);
+      find(id).parentElement.classList.toggle("ahead", value !== null && value <= best);
+    }
   }
-  if (pushed < polled) {
-    const empties = format.percent(poll.emptyShare);
-    return `Bytes on the wire: push is ahead, polling moves ${(polled / pushed).toFixed(1)} ` +
-      `times as many for each message; ${empties} of its looks found nobody at the door.`;
-  }
-  return `Bytes on the wire: polling is ahead, push moves ${(pushed / polled).toFixed(1)} times ` +
-    `as many for each message; one look brings ${format.ratio(poll.perAnswer)} at once.`;
 }
 
-function markAhead(row, poll, push) {
-  const comparable = poll !== null && push !== null;
-  mark(`poll-${row}`, comparable && poll < push * WORTH_SAYING);
-  mark(`push-${row}`, comparable && push < poll * WORTH_SAYING);
+/**
+ * The highest figure that still counts as ahead, or null if no lane is.
+ * @param {Side[]} sides
+ * @param {((side: Side) => number|null)|undefined} measure
+ * @returns {number|null}
+ */
+function bestOf(sides, measure) {
+  if (!measure) return null;
+  const known = sides.filter(({ stats }) => stats.messages >= MESSAGES_NEEDED).map(measure);
+  const values = known.filter((value) => value !== null);
+  if (values.length < 2) return null;
+  const bound = Math.min(...values) / WORTH_SAYING;
+  return values.some((value) => value > bound) ? bound : null;
 }
 
-function mark(id, ahead) {
-  document.getElementById(id).closest("td").classList.toggle("ahead", ahead);
+function heading({ title, note, part }) {
+  const head = make("th", { scope: "row" }, part ? "· " : "", title);
+  if (note) head.append(" ", make("a", { href: "#counting", "aria-label": note }, "*"));
+  return head;
 }
 
-function put(id, value, show) {
-  const element = document.getElementById(id);
-  const raw = value === null ? "" : String(value);
-  if (element.dataset.value === raw) return;
-  element.dataset.value = raw;
-  element.textContent = show(value);
+function showP99({ stats }) {
+  const more = DELAYS_FOR_P99 - stats.sorted.length;
+  return [format.duration(stats.p99), more > 0 ? `after ${more} more` : ""];
 }
 
-function write(id, text) {
-  const element = document.getElementById(id);
-  if (element.textContent !== text) element.textContent = text;
+function showRequests({ lane, stats }) {
+  const failed = stats.failed > 0 ? `${format.count(stats.failed)} failed` : "";
+  return [format.count(stats.requests), lane.way === "rings" ? "to connect" : failed];
+}
+
+function showEmpty({ lane, stats }) {
+  if (lane.way === "rings") return [format.NOTHING, "none asked"];
+  const share = stats.emptyShare;
+  return [format.count(stats.empty), share === null ? "" : format.percent(share)];
+}
+
+function showUnchanged({ lane, stats }) {
+  return [lane.way === "rings" ? format.NOTHING : format.count(stats.unchanged)];
+}
+
+function showPayload({ payload, stats }) {
+  return [format.bytes(payload), each(perMessage(payload, stats))];
+}
+
+/** Counted as it is; estimated with a mark. */
+function showWire({ wire, wireBytes, wireEach }) {
+  const mark = wire || wireBytes === null ? "" : "≈\u00a0";
+  return [mark + format.bytes(wireBytes), each(wireEach)];
+}
+
+function showPackets({ wire }) {
+  return [wire ? format.count(wire.packetsIn + wire.packetsOut) : format.NOTHING];
+}
+
+function perMessage(value, stats) {
+  return value === null || stats.messages === 0 ? null : value / stats.messages;
 }
 
 function each(value) {
   return value === null ? "" : `${format.bytes(value)} each`;
-}
-
-function seconds(milliseconds) {
-  return `${(milliseconds / 1000).toFixed(2)}\u00a0s`;
-}
-
-function percent(share) {
-  return `(${format.percent(share)})`;
 }

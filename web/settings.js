@@ -1,6 +1,8 @@
-// settings.js: what this page was asked to show: topic, interval, rate, demo stream on or off.
-// They come from the address (`/TOPIC?interval=1&rate=0.5&demo=off`); only the demo switch is
-// remembered between visits. Nothing here touches the network.
+// settings.js: what this page was asked to show: topic, lanes, interval, rate, demo stream or none.
+// They come from the address (`/TOPIC?lanes=poll,ws&interval=1&rate=0.5&demo=off`) and go back into
+// it when they change; lanes and demo switch are remembered. Nothing here touches the network.
+
+import { LANE_NAMES, NARROW_CHOICE } from "./lanes.js";
 
 /** The stops of the interval slider, in seconds. */
 export const INTERVALS = [0.25, 0.5, 1, 2, 3, 5, 10, 15, 20, 30, 60];
@@ -13,7 +15,11 @@ const DEFAULT_INTERVAL = 5;
 const DEFAULT_RATE = 0.25;
 const TOPIC_BYTES = 128;
 const TOPIC_FORM = /^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$/;
-const MEMORY = "doorbell.demo";
+const DEMO_MEMORY = "doorbell.demo";
+const LANES_MEMORY = "doorbell.lanes";
+
+/** As in style.css: labels stand above their lanes. */
+const NARROW = "(max-width: 47rem)";
 
 /**
  * Whether a text is the name of one topic, not a pattern or a list.
@@ -26,15 +32,16 @@ export function isTopic(text) {
 
 /**
  * Reads the settings from the address of the page.
- * @returns {{topic: string, interval: number, rate: number, demo: boolean}}
+ * @returns {{topic: string, lanes: string[], interval: number, rate: number, demo: boolean}}
  */
 export function readSettings() {
   const asked = new URLSearchParams(location.search);
   return {
     topic: topicInPath(),
+    lanes: lanesIn(asked.get("lanes")) ?? lanesIn(remembered(LANES_MEMORY)) ?? firstLanes(),
     interval: nearest(INTERVALS, asked.get("interval"), DEFAULT_INTERVAL),
     rate: nearest(RATES, asked.get("rate"), DEFAULT_RATE),
-    demo: asked.has("demo") ? asked.get("demo") !== "off" : remembered() !== "off",
+    demo: asked.has("demo") ? asked.get("demo") !== "off" : remembered(DEMO_MEMORY) !== "off",
   };
 }
 
@@ -43,19 +50,55 @@ export function readSettings() {
  * @param {boolean} on
  */
 export function rememberDemo(on) {
+  remember(DEMO_MEMORY, on ? "on" : "off");
+}
+
+/**
+ * Remembers the choice of lanes for the next visit, and puts it into the address.
+ * @param {string[]} names
+ */
+export function rememberLanes(names) {
+  remember(LANES_MEMORY, names.join(","));
+  putIntoAddress("lanes", names.join(","));
+}
+
+/**
+ * Puts a setting into the address, so that the address shows what the page shows.
+ * @param {string} name
+ * @param {string|number} value
+ */
+export function putIntoAddress(name, value) {
+  const address = new URL(location.href);
+  address.searchParams.set(name, String(value));
+  address.search = address.search.replaceAll("%2C", ",");
+  history.replaceState(history.state, "", address);
+}
+
+function remember(key, value) {
   try {
-    localStorage.setItem(MEMORY, on ? "on" : "off");
+    localStorage.setItem(key, value);
   } catch {
     // Storage may be switched off; then the next visit begins as the first one did.
   }
 }
 
-function remembered() {
+function remembered(key) {
   try {
-    return localStorage.getItem(MEMORY);
+    return localStorage.getItem(key);
   } catch {
     return null;
   }
+}
+
+/** The lanes that a list names, in the order of the page; null if it names none. */
+function lanesIn(list) {
+  const asked = (list ?? "").split(",").map((name) => name.trim());
+  const named = LANE_NAMES.filter((name) => asked.includes(name));
+  return named.length > 0 ? named : null;
+}
+
+function firstLanes() {
+  return [...(matchMedia(NARROW).matches ? NARROW_CHOICE : LANE_NAMES)];
 }
 
 function topicInPath() {

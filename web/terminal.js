@@ -1,6 +1,7 @@
 // terminal.js: the lines to paste into a terminal, with the addresses that the server really
 // listens on. It asks /v1/config once, and again after a failure; it runs nothing.
 
+import { make } from "./elements.js";
 import { exchange, parseJson } from "./net.js";
 
 const LOOPBACK = /^(127\.|::1$|localhost$)/;
@@ -21,12 +22,13 @@ export async function readConfig() {
 /**
  * The lines, in groups.
  * @param {string} topic
- * @param {{tcp?: string, unix?: string}} listen
+ * @param {{tcp?: string, unix?: string, udp?: string}} listen
  * @param {Location|URL} page where this page was loaded from
  * @returns {{title: string, lines: {what: string, command: string}[]}[]}
  */
 export function terminalLines(topic, listen, page) {
   const tcp = splitAddress(listen.tcp, page);
+  const udp = splitAddress(listen.udp, page);
   const unix = typeof listen.unix === "string" ? listen.unix : null;
   const url = `${page.origin}/${topic}`;
   const nc = tcp ? `nc ${tcp.bare} ${tcp.port}` : null;
@@ -38,6 +40,9 @@ export function terminalLines(topic, listen, page) {
         nc && line("by hand: connect, then type the second line", `${nc}\nSUB ${topic}`),
         nc && line("the same in one line", `echo 'SUB ${topic}' | ${nc}`),
         unix && line("over the Unix socket", `echo 'SUB ${topic}' | nc -U ${quoted(unix)}`),
+        udp && line("over UDP: type the second line, then the third with the cookie it was given",
+          [`nc -u ${udp.bare} ${udp.port}`, `SUB ${topic} since=none`,
+            `SUB ${topic} since=none cookie=…`].join("\n")),
         line("server-sent events", `curl -sN '${url}/sse'`),
         line("the doorbell client, which reconnects", `doorbell subscribe ${topic} ${server}`),
       ]),
@@ -68,6 +73,21 @@ export function terminalLines(topic, listen, page) {
  */
 export function showTerminalLines(place, groups, say) {
   place.replaceChildren(...groups.map((group) => showGroup(group, say)));
+}
+
+/**
+ * The sentence that invites to watch an own connection.
+ * @param {HTMLElement} place
+ * @param {string} topic
+ * @param {{tcp?: string}} listen
+ * @param {Location|URL} page
+ */
+export function showInvitation(place, topic, listen, page) {
+  const tcp = splitAddress(listen.tcp, page);
+  if (!tcp) return;
+  place.replaceChildren("Open a terminal, type ", make("code", {}, `nc ${tcp.bare} ${tcp.port}`),
+    ", and you have a row here before you have said a word. Then type ",
+    make("code", {}, `SUB ${topic}`), " and watch it.");
 }
 
 function showGroup(group, say) {
@@ -113,8 +133,13 @@ async function copy(text, code) {
   }
 }
 
-/** An address of the server as seen from here: a wildcard becomes the name of this page's host. */
-function splitAddress(address, page) {
+/**
+ * An address of the server as seen from here: a wildcard becomes the name of this page's host.
+ * @param {string|undefined} address
+ * @param {Location|URL} page
+ * @returns {{bare: string, port: string, host: string}|null} host as a URL writes it
+ */
+export function splitAddress(address, page) {
   const parts = /^\[?(.*?)\]?:(\d+)$/.exec(address ?? "");
   if (!parts) return null;
   const [, name, port] = parts;

@@ -2,6 +2,8 @@
 // at random moments (a Poisson process) and one unchanged interval, so its samples begin anew
 // whenever the interval, the rate or the connection changes. It draws nothing.
 
+import { HOLD_SECONDS } from "./longpoll.js";
+
 /** Before so many looks and so many delays the comparison would be noise. */
 export const SAMPLES_NEEDED = 12;
 
@@ -20,6 +22,7 @@ export class Theory {
     this.seconds = seconds;
     this.since = performance.now();
     this.looks = 0;
+    this.questions = 0;
     this.empties = 0;
     this.events = 0;
     this.delays = 0;
@@ -35,6 +38,14 @@ export class Theory {
     if (askedAt - this.since < this.seconds * 1000) return;
     this.looks += 1;
     if (empty) this.empties += 1;
+  }
+
+  /**
+   * Counts a question of the long poll lane.
+   * @param {number} askedAt
+   */
+  question(askedAt) {
+    if (askedAt >= this.since) this.questions += 1;
   }
 
   /** Counts an event on the topic, whoever sent it. */
@@ -55,7 +66,7 @@ export class Theory {
 
   /**
    * Both sides of the comparison.
-   * @returns {{delay: object, empty: object, rate: number}}
+   * @returns {{delay: object, empty: object, questions: object, rate: number}}
    */
   compare() {
     const elapsed = (performance.now() - this.since) / 1000;
@@ -70,6 +81,7 @@ export class Theory {
         measured: this.delays > 0 ? this.delaySum / this.delays : null,
         samples: this.delays,
       },
+      questions: questionsOf(rate, elapsed, this.questions),
       empty: {
         expected: share,
         spread: Math.sqrt((share * (1 - share)) / Math.max(1, this.looks)),
@@ -78,4 +90,18 @@ export class Theory {
       },
     };
   }
+}
+
+/**
+ * How often a long poll asks: after each event, or after a hold in which there was none. Holds
+ * end at random, so the number asked in a time scatters by about its square root.
+ */
+function questionsOf(rate, elapsed, asked) {
+  const perSecond = rate > 0 ? rate / -Math.expm1(-rate * HOLD_SECONDS) : 1 / HOLD_SECONDS;
+  return {
+    expected: perSecond * 60,
+    spread: (Math.sqrt(perSecond * elapsed) / Math.max(elapsed, 1)) * 60,
+    measured: (asked / Math.max(elapsed, 1)) * 60,
+    samples: asked,
+  };
 }

@@ -2,7 +2,9 @@
 // It draws only while it can be seen, and once a second where movement is unwelcome. What a
 // frame looks like is picture.js's business.
 
+import { LANES, LANE_NAMES, forEachLane } from "./lanes.js";
 import { Picture } from "./picture.js";
+import { Spans } from "./spans.js";
 
 /** Least time between two frames: the picture creeps, so thirty a second are plenty. */
 const FRAME_MS = 32;
@@ -11,15 +13,20 @@ const STILL_FRAME_MS = 1000;
 /** Requests kept for drawing. */
 const LOOKS_KEPT = 400;
 
-const COLOURS = ["ink", "muted", "line", "surface", "poll", "push", "bad"];
+const COLOURS = ["ink", "muted", "line", "surface", "bad", ...LANE_NAMES];
 
-/** The moving picture of both lanes. */
+/** Tracks that are no lane. */
+const OTHER_TRACKS = ["time", "axis"];
+
+/** The moving picture of all lanes. */
 export class Timeline {
   #canvas;
   #stage;
   #journal;
   #picture = new Picture();
   #looks = [];
+  #spans = forEachLane(() => new Spans());
+  #lanes = [];
   #tracks = null;
   #colours = null;
   #seen = false;
@@ -52,6 +59,24 @@ export class Timeline {
   addLook({ kind, askedAt, endedAt, brought = 0 }) {
     this.#looks.push({ kind, askedAt, endedAt, brought });
     if (this.#looks.length > LOOKS_KEPT) this.#looks.shift();
+  }
+
+  /**
+   * When a lane's line was open, for those who draw and those who know.
+   * @param {string} lane
+   * @returns {Spans}
+   */
+  spans(lane) {
+    return this.#spans[lane];
+  }
+
+  /**
+   * Which lanes are in the picture. Their tracks must be on the stage by then.
+   * @param {string[]} names
+   */
+  setLanes(names) {
+    this.#lanes = LANES.filter(({ name }) => names.includes(name));
+    this.#measure();
   }
 
   /** @param {number} seconds the polling interval, which decides how much time is in view */
@@ -102,6 +127,7 @@ export class Timeline {
     const narrow = this.#tracks.time.width < 520;
     const frame = {
       context,
+      lanes: this.#lanes,
       tracks: this.#tracks,
       colours: this.#colours,
       now: performance.now(),
@@ -111,7 +137,8 @@ export class Timeline {
       font: this.#colours.font,
       lookRadius: this.#period < 0.5 ? 2 : this.#period < 2 ? 3 : 5,
     };
-    this.#picture.draw(frame, this.#journal, this.#looks);
+    const shown = { journal: this.#journal, looks: this.#looks, spans: this.#spans };
+    this.#picture.draw(frame, shown);
   }
 
   /** Sizes the canvas to the pixels of the screen and finds the tracks under it. */
@@ -124,12 +151,8 @@ export class Timeline {
       const found = this.#stage.querySelector(`[data-track="${name}"]`).getBoundingClientRect();
       return new DOMRect(found.x - box.x, found.y - box.y, found.width, found.height);
     };
-    this.#tracks = {
-      time: track("time"),
-      poll: track("poll"),
-      push: track("push"),
-      axis: track("axis"),
-    };
+    const names = [...OTHER_TRACKS, ...this.#lanes.map((lane) => lane.name)];
+    this.#tracks = Object.fromEntries(names.map((name) => [name, track(name)]));
     this.#drawOnce();
   }
 

@@ -31,6 +31,10 @@ impl Look {
         Self { width: 1280, height: 900, mobile: false, scheme: "light" };
     /// The same at night.
     pub(crate) const DARK: Self = Self { scheme: "dark", ..Self::DESKTOP };
+    /// A window as tall as the picture of all lanes.
+    pub(crate) const TALL: Self = Self { width: 1240, height: 1048, ..Self::DESKTOP };
+    /// A telephone at night.
+    pub(crate) const DARK_PHONE: Self = Self { scheme: "dark", ..Self::PHONE };
     /// A telephone held upright.
     pub(crate) const PHONE: Self = Self { width: 390, height: 844, mobile: true, scheme: "light" };
 }
@@ -162,6 +166,16 @@ impl Page {
         }
     }
 
+    /// Hides the page behind another tab for as long as something lasts.
+    pub(crate) async fn behind_another_tab(&self, meanwhile: impl AsyncFnOnce()) {
+        let own = self.client.window().await.unwrap();
+        let other = self.client.new_window(true).await.unwrap();
+        self.client.switch_to_window(other.handle).await.unwrap();
+        meanwhile().await;
+        self.client.close_window().await.unwrap();
+        self.client.switch_to_window(own).await.unwrap();
+    }
+
     /// Clicks it, wherever on the page it is.
     pub(crate) async fn click(&self, id: &str) {
         // The driver does not wait for a page that scrolls smoothly.
@@ -177,7 +191,23 @@ impl Page {
         self.element(id).await.send_keys(text).await.unwrap();
     }
 
-    /// What a piece of JavaScript returns.
+    /// Presses a key by its name in the standard of key events, wherever the focus is.
+    pub(crate) fn press(&self, key: &str) {
+        for kind in ["keyDown", "keyUp"] {
+            let text = if key == "Enter" && kind == "keyDown" { "\r" } else { "" };
+            let event = json!({"type": kind, "key": key, "code": key, "text": text});
+            self.tell_browser("Input.dispatchKeyEvent", &event);
+        }
+    }
+
+    /// The languages that the browser's user reads, from the next page on.
+    pub(crate) async fn read_languages(&self, languages: &str) {
+        let agent = self.evaluate("return navigator.userAgent").await;
+        let identity = json!({"userAgent": agent, "acceptLanguage": languages});
+        self.tell_browser("Emulation.setUserAgentOverride", &identity);
+    }
+
+    /// What a piece of JavaScript returns, or what it promises.
     pub(crate) async fn evaluate(&self, script: &str) -> Value {
         self.client.execute(script, Vec::new()).await.unwrap()
     }
