@@ -111,3 +111,78 @@ fn many_long_polls_of_one_topic_are_all_answered() {
         assert_eq!(connection.response().events(), std::slice::from_ref(&event));
     }
 }
+
+#[test]
+fn requests_sent_behind_a_waiting_long_poll_are_answered_after_it_in_order() {
+    let server = TestServer::start();
+    let mut waiting = wait_at(&server, "/t/json?poll=1&since=none&wait=60s");
+    waiting.write(&Request::get("/v1/health").bytes());
+    let (whole, half) = (Request::get("/v1/config").bytes(), 20);
+    waiting.write(&whole[..half]);
+    server.publish("t", "news");
+    assert_eq!(messages(&waiting.response().events()), ["news"]);
+    assert_eq!(waiting.response().json()["healthy"], true);
+    waiting.write(&whole[half..]);
+    assert!(waiting.response().json()["version"].is_string());
+}
+
+#[test]
+fn a_connection_goes_from_long_poll_to_long_poll_and_to_other_requests() {
+    let server = TestServer::start();
+    let mut place = "none".to_owned();
+    let mut connection = Connection::open(server.http);
+    for text in ["one", "two", "three"] {
+        let path = format!("/t/json?poll=1&since={place}&wait=60s");
+        connection.write(&Request::get(&path).bytes());
+        server.await_readers("longpoll", 1);
+        server.publish("t", text);
+        let response = connection.response();
+        assert_eq!(messages(&response.events()), [text]);
+        place = response.next().to_owned();
+        server.await_readers("longpoll", 0);
+        let published = connection.exchange(&Request::post("/other", "in between"));
+        assert_eq!(published.status, 200);
+    }
+}
+
+#[test]
+fn a_long_poll_that_is_the_last_request_ends_the_connection_with_its_answer() {
+    let server = TestServer::start();
+    let path = "/t/json?poll=1&since=none&wait=60s";
+    let mut waiting = Connection::open(server.http);
+    waiting.write(&Request::get(path).header("Connection", "close").bytes());
+    server.await_readers("longpoll", 1);
+    server.publish("t", "news");
+    let response = waiting.response();
+    assert_eq!(messages(&response.events()), ["news"]);
+    assert_eq!(response.header("connection"), Some("close"));
+    assert!(waiting.is_closed());
+}
+
+#[test]
+fn an_answer_that_was_waited_for_looks_like_one_that_was_not() {
+    let server = TestServer::start();
+    let mut waiting = wait_at(&server, "/t/json?poll=1&since=none&wait=60s");
+    let id = server.publish("t", "news").id().to_owned();
+    let waited = waiting.response();
+    let at_once = server.get("/t/json?poll=1&since=all&wait=60s");
+    assert_eq!(waited.body, at_once.body);
+    for name in ["content-type", "content-length", "doorbell-next", "etag", "cache-control", "vary"]
+    {
+        assert_eq!(waited.header(name), at_once.header(name), "{name}");
+    }
+    assert!(waited.header("date").is_some() && waited.next() == id);
+}
+
+#[test]
+fn a_long_poll_is_compressed_when_asked() {
+    let server = TestServer::start();
+    let mut waiting = Connection::open(server.http);
+    let path = "/t/json?poll=1&since=none&wait=60s";
+    waiting.write(&Request::get(path).header("Accept-Encoding", "gzip").bytes());
+    server.await_readers("longpoll", 1);
+    server.publish("t", &"again and ".repeat(100));
+    let response = waiting.response();
+    assert_eq!(response.header("content-encoding"), Some("gzip"));
+    assert!(response.body.starts_with(&[0x1f, 0x8b]) && response.body.len() < 500);
+}

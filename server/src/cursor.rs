@@ -11,14 +11,17 @@ mod handover;
 mod progress;
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use doorbell_protocol::{Code, Error, Filter, Gap, GapReason, Id, Since};
 use tokio::time::{Instant, timeout_at};
 
 use crate::conditions::Conditions;
-use crate::hub::Hub;
+use crate::hub::{Hub, LaterPage, Reading};
 use crate::limits::LATEST_MESSAGES_MAX;
 use crate::log::{Page, Selection};
 use crate::message::Message;
@@ -45,6 +48,8 @@ pub struct Cursor {
     gap: Option<Gap>,
     /// Whether the last page reached what was visible then.
     caught_up: bool,
+    /// The page that is being read from the log, and what was visible when that began.
+    reading: Option<(LaterPage, u64)>,
     registration: Option<Registration>,
     /// Shows others how far this is; absent before the first filter.
     progress: Option<Arc<Progress>>,
@@ -96,6 +101,7 @@ impl Cursor {
             latest: VecDeque::new(),
             gap: None,
             caught_up: false,
+            reading: None,
             registration: None,
             progress: None,
         }
@@ -203,9 +209,10 @@ impl Cursor {
         self.filters.len() < before
     }
 
-    /// The filters changed: the next wait registers for the new ones.
+    /// The filters changed: the next page is read for the new ones, and the next wait registers for them.
     fn forget_registration(&mut self) {
         self.registration = None;
+        self.reading = None;
         self.caught_up = false;
     }
 
@@ -214,31 +221,70 @@ impl Cursor {
     /// Without news it waits as it is told and then returns an empty batch. It also returns at once
     /// when there is a gap to tell. It may be dropped at any point: nothing is skipped.
     pub async fn next(&mut self, wait: Wait, limit: PageLimit) -> Result<Batch, Error> {
+        let cursor = Asked(self);
+        let news = poll_fn(|context| match ready!(cursor.0.poll_news(limit, context)?) {
+            None if wait == Wait::No => Poll::Ready(Ok(Batch::default())),
+            None => Poll::Pending,
+            Some(batch) => Poll::Ready(Ok(batch)),
+        });
+        match wait {
+            Wait::No => news.await,
+            Wait::Until(deadline) => {
+                timeout_at(deadline, news).await.unwrap_or_else(|_| Ok(Batch::default()))
+            }
+        }
+    }
+
+    /// [`Cursor::next`] for sessions that wait for more than news: pending until there is some, which
+    /// the task is woken for. Who then turns to something else says so by [`Cursor::turn_away`].
+    pub fn poll_next(
+        &mut self,
+        limit: PageLimit,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<Batch, Error>> {
+        match ready!(self.poll_news(limit, context)?) {
+            None => Poll::Pending,
+            Some(batch) => Poll::Ready(Ok(batch)),
+        }
+    }
+
+    /// Nobody waits for news any more: what comes now is still to be looked at.
+    pub fn turn_away(&self) {
+        self.show_place();
+    }
+
+    /// What comes next, or `None` when there is nothing: the task is woken when there is.
+    fn poll_news(
+        &mut self,
+        limit: PageLimit,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<Option<Batch>, Error>> {
         loop {
-            // Mark seen, read, and only then wait.
-            self.mark_seen();
-            let messages = self.read(limit).await?;
+            // Mark seen, read, and only then wait. What is pushed while a page is read is not seen yet.
+            if self.reading.is_none() {
+                self.mark_seen();
+            }
+            let messages = ready!(self.poll_read(limit, context))?;
             self.show_place();
             if !messages.is_empty() || (self.caught_up && self.gap.is_some()) {
-                return Ok(Batch { gap: self.gap.take(), messages });
+                return Poll::Ready(Ok(Some(Batch { gap: self.gap.take(), messages })));
             }
             if !self.caught_up {
                 // A page looks at so many messages only; others have their turn between two pages.
-                tokio::task::yield_now().await;
-                continue;
+                context.waker().wake_by_ref();
+                return Poll::Pending;
             }
-            let Wait::Until(deadline) = wait else {
-                return Ok(Batch::default());
-            };
             let Some(registration) = &self.registration else {
                 // Nobody is woken for a topic that is registered too late: register, then look again.
                 self.registration = Some(self.hub.register(&self.filters));
                 self.caught_up = false;
                 continue;
             };
-            let _waiting = self.progress.as_deref().map(Progress::wait);
-            if timeout_at(deadline, registration.waiter().unseen()).await.is_err() {
-                return Ok(Batch::default());
+            if registration.waiter().poll_unseen(context).is_pending() {
+                if let Some(progress) = &self.progress {
+                    progress.wait();
+                }
+                return Poll::Ready(Ok(None));
             }
         }
     }
@@ -254,19 +300,39 @@ impl Cursor {
         }
     }
 
-    /// One step forward: a page from memory if it reaches back far enough, else from the log.
-    async fn read(&mut self, limit: PageLimit) -> Result<Vec<Message>, Error> {
-        let visible = self.hub.visible();
+    /// One step forward: a page from memory if it reaches back far enough, else from the log. Nothing
+    /// changes before the page is there.
+    fn poll_read(
+        &mut self,
+        limit: PageLimit,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<Vec<Message>, Error>> {
         if self.filters.is_empty() {
-            self.place = visible.max(self.place);
+            self.place = self.hub.visible().max(self.place);
             self.caught_up = true;
-            return Ok(Vec::new());
+            return Poll::Ready(Ok(Vec::new()));
         }
         let (after, until) = match self.latest.front() {
             Some(seq) => (seq - 1, *seq),
             None => (self.place, u64::MAX),
         };
-        let mut page = self.hub.read(&self.filters, after, until, limit).await?;
+        let (reading, visible) = match self.reading.take() {
+            Some((later, visible)) => (Reading::Later(later), visible),
+            None => {
+                let visible = self.hub.visible();
+                (self.hub.read(&self.filters, after, until, limit), visible)
+            }
+        };
+        let mut page = match reading {
+            Reading::Done(page) => page,
+            Reading::Later(mut later) => match Pin::new(&mut later).poll(context) {
+                Poll::Ready(page) => page?,
+                Poll::Pending => {
+                    self.reading = Some((later, visible));
+                    return Poll::Pending;
+                }
+            },
+        };
         assert!(page.through >= after, "a page went back from {after} to {}", page.through);
         assert!(page.messages.len() <= limit.messages.max(1), "a page passed its bound");
         let mut messages = std::mem::take(&mut page.messages);
@@ -280,7 +346,7 @@ impl Cursor {
             messages.retain(|message| self.wants(message));
             self.removed.retain(|(_, window)| window.delivered > page.through);
         }
-        Ok(messages)
+        Poll::Ready(Ok(messages))
     }
 
     fn note_loss(&mut self, page: &Page) {
@@ -317,6 +383,15 @@ impl Cursor {
 
     fn meets(&self, message: &Message) -> bool {
         self.conditions.as_ref().is_none_or(|conditions| conditions.met_by(message))
+    }
+}
+
+/// A cursor that is asked for news until this is dropped.
+struct Asked<'a>(&'a mut Cursor);
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        self.0.turn_away();
     }
 }
 

@@ -2,7 +2,10 @@
 //!
 //! The hub joins the log, the tail and the writer. It names no transport.
 
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use doorbell_protocol::{Code, Draft, Epoch, Error, Filter, Since};
@@ -27,6 +30,31 @@ struct Shared {
     /// Turns to look into the log on disk.
     readers: Arc<Semaphore>,
     limits: WireLimits,
+}
+
+/// A page that is read.
+pub(crate) enum Reading {
+    /// It came from memory.
+    Done(Page),
+    /// It comes from the log.
+    Later(LaterPage),
+}
+
+/// A page that comes from the log. Dropped before it is there, it changes nothing.
+pub(crate) struct LaterPage(Pin<Box<dyn Future<Output = Result<Page, Error>> + Send + Sync>>);
+
+impl Future for LaterPage {
+    type Output = Result<Page, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.as_mut().poll(context)
+    }
+}
+
+impl std::fmt::Debug for LaterPage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("LaterPage")
+    }
 }
 
 /// The limits of the wire that can be set.
@@ -80,8 +108,16 @@ impl Hub {
 
     /// The second half of a publish.
     pub async fn settled(pending: &mut Pending) -> Result<Message, Error> {
+        poll_fn(|context| Self::poll_settled(pending, context)).await
+    }
+
+    /// The second half of a publish, for who waits for more than that.
+    pub fn poll_settled(
+        pending: &mut Pending,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<Message, Error>> {
         let gone = |_| Error::new(Code::LogFailed, "storage ended; publishes are refused");
-        pending.await.map_err(gone)?
+        Pin::new(pending).poll(context).map(|settled| settled.map_err(gone)?)
     }
 
     /// A cursor for a filter from a place on.
@@ -145,26 +181,27 @@ impl Hub {
         self.0.tail.register(filters)
     }
 
-    /// Reads a page of what is visible: from memory if it reaches back far enough, else from the log
-    /// on a thread that may block.
-    pub(crate) async fn read(
+    /// Reads a page of what is visible: at once from memory if that reaches back far enough, else from
+    /// the log on a thread that may block.
+    pub(crate) fn read(
         &self,
         filters: &[Filter],
         after: u64,
         until: u64,
         limit: PageLimit,
-    ) -> Result<Page, Error> {
+    ) -> Reading {
         let query = Query { selection: Selection(filters), after, until, limit };
         if let Some(page) = self.0.tail.read(&query) {
-            return Ok(page);
+            return Reading::Done(page);
         }
         let until = until.min(self.visible());
-        let filters = filters.to_vec();
-        // Boxed, so that readers of the tail, which are nearly all, do not carry its state.
-        Box::pin(self.blocking(move |log| {
-            log.read(&Query { selection: Selection(&filters), after, until, limit })
-        }))
-        .await
+        let (hub, filters) = (self.clone(), filters.to_vec());
+        Reading::Later(LaterPage(Box::pin(async move {
+            hub.blocking(move |log| {
+                log.read(&Query { selection: Selection(&filters), after, until, limit })
+            })
+            .await
+        })))
     }
 
     pub(crate) async fn seek(&self, time_us: u64) -> Result<u64, Error> {

@@ -3,6 +3,7 @@
 //! Read it in the order of a message's path. In: [`socket`] or [`http`], [`hub`], [`writer`],
 //! [`log`]. Out: [`tail`], [`cursor`], and the transport again. `ARCHITECTURE.md` has the map.
 
+pub mod alarm;
 pub mod clock;
 pub mod conditions;
 pub mod config;
@@ -21,6 +22,7 @@ pub mod metrics;
 mod process;
 pub mod serve;
 pub mod socket;
+pub mod stop;
 pub mod stream;
 pub mod tail;
 pub mod writer;

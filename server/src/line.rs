@@ -5,8 +5,10 @@
 //! keeps no queue of messages: while the peer takes nothing, nothing is read from the log.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,8 +16,8 @@ use doorbell_protocol::draft::JsonDraft;
 use doorbell_protocol::{Code, Command, Draft, Error, Event, Filter, Format, Gap, Kind, Since};
 use futures_util::FutureExt;
 use tokio::time::{Instant, timeout};
-use tokio_util::sync::CancellationToken;
 
+use crate::alarm::Alarm;
 use crate::clock::unix_micros;
 use crate::connections::Serving;
 use crate::cursor::{Batch, Cursor, PageLimit, Wait};
@@ -23,13 +25,18 @@ use crate::hub::Hub;
 use crate::limits::{BATCH_BYTES_MAX, BATCH_MESSAGES_MAX, PUBLISHES_PENDING_MAX, SETTLE_WAIT_MAX};
 use crate::message::Message;
 use crate::metrics::{Metrics, Transport};
+use crate::stop::{Listener, Stop};
 use crate::writer::Pending;
 
 /// What carries the lines.
 pub trait Link: Send {
     /// Appends what the peer sent to `input`, lines with their `\n`; false when the peer will send
-    /// nothing more. It may be dropped at any point without losing bytes.
-    fn receive(&mut self, input: &mut Vec<u8>) -> impl Future<Output = io::Result<bool>> + Send;
+    /// nothing more. Pending until it has sent something, which the task is woken for.
+    fn poll_receive(
+        &mut self,
+        input: &mut Vec<u8>,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<bool>>;
 
     /// Sends lines, each with its `\n`, in as few writes as it can.
     fn send(&mut self, lines: &[Bytes]) -> impl Future<Output = io::Result<()>> + Send;
@@ -99,7 +106,23 @@ pub struct Manners {
     /// Where deliveries are counted.
     pub metrics: Arc<Metrics>,
     /// Asks every conversation to end.
-    pub stop: CancellationToken,
+    pub stop: Stop,
+}
+
+/// What a conversation waits for.
+enum Happening {
+    /// The server is stopping.
+    Stop,
+    /// The oldest publish has its answer.
+    Settled(Result<Message, Error>),
+    /// The peer sent something, or will send nothing more.
+    Heard(io::Result<bool>),
+    /// The cursor has something.
+    News(Result<Batch, Error>),
+    /// The peer began a line and has not finished it in time.
+    Unfinished,
+    /// Nothing was said for long.
+    Quiet,
 }
 
 /// One peer.
@@ -119,6 +142,10 @@ pub struct Conversation<L> {
     /// Publishes that are not answered yet, in order.
     pending: VecDeque<Pending>,
     next_keepalive: Instant,
+    alarm: Alarm,
+    stopped: Listener,
+    /// Whether the peer has its turn before the cursor.
+    hears_first: bool,
     began: std::time::Instant,
 }
 
@@ -137,6 +164,7 @@ impl<L: Link> Conversation<L> {
         serving.reads(cursor.progress());
         let formats = cursor.filters().iter().map(|f| (f.clone(), Format::Json)).collect();
         let next_keepalive = Instant::now() + manners.keepalive;
+        let stopped = manners.stop.listener();
         Self {
             link,
             hub,
@@ -149,6 +177,9 @@ impl<L: Link> Conversation<L> {
             hearing: true,
             pending: VecDeque::new(),
             next_keepalive,
+            alarm: Alarm::new(next_keepalive),
+            stopped,
+            hears_first: true,
             began: std::time::Instant::now(),
         }
     }
@@ -202,30 +233,69 @@ impl<L: Link> Conversation<L> {
         }
     }
 
-    /// Waits for one thing to happen and deals with it. Where several have happened any of them may
-    /// be next, so that a peer that talks without a pause still hears.
+    /// Waits for one thing to happen and deals with it.
     async fn turn(&mut self) -> Result<(), Ending> {
-        let listening = self.hearing && self.may_obey();
-        // A peer is not late while it is the server that keeps it waiting.
-        let begun = self.input.begun.filter(|_| listening);
-        let deadline = begun.map(|begun| begun + self.manners.unfinished);
-        if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-            return self.look_for_end();
-        }
-        let stop = &self.manners.stop;
-        let wait =
-            Wait::Until(deadline.map_or(self.next_keepalive, |d| d.min(self.next_keepalive)));
-        tokio::select! {
-            () = stop.cancelled() => Err(Ending::Stopping),
-            settled = next_settled(&mut self.pending), if !self.pending.is_empty() => {
-                Box::pin(self.answer_publish(settled)).await
-            }
-            heard = self.link.receive(&mut self.input.bytes), if listening => {
+        let happening = poll_fn(|context| self.poll_happening(context)).await;
+        self.cursor.turn_away();
+        match happening {
+            Happening::Stop => Err(Ending::Stopping),
+            Happening::Settled(settled) => Box::pin(self.answer_publish(settled)).await,
+            Happening::Heard(heard) => {
                 self.hearing = heard?;
+                self.hears_first = false;
                 Ok(())
             }
-            batch = self.cursor.next(wait, BATCH) => Box::pin(self.deliver(batch?)).await,
+            Happening::News(batch) => {
+                self.hears_first = true;
+                self.deliver(batch?).await
+            }
+            Happening::Unfinished => self.look_for_end(),
+            Happening::Quiet => Box::pin(self.keep_alive(None)).await,
         }
+    }
+
+    /// What happens next. Nothing of it is lost if it is not waited for, and none of it is waited for in
+    /// a future of its own: there are a great many conversations, and nearly all of them wait.
+    fn poll_happening(&mut self, context: &mut Context<'_>) -> Poll<Happening> {
+        if self.stopped.poll_stopped(context).is_ready() {
+            return Poll::Ready(Happening::Stop);
+        }
+        if let Some(oldest) = self.pending.front_mut()
+            && let Poll::Ready(settled) = Hub::poll_settled(oldest, context)
+        {
+            self.pending.pop_front();
+            return Poll::Ready(Happening::Settled(settled));
+        }
+        // A peer that talks without a pause still hears, and one that hears without a pause may talk.
+        for hears in [self.hears_first, !self.hears_first] {
+            let happening = if hears {
+                self.poll_heard(context).map(Happening::Heard)
+            } else {
+                self.cursor.poll_next(BATCH, context).map(Happening::News)
+            };
+            if happening.is_ready() {
+                return happening;
+            }
+        }
+        // A peer is not late while it is the server that keeps it waiting.
+        let begun = self.input.begun.filter(|_| self.is_listening());
+        let late = begun.map(|begun| begun + self.manners.unfinished);
+        let next = late.map_or(self.next_keepalive, |late| late.min(self.next_keepalive));
+        ready!(self.alarm.poll_until(next, context));
+        let is_late = late.is_some_and(|late| late <= Instant::now());
+        Poll::Ready(if is_late { Happening::Unfinished } else { Happening::Quiet })
+    }
+
+    fn poll_heard(&mut self, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        if !self.is_listening() {
+            return Poll::Pending;
+        }
+        self.link.poll_receive(&mut self.input.bytes, context)
+    }
+
+    /// Whether the peer is heard at the moment.
+    fn is_listening(&self) -> bool {
+        self.hearing && self.may_obey()
     }
 
     /// Whether another command may be taken: so many publishes may wait for their answers.
@@ -235,7 +305,7 @@ impl<L: Link> Conversation<L> {
 
     /// The time to finish a line has passed. Its end may have come while the server was busy sending.
     fn look_for_end(&mut self) -> Result<(), Ending> {
-        match self.link.receive(&mut self.input.bytes).now_or_never() {
+        match poll_fn(|context| self.poll_heard(context)).now_or_never() {
             Some(heard) => {
                 self.hearing = heard?;
                 Ok(())
@@ -405,9 +475,7 @@ impl<L: Link> Conversation<L> {
 
     async fn deliver(&mut self, batch: Batch) -> Result<(), Ending> {
         if batch.messages.is_empty() {
-            // The wait may have ended for an unfinished line.
-            let due = batch.gap.is_some() || Instant::now() >= self.next_keepalive;
-            return if due { self.keep_alive(batch.gap).await } else { Ok(()) };
+            return Box::pin(self.keep_alive(batch.gap)).await;
         }
         let gap = batch.gap.as_ref();
         let mut lines = Vec::with_capacity(batch.messages.len() + 1);

@@ -19,6 +19,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use crate::connections::{Connection, Connections, Ends, Registered};
 use crate::limits::{BACKLOG, REFUSALS_MAX};
 use crate::metrics::{Entrance, Metrics};
+use crate::stop::Stop;
 use crate::stream::Guarded;
 
 /// Send buffer: what the kernel keeps for a reader that has stopped.
@@ -180,7 +181,7 @@ impl Accept for UnixSocket {
 #[derive(Debug, Clone)]
 pub struct Door {
     /// Ends the loops.
-    pub stop: CancellationToken,
+    pub stop: Stop,
     /// Knows every task.
     pub tasks: TaskTracker,
     /// One permit a connection.
@@ -197,7 +198,7 @@ impl Door {
     /// A door for at most so many connections.
     pub fn new(connections: usize, metrics: Arc<Metrics>, write_deadline: Duration) -> Self {
         Self {
-            stop: CancellationToken::new(),
+            stop: Stop::default(),
             tasks: TaskTracker::new(),
             connections: Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS))),
             register: Arc::default(),

@@ -72,7 +72,7 @@ pub fn start(config: &Config) -> Result<Server, StartError> {
         connections,
         header_bytes: to_usize(config.header_bytes),
     };
-    let http_service = Http::new(app);
+    let http_service = Arc::new(Http::new(app));
     let refusals = Refusals::new(connections);
     let accept = door.clone().accept(http, Entrance::Http, refusals.http, move |stream| {
         http_service.clone().serve(stream)
@@ -111,7 +111,7 @@ fn lab(config: &Config, hub: &Hub, door: &Door, addresses: &Arc<Addresses>) -> L
         register: door.register.clone(),
         addresses: addresses.clone(),
         tasks: door.tasks.clone(),
-        stop: door.stop.clone(),
+        stop: (*door.stop).clone(),
     })
 }
 

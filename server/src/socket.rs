@@ -1,11 +1,10 @@
 //! The line protocol over byte streams: TCP and Unix sockets.
 
-use std::future::poll_fn;
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Poll, ready};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -41,15 +40,16 @@ const LINGER: Duration = Duration::from_millis(500);
 const READ_BYTES: usize = 4096;
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Link for Wire<S> {
-    async fn receive(&mut self, input: &mut Vec<u8>) -> io::Result<bool> {
-        poll_fn(|context| {
-            let mut space = [MaybeUninit::uninit(); READ_BYTES];
-            let mut buffer = ReadBuf::uninit(&mut space);
-            ready!(Pin::new(&mut self.0).poll_read(context, &mut buffer))?;
-            input.extend_from_slice(buffer.filled());
-            Poll::Ready(Ok(!buffer.filled().is_empty()))
-        })
-        .await
+    fn poll_receive(
+        &mut self,
+        input: &mut Vec<u8>,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<bool>> {
+        let mut space = [MaybeUninit::uninit(); READ_BYTES];
+        let mut buffer = ReadBuf::uninit(&mut space);
+        ready!(Pin::new(&mut self.0).poll_read(context, &mut buffer))?;
+        input.extend_from_slice(buffer.filled());
+        Poll::Ready(Ok(!buffer.filled().is_empty()))
     }
 
     async fn send(&mut self, lines: &[Bytes]) -> io::Result<()> {

@@ -8,10 +8,9 @@
 //! between two of these steps.
 
 use std::collections::{HashMap, HashSet};
-use std::future::poll_fn;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use atomic_waker::AtomicWaker;
 use doorbell_protocol::topic::Pattern;
@@ -172,16 +171,13 @@ impl Waiter {
         (first != NOTHING).then_some(first)
     }
 
-    /// Waits until something unseen is there; at once if it is there already.
-    pub async fn unseen(&self) {
-        poll_fn(|context| {
-            self.waker.register(context.waker());
-            match self.first_unseen.load(Ordering::Acquire) {
-                NOTHING => Poll::Pending,
-                _ => Poll::Ready(()),
-            }
-        })
-        .await;
+    /// Ready when something unseen is there; until then the task is woken when it is.
+    pub fn poll_unseen(&self, context: &mut Context<'_>) -> Poll<()> {
+        self.waker.register(context.waker());
+        match self.first_unseen.load(Ordering::Acquire) {
+            NOTHING => Poll::Pending,
+            _ => Poll::Ready(()),
+        }
     }
 }
 

@@ -46,23 +46,9 @@ impl Progress {
         self.place.store(place, Ordering::Relaxed);
     }
 
-    /// It waits at its place until the guard is dropped.
-    pub(super) fn wait(&self) -> Waiting<'_> {
+    /// It waits at its place until it reaches another.
+    pub(super) fn wait(&self) {
         let place = self.reached().place;
         self.place.store(place | WAITING, Ordering::Relaxed);
-        Waiting { progress: self, place }
-    }
-}
-
-/// A reader that waits. Its wait may be given up at any point, so the end is a drop.
-#[derive(Debug)]
-pub(super) struct Waiting<'a> {
-    progress: &'a Progress,
-    place: u64,
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.progress.reach(self.place);
     }
 }

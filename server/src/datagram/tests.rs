@@ -8,7 +8,6 @@ use doorbell_protocol::limits::{
 };
 use doorbell_protocol::{Draft, GapReason, Id};
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::hub::WireLimits;
@@ -40,7 +39,7 @@ impl Server {
             unfinished: Duration::from_secs(30),
             line_bytes: LINE_BYTES_DEFAULT,
             metrics: Metrics::new(),
-            stop: CancellationToken::new(),
+            stop: crate::stop::Stop::default(),
         };
         let socket = bind_udp("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = socket.local_addr().unwrap();

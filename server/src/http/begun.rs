@@ -1,26 +1,34 @@
-//! A request that was begun must be finished in time, and a connection that waits for the next one may
-//! wait for as long as it likes: a poller that asks once a minute keeps its connection.
+//! The stream beneath the HTTP library, which sees what the library does not tell.
 //!
-//! The HTTP library has one timer for both. Here the socket notes when bytes come and nobody is being
-//! served, and the service says when a whole request has reached it.
+//! A request that was begun must be finished in time, and a connection that waits for the next one may
+//! wait for as long as it likes: a poller that asks once a minute keeps its connection. The library has
+//! one timer for both. Here the stream notes when bytes come and nobody is being served, and the service
+//! says when a whole request has reached it.
+//!
+//! A connection is taken back from the library only when all that it had to write is written, which is
+//! noted here too; and what was read before the library got it is put back here.
 
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-/// How every HTTP/2 connection begins (RFC 9113, section 3.4). Its frames are no requests, and the
-/// library watches them itself.
-const HTTP2_PREFACE: &[u8] = b"PRI ";
-
-/// Whether a request was begun that has not reached the service. Clones share it.
+/// Whether a request was begun that has not reached the service, and whether anything is unwritten.
+/// Clones share it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Begun(Arc<AtomicU8>);
+pub(super) struct Begun(Arc<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    begun: AtomicU8,
+    unwritten: AtomicBool,
+}
 
 const NOTHING: u8 = 0;
 const REQUEST: u8 = 1;
@@ -30,20 +38,30 @@ const NO_MORE: u8 = 2;
 impl Begun {
     /// The request is whole, or answered.
     pub(super) fn clear(&self) {
-        self.0.store(NOTHING, Ordering::Relaxed);
+        self.0.begun.store(NOTHING, Ordering::Relaxed);
     }
 
-    /// No more requests come: the connection was upgraded.
+    /// No more requests come: the connection speaks something else, of which the library takes care.
     pub(super) fn end(&self) {
-        self.0.store(NO_MORE, Ordering::Relaxed);
+        self.0.begun.store(NO_MORE, Ordering::Relaxed);
     }
 
     fn note(&self) {
-        let _ = self.0.compare_exchange(NOTHING, REQUEST, Ordering::Relaxed, Ordering::Relaxed);
+        let begun = &self.0.begun;
+        let _ = begun.compare_exchange(NOTHING, REQUEST, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     fn is_request(&self) -> bool {
-        self.0.load(Ordering::Relaxed) == REQUEST
+        self.0.begun.load(Ordering::Relaxed) == REQUEST
+    }
+
+    /// Whether the library has handed out bytes that the socket has not taken yet.
+    pub(super) fn is_unwritten(&self) -> bool {
+        self.0.unwritten.load(Ordering::Relaxed)
+    }
+
+    fn set_unwritten(&self, unwritten: bool) {
+        self.0.unwritten.store(unwritten, Ordering::Relaxed);
     }
 }
 
@@ -54,30 +72,23 @@ pub(super) struct Requests<S> {
     begun: Begun,
     unfinished: Duration,
     deadline: Option<Pin<Box<Sleep>>>,
-    version: Version,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Version {
-    Unknown,
-    Http1,
-    Http2,
+    /// What was read already and is to be read again.
+    unread: Bytes,
 }
 
 impl<S> Requests<S> {
     /// Watches a stream whose service clears `begun`.
     pub(super) fn new(inner: S, begun: Begun, unfinished: Duration) -> Self {
-        Self { inner, begun, unfinished, deadline: None, version: Version::Unknown }
+        Self { inner, begun, unfinished, deadline: None, unread: Bytes::new() }
     }
 
-    fn heard(&mut self, bytes: &[u8]) {
-        if self.version == Version::Unknown {
-            let http2 = bytes.starts_with(HTTP2_PREFACE);
-            self.version = if http2 { Version::Http2 } else { Version::Http1 };
-        }
-        if self.version == Version::Http1 && !bytes.is_empty() {
+    /// Has these bytes read before all others. If there are any, a request was begun.
+    pub(super) fn put_back(&mut self, unread: Bytes) {
+        self.begun.clear();
+        if !unread.is_empty() {
             self.begun.note();
         }
+        self.unread = unread;
     }
 
     fn poll_deadline(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
@@ -98,10 +109,18 @@ impl<S: AsyncRead + Unpin> AsyncRead for Requests<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.unread.is_empty() {
+            let count = self.unread.len().min(buffer.remaining());
+            buffer.put_slice(&self.unread[..count]);
+            self.unread.advance(count);
+            return Poll::Ready(Ok(()));
+        }
         let before = buffer.filled().len();
         match Pin::new(&mut self.inner).poll_read(context, buffer) {
             Poll::Ready(result) => {
-                self.heard(&buffer.filled()[before..]);
+                if buffer.filled().len() > before {
+                    self.begun.note();
+                }
                 Poll::Ready(result)
             }
             Poll::Pending => self.poll_deadline(context).map(Err),
@@ -115,6 +134,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Requests<S> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        self.begun.set_unwritten(true);
         Pin::new(&mut self.inner).poll_write(context, bytes)
     }
 
@@ -123,6 +143,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Requests<S> {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.begun.set_unwritten(true);
         Pin::new(&mut self.inner).poll_write_vectored(context, slices)
     }
 
@@ -131,6 +152,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Requests<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // The library flushes when it has nothing left to write.
+        self.begun.set_unwritten(false);
         Pin::new(&mut self.inner).poll_flush(context)
     }
 

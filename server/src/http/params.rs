@@ -10,6 +10,7 @@ use rfc2047_decoder::{Decoder, RecoverStrategy};
 use serde::de::DeserializeOwned;
 
 use super::answer::Refusal;
+use super::connection::Waits;
 use crate::conditions::Conditions;
 
 /// The variable parts of an address, refused in the shape of the dialect.
@@ -32,6 +33,7 @@ impl<S: Sync + Send, T: DeserializeOwned + Send> FromRequestParts<S> for Address
 pub(crate) struct Params {
     headers: HeaderMap,
     query: Vec<(String, String)>,
+    waits: Waits,
 }
 
 impl<S: Sync> FromRequestParts<S> for Params {
@@ -46,7 +48,8 @@ impl<S: Sync> FromRequestParts<S> for Params {
                 return Err(Error::new(Code::NotUtf8, text).into());
             }
         }
-        Ok(Self { headers: parts.headers.clone(), query })
+        let waits = parts.extensions.get::<Waits>().cloned().unwrap_or_default();
+        Ok(Self { headers: parts.headers.clone(), query, waits })
     }
 }
 
@@ -84,6 +87,11 @@ impl Params {
             return content_type.starts_with("text/markdown").then(|| "yes".to_owned());
         }
         found
+    }
+
+    /// Where to say that the answer takes long.
+    pub(crate) fn waits(&self) -> &Waits {
+        &self.waits
     }
 
     /// Whether the request asks to poll.

@@ -32,7 +32,7 @@ pub(crate) async fn ndjson(
     Extension(connection): Extension<Arc<Connection>>,
     params: Params,
 ) -> Result<Response, Refusal> {
-    answer(app, &connection, &filter, &params, Framing::Ndjson).await
+    answer(app, &connection, &filter, params, Framing::Ndjson).await
 }
 
 /// `GET /FILTER/sse`.
@@ -42,7 +42,7 @@ pub(crate) async fn sse(
     Extension(connection): Extension<Arc<Connection>>,
     params: Params,
 ) -> Result<Response, Refusal> {
-    answer(app, &connection, &filter, &params, Framing::Sse).await
+    answer(app, &connection, &filter, params, Framing::Sse).await
 }
 
 /// `GET /FILTER/raw`.
@@ -52,14 +52,14 @@ pub(crate) async fn raw(
     Extension(connection): Extension<Arc<Connection>>,
     params: Params,
 ) -> Result<Response, Refusal> {
-    answer(app, &connection, &filter, &params, Framing::Raw).await
+    answer(app, &connection, &filter, params, Framing::Raw).await
 }
 
 async fn answer(
     app: App,
     connection: &Arc<Connection>,
     filter: &str,
-    params: &Params,
+    params: Params,
     framing: Framing,
 ) -> Result<Response, Refusal> {
     let filter: Filter = filter.parse()?;
@@ -71,8 +71,9 @@ async fn answer(
         (Framing::Sse, Some(id)) => id.parse()?,
         _ => params.since(Since::None)?,
     };
-    let cursor = open(&app, filter.clone(), &since, params).await?;
+    let cursor = open(&app, filter.clone(), &since, &params).await?;
     let serving = connection.serve(Service::Reader(framing.transport()));
+    params.waits().set(true);
     Ok(stream(app, cursor, filter, framing, serving))
 }
 
@@ -91,29 +92,34 @@ async fn poll(
     app: App,
     connection: &Arc<Connection>,
     filter: Filter,
-    params: &Params,
+    params: Params,
     framing: Framing,
 ) -> Result<Response, Refusal> {
     let began = Instant::now();
-    let max = poll_max(params)?;
-    let wait = poll_wait(params)?;
+    let max = poll_max(&params)?;
+    let wait = poll_wait(&params)?;
     let transport = if wait.is_some() { Transport::Longpoll } else { Transport::Poll };
     let metrics = app.manners.metrics.clone();
     let _connected = metrics.of(transport).connected();
     let serving = connection.serve(Service::Reader(transport));
 
     let since = params.since(Since::All)?;
-    let mut cursor = open(&app, filter.clone(), &since, params).await?;
+    let mut cursor = open(&app, filter.clone(), &since, &params).await?;
     let lost = cursor.take_gap();
-    let known = knows_all(&app, &filter, params).filter(|_| lost.is_none());
+    let known = knows_all(&app, &filter, &params).filter(|_| lost.is_none());
     if let Some(place) = known {
-        cursor = open(&app, filter.clone(), &Since::Id(place), params).await?;
+        cursor = open(&app, filter.clone(), &Since::Id(place), &params).await?;
     }
     serving.reads(cursor.progress());
     let wait = wait.filter(|_| lost.is_none());
     let mut found =
         Found { messages: Vec::new(), gaps: lost.map(|gap| (0, gap)).into_iter().collect() };
+    let waits = params.waits().clone();
+    // Who waits holds no more than it must, and headers are slices of the connection's buffer.
+    drop(params);
+    waits.set(wait.is_some());
     collect(&app, &mut cursor, &mut found, max, wait).await?;
+    waits.set(false);
     let Found { messages, gaps } = found;
 
     let newest = app.hub.newest(&filter);

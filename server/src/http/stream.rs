@@ -1,23 +1,27 @@
 //! HTTP answers that do not end: NDJSON, server-sent events, raw text.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use axum::body::Body;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use doorbell_protocol::{Error, Event, Filter, Gap, Kind};
-use futures_util::stream::unfold;
+use futures_util::Stream;
 use tokio::time::Instant;
 
 use super::App;
+use crate::alarm::Alarm;
 use crate::clock::unix_micros;
 use crate::connections::Serving;
-use crate::cursor::{Batch, Cursor, PageLimit, Wait};
+use crate::cursor::{Batch, Cursor, PageLimit};
 use crate::limits::{BATCH_BYTES_MAX, BATCH_MESSAGES_MAX};
 use crate::line::Manners;
 use crate::message::Message;
 use crate::metrics::{Connected, Transport};
+use crate::stop::Listener;
 
 /// How messages stand in a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,18 +106,21 @@ pub(crate) fn stream(
     let mut open = Event::new(Kind::Open, unix_micros()).at(cursor.place());
     open.topic = Some(filter.to_string().into());
     open.gap = gap;
+    let next_keepalive = Instant::now() + app.manners.keepalive;
     let session = Session {
         _serving: serving,
         first: Some(framing.event(&open)),
         _connected: app.manners.metrics.of(framing.transport()).connected(),
-        next_keepalive: Instant::now() + app.manners.keepalive,
+        next_keepalive,
+        alarm: Alarm::new(next_keepalive),
+        stopped: app.manners.stop.listener(),
         manners: app.manners,
         filter,
         cursor,
         framing,
         began: std::time::Instant::now(),
     };
-    let body = Body::from_stream(unfold(session, Session::next));
+    let body = Body::from_stream(session);
     let mut response = body.into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, framing.content_type());
@@ -136,26 +143,40 @@ struct Session {
     _connected: Connected,
     _serving: Serving,
     next_keepalive: Instant,
+    alarm: Alarm,
+    stopped: Listener,
     began: std::time::Instant,
 }
 
-impl Session {
+impl Stream for Session {
+    type Item = Result<Bytes, Error>;
+
     /// The next piece of the body; the end of the body when the server stops.
-    async fn next(mut self) -> Option<(Result<Bytes, Error>, Self)> {
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Error>>> {
         if let Some(first) = self.first.take() {
-            return Some((Ok(first), self));
+            return Poll::Ready(Some(Ok(first)));
+        }
+        if self.stopped.poll_stopped(context).is_ready() {
+            return Poll::Ready(None);
         }
         let limit = PageLimit { messages: BATCH_MESSAGES_MAX, bytes: BATCH_BYTES_MAX };
-        let batch = tokio::select! {
-            biased;
-            () = self.manners.stop.cancelled() => return None,
-            batch = self.cursor.next(Wait::Until(self.next_keepalive), limit) => batch,
+        let due = self.next_keepalive;
+        let batch = match self.cursor.poll_next(limit, context) {
+            Poll::Ready(batch) => batch,
+            Poll::Pending => {
+                ready!(self.alarm.poll_until(due, context));
+                Ok(Batch::default())
+            }
         };
         self.next_keepalive = Instant::now() + self.manners.keepalive;
-        let piece = batch.map(|batch| self.frame(&batch));
-        Some((piece, self))
+        Poll::Ready(Some(batch.map(|batch| self.frame(&batch))))
     }
+}
 
+impl Session {
     fn frame(&self, batch: &Batch) -> Bytes {
         let gap = batch.gap.as_ref();
         let mut framed: Vec<Bytes> = Vec::with_capacity(batch.messages.len());

@@ -3,6 +3,7 @@
 use std::error::Error as _;
 use std::io;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use axum::Extension;
 use axum::extract::State;
@@ -13,7 +14,7 @@ use axum::extract::ws::{
 use axum::response::Response;
 use bytes::Bytes;
 use doorbell_protocol::{Code, Error, Filter, Since};
-use futures_util::SinkExt;
+use futures_util::{SinkExt, StreamExt};
 
 use super::App;
 use super::answer::Refusal;
@@ -70,21 +71,25 @@ fn failure(error: &axum::Error) -> io::Error {
 struct Bridge(WebSocket);
 
 impl Link for Bridge {
-    async fn receive(&mut self, input: &mut Vec<u8>) -> io::Result<bool> {
+    fn poll_receive(
+        &mut self,
+        input: &mut Vec<u8>,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<bool>> {
         loop {
-            let bytes = match self.0.recv().await {
+            let bytes = match ready!(self.0.poll_next_unpin(context)) {
                 Some(Ok(Frame::Text(text))) => Bytes::from(text),
                 Some(Ok(Frame::Binary(bytes))) => bytes,
                 // The library answers pings and the closing handshake itself, while it is read on.
                 Some(Ok(Frame::Ping(_) | Frame::Pong(_) | Frame::Close(_))) => continue,
-                None => return Err(io::ErrorKind::ConnectionAborted.into()),
-                Some(Err(error)) => return Err(failure(&error)),
+                None => return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into())),
+                Some(Err(error)) => return Poll::Ready(Err(failure(&error))),
             };
             input.extend_from_slice(&bytes);
             if !input.ends_with(b"\n") {
                 input.push(b'\n');
             }
-            return Ok(true);
+            return Poll::Ready(Ok(true));
         }
     }
 

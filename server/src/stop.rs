@@ -1,0 +1,151 @@
+//! The order to stop, as a value passed in.
+//!
+//! A session asks at every turn whether it has come, and there may be a great many of them that turn often: for
+//! them it is a flag to look at and a waker to leave behind once. Who waits for little else awaits the token.
+
+use std::ops::Deref;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use slab::Slab;
+use tokio_util::sync::CancellationToken;
+
+/// The order to stop. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Stop {
+    token: CancellationToken,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    is_given: AtomicBool,
+    waiting: Mutex<Slab<Waker>>,
+}
+
+impl Shared {
+    fn waiting(&self) -> MutexGuard<'_, Slab<Waker>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Stop {
+    /// Gives the order.
+    pub fn cancel(&self) {
+        self.shared.is_given.store(true, Ordering::Release);
+        self.token.cancel();
+        // Nobody comes to the list after this that has not seen the flag.
+        let waiting = std::mem::take(&mut *self.shared.waiting());
+        waiting.into_iter().for_each(|(_, waker)| waker.wake());
+    }
+
+    /// Someone who asks at every turn.
+    pub fn listener(&self) -> Listener {
+        Listener { shared: self.shared.clone(), waiting: None }
+    }
+}
+
+impl Deref for Stop {
+    type Target = CancellationToken;
+
+    fn deref(&self) -> &CancellationToken {
+        &self.token
+    }
+}
+
+/// Someone who asks at every turn whether to stop.
+#[derive(Debug)]
+pub struct Listener {
+    shared: Arc<Shared>,
+    /// Its place in the list, and who is woken there.
+    waiting: Option<(usize, Waker)>,
+}
+
+impl Listener {
+    /// Ready when the order was given; until then the task is woken when it is.
+    pub fn poll_stopped(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if self.shared.is_given.load(Ordering::Acquire) {
+            return Poll::Ready(());
+        }
+        let known = |(_, waker): &(usize, Waker)| waker.will_wake(context.waker());
+        if self.waiting.as_ref().is_some_and(known) {
+            return Poll::Pending;
+        }
+        let waker = context.waker().clone();
+        let mut list = self.shared.waiting();
+        if self.shared.is_given.load(Ordering::Acquire) {
+            return Poll::Ready(());
+        }
+        let place = match &self.waiting {
+            Some((place, _)) => {
+                list[*place].clone_from(&waker);
+                *place
+            }
+            None => list.insert(waker.clone()),
+        };
+        drop(list);
+        self.waiting = Some((place, waker));
+        Poll::Pending
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if let Some((place, _)) = &self.waiting {
+            self.shared.waiting().try_remove(*place);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::sync::atomic::AtomicUsize;
+    use std::task::Wake;
+
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    /// A waker that counts.
+    fn counting_waker() -> (Waker, Arc<AtomicUsize>) {
+        #[derive(Default)]
+        struct Count(Arc<AtomicUsize>);
+        impl Wake for Count {
+            fn wake(self: Arc<Self>) {
+                self.0.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        let count = Count::default();
+        let shared = count.0.clone();
+        (Arc::new(count).into(), shared)
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_is_woken_and_who_comes_later_need_not_wait() {
+        let stop = Stop::default();
+        let mut waiting = stop.listener();
+        let (woken, count) = counting_waker();
+        let mut context = Context::from_waker(&woken);
+        assert!(waiting.poll_stopped(&mut context).is_pending());
+        stop.cancel();
+        assert_eq!(count.load(Ordering::Relaxed), 1);
+        assert!(waiting.poll_stopped(&mut context).is_ready());
+        let mut late = stop.listener();
+        assert_eq!(poll_fn(|c| late.poll_stopped(c)).now_or_never(), Some(()));
+        assert!(stop.is_cancelled());
+    }
+
+    #[tokio::test]
+    async fn who_goes_away_leaves_nothing_behind() {
+        let stop = Stop::default();
+        let mut waiting = stop.listener();
+        for _ in 0..2 {
+            assert_eq!(poll_fn(|c| waiting.poll_stopped(c)).now_or_never(), None);
+        }
+        assert_eq!(stop.shared.waiting().len(), 1);
+        drop(waiting);
+        assert!(stop.shared.waiting().is_empty());
+    }
+}
