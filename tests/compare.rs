@@ -1,26 +1,51 @@
 //! `doorbell compare`: what it measures agrees with arithmetic, and what it writes can be used.
 
-use std::process::Output;
+use std::fs;
+use std::process::{Command, Output};
 use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::support::client::client_command;
 use crate::support::server::run_within;
+use crate::support::{TestServer, skip};
 
 /// Standard errors that chance alone does not reach.
 const CHANCE: f64 = 4.0;
 /// Microseconds that a busy machine may add to the mean delay of a poll.
 const BUSY_US: f64 = 6_000.0;
+/// Runs in which something that others do may be in the figures.
+const ATTEMPTS: usize = 5;
 
 fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap()
 }
 
-fn compare(arguments: &str) -> Output {
+fn command(arguments: &str) -> Command {
     let mut command = client_command();
-    command.arg("compare").args(arguments.split(' '));
-    let output = run_within(Duration::from_secs(60), &mut command);
+    command.arg("compare").args(arguments.split_whitespace());
+    command
+}
+
+fn outcome(arguments: &str) -> Output {
+    run_within(Duration::from_secs(60), &mut command(arguments))
+}
+
+/// As [`compare`]; `None`, and a line that says why, if the machine does not permit it.
+fn if_permitted(arguments: &str, missing: &str) -> Option<Value> {
+    let output = outcome(&format!("{arguments} --json"));
+    let errors = text(&output.stderr);
+    if output.status.code() == Some(1) && errors.contains(missing) {
+        assert_eq!(errors.trim_end().lines().count(), 1, "{errors}");
+        skip(errors.trim_end());
+        return None;
+    }
+    assert_eq!(output.status.code(), Some(0), "{errors}");
+    Some(serde_json::from_slice(&output.stdout).unwrap())
+}
+
+fn compare(arguments: &str) -> Output {
+    let output = outcome(arguments);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     output
 }
@@ -37,43 +62,69 @@ fn number(value: &Value) -> f64 {
     value.as_f64().unwrap_or_else(|| panic!("{value} is no number"))
 }
 
+/// Measures until nothing is to be complained of. On a machine whose processors all have more to do
+/// than they can, polls are late and the figures are not those of polling; but not for ever.
+fn in_the_end(arguments: &str, complaints: impl Fn(&Value) -> Vec<String>) {
+    let mut last = Vec::new();
+    for _ in 0..ATTEMPTS {
+        last = complaints(&json(arguments));
+        if last.is_empty() {
+            return;
+        }
+    }
+    panic!("each of {ATTEMPTS} runs is wrong, the last: {last:#?}");
+}
+
 #[test]
 fn polls_wait_and_find_nothing_as_often_as_arithmetic_expects() {
-    let report = json(
-        "--via poll-new,poll-plain,poll,tcp --rate 20 --interval 100ms --duration 5s \
-         --subscribers 4 --seed 7",
-    );
-    let mut polls = 0;
-    for row in rows(&report).iter().filter(|row| row["interval_s"].is_number()) {
-        let (expected, window) = (&row["expected"], &row["window"]);
-        assert_eq!((&row["missed"], &row["repeated"]), (&0.into(), &0.into()), "{row}");
-        let mean = number(&row["latency_us"]["mean"]);
-        let away = (mean - number(&expected["mean_us"])).abs();
-        let chance = CHANCE * number(&expected["mean_error_us"]);
-        assert!(away < chance + BUSY_US, "{}: {away} µs, chance {chance}", row["name"]);
+    let arguments = "--via poll-new,poll-plain,poll,tcp --rate 20 --interval 100ms --duration 5s \
+                     --subscribers 4 --seed 7 --idle 1s";
+    in_the_end(arguments, |report| {
+        let polls = rows(report).iter().filter(|row| row["interval_s"].is_number());
+        assert_eq!(polls.clone().count(), 3);
+        polls.flat_map(unlike_arithmetic).collect()
+    });
+}
 
-        let share = number(&window["empty"]) / number(&window["requests"]);
-        let away = (share - number(&expected["empty_share_of_these_times"])).abs();
-        let chance = CHANCE * number(&expected["empty_share_error"]);
-        assert!(away < chance, "{}: {away}, chance {chance}", row["name"]);
-
-        let bytes = number(&window["wire_bytes"]["in"]) + number(&window["wire_bytes"]["out"]);
-        let ratio = bytes / number(&window["seconds"]) / number(&expected["wire_bytes_per_s"]);
-        assert!((0.85..1.15).contains(&ratio), "{}: bytes {ratio}", row["name"]);
-        polls += 1;
+/// Where a poll is further from what is expected than chance explains.
+fn unlike_arithmetic(row: &Value) -> Vec<String> {
+    let mut complaints = Vec::new();
+    let (expected, window) = (&row["expected"], &row["window"]);
+    assert_eq!((&row["missed"], &row["repeated"]), (&0.into(), &0.into()), "{row}");
+    let mean = number(&row["latency_us"]["mean"]);
+    let away = (mean - number(&expected["mean_us"])).abs();
+    let chance = CHANCE * number(&expected["mean_error_us"]);
+    if away >= chance + BUSY_US {
+        complaints.push(format!("{}: delay {away} µs away, chance {chance}", row["name"]));
     }
-    assert_eq!(polls, 3);
+
+    let share = number(&window["empty"]) / number(&window["requests"]);
+    let away = (share - number(&expected["empty_share_of_these_times"])).abs();
+    let chance = CHANCE * number(&expected["empty_share_error"]);
+    if away >= chance {
+        complaints.push(format!("{}: empty {away} away, chance {chance}", row["name"]));
+    }
+
+    let bytes = number(&window["wire_bytes"]["in"]) + number(&window["wire_bytes"]["out"]);
+    let ratio = bytes / number(&window["seconds"]) / number(&expected["wire_bytes_per_s"]);
+    if !(0.85..1.15).contains(&ratio) {
+        complaints.push(format!("{}: {ratio} times the bytes", row["name"]));
+    }
+    complaints
 }
 
 #[test]
 fn the_rate_at_which_polling_wins_is_found_by_measurement_and_by_formula() {
-    let report = json("sweep --rates 5,15,45,135 --interval 200ms --duration 2s --seed 7");
-    let crossovers = report["sweep"]["crossovers"].as_array().unwrap();
-    assert_eq!(crossovers.len(), 3, "{crossovers:?}");
-    for crossover in crossovers {
-        let ratio = number(&crossover["measured"]) / number(&crossover["computed"]);
-        assert!((0.6..1.7).contains(&ratio), "{crossover}");
-    }
+    in_the_end("sweep --rates 5,15,45,135 --interval 200ms --duration 2s --seed 7", |report| {
+        let crossovers = report["sweep"]["crossovers"].as_array().unwrap();
+        assert_eq!(crossovers.len(), 3, "{crossovers:?}");
+        let is_wrong = |crossover: &&Value| {
+            let measured = crossover["measured"].as_f64();
+            let ratio = measured.map(|measured| measured / number(&crossover["computed"]));
+            !ratio.is_some_and(|ratio| (0.6..1.7).contains(&ratio))
+        };
+        crossovers.iter().filter(is_wrong).map(Value::to_string).collect()
+    });
     // Where nothing is gathered polling wins in the end; the table says so in words.
     let output = compare("sweep --rates 5,135 --interval 200ms --duration 1s");
     let table = text(&output.stdout);
@@ -82,18 +133,21 @@ fn the_rate_at_which_polling_wins_is_found_by_measurement_and_by_formula() {
 
 #[test]
 fn apart_the_server_is_measured_for_each_contender() {
-    let report = json(
-        "--via poll,tcp --rate 50 --interval 100ms --duration 1s --mode apart --rounds 2 --project 1000",
-    );
-    for row in rows(&report) {
-        assert_eq!(row["missed"], 0, "{row}");
-        assert_eq!(row["rounds"].as_array().unwrap().len(), 2, "{row}");
-        assert!(row["server_cpu_us_per_delivery"].is_number(), "{row}");
-    }
-    assert_eq!(report["run"]["rounds_done"], 2);
-    let projected = &report["projection"]["contenders"][0];
-    let requests = number(&projected["requests_per_s"]);
-    assert!((8_000.0..12_000.0).contains(&requests), "1000 clients each 100 ms: {projected}");
+    let arguments = "--via poll,tcp --rate 50 --interval 100ms --duration 1s --mode apart --rounds 2 \
+                     --project 1000 --idle 1s";
+    in_the_end(arguments, |report| {
+        for row in rows(report) {
+            assert_eq!(row["missed"], 0, "{row}");
+            assert_eq!(row["rounds"].as_array().unwrap().len(), 2, "{row}");
+            assert!(row["server_cpu_us_per_delivery"].is_number(), "{row}");
+        }
+        assert_eq!(report["run"]["rounds_done"], 2);
+        // 1000 clients, each of which asks every 100 ms.
+        let projected = &report["projection"]["contenders"][0];
+        let requests = number(&projected["requests_per_s"]);
+        let is_right = (8_000.0..12_000.0).contains(&requests);
+        if is_right { Vec::new() } else { vec![projected.to_string()] }
+    });
 }
 
 #[test]
@@ -101,7 +155,7 @@ fn a_report_is_one_file_that_needs_no_other() {
     let folder = tempfile::tempdir().unwrap();
     let (page, file) = (folder.path().join("report.html"), folder.path().join("result.json"));
     let output = compare(&format!(
-        "--rate 10 --interval 200ms --duration 1s --report {} --json {}",
+        "--rate 10 --interval 200ms --duration 1s --idle 1s --report {} --json {}",
         page.display(),
         file.display()
     ));
@@ -129,7 +183,7 @@ fn a_file_is_replayed_with_its_times() {
         })
         .collect();
     std::fs::write(&file, lines).unwrap();
-    let arguments = format!("--via tcp,sse --replay {} --speed 20", file.display());
+    let arguments = format!("--via tcp,sse --replay {} --speed 20 --idle 1s", file.display());
     let report = json(&arguments);
     assert_eq!(report["run"]["published"], 20);
     assert_eq!(report["run"]["topics"], 3);
@@ -137,5 +191,183 @@ fn a_file_is_replayed_with_its_times() {
         assert_eq!(row["delivered"], 20, "{row}");
         let last = &row["deliveries"][19]["planned_us"];
         assert!((940_000.0..960_000.0).contains(&number(last)), "{last}");
+    }
+}
+
+#[test]
+fn like_on_an_ethernet_a_long_message_is_many_packets_of_1500_bytes_at_most() {
+    let loopback = || fs::read_to_string("/sys/class/net/lo/mtu").ok();
+    let before = loopback();
+    let arguments = "--via poll,sse,ws,tcp --payload 20000 --rate 5 --interval 500ms --duration 2s \
+                     --seed 7 --idle 1s";
+    let missing = "a network of its own needs root";
+    let Some(ethernet) = if_permitted(&format!("{arguments} --ethernet"), missing) else {
+        return;
+    };
+    let plain = json(arguments);
+    assert_eq!(
+        (&ethernet["run"]["network"], &plain["run"]["network"]),
+        (&"ethernet".into(), &"loopback".into())
+    );
+    for (small, large) in rows(&ethernet).iter().zip(rows(&plain)) {
+        assert_eq!((&small["missed"], &large["missed"]), (&0.into(), &0.into()), "{small}");
+        let each = |row: &Value| number(&row["packets_per_delivery"]);
+        // 20,000 bytes are 14 packets with 1448 bytes each.
+        assert!(each(small) >= 14.0 && each(large) < 14.0, "{} {}", each(small), each(large));
+        let mean = |row: &Value| number(&row["wire_bytes"]["in"]) / number(&row["packets"]["in"]);
+        assert!(mean(small) <= 1500.0 && mean(large) > 1500.0, "{} {}", mean(small), mean(large));
+    }
+    assert_eq!(loopback(), before, "the machine's own network is as it was");
+}
+
+#[test]
+fn what_is_captured_is_what_the_kernel_counted() {
+    let arguments = "--via poll-new,poll,longpoll,ndjson,sse,ws,tcp,unix,udp --rate 20 \
+                     --interval 100ms --duration 2s --subscribers 2 --idle 1s --check-capture";
+    let mut last = Value::Null;
+    for _ in 0..ATTEMPTS {
+        let Some(report) = if_permitted(arguments, "CAP_NET_RAW") else {
+            return;
+        };
+        let mut agree = 0;
+        for row in rows(&report) {
+            let captured = &row["capture"];
+            let has_packets = row["via"] != "unix" && row["via"] != "udp";
+            assert_eq!(captured.is_object(), has_packets, "{row}");
+            if captured["agrees"] == true {
+                assert_eq!(captured["drops"], 0, "{row}");
+                for (name, counted) in [("bytes", "wire_bytes"), ("packets", "packets")] {
+                    for way in ["in", "out"] {
+                        assert!(number(&row[counted][way]) > 0.0, "{row}");
+                        assert_eq!(captured[format!("{name}_{way}")], row[counted][way], "{row}");
+                    }
+                }
+                agree += 1;
+            }
+        }
+        if agree == 7 {
+            return;
+        }
+        // A machine without a processor to spare sends a segment twice.
+        last = report["contenders"].clone();
+    }
+    panic!("captured and counted differ in each of {ATTEMPTS} runs: {last:#}");
+}
+
+#[test]
+fn the_kernels_memory_for_sockets_is_measured_or_said_to_be_unknown() {
+    let arguments = "--via poll,sse,ws,tcp --rate 5 --interval 1s --duration 1s --idle 1s";
+    let mut all = Vec::new();
+    for _ in 0..ATTEMPTS {
+        let report = json(arguments);
+        let source = &report["run"]["kernel_memory"];
+        let of_each = rows(&report).iter().map(|row| &row["kernel_bytes_per_subscriber"]);
+        if let Err(error) = fs::read_to_string("/proc/slabinfo") {
+            assert!(of_each.clone().all(Value::is_null), "{report:#}");
+            assert!(source["missing"].as_str().unwrap().contains("/proc/slabinfo"), "{source}");
+            skip(&format!("/proc/slabinfo: {error}"));
+            return;
+        }
+        assert_eq!((&source["source"], &source["ends"]), (&"/proc/slabinfo".into(), &2.into()));
+        let mut bytes: Vec<f64> = of_each.filter_map(Value::as_f64).collect();
+        let told = source["missing"].is_null();
+        assert_eq!(told, bytes.len() == rows(&report).len(), "{source} {bytes:?}");
+        bytes.sort_by(f64::total_cmp);
+        // Two sockets, their files and what polls them: some 4 kB an end. Others open sockets too.
+        if bytes.get(1).is_some_and(|bytes| (5_000.0..15_000.0).contains(bytes)) {
+            return;
+        }
+        all.push(bytes);
+    }
+    panic!("bytes for both ends of a connection: {all:?}");
+}
+
+#[test]
+fn waiting_is_measured_in_whole_polls_and_keepalives() {
+    let unlike = |row: &Value, value: &Value, expected: f64| {
+        let value = number(value);
+        let is_near = (0.8..1.25).contains(&(value / expected));
+        (!is_near).then(|| format!("{}: {value}, expected {expected}", row["name"]))
+    };
+    let own = "--via poll-new,poll,longpoll,tcp --rate 5 --interval 250ms --duration 1s --idle 2s";
+    in_the_end(own, |report| {
+        let mut complaints = Vec::new();
+        for row in rows(report) {
+            let idle = &row["idle"];
+            match row["via"].as_str().unwrap() {
+                "longpoll" => assert_eq!(idle["basis"], "computed"),
+                "tcp" => {
+                    assert_eq!(
+                        (&idle["basis"], &idle["period_s"]),
+                        (&"scaled".into(), &45.0.into())
+                    );
+                }
+                via => {
+                    assert_eq!((&idle["basis"], &idle["periods"]), (&"measured".into(), &8.into()));
+                    assert_eq!(idle["measured_s"], 2.0, "{idle}");
+                    // A question, its answer and an acknowledgement; ten packets with a connection
+                    // of its own, or nine where FIN and acknowledgement are one.
+                    let packets = if via == "poll" { 3.0 } else { 9.5 };
+                    let expected = packets * 4.0 * 3600.0;
+                    complaints.extend(unlike(row, &idle["packets_per_hour"], expected));
+                    let expected = number(&row["computed"]["idle_wire_bytes_per_hour"]);
+                    complaints.extend(unlike(row, &idle["wire_bytes_per_hour"], expected));
+                }
+            }
+        }
+        complaints
+    });
+    let server = TestServer::with("--keepalive 400ms");
+    let named = format!(
+        "--server http://{} --via ndjson,tcp --rate 5 --duration 1s --idle 2s",
+        server.http
+    );
+    in_the_end(&named, |report| {
+        assert_eq!(report["run"]["network"], "given");
+        let of_each = rows(report).iter().filter_map(|row| {
+            let idle = &row["idle"];
+            assert_eq!(
+                (&idle["basis"], &idle["periods"]),
+                (&"measured".into(), &5.into()),
+                "{row}"
+            );
+            // A keepalive and its acknowledgement.
+            unlike(row, &idle["packets_per_hour"], 2.0 * 3600.0 / 0.4)
+        });
+        of_each.collect()
+    });
+}
+
+#[test]
+fn a_chart_is_one_picture_with_a_dot_for_each_message() {
+    let folder = tempfile::tempdir().unwrap();
+    let chart = folder.path().join("chart.svg");
+    let report = json(&format!(
+        "--via poll,longpoll,tcp --rate 10 --interval 200ms,500ms --duration 1s --idle 1s --chart {}",
+        chart.display()
+    ));
+    let delivered: f64 = rows(&report).iter().map(|row| number(&row["delivered"])).sum();
+    let picture = fs::read_to_string(chart).unwrap();
+    assert!(picture.starts_with("<svg xmlns=\"http://www.w3.org/2000/svg\""), "{picture}");
+    assert_eq!(picture.matches("<circle").count().to_string(), delivered.to_string());
+    for words in ["Polling every 500 ms", "Polling every 200 ms", "Long polling", ">Push<"] {
+        assert_eq!(picture.matches(words).count(), 1, "{words}");
+    }
+    for wrong in ["NaN", "inf", "href", "url("] {
+        assert!(!picture.contains(wrong), "{wrong}");
+    }
+}
+
+#[test]
+fn what_makes_no_sense_together_is_said_in_one_line() {
+    for (arguments, expected) in [
+        ("--ethernet --server http://127.0.0.1:1", "leave --server and DOORBELL_SERVER out"),
+        ("--chart x.svg sweep", "--chart is for a comparison"),
+        ("--check-capture sweep", "--check-capture is for a comparison"),
+    ] {
+        let output = outcome(arguments);
+        let errors = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{arguments}: {errors}");
+        assert!(errors.contains(expected) && errors.trim_end().lines().count() == 1, "{errors}");
     }
 }

@@ -7,12 +7,12 @@
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
-use std::net::{IpAddr, Shutdown};
+use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use doorbell_wire::{Ip, Opener, State, WireCounts, tcp_info};
 use socket2::SockRef;
@@ -25,6 +25,20 @@ use crate::socket::Meter;
 const CLOSING_MAX: Duration = Duration::from_secs(1);
 /// Connections that wait for their end at the same time.
 const CLOSING_COUNT_MAX: usize = 64;
+/// Connections that are listed of one meter.
+const LISTED_MAX: usize = 100_000;
+
+/// A TCP connection of a subscription or publisher, as somebody who captures packets has to know
+/// it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Connection {
+    /// This end.
+    pub local: SocketAddr,
+    /// The server's end.
+    pub peer: SocketAddr,
+    /// A moment soon after it was established.
+    pub since: SystemTime,
+}
 
 /// The connections of one meter.
 #[derive(Debug, Default)]
@@ -38,6 +52,8 @@ struct Book {
     open: Vec<(u64, Arc<TcpStream>)>,
     closing: VecDeque<(Instant, Arc<TcpStream>)>,
     ended: WireCounts,
+    /// Those opened since somebody asked for a list.
+    listed: Option<Vec<Connection>>,
 }
 
 impl Ledger {
@@ -50,9 +66,32 @@ impl Ledger {
         all.fold(book.ended, |sum, stream| sum + wire(stream))
     }
 
+    /// How many connections have been dropped whose last packets are still awaited.
+    pub(crate) fn closing(&self) -> usize {
+        let mut book = self.book();
+        book.settle();
+        book.closing.len()
+    }
+
+    /// Keeps a list of connections from now on.
+    pub(crate) fn list(&self) {
+        self.book().listed.get_or_insert_default();
+    }
+
+    /// The connections opened since [`list`](Self::list).
+    pub(crate) fn listed(&self) -> Vec<Connection> {
+        self.book().listed.clone().unwrap_or_default()
+    }
+
     fn add(&self, stream: &Arc<TcpStream>) -> u64 {
         let number = self.number.fetch_add(1, Ordering::Relaxed);
-        self.book().open.push((number, Arc::clone(stream)));
+        let mut book = self.book();
+        book.open.push((number, Arc::clone(stream)));
+        if let Some(listed) = book.listed.as_mut().filter(|listed| listed.len() < LISTED_MAX)
+            && let (Ok(local), Ok(peer)) = (stream.local_addr(), stream.peer_addr())
+        {
+            listed.push(Connection { local, peer, since: SystemTime::now() });
+        }
         number
     }
 

@@ -52,6 +52,7 @@ mod via;
 pub use address::{Authority, Endpoint, Server};
 pub use doorbell_protocol::{Draft, Event, Filter, Gap, GapReason, Id, Kind, Since, Topic};
 pub use error::{Error, Refusal};
+pub use ledger::Connection;
 pub use losses::Losses;
 pub use publisher::{Publisher, Receipt};
 pub use received::Received;

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use crate::address::Endpoint;
 use crate::error::Error;
-use crate::ledger::{Ledger, Recorded};
+use crate::ledger::{Connection, Ledger, Recorded};
 use crate::losses::{DatagramBook, Losses};
 
 /// A socket that is not connected after this long never will be.
@@ -112,6 +112,23 @@ impl Meter {
     /// What datagrams lost so far, and what it cost; nothing of it happens over other transports.
     pub fn losses(&self) -> Losses {
         self.datagrams.losses()
+    }
+
+    /// Lists TCP connections from now on, up to 100,000 of them.
+    pub fn list_connections(&self) {
+        self.ledger.list();
+    }
+
+    /// The connections opened since [`list_connections`](Self::list_connections), those that have
+    /// ended included.
+    pub fn connections(&self) -> Vec<Connection> {
+        self.ledger.listed()
+    }
+
+    /// How many connections have been dropped whose last packets are still under way and so not
+    /// counted. They are waited for a second at most.
+    pub fn closing(&self) -> usize {
+        self.ledger.closing()
     }
 
     pub(crate) fn count_request(&self) {

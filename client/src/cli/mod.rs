@@ -59,7 +59,10 @@ pub(crate) fn run() -> ExitCode {
     let outcome = match arguments.command {
         Command::Subscribe(command) => wait(1, subscribe::run(command, arguments.server)),
         Command::Publish(command) => wait(1, publish::run(command, arguments.server)),
-        Command::Compare(command) => wait(2, crate::compare::run(*command, arguments.server)),
+        Command::Compare(command) => {
+            let isolated = crate::compare::isolate(&command, arguments.server.as_ref());
+            isolated.and_then(|()| wait(2, crate::compare::run(*command, arguments.server)))
+        }
         Command::Link(command) => wait(1, link::run(command)),
         Command::Trace(command) => wait(1, crate::trace::run(command, arguments.server)),
         Command::Completions { shell } => completions(shell),

@@ -21,6 +21,17 @@ pub(crate) fn time(micros: f64) -> String {
     scaled(micros, &["µs", "ms", "s"])
 }
 
+/// As [`time`] without zeros behind the point, as people write what they ask for.
+pub(crate) fn short_time(micros: f64) -> String {
+    let text = time(micros);
+    match text.split_once(' ') {
+        Some((number, unit)) if number.contains('.') => {
+            format!("{} {unit}", number.trim_end_matches('0').trim_end_matches('.'))
+        }
+        _ => text,
+    }
+}
+
 /// Bytes in the unit that suits them, a kB being 1000 bytes.
 pub(crate) fn bytes(count: f64) -> String {
     scaled(count, &["B", "kB", "MB", "GB", "TB", "PB"])
@@ -89,6 +100,8 @@ mod tests {
         for (micros, expected) in cases {
             assert_eq!(time(micros), expected, "{micros}");
         }
+        let short = [5e6, 1.5e6, 3_600e6, 250e3, 1e5, 100.0].map(short_time);
+        assert_eq!(short, ["5 s", "1.5 s", "3600 s", "250 ms", "100 ms", "100 µs"]);
         assert_eq!(bytes(105.5), "106 B");
         assert_eq!(bytes(1_234_567_890_123.0), "1.23 TB");
         assert_eq!(count(1e6), "1.00 M");

@@ -1,7 +1,11 @@
 //! What follows from the figures, in sentences.
 
-use super::figure::{bytes, float, percent, time};
+use std::fmt::Write;
+
+use super::capture::Captured;
+use super::figure::{bytes, float, percent, short_time, time};
 use super::flags::Mode;
+use super::idle::Basis;
 use super::report::{Report, Row};
 use super::table::complete;
 use super::theory;
@@ -17,8 +21,16 @@ pub(crate) fn sentences(report: &Report) -> Vec<String> {
     out.extend(quickest(report));
     out.extend(fewest_bytes(report));
     out.extend(equal_pushes(report));
+    out.extend(captured(report));
     out.extend(processor(report));
     out.extend(how(report));
+    out.push(memory(report));
+    out.extend(idle(report));
+    out.push(format!(
+        "This process used {} of a core. {}",
+        percent(report.generator.cpu_share),
+        report.run.link
+    ));
     out
 }
 
@@ -172,9 +184,37 @@ fn processor(report: &Report) -> Option<String> {
     }
 }
 
+/// Whether the packets that were captured are those that were counted.
+fn captured(report: &Report) -> Option<String> {
+    let rows: Vec<(&Row, Captured)> =
+        report.contenders.iter().filter_map(|row| Some((row, row.capture?))).collect();
+    let drops = rows.first()?.1.drops;
+    let names = |agrees: bool| {
+        let names = rows.iter().filter(|(_, captured)| captured.agrees == agrees);
+        names.map(|(row, _)| row.name.as_str()).collect::<Vec<_>>()
+    };
+    let differ = names(false);
+    Some(if differ.is_empty() {
+        let packets: u64 = rows.iter().map(|(_, captured)| captured.packets()).sum();
+        format!(
+            "What was captured is what the kernel counted, to the byte: {packets} packets of {} \
+             contenders.",
+            rows.len()
+        )
+    } else {
+        format!(
+            "Captured and counted differ for {} of {} contenders ({}); the capture had no room for \
+             {drops} packets. A machine that is too busy sends segments twice, which the two count \
+             differently.",
+            differ.len(),
+            rows.len(),
+            differ.join(", ")
+        )
+    })
+}
+
 /// How it was measured.
-fn how(report: &Report) -> [String; 3] {
-    let link = &report.run.link;
+fn how(report: &Report) -> [String; 2] {
     [
         format!(
             "Delay counts from the planned time of sending; the publisher was {} late at most, which \
@@ -185,10 +225,50 @@ fn how(report: &Report) -> [String; 3] {
         ),
         "Wire bytes are the kernel's counts of packets with the headers of IP and TCP, handshakes \
          and closes included, as the client sees them; a Unix socket has no packets. B/ev and pkt/ev \
-         count only while messages were published. \"idle B/h\" is worked out: one empty \
-         poll or one keepalive, measured, as often as an hour has them. \"RSS/sub\" is without the \
-         kernel's memory."
+         count only while messages were published."
             .to_owned(),
-        format!("This process used {} of a core. {link}", percent(report.generator.cpu_share)),
     ]
+}
+
+/// Whose memory is shown.
+fn memory(report: &Report) -> String {
+    let kernel = &report.run.kernel_memory;
+    let told = match (kernel.source, &kernel.missing) {
+        (Some(source), missing) => format!(
+            "\"kernel\" is what the kernel holds for the sockets besides, by {source}: for both ends \
+             of each connection, as both are on this machine.{}",
+            missing
+                .as_ref()
+                .map_or_else(String::new, |reason| format!(" Where it is not known {reason}."))
+        ),
+        (None, Some(reason)) => {
+            format!("The kernel's memory for the sockets is not in it and not known: {reason}.")
+        }
+        (None, None) => "The kernel's memory for the sockets is not in it.".to_owned(),
+    };
+    format!(
+        "\"RSS\" is the memory of the server's process for one subscriber of many that wait. {told}"
+    )
+}
+
+/// How the cost of waiting was come by.
+fn idle(report: &Report) -> Option<String> {
+    let idle = || report.contenders.iter().filter_map(|row| row.idle);
+    idle().next()?;
+    let mut text = format!(
+        "\"idle\" was counted in whole polls or keepalives while nothing was published, for {} at \
+         most, and is for an hour.",
+        short_time(report.run.idle_s * 1e6)
+    );
+    let longer = idle().filter(|idle| idle.basis != Basis::Measured);
+    if let Some(longest) = longer.map(|idle| idle.period_s).max_by(f64::total_cmp) {
+        let _ = write!(
+            text,
+            " Where one of them takes longer it is from what one costs, counted where they come more \
+             often; what the kernel itself sends into a longer silence is not in that. --idle {}s \
+             counts all.",
+            longest.ceil()
+        );
+    }
+    Some(text)
 }

@@ -18,8 +18,10 @@ Examples:
   doorbell compare --replay traffic.jsonl      the times and sizes of your own messages
   doorbell compare --link 'delay 40ms jitter 5ms rate 10mbit'
                                                over a network that takes its time
+  doorbell compare --ethernet --payload 20000  packets of 1500 bytes, as an Ethernet has them
   doorbell compare --project 1000000           what a million such clients would cost
   doorbell compare --report report.html --json result.json
+  doorbell compare --chart picture.svg         one picture of it
   doorbell compare sweep                       at which rate polling moves fewer bytes than push
   doorbell compare --server http://host:8080   against a server that runs
 
@@ -96,9 +98,23 @@ pub(crate) struct CompareArguments {
     /// 10mbit", for UDP also "loss 1% reorder 2%"; the delay is one way
     #[arg(long, value_name = "LINK", global = true, value_parser = Link::parse)]
     pub(crate) link: Option<Link>,
+    /// Run in a network of its own, whose packets have 1500 bytes at most as on an Ethernet; plain
+    /// loopback's have 64 KiB. Needs root or user namespaces, and a server of its own
+    #[arg(long, global = true)]
+    pub(crate) ethernet: bool,
+    /// How long the contenders are watched while nothing is published
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
+    pub(crate) idle: Duration,
+    /// Capture the packets as well, and hold them against the kernel's counts; needs the right
+    /// to capture
+    #[arg(long)]
+    pub(crate) check_capture: bool,
     /// The seed of the random times; the same seed gives the same times
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
+    /// Write one picture of the result, an SVG file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) chart: Option<PathBuf>,
     /// Write everything that was measured to a file as JSON; without a name to the standard output,
     /// in place of the table
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-", global = true)]

@@ -7,33 +7,26 @@ use doorbell::link::Link;
 use doorbell::{Endpoint, Server};
 use serde::Deserialize;
 
+use super::capture::Tap;
 use super::contender::{Contender, Places};
-use super::figure::{float, float_of, percent, time};
 use super::flags::{CompareArguments, Mode, Process, Way};
 use super::interrupt::Interrupt;
 use super::machine::Machine;
-use super::measure::micros;
+use super::memory::KernelSource;
+use super::network::Network;
 use super::own_server::OwnServer;
 use super::plan::Plan;
 use super::progress::Progress;
 use super::project::Projection;
-use super::race::{Outcome, Race};
-use super::report::{Generator, Report, Row, Run, SCHEMA, Versions};
+use super::race::Race;
+use super::report::{Generator, Report, Run, SCHEMA, Versions};
+use super::results::Results;
 use super::road::Road;
 use super::schedule::{Planned, Schedule};
 use super::sweep::{self, Settings};
-use super::tally::{Alone, Tally};
-use super::theory;
-use super::unit::{Bench, KEEPALIVE, Unit};
-use super::usage::Spent;
+use super::tally::Alone;
+use super::unit::{Bench, Costs, KEEPALIVE};
 use crate::cli::Failure;
-
-/// A busier generator than this share of a core may be what is measured.
-const CPU_SHARE_MAX: f64 = 0.7;
-/// The share of the time for publishing by which two runs differ of themselves.
-const NOISE: f64 = 0.1;
-/// A publisher that is later than this share of a short delay bends it.
-const LAG_MAX: Duration = Duration::from_millis(10);
 
 #[derive(Deserialize)]
 struct Config {
@@ -57,6 +50,7 @@ struct Listen {
 pub(crate) struct Lab {
     server: Server,
     places: Places,
+    network: Network,
     /// What was put between contenders and server.
     link: Option<Link>,
     _road: Option<Road>,
@@ -65,17 +59,6 @@ pub(crate) struct Lab {
     own: Option<OwnServer>,
     /// A second server that sends keepalives often.
     lively: Option<(OwnServer, Places)>,
-}
-
-/// What was measured of all rounds.
-struct Results {
-    tallies: Vec<Tally>,
-    run: Run,
-    generator: Generator,
-    delivered: u64,
-    server_cpu: f64,
-    baseline: Spent,
-    baseline_messages: usize,
 }
 
 /// Asks a server where it listens.
@@ -103,9 +86,10 @@ impl Lab {
     pub(crate) async fn open(
         server: Option<Server>,
         payload: u32,
-        link: Option<Link>,
+        (ethernet, link): (bool, Option<Link>),
         seed: u64,
     ) -> Result<Self, Failure> {
+        let network = Network::of(ethernet, server.as_ref());
         let (server, own, lively) = match server {
             Some(server) => (server, None, None),
             None => {
@@ -127,6 +111,7 @@ impl Lab {
         Ok(Self {
             server,
             places,
+            network,
             link,
             _road: road,
             version: config.version,
@@ -161,10 +146,20 @@ impl Lab {
             wanted.sort_unstable();
             wanted.dedup();
         }
-        let units = self.units(&wanted, plan.payload, interrupt, progress).await?;
-        let mut results = self.rounds(plan, &contenders, interrupt, progress).await?;
+        let watched = (contenders.as_slice(), arguments.idle);
+        let costs = self.costs(&wanted, watched, plan.payload, interrupt, progress).await?;
+        let tap = if arguments.check_capture { Some(Tap::open(&self.places).await?) } else { None };
+        let lists = tap.is_some();
+        let mut results = self.rounds(plan, (&contenders, lists), interrupt, progress).await?;
+        let seen = match tap {
+            Some(tap) => Some(tap.finish().await?),
+            None => None,
+        };
         results.conclude(plan.mode);
-        let rows = results.rows(plan, &contenders, &units);
+        results.run.idle_s = arguments.idle.as_secs_f64();
+        results.run.kernel_memory = costs.kernel.clone();
+        let rows = results.rows(plan, &contenders, &costs, self.keepalive, seen.as_ref());
+        let units = costs.units;
         let sweep = if arguments.report.is_some() && !results.run.interrupted {
             let interval = plan.intervals.first().copied().unwrap_or(Duration::from_secs(1));
             let settings = Settings::around(&units, interval, plan.payload, plan.seed);
@@ -196,12 +191,15 @@ impl Lab {
     ) -> Result<Report, Failure> {
         let ways: Vec<Way> =
             sweep::WAYS.into_iter().filter(|way| way.is_at(&self.places)).collect();
-        let units = self.units(&ways, settings.payload, interrupt, progress).await?;
+        let nobody = (&[][..], Duration::ZERO);
+        let Costs { units, kernel, .. } =
+            self.costs(&ways, nobody, settings.payload, interrupt, progress).await?;
         let sweep = settings.run(&self.server, &self.places, &units, interrupt, progress).await?;
         let mut run = self.described(settings.seed);
         run.payload_bytes = settings.payload;
         run.duration_s = settings.duration.as_secs_f64();
         run.interrupted = sweep.interrupted;
+        run.kernel_memory = kernel;
         Ok(Report {
             schema: SCHEMA,
             machine: Machine::this(),
@@ -219,13 +217,15 @@ impl Lab {
         Versions { client: env!("CARGO_PKG_VERSION"), server: self.version.clone() }
     }
 
-    async fn units(
+    /// What one of each costs, and some contenders that are watched while they wait.
+    async fn costs(
         &self,
         ways: &[Way],
+        (contenders, idle): (&[Contender], Duration),
         payload: u32,
         interrupt: &mut Interrupt,
         progress: &mut Progress,
-    ) -> Result<Vec<Unit>, Failure> {
+    ) -> Result<Costs, Failure> {
         progress.stage("measuring what one of each costs");
         let bench = Bench {
             server: &self.server,
@@ -236,7 +236,7 @@ impl Lab {
             crowds: self.own.is_some(),
         };
         tokio::select! {
-            units = bench.measure(ways) => units,
+            costs = bench.measure(ways, contenders, idle) => costs,
             () = interrupt.next() => Err(Failure::Failed("interrupted".to_owned())),
         }
     }
@@ -246,7 +246,7 @@ impl Lab {
     async fn rounds(
         &self,
         plan: &Plan,
-        contenders: &[Contender],
+        (contenders, lists): (&[Contender], bool),
         interrupt: &mut Interrupt,
         progress: &mut Progress,
     ) -> Result<Results, Failure> {
@@ -257,7 +257,7 @@ impl Lab {
             match plan.mode {
                 Mode::Together => {
                     progress.stage(format!("{name}: {} contenders", contenders.len()));
-                    let race = self.race(plan, contenders, &planned)?;
+                    let race = Race { lists, ..self.race(plan, contenders, &planned)? };
                     let (outcome, finishes) = race.run(interrupt, progress).await?;
                     results.take(&outcome);
                     for (index, finish) in finishes.into_iter().enumerate() {
@@ -268,7 +268,7 @@ impl Lab {
                 Mode::Apart => {
                     self.apart(
                         plan,
-                        contenders,
+                        (contenders, lists),
                         &planned,
                         (round, &name),
                         &mut results,
@@ -292,7 +292,7 @@ impl Lab {
     async fn apart(
         &self,
         plan: &Plan,
-        contenders: &[Contender],
+        (contenders, lists): (&[Contender], bool),
         planned: &Arc<[Planned]>,
         (round, name): (u32, &str),
         results: &mut Results,
@@ -312,8 +312,8 @@ impl Lab {
             let index = (index + round as usize) % contenders.len();
             let one = &contenders[index..=index];
             progress.stage(format!("{name}: {}", one[0].name()));
-            let (outcome, finishes) =
-                self.race(plan, one, planned)?.run(interrupt, progress).await?;
+            let race = Race { lists, ..self.race(plan, one, planned)? };
+            let (outcome, finishes) = race.run(interrupt, progress).await?;
             results.take(&outcome);
             for finish in finishes {
                 let alone = baseline.zip(outcome.server).map(|(baseline, spent)| Alone {
@@ -339,6 +339,7 @@ impl Lab {
             contenders,
             subscribers: plan.subscribers as usize,
             schedule: Arc::new(Schedule::new(Arc::clone(planned), plan.duration)?),
+            lists: false,
         })
     }
 
@@ -375,10 +376,10 @@ impl Lab {
             rounds: 1,
             rounds_done: 0,
             keepalive_s: self.keepalive.as_secs_f64(),
-            link: match self.link {
-                Some(link) => format!("An emulated link stood before the server: {link}."),
-                None => "No network was emulated: loopback hides round trips and loss.".to_owned(),
-            },
+            network: self.network,
+            link: self.network.describe(self.link),
+            idle_s: 0.0,
+            kernel_memory: KernelSource::default(),
             interrupted: false,
             published: 0,
             accepted: 0,
@@ -386,85 +387,6 @@ impl Lab {
             publishing_cpu_us: None,
             cpu_noise_us: None,
             shared_cpu_us_per_delivery: None,
-        }
-    }
-}
-
-impl Results {
-    fn new(run: Run, contenders: usize) -> Self {
-        Self {
-            tallies: (0..contenders).map(|_| Tally::default()).collect(),
-            run,
-            generator: Generator::default(),
-            delivered: 0,
-            server_cpu: 0.0,
-            baseline: Spent::default(),
-            baseline_messages: 0,
-        }
-    }
-
-    /// Takes down what is of all contenders of a race.
-    fn take(&mut self, outcome: &Outcome) {
-        self.run.interrupted |= outcome.interrupted;
-        self.run.published += outcome.accepted.len();
-        self.run.accepted += outcome.accepted_count();
-        if self.run.trouble.is_none() {
-            self.run.trouble.clone_from(&outcome.trouble);
-        }
-        self.server_cpu += outcome.server.map_or(0.0, |spent| spent.cpu_seconds);
-        let share = outcome.own_cpu.as_secs_f64() / outcome.wall.as_secs_f64().max(1e-9);
-        self.generator.cpu_share = self.generator.cpu_share.max(share);
-        let lag = micros(outcome.latest);
-        self.generator.schedule_lag_us = self.generator.schedule_lag_us.max(lag);
-    }
-
-    fn expect_empty(&mut self, plan: &Plan, contenders: &[Contender], planned: &[Planned]) {
-        let times: Vec<Duration> = planned.iter().map(|message| message.at).collect();
-        for (tally, contender) in self.tallies.iter_mut().zip(contenders) {
-            if let Some(interval) = contender.interval {
-                let interval = interval.as_secs_f64();
-                tally.expect_empty(theory::empty_share_of(&times, plan.duration, interval));
-            }
-        }
-    }
-
-    /// The rows, and what is said about the run as a whole.
-    fn rows(&self, plan: &Plan, contenders: &[Contender], units: &[Unit]) -> Vec<Row> {
-        let unit = |way: Way| units.iter().find(|unit| unit.via == way);
-        let means = self.tallies.iter().filter_map(Tally::mean_us);
-        let quickest = means.min_by(f64::total_cmp).unwrap_or_default();
-        let rows = self.tallies.iter().zip(contenders);
-        rows.map(|(tally, contender)| tally.row(contender, plan, unit(contender.way), quickest))
-            .collect()
-    }
-
-    /// Works out what is of the run as a whole.
-    fn conclude(&mut self, mode: Mode) {
-        let cpu = self.baseline.cpu_seconds * 1e6;
-        match mode {
-            Mode::Apart if self.baseline_messages > 0 => {
-                let each = cpu / float_of(self.baseline_messages);
-                self.run.publishing_cpu_us = Some(each);
-                self.run.cpu_noise_us = Some(NOISE * each / f64::from(self.run.subscribers));
-            }
-            Mode::Together if self.delivered > 0 && self.server_cpu > 0.0 => {
-                let per_delivery = self.server_cpu * 1e6 / float(self.delivered);
-                self.run.shared_cpu_us_per_delivery = Some(per_delivery);
-            }
-            _ => {}
-        }
-        if self.generator.cpu_share > CPU_SHARE_MAX {
-            self.generator.warnings.push(format!(
-                "this process used {} of a core, so it may be what was measured",
-                percent(self.generator.cpu_share)
-            ));
-        }
-        let lag = self.generator.schedule_lag_us;
-        if lag > micros(LAG_MAX) {
-            self.generator.warnings.push(format!(
-                "a message was published {} late, so delays may be those of this process",
-                time(float(lag))
-            ));
         }
     }
 }

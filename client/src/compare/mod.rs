@@ -4,20 +4,29 @@
 //! planned before the run, so a publisher that is held up is late against its plan and shows it.
 //!
 //! - `flags`, `plan`, `replay`, `schedule`: what is asked for, and when what is sent
-//! - `contender`, `road`, `race`, `measure`: who receives, over what, one run, what is counted in it
-//! - `unit`, `usage`, `machine`, `own_server`: what one of each costs; processes; the machine
+//! - `network`, `own_server`, `road`: where it runs, against what, and over what link
+//! - `contender`, `race`, `subscriber`, `measure`: who receives, one run, what is counted in it;
+//!   `capture`: the packets themselves, as a check
+//! - `unit`, `crowd`: what one of each costs; `idle`: what waiting costs; `memory`, `slab`: what a
+//!   subscriber takes of the server's memory and the kernel's; `usage`, `machine`
 //! - `theory`: what arithmetic expects; `sweep`, `project`: what follows for other rates and sizes
-//! - `tally`, `report`: the figures; `grid`, `table`, `finding`: for people; `page`: in pictures
+//! - `tally`, `results`, `report`: the figures; `grid`, `table`, `finding`: for people; `page`: in
+//!   pictures
 
+mod capture;
 mod contender;
+mod crowd;
 mod figure;
 mod finding;
 mod flags;
 mod grid;
+mod idle;
 mod interrupt;
 mod lab;
 mod machine;
 mod measure;
+mod memory;
+mod network;
 pub(crate) mod own_server;
 mod page;
 mod plan;
@@ -26,8 +35,11 @@ mod project;
 mod race;
 mod replay;
 mod report;
+mod results;
 mod road;
 mod schedule;
+mod slab;
+mod subscriber;
 mod sweep;
 mod table;
 mod tally;
@@ -44,6 +56,7 @@ pub(crate) use self::flags::{CompareArguments, EXAMPLES};
 use self::flags::{CompareCommand, SweepArguments};
 use self::interrupt::Interrupt;
 use self::lab::Lab;
+pub(crate) use self::network::isolate;
 use self::plan::Plan;
 use self::progress::Progress;
 use self::sweep::Settings;
@@ -58,16 +71,28 @@ pub(crate) async fn run(
         return run_sweep(&arguments, sweep, server).await;
     }
     let plan = Plan::new(&arguments)?;
+    if arguments.check_capture {
+        capture::permitted()?;
+    }
     // From here on a signal ends the run, not the process, which has a server to end.
     let mut interrupt = Interrupt::new()?;
     let mut progress = Progress::new();
-    let lab = Lab::open(server, plan.payload_max(), arguments.link, plan.seed).await?;
+    let road = (arguments.ethernet, arguments.link);
+    let lab = Lab::open(server, plan.payload_max(), road, plan.seed).await?;
     let report = lab.compare(&arguments, &plan, &mut interrupt, &mut progress).await;
     lab.close().await;
     drop(progress);
     let report = report?;
     if let Some(path) = &arguments.report {
         write_file(path, &page::render(&report))?;
+    }
+    if let Some(path) = &arguments.chart {
+        let picture = page::picture(&report).ok_or_else(|| {
+            Failure::Failed(
+                "--chart: nothing was delivered, so there is nothing to show".to_owned(),
+            )
+        })?;
+        write_file(path, &picture)?;
     }
     deliver(arguments.json.as_deref(), &report.to_json(), &table::render(&report))
 }
@@ -78,9 +103,18 @@ async fn run_sweep(
     server: Option<Server>,
 ) -> Result<(), Failure> {
     let settings = Settings::checked(sweep)?;
+    for (flag, is_given) in
+        [("--chart", arguments.chart.is_some()), ("--check-capture", arguments.check_capture)]
+    {
+        if is_given {
+            let text = format!("{flag} is for a comparison; a sweep has its picture by --report");
+            return Err(Failure::Usage(text));
+        }
+    }
     let mut interrupt = Interrupt::new()?;
     let mut progress = Progress::new();
-    let lab = Lab::open(server, sweep.payload, arguments.link, settings.seed).await?;
+    let road = (arguments.ethernet, arguments.link);
+    let lab = Lab::open(server, sweep.payload, road, settings.seed).await?;
     let report = lab.sweep(&settings, &mut interrupt, &mut progress).await;
     lab.close().await;
     drop(progress);

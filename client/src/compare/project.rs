@@ -54,10 +54,7 @@ fn projected(clients: u64, row: &Row, noise: f64) -> Option<Projected> {
         name: row.name.clone(),
         requests_per_s: float(row.window.requests) * share,
         mbit_per_s: float(row.window_bytes()) * 8.0 / 1e6 * share,
-        idle_bytes_per_day: row
-            .computed
-            .idle_wire_bytes_per_hour
-            .map(|bytes| bytes * 24.0 * float(clients)),
+        idle_bytes_per_day: row.idle.map(|idle| idle.wire_bytes_per_hour * 24.0 * float(clients)),
         cores: row
             .server_cores_per_subscriber
             .filter(|_| row.server_cpu_us_per_delivery.is_some_and(|cpu| cpu >= noise))

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use doorbell::{Meter, Publisher, Receipt, Server, Since, Subscription, Traffic, Update};
+use doorbell::{Connection, Meter, Publisher, Receipt, Server, Since, Traffic};
 use futures_util::StreamExt;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -13,10 +13,11 @@ use tokio::time::{interval, sleep, sleep_until, timeout};
 
 use super::contender::{Contender, Places};
 use super::interrupt::Interrupt;
-use super::measure::{Dot, Latencies, Measure, Shared, micros};
+use super::measure::{Latencies, Measure, Shared};
 use super::progress::Progress;
 use super::report::Datagrams;
 use super::schedule::Schedule;
+use super::subscriber::{Phase, Signal, Subscriber};
 use super::usage::{Spent, Usage, own_cpu};
 use crate::cli::Failure;
 
@@ -25,8 +26,10 @@ const CONNECT_DEADLINE: Duration = Duration::from_secs(15);
 const CONNECT_DEADLINE_EACH: Duration = Duration::from_millis(5);
 /// How long stragglers are waited for after the last poll is due.
 const GRACE: Duration = Duration::from_secs(2);
-/// How long connections may take to end, so that their last packets are counted.
-const CLOSING: Duration = Duration::from_millis(60);
+/// How long connections may take to end, so that their last packets are counted, and how long it is
+/// from one look at them to the next: the end wakes nobody.
+const CLOSING_MAX: Duration = Duration::from_secs(2);
+const CLOSING_LOOK: Duration = Duration::from_millis(5);
 /// Publishes under way at once: the plan waits for no answer.
 const WINDOW: usize = 4096;
 
@@ -39,6 +42,8 @@ pub(crate) struct Race<'a> {
     pub(crate) contenders: &'a [Contender],
     pub(crate) subscribers: usize,
     pub(crate) schedule: Arc<Schedule>,
+    /// Whether the connections are wanted one by one.
+    pub(crate) lists: bool,
 }
 
 /// What became of publishing, and what all of it used.
@@ -79,23 +84,8 @@ pub(crate) struct Finish {
     pub(crate) datagrams: Datagrams,
     /// From the first packet to the last.
     pub(crate) whole: Traffic,
-}
-
-/// What all subscribers are told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    /// Receive.
-    Running,
-    /// Receive, and say when this many messages are there.
-    Draining(usize),
-    /// End.
-    Done,
-}
-
-/// What a subscriber says.
-enum Signal {
-    Connected,
-    Complete,
+    /// The connections of it, if they are wanted.
+    pub(crate) connections: Vec<Connection>,
 }
 
 /// The subscribers of one contender.
@@ -108,9 +98,11 @@ impl Team {
     fn traffic(&self) -> Traffic {
         self.meters.iter().fold(Traffic::default(), |sum, meter| sum.plus(meter.read()))
     }
-}
 
-impl Team {
+    fn is_closing(&self) -> bool {
+        self.meters.iter().any(|meter| meter.closing() > 0)
+    }
+
     fn datagrams(&self) -> Datagrams {
         let mut sum = Datagrams::default();
         for meter in &self.meters {
@@ -181,7 +173,11 @@ impl Race<'_> {
             for number in 0..self.subscribers {
                 let filter = self.schedule.filter()?;
                 let updates = contender.subscription(self.places, filter, Since::None)?;
-                team.meters.push(updates.meter());
+                let meter = updates.meter();
+                if self.lists {
+                    meter.list_connections();
+                }
+                team.meters.push(meter);
                 let subscriber = Subscriber {
                     team: index,
                     updates,
@@ -255,9 +251,12 @@ impl Field {
                 measures[team].push(measure);
             }
         }
-        if !self.teams.is_empty() {
-            sleep(CLOSING).await;
-        }
+        let _ = timeout(CLOSING_MAX, async {
+            while self.teams.iter().any(Team::is_closing) {
+                sleep(CLOSING_LOOK).await;
+            }
+        })
+        .await;
         let teams = self.teams.iter().zip(measures).zip(before.iter().zip(after));
         teams
             .map(|((team, measures), (before, (after, delivered)))| Finish {
@@ -267,95 +266,9 @@ impl Field {
                 delivered_in_window: *delivered,
                 datagrams: team.datagrams(),
                 whole: team.traffic(),
+                connections: team.meters.iter().flat_map(|meter| meter.connections()).collect(),
             })
             .collect()
-    }
-}
-
-/// One subscriber of one contender.
-struct Subscriber {
-    team: usize,
-    updates: Subscription,
-    schedule: Arc<Schedule>,
-    shared: Arc<Shared>,
-    /// Whether its deliveries are kept for the picture.
-    draws: bool,
-    measure: Measure,
-}
-
-impl Subscriber {
-    async fn receive(
-        mut self,
-        mut phase: watch::Receiver<Phase>,
-        signals: mpsc::Sender<Signal>,
-    ) -> (usize, Measure) {
-        let mut complete = false;
-        let mut connected = false;
-        loop {
-            tokio::select! {
-                update = self.updates.next() => match update {
-                    Some(Ok(Update::Connected)) => {
-                        if !std::mem::replace(&mut connected, true) {
-                            let _ = signals.send(Signal::Connected).await;
-                        }
-                    }
-                    Some(Ok(update)) => self.take(update),
-                    Some(Err(error)) => {
-                        self.measure.trouble = Some(error.to_string());
-                        break;
-                    }
-                    None => break,
-                },
-                changed = phase.changed() => {
-                    if changed.is_err() {
-                        break;
-                    }
-                }
-            }
-            match *phase.borrow() {
-                Phase::Running => {}
-                Phase::Draining(messages) => {
-                    if self.measure.delivered >= messages && !complete {
-                        complete = signals.try_send(Signal::Complete).is_ok();
-                    }
-                }
-                Phase::Done => break,
-            }
-        }
-        (self.team, self.measure)
-    }
-
-    fn take(&mut self, update: Update) {
-        match update {
-            Update::Message(received) => {
-                let now = Instant::now();
-                self.deliver(received.event.message.as_deref().unwrap_or_default(), now);
-            }
-            Update::Gap(_) => self.measure.gaps += 1,
-            Update::Repeated(_) => self.measure.repeated += 1,
-            Update::Disconnected { error, .. } => {
-                self.measure.disconnects += 1;
-                self.measure.trouble = Some(error.to_string());
-            }
-            _ => {}
-        }
-    }
-
-    fn deliver(&mut self, text: &str, now: Instant) {
-        let Some(sequence) = self.schedule.sequence(text) else {
-            return;
-        };
-        let Some(age) = self.schedule.age(sequence, now) else {
-            return;
-        };
-        if !self.measure.deliver(sequence) {
-            return;
-        }
-        let delivered_us = micros(now.saturating_duration_since(self.schedule.start()));
-        let planned_us = delivered_us.saturating_sub(micros(age));
-        let dot = Dot { sequence, planned_us, delivered_us };
-        let accepted = self.schedule.age_accepted(sequence, now);
-        self.shared.record(age, accepted, self.draws.then_some(dot));
     }
 }
 

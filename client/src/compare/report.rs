@@ -7,9 +7,13 @@ use doorbell::Losses;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
+use super::capture::Captured;
 use super::flags::{Mode, Process};
+use super::idle::Idle;
 use super::machine::Machine;
 use super::measure::Dot;
+use super::memory::KernelSource;
+use super::network::Network;
 use super::project::Projection;
 use super::sweep::Sweep;
 use super::unit::Unit;
@@ -63,7 +67,12 @@ pub(crate) struct Run {
     /// Rounds that were run to their end.
     pub(crate) rounds_done: u32,
     pub(crate) keepalive_s: f64,
+    pub(crate) network: Network,
+    /// The network in words, and what was put before the server.
     pub(crate) link: String,
+    /// How long contenders were watched while nothing was published, at most.
+    pub(crate) idle_s: f64,
+    pub(crate) kernel_memory: KernelSource,
     pub(crate) interrupted: bool,
     /// Messages sent by the publisher, all rounds of one contender together.
     pub(crate) published: usize,
@@ -140,9 +149,15 @@ pub(crate) struct Row {
     /// The same as a share of a core for each subscriber.
     pub(crate) server_cores_per_subscriber: Option<f64>,
     pub(crate) resident_bytes_per_subscriber: Option<f64>,
+    pub(crate) kernel_bytes_per_subscriber: Option<f64>,
     pub(crate) first_event_us: Option<u64>,
     pub(crate) connect_wire_bytes: Option<u64>,
     pub(crate) computed: Computed,
+    /// While nothing was published.
+    pub(crate) idle: Option<Idle>,
+    /// Of a contender over TCP, if that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) capture: Option<Captured>,
     pub(crate) rounds: Vec<Round>,
     /// Of `latency_us`: pairs of microseconds and how many.
     pub(crate) histogram_us: Vec<(u64, u64)>,

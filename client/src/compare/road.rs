@@ -48,7 +48,8 @@ impl Road {
     }
 }
 
-async fn address(authority: &Authority) -> Result<SocketAddr, Failure> {
+/// The first address of a server.
+pub(crate) async fn address(authority: &Authority) -> Result<SocketAddr, Failure> {
     let mut found = lookup_host((authority.host(), authority.port())).await?;
     found.next().ok_or_else(|| Failure::Failed(format!("{authority} has no address")))
 }

@@ -172,7 +172,8 @@ impl Settings {
             progress.stage(stage);
             let schedule = Arc::new(Schedule::new(self.planned(*rate), self.duration)?);
             let subscribers = SUBSCRIBERS;
-            let race = Race { server, places, contenders: &contenders, subscribers, schedule };
+            let contenders = &contenders;
+            let race = Race { server, places, contenders, subscribers, schedule, lists: false };
             let (outcome, finishes) = race.run(interrupt, progress).await?;
             let seconds = outcome.window.as_secs_f64() * float_of(SUBSCRIBERS);
             for (contender, finish) in contenders.iter().zip(finishes) {

@@ -1,8 +1,9 @@
 //! The report for people: tables, and what follows from the figures.
 
-use super::figure::{bytes, count, float, percent, time, within};
+use super::figure::{bytes, count, float, percent, short_time, time, within};
 use super::finding;
 use super::grid::{Grid, NOTHING, wrap};
+use super::idle::Basis;
 use super::project::Projection;
 use super::report::{Latency, Report, Row};
 
@@ -11,6 +12,10 @@ pub(crate) fn render(report: &Report) -> String {
     let mut text = delay(report).render();
     text += &correctness(report).render();
     text += &cost(report).render();
+    text += &waiting(report).render();
+    if let Some(captured) = captured(report) {
+        text += &captured.render();
+    }
     if let Some(theory) = theory(report) {
         text += &theory.render();
     }
@@ -93,18 +98,7 @@ pub(crate) fn correctness(report: &Report) -> Grid {
 }
 
 pub(crate) fn cost(report: &Report) -> Grid {
-    let columns = [
-        "contender",
-        "wire in",
-        "wire out",
-        "B/ev",
-        "pkt/ev",
-        "idle B/h",
-        "connect",
-        "CPU/ev",
-        "sw/ev",
-        "RSS/sub",
-    ];
+    let columns = ["contender", "wire in", "wire out", "B/ev", "pkt/ev", "CPU/ev", "sw/ev"];
     let mut grid = Grid::new("What it cost on the wire and in the server", &columns);
     for row in &report.contenders {
         let wire = match row.wire_bytes.sum() {
@@ -117,14 +111,57 @@ pub(crate) fn cost(report: &Report) -> Grid {
             bytes(float(wire.out)),
             figure(row.wire_bytes_per_delivery, bytes),
             figure(row.packets_per_delivery, |packets| format!("{packets:.2}")),
-            figure(row.computed.idle_wire_bytes_per_hour, bytes),
-            figure(row.connect_wire_bytes.map(float), bytes),
             processor(report, row),
             figure(row.server_context_switches_per_delivery, |count| format!("{count:.2}")),
-            figure(row.resident_bytes_per_subscriber, bytes),
         ]);
     }
     grid
+}
+
+/// What it costs to be connected and to wait.
+pub(crate) fn waiting(report: &Report) -> Grid {
+    let columns = ["contender", "connect", "idle B/h", "idle pkt/h", "idle from", "RSS", "kernel"];
+    let mut grid = Grid::new("What one subscriber costs that waits", &columns);
+    for row in &report.contenders {
+        let from = row.idle.map(|idle| match idle.basis {
+            Basis::Measured => format!("{} × {}", idle.periods, short_time(idle.period_s * 1e6)),
+            Basis::Scaled => "scaled".to_owned(),
+            Basis::Computed => "worked out".to_owned(),
+        });
+        grid.row(vec![
+            row.name.clone(),
+            figure(row.connect_wire_bytes.map(float), bytes),
+            figure(row.idle.map(|idle| idle.wire_bytes_per_hour), bytes),
+            figure(row.idle.and_then(|idle| idle.packets_per_hour), count),
+            from.unwrap_or_else(|| NOTHING.to_owned()),
+            figure(row.resident_bytes_per_subscriber, bytes),
+            figure(row.kernel_bytes_per_subscriber, bytes),
+        ]);
+    }
+    grid
+}
+
+/// What was captured beside what the kernel counted.
+pub(crate) fn captured(report: &Report) -> Option<Grid> {
+    let columns =
+        ["contender", "packets captured", "counted", "bytes captured", "counted", "agree"];
+    let mut grid = Grid::new("Captured beside counted", &columns);
+    let mut any = false;
+    for row in &report.contenders {
+        let Some(captured) = row.capture else {
+            continue;
+        };
+        any = true;
+        grid.row(vec![
+            row.name.clone(),
+            captured.packets().to_string(),
+            row.packets.sum().to_string(),
+            captured.bytes().to_string(),
+            row.wire_bytes.sum().to_string(),
+            if captured.agrees { "yes" } else { "no" }.to_owned(),
+        ]);
+    }
+    any.then_some(grid)
 }
 
 /// The server's processor time a delivery, or that it is too little to be seen.

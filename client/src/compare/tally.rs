@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use doorbell::Traffic;
+use doorbell::{Connection, Traffic};
 
 use super::contender::{Contender, Family};
 use super::figure::{float, float_of, per};
@@ -38,6 +38,7 @@ pub(crate) struct Tally {
     /// The share of empty polls that the times of each round let expect, added up.
     empty_share_of_times: f64,
     rounds: Vec<Round>,
+    connections: Vec<Connection>,
 }
 
 /// What the server used for it alone, less what it uses for publishing.
@@ -84,6 +85,7 @@ impl Tally {
             self.latencies.dots.clone_from(&finish.latencies.dots);
         }
         self.latencies.add(&finish.latencies);
+        self.connections.extend(&finish.connections);
         if let Some((spent, wall)) = server {
             let sum = self.server.get_or_insert_default();
             sum.0.add(spent);
@@ -94,6 +96,11 @@ impl Tally {
     /// The mean delay in microseconds.
     pub(crate) fn mean_us(&self) -> Option<f64> {
         Latency::of(&self.latencies.planned).map(|latency| latency.mean)
+    }
+
+    /// The connections of all rounds, if they were wanted.
+    pub(crate) fn connections(&self) -> &[Connection] {
+        &self.connections
     }
 
     /// Notes the share of empty polls that a round's times let expect.
@@ -151,12 +158,15 @@ impl Tally {
                 .and_then(|spent| per(float(spent.context_switches), delivered)),
             server_cores_per_subscriber: cores,
             resident_bytes_per_subscriber: unit.and_then(|unit| unit.resident_bytes_per_subscriber),
+            kernel_bytes_per_subscriber: unit.and_then(|unit| unit.kernel_bytes_per_subscriber),
             first_event_us: unit.map(|unit| unit.first_event_us),
             connect_wire_bytes: unit.map(|unit| unit.connect_bytes),
             computed: Computed {
                 idle_wire_bytes_per_hour: unit
                     .and_then(|unit| unit.idle_bytes_per_hour(contender.interval)),
             },
+            idle: None,
+            capture: None,
             rounds: self.rounds.clone(),
             histogram_us: recorded(&self.latencies.planned),
             histogram_from_accepted_us: recorded(&self.latencies.accepted),

@@ -6,22 +6,21 @@
 //! costs does not depend on the interval. Keepalives are counted on a second server that sends them
 //! every 200 ms.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use doorbell::{Filter, Meter, Publisher, Server, Since, Subscription, Topic, Traffic, Update};
+use doorbell::{Filter, Publisher, Server, Since, Subscription, Topic, Traffic, Update};
 use futures_util::StreamExt;
 use serde::Serialize;
-use tokio::sync::watch;
-use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::contender::{Contender, Family, Places};
+use super::crowd::{Crowd, DEADLINE, fresh_topic};
 use super::figure::{float, per};
 use super::flags::Way;
+use super::idle::{self, Idle};
+use super::memory::{self, KernelSource, Memory};
 use super::schedule::text;
 use super::theory::{PollCost, PushCost};
-use super::usage::Usage;
 use crate::cli::Failure;
 
 /// From one poll to the next while it is measured.
@@ -34,13 +33,9 @@ const WATCH: Duration = Duration::from_millis(1500);
 const MESSAGES: u32 = 30;
 const MESSAGE_STEP: Duration = Duration::from_millis(45);
 /// How long traffic may take to come to rest.
-const REST: Duration = Duration::from_millis(100);
+pub(crate) const REST: Duration = Duration::from_millis(100);
 /// Times that a first event is waited for.
 const FIRSTS: usize = 5;
-/// Nothing here takes longer.
-const DEADLINE: Duration = Duration::from_secs(20);
-/// Subscribers whose memory is measured, of each way.
-const IDLE_SUBSCRIBERS: usize = 100;
 /// The longest that the server holds a long poll's answer back for this client.
 pub(crate) const HELD: Duration = Duration::from_secs(30);
 
@@ -52,6 +47,11 @@ pub(crate) struct Unit {
     pub(crate) poll: Option<PollCost>,
     pub(crate) push: Option<PushCost>,
     pub(crate) keepalive_bytes: Option<f64>,
+    pub(crate) keepalive_packets: Option<f64>,
+    pub(crate) empty_poll_packets: Option<f64>,
+    /// Empty polls or keepalives from which these are, and in how many seconds they came.
+    pub(crate) idle_counted: u64,
+    pub(crate) idle_watched_s: f64,
     /// Bytes and packets until the server has taken a subscription up.
     pub(crate) connect_bytes: u64,
     pub(crate) connect_packets: u64,
@@ -59,6 +59,16 @@ pub(crate) struct Unit {
     pub(crate) first_event_us: u64,
     /// Resident memory of the server for each subscriber that waits; kernel memory is not in it.
     pub(crate) resident_bytes_per_subscriber: Option<f64>,
+    /// The kernel's memory for the sockets of each, those of the client included.
+    pub(crate) kernel_bytes_per_subscriber: Option<f64>,
+}
+
+/// All that is measured before the race.
+pub(crate) struct Costs {
+    pub(crate) units: Vec<Unit>,
+    /// Of each contender that was watched for a whole period.
+    pub(crate) idle: Vec<Option<Idle>>,
+    pub(crate) kernel: KernelSource,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "the shape that serde wants")]
@@ -82,35 +92,63 @@ pub(crate) struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    /// Measures these ways.
-    pub(crate) async fn measure(&self, ways: &[Way]) -> Result<Vec<Unit>, Failure> {
+    /// Measures these ways, and what these contenders cost while they wait for so long.
+    pub(crate) async fn measure(
+        &self,
+        ways: &[Way],
+        contenders: &[Contender],
+        length: Duration,
+    ) -> Result<Costs, Failure> {
+        let (units, idle) = tokio::try_join!(
+            self.units(ways),
+            idle::watch(contenders, self.places, self.keepalive, length),
+        )?;
+        let mut costs = Costs { units, idle, kernel: KernelSource::default() };
+        if self.crowds {
+            let (memory, kernel) = memory::measure(ways, self.server, self.places).await?;
+            for (unit, Memory { resident_bytes, kernel_bytes }) in
+                costs.units.iter_mut().zip(memory)
+            {
+                unit.resident_bytes_per_subscriber = resident_bytes;
+                unit.kernel_bytes_per_subscriber = kernel_bytes;
+            }
+            costs.kernel = kernel;
+        } else {
+            let reason = "only a server that was started for the run is filled with subscribers";
+            costs.kernel = KernelSource::missing(reason);
+        }
+        Ok(costs)
+    }
+
+    async fn units(&self, ways: &[Way]) -> Result<Vec<Unit>, Failure> {
         let firsts = self.firsts(ways).await?;
-        let (idle, lively, pushed) = tokio::join!(
-            Self::quiet(ways, self.places),
-            async {
-                match self.lively {
-                    Some(places) => Self::quiet(ways, places).await.map(Some),
-                    None => Ok(None),
-                }
-            },
-            self.pushed(ways),
-        );
-        let (idle, lively, (pushed, content)) = (idle?, lively?, pushed?);
-        let memory = if self.crowds { self.crowd(ways).await? } else { vec![None; ways.len()] };
+        let lively = async {
+            match self.lively {
+                Some(places) => Self::quiet(ways, places).await.map(Some),
+                None => Ok(None),
+            }
+        };
+        let (idle, lively, (pushed, content)) =
+            tokio::try_join!(Self::quiet(ways, self.places), lively, self.pushed(ways))?;
         let mut units = Vec::new();
         for (index, way) in ways.iter().enumerate() {
-            let keepalive = lively.as_ref().and_then(|lively| keepalive_bytes(*way, lively[index]));
             let (first, connect) = firsts[index];
             let mut unit = Unit {
                 via: *way,
                 poll: None,
                 push: None,
-                keepalive_bytes: keepalive,
+                keepalive_bytes: None,
+                keepalive_packets: None,
+                empty_poll_packets: None,
+                idle_counted: 0,
+                idle_watched_s: WATCH.as_secs_f64(),
                 connect_bytes: on_wire(connect),
-                connect_packets: connect.wire.packets_in + connect.wire.packets_out,
+                connect_packets: packets(connect),
                 first_event_us: first,
-                resident_bytes_per_subscriber: memory[index],
+                resident_bytes_per_subscriber: None,
+                kernel_bytes_per_subscriber: None,
             };
+            unit.set_keepalive(lively.as_ref().map(|lively| lively[index]));
             unit.set_costs(idle[index], pushed[index], content, self.keepalive);
             units.push(unit);
         }
@@ -124,14 +162,14 @@ impl Bench<'_> {
         self.publish(&topic, 1, Duration::ZERO).await?;
         let mut firsts = Vec::new();
         for way in ways {
+            // Nothing is held on this topic, so that nothing but the subscription crosses.
+            let mut updates = open(*way, self.places, &fresh_topic()?, Since::None)?;
+            until(&mut updates, |update| matches!(update, Update::Connected)).await?;
+            let connect = updates.meter().read();
             let mut times = Vec::new();
-            let mut connect = Traffic::default();
             for _ in 0..FIRSTS {
                 let mut updates = open(*way, self.places, &topic, Since::All)?;
-                let meter = updates.meter();
                 let began = Instant::now();
-                until(&mut updates, |update| matches!(update, Update::Connected)).await?;
-                connect = meter.read();
                 until(&mut updates, |update| matches!(update, Update::Message(_))).await?;
                 times.push(super::measure::micros(began.elapsed()));
             }
@@ -185,31 +223,6 @@ impl Bench<'_> {
         }
         Ok(float(bytes) / f64::from(count))
     }
-
-    /// The server's memory for each of many subscribers that wait. They all stay until the last is
-    /// measured, so that none takes the room that another has left.
-    async fn crowd(&self, ways: &[Way]) -> Result<Vec<Option<f64>>, Failure> {
-        let topic = fresh_topic()?;
-        let mut crowds = Vec::new();
-        let mut memory = Vec::new();
-        for way in ways {
-            let before = Usage::of(self.server).await.and_then(|usage| usage.resident_bytes);
-            let interval = (way.family() == Family::Poll).then_some(Duration::from_secs(3600));
-            let contender = Contender { way: *way, interval };
-            let filter = Filter::from(topic.clone());
-            let open = |_| contender.subscription(self.places, filter.clone(), Since::None);
-            let updates = (0..IDLE_SUBSCRIBERS).map(open).collect::<Result<_, _>>()?;
-            crowds.push(Crowd::connect(updates).await?);
-            let after = Usage::of(self.server).await.and_then(|usage| usage.resident_bytes);
-            let grown = before.zip(after).map(|(before, after)| after.saturating_sub(before));
-            // A poll on a new connection leaves nothing behind.
-            let kept = *way != Way::PollNew;
-            memory.push(
-                grown.filter(|_| kept).map(|grown| float(grown) / float(IDLE_SUBSCRIBERS as u64)),
-            );
-        }
-        Ok(memory)
-    }
 }
 
 /// A subscription of a way; if it polls, at the interval of this bench.
@@ -224,6 +237,17 @@ fn open_all(ways: &[Way], places: &Places, topic: &Topic) -> Result<Vec<Subscrip
 }
 
 impl Unit {
+    /// Takes down what a keepalive costs, from the traffic of the server that sends many.
+    fn set_keepalive(&mut self, quiet: Option<Traffic>) {
+        let Some(quiet) = quiet else {
+            return;
+        };
+        let count = keepalives(self.via, quiet);
+        self.keepalive_bytes = per(float(on_wire(quiet)), count);
+        self.keepalive_packets = per(float(packets(quiet)), count).filter(|count| *count > 0.0);
+        self.idle_counted = count;
+    }
+
     fn set_costs(&mut self, idle: Traffic, pushed: Traffic, content: f64, keepalive: Duration) {
         let count = u64::from(MESSAGES);
         let all = float(on_wire(pushed));
@@ -234,6 +258,8 @@ impl Unit {
                 let rest = all - empty * float(pushed.requests) - content * float(count);
                 let full = per(rest, answers).unwrap_or_default();
                 self.poll = Some(PollCost { empty, full, message: content });
+                self.empty_poll_packets = per(float(packets(idle)), idle.requests);
+                self.idle_counted = idle.requests;
             }
             Family::Held => {
                 // An empty answer comes after half a minute at the earliest: it is taken to cost
@@ -267,26 +293,25 @@ pub(crate) fn on_wire(traffic: Traffic) -> u64 {
     }
 }
 
-/// Each keepalive is a packet with data from the server, if packets there are.
-fn keepalive_bytes(way: Way, quiet: Traffic) -> Option<f64> {
+/// Packets both ways.
+fn packets(traffic: Traffic) -> u64 {
+    traffic.wire.packets_in + traffic.wire.packets_out
+}
+
+/// How many keepalives came: each is a packet with data from the server, if packets there are.
+fn keepalives(way: Way, quiet: Traffic) -> u64 {
     let expected = WATCH.as_millis() / KEEPALIVE.as_millis();
-    let count = match way.family() {
+    match way.family() {
         Family::Push if way == Way::Unix => u64::try_from(expected).unwrap_or(0),
         // Its pings are seldom, too seldom to be seen here.
         Family::Push if way == Way::Udp => 0,
         Family::Push => quiet.wire.packets_in.saturating_sub(quiet.wire.acks_in),
         _ => 0,
-    };
-    per(float(on_wire(quiet)), count)
+    }
 }
 
 fn difference(after: &[Traffic], before: &[Traffic]) -> Vec<Traffic> {
     after.iter().zip(before).map(|(after, before)| after.since(*before)).collect()
-}
-
-fn fresh_topic() -> Result<Topic, Failure> {
-    let topic = format!("compare-unit-{:016x}", rand::random::<u64>());
-    topic.parse().map_err(|error| Failure::Failed(format!("{error}")))
 }
 
 /// The first update of a kind.
@@ -305,44 +330,4 @@ async fn until(
     };
     let late = || Err(Failure::Failed(format!("nothing came within {} s", DEADLINE.as_secs())));
     timeout(DEADLINE, wait).await.unwrap_or_else(|_| late())
-}
-
-/// Subscriptions that are read for as long as it is there.
-struct Crowd {
-    meters: Vec<Arc<Meter>>,
-    _readers: JoinSet<()>,
-}
-
-impl Crowd {
-    /// Waits until the server has taken all of them up.
-    async fn connect(subscriptions: Vec<Subscription>) -> Result<Self, Failure> {
-        let (sender, mut connected) = watch::channel(0_usize);
-        let sender = Arc::new(sender);
-        let count = subscriptions.len();
-        let mut readers = JoinSet::new();
-        let mut meters = Vec::new();
-        for mut updates in subscriptions {
-            meters.push(updates.meter());
-            let sender = Arc::clone(&sender);
-            readers.spawn(async move {
-                while let Some(Ok(update)) = updates.next().await {
-                    if matches!(update, Update::Connected) {
-                        sender.send_modify(|connected| *connected += 1);
-                    }
-                }
-            });
-        }
-        let all = connected.wait_for(|connected| *connected >= count);
-        match timeout(DEADLINE, all).await {
-            Ok(Ok(_)) => Ok(Self { meters, _readers: readers }),
-            _ => Err(Failure::Failed(format!(
-                "{count} subscribers are not connected after {} s",
-                DEADLINE.as_secs()
-            ))),
-        }
-    }
-
-    fn traffic(&self) -> Vec<Traffic> {
-        self.meters.iter().map(|meter| meter.read()).collect()
-    }
 }

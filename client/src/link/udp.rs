@@ -215,6 +215,8 @@ mod tests {
     use super::*;
 
     const LIMIT: Duration = Duration::from_secs(10);
+    /// How long a machine may be too busy to show what the link itself takes.
+    const PATIENCE: Duration = Duration::from_secs(20);
     const DATAGRAMS: u32 = 2000;
     /// So many are sent before some are received, or the kernel's buffers overflow.
     const BURST: u32 = 50;
@@ -294,8 +296,13 @@ mod tests {
     #[tokio::test]
     async fn without_mishaps_all_come_in_order_and_late() {
         let (_relay, client, server) = ends("delay 10ms jitter 3ms").await;
-        let mut times = Vec::new();
-        for number in 0..40_u32 {
+        let (mut times, end) = (Vec::new(), Instant::now() + PATIENCE);
+        // With the jitter some take less than twice the delay; a busy machine may hide that a while.
+        let is_quick = |time: &f64| *time < 20.0;
+        for number in 0_u32.. {
+            if number >= 40 && (times.iter().any(is_quick) || Instant::now() >= end) {
+                break;
+            }
             let begin = Instant::now();
             client.send(&number.to_be_bytes()).await.unwrap();
             let mut bytes = [0; 4];
@@ -307,8 +314,9 @@ mod tests {
             times.push(begin.elapsed().as_secs_f64() * 1e3);
         }
         assert!(times.iter().all(|time| *time >= 14.0), "{times:?}");
+        assert!(times.iter().any(is_quick), "{times:?}");
         times.sort_by(f64::total_cmp);
-        assert!((18.0..23.0).contains(&times[20]), "{times:?}");
+        assert!(times[times.len() / 2] >= 18.0, "{times:?}");
         let received = send(&client, &server).await;
         assert_eq!(received, (0..DATAGRAMS).collect::<Vec<_>>());
     }

@@ -6,11 +6,13 @@ mod delays;
 mod html;
 mod interval;
 mod palette;
+mod picture;
 mod timeline;
 
 use std::fmt::Write;
 
 use self::html::{escape, figure, table};
+pub(crate) use self::picture::draw as picture;
 use super::figure::{self, float, percent, time};
 use super::finding;
 use super::report::{Report, Row, Window};
@@ -25,6 +27,7 @@ pub(crate) fn render(report: &Report) -> String {
     body += &run_section(report);
     body += &delay_section(report);
     body += &bytes_section(report);
+    body += &waiting_section(report);
     body += &interval_section(report);
     body += &theory_section(report);
     body += &method_section(report);
@@ -208,8 +211,23 @@ fn bytes_section(report: &Report) -> String {
     }
     if !report.contenders.is_empty() {
         out += &table(&tables::cost(report));
+        if let Some(captured) = tables::captured(report) {
+            out += &table(&captured);
+        }
     }
     out + "</section>"
+}
+
+fn waiting_section(report: &Report) -> String {
+    if report.contenders.is_empty() {
+        return String::new();
+    }
+    format!(
+        "<section><h2>What waiting costs</h2><p>Most of the time nothing happens. A poll asks all the \
+         same; push says now and then that it is still there, and takes memory for each connection, \
+         of the server's process and of the kernel.</p>{}</section>",
+        table(&tables::waiting(report))
+    )
 }
 
 fn interval_section(report: &Report) -> String {
@@ -271,14 +289,16 @@ fn method_section(report: &Report) -> String {
         .map_or_else(String::new, |bytes| format!(", {} of memory", figure::bytes(float(bytes))));
     let _ = write!(
         out,
-        "<li>Machine: {}, {} cores{memory}; {} {} on {}; client {}, server {}.</li></ul>",
+        "<li>Machine: {}, {} cores{memory}; {} {} on {}; client {}, server {}.</li>\
+         <li>{}</li></ul>",
         escape(&known(&machine.cpu)),
         machine.cores,
         machine.os,
         escape(&known(&machine.kernel)),
         machine.arch,
         report.versions.client,
-        escape(&known(&report.versions.server))
+        escape(&known(&report.versions.server)),
+        escape(&report.run.link)
     );
     let words = report.run.command.iter().skip(1).map(String::as_str);
     let command = words.collect::<Vec<_>>().join(" ");
