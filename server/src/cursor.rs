@@ -37,22 +37,31 @@ pub struct Cursor {
     /// What is wanted. The filters stand apart from the rest because the log asks for a slice.
     filters: Vec<Filter>,
     windows: Vec<Window>,
-    /// What was handed out for filters that were removed since, until the reading has passed it.
-    removed: Vec<(Filter, Window)>,
-    conditions: Option<Box<Conditions>>,
     /// Everything wanted up to here was handed out or told as lost.
     place: u64,
+    /// Whether the last page reached what was visible then.
+    caught_up: bool,
+    /// Whether it did so just now, and after the registration: the look that follows need not read.
+    had_all: bool,
+    /// What hardly any of the many cursors has.
+    seldom: Option<Box<Seldom>>,
+    registration: Option<Registration>,
+    /// Shows others how far this is; absent before the first filter.
+    progress: Option<Arc<Progress>>,
+}
+
+/// What a cursor seldom has.
+#[derive(Debug, Default)]
+struct Seldom {
+    /// What was handed out for filters that were removed since, until the reading has passed it.
+    removed: Vec<(Filter, Window)>,
+    conditions: Conditions,
     /// Newest messages of topics that are handed out before the reading goes on at `place`.
     latest: VecDeque<u64>,
     /// What was lost before the next event.
     gap: Option<Gap>,
-    /// Whether the last page reached what was visible then.
-    caught_up: bool,
     /// The page that is being read from the log, and what was visible when that began.
     reading: Option<(LaterPage, u64)>,
-    registration: Option<Registration>,
-    /// Shows others how far this is; absent before the first filter.
-    progress: Option<Arc<Progress>>,
 }
 
 /// Which seqs one filter is for, and which of those were handed out already.
@@ -95,13 +104,10 @@ impl Cursor {
             hub,
             filters: Vec::new(),
             windows: Vec::new(),
-            removed: Vec::new(),
-            conditions: None,
             place,
-            latest: VecDeque::new(),
-            gap: None,
             caught_up: false,
-            reading: None,
+            had_all: false,
+            seldom: None,
             registration: None,
             progress: None,
         }
@@ -110,7 +116,9 @@ impl Cursor {
     /// The same cursor with conditions on what it hands out.
     #[must_use]
     pub fn with_conditions(mut self, conditions: Conditions) -> Self {
-        self.conditions = (!conditions.is_empty()).then(|| Box::new(conditions));
+        if !conditions.is_empty() {
+            self.seldom().conditions = conditions;
+        }
         self
     }
 
@@ -123,7 +131,20 @@ impl Cursor {
     }
 
     fn reached(&self) -> u64 {
-        self.latest.front().map_or(self.place, |seq| self.place.min(seq - 1))
+        self.next_latest().map_or(self.place, |seq| self.place.min(seq - 1))
+    }
+
+    fn seldom(&mut self) -> &mut Seldom {
+        self.seldom.get_or_insert_default()
+    }
+
+    /// The next of the newest messages that come out of their turn.
+    fn next_latest(&self) -> Option<u64> {
+        self.seldom.as_ref()?.latest.front().copied()
+    }
+
+    fn is_reading(&self) -> bool {
+        self.seldom.as_ref().is_some_and(|seldom| seldom.reading.is_some())
     }
 
     /// How far it is, for others to watch; `None` before the first filter.
@@ -133,7 +154,7 @@ impl Cursor {
 
     /// What was lost before the next event, if it was not told yet. It is told once.
     pub fn take_gap(&mut self) -> Option<Gap> {
-        self.gap.take()
+        self.seldom.as_mut()?.gap.take()
     }
 
     /// What is wanted.
@@ -150,7 +171,9 @@ impl Cursor {
         let after = start.latest.first().map_or(start.place, |seq| seq - 1);
         if self.filters.is_empty() {
             self.place = start.place;
-            self.latest = start.latest.into();
+            if !start.latest.is_empty() || self.next_latest().is_some() {
+                self.seldom().latest = start.latest.into();
+            }
         } else {
             for window in &mut self.windows {
                 window.delivered = window.delivered.max(self.place);
@@ -161,10 +184,13 @@ impl Cursor {
         self.filters.reserve_exact(1);
         self.windows.push(Window { after, delivered: 0 });
         self.filters.push(filter);
-        self.gap = match (self.gap.take(), start.gap) {
-            (Some(gap), Some(other)) => Some(Gap { before: gap.before.max(other.before), ..gap }),
-            (gap, other) => gap.or(other),
-        };
+        if let Some(other) = start.gap {
+            let gap = &mut self.seldom().gap;
+            *gap = Some(match gap.take() {
+                Some(gap) => Gap { before: gap.before.max(other.before), ..gap },
+                None => other,
+            });
+        }
         self.progress.get_or_insert_default().reads(&self.filters);
         self.show_place();
         Ok(())
@@ -198,8 +224,9 @@ impl Cursor {
             let window = self.windows.remove(index);
             // Reading has gone back for another filter and will come past what this one had.
             let passed = self.place >= window.delivered;
-            if !passed && self.removed.len() < self.hub.limits().subscriptions {
-                self.removed.push((filter, window));
+            let most = self.hub.limits().subscriptions;
+            if !passed && self.seldom().removed.len() < most {
+                self.seldom().removed.push((filter, window));
             }
         }
         self.forget_registration();
@@ -212,8 +239,11 @@ impl Cursor {
     /// The filters changed: the next page is read for the new ones, and the next wait registers for them.
     fn forget_registration(&mut self) {
         self.registration = None;
-        self.reading = None;
+        if let Some(seldom) = &mut self.seldom {
+            seldom.reading = None;
+        }
         self.caught_up = false;
+        self.had_all = false;
     }
 
     /// Hands out what comes next, oldest first, as much as `limit` allows.
@@ -261,13 +291,17 @@ impl Cursor {
     ) -> Poll<Result<Option<Batch>, Error>> {
         loop {
             // Mark seen, read, and only then wait. What is pushed while a page is read is not seen yet.
-            if self.reading.is_none() {
-                self.mark_seen();
-            }
-            let messages = ready!(self.poll_read(limit, context))?;
-            self.show_place();
-            if !messages.is_empty() || (self.caught_up && self.gap.is_some()) {
-                return Poll::Ready(Ok(Some(Batch { gap: self.gap.take(), messages })));
+            // What is wanted and was pushed after a page that had all is marked: right behind such a page
+            // there is nothing to read without a mark.
+            let marked = !self.is_reading() && self.mark_seen();
+            if !std::mem::take(&mut self.had_all) || marked {
+                let messages = ready!(self.poll_read(limit, context))?;
+                self.show_place();
+                let has_gap = self.seldom.as_ref().is_some_and(|seldom| seldom.gap.is_some());
+                if !messages.is_empty() || (self.caught_up && has_gap) {
+                    self.had_all = self.caught_up && self.registration.is_some();
+                    return Poll::Ready(Ok(Some(Batch { gap: self.take_gap(), messages })));
+                }
             }
             if !self.caught_up {
                 // A page looks at so many messages only; others have their turn between two pages.
@@ -291,13 +325,14 @@ impl Cursor {
 
     /// Marks what was pushed as seen. A reader that had caught up may skip what others published
     /// before the first message that it was woken for. Once the mark is taken it counts as behind
-    /// until a read says otherwise: the read may be dropped half way.
-    fn mark_seen(&mut self) {
+    /// until a read says otherwise: the read may be dropped half way. Returns whether there was a mark.
+    fn mark_seen(&mut self) -> bool {
         let first = self.registration.as_ref().and_then(|r| r.waiter().mark_seen());
-        let Some(first) = first else { return };
+        let Some(first) = first else { return false };
         if std::mem::take(&mut self.caught_up) {
             self.place = self.place.max(first - 1);
         }
+        true
     }
 
     /// One step forward: a page from memory if it reaches back far enough, else from the log. Nothing
@@ -312,11 +347,12 @@ impl Cursor {
             self.caught_up = true;
             return Poll::Ready(Ok(Vec::new()));
         }
-        let (after, until) = match self.latest.front() {
-            Some(seq) => (seq - 1, *seq),
+        let (after, until) = match self.next_latest() {
+            Some(seq) => (seq - 1, seq),
             None => (self.place, u64::MAX),
         };
-        let (reading, visible) = match self.reading.take() {
+        let begun = self.seldom.as_mut().and_then(|seldom| seldom.reading.take());
+        let (reading, visible) = match begun {
             Some((later, visible)) => (Reading::Later(later), visible),
             None => {
                 let visible = self.hub.visible();
@@ -328,7 +364,7 @@ impl Cursor {
             Reading::Later(mut later) => match Pin::new(&mut later).poll(context) {
                 Poll::Ready(page) => page?,
                 Poll::Pending => {
-                    self.reading = Some((later, visible));
+                    self.seldom().reading = Some((later, visible));
                     return Poll::Pending;
                 }
             },
@@ -336,15 +372,20 @@ impl Cursor {
         assert!(page.through >= after, "a page went back from {after} to {}", page.through);
         assert!(page.messages.len() <= limit.messages.max(1), "a page passed its bound");
         let mut messages = std::mem::take(&mut page.messages);
-        if self.latest.pop_front().is_some() {
+        if until != u64::MAX {
             // Nobody has had it, whatever the windows say: it was taken out of its turn.
+            self.seldom().latest.pop_front();
             messages.retain(|message| self.meets(message));
-        } else {
-            self.note_loss(&page);
-            self.place = page.through;
-            self.caught_up = page.through >= visible;
+            return Poll::Ready(Ok(messages));
+        }
+        self.note_loss(&page);
+        self.place = page.through;
+        self.caught_up = page.through >= visible;
+        if !self.takes_all(after) {
             messages.retain(|message| self.wants(message));
-            self.removed.retain(|(_, window)| window.delivered > page.through);
+        }
+        if let Some(seldom) = &mut self.seldom {
+            seldom.removed.retain(|(_, window)| window.delivered > page.through);
         }
         Poll::Ready(Ok(messages))
     }
@@ -353,12 +394,18 @@ impl Cursor {
         let Some(reason) = page.lost else { return };
         let epoch = self.hub.epoch();
         let before = epoch.id((page.through + 1).max(self.hub.bounds().first));
-        match &mut self.gap {
+        let after = epoch.id(self.place);
+        match &mut self.seldom().gap {
             Some(gap) => gap.before = before,
-            None => {
-                self.gap = Some(Gap { after: epoch.id(self.place).to_string(), before, reason });
-            }
+            gap => *gap = Some(Gap { after: after.to_string(), before, reason }),
         }
+    }
+
+    /// Whether every message of the selected topics after a place is handed out, as is the rule.
+    fn takes_all(&self, place: u64) -> bool {
+        let begun = |window: &Window| place >= window.after && place >= window.delivered;
+        let plain = |seldom: &Seldom| seldom.removed.is_empty() && seldom.conditions.is_empty();
+        self.windows.iter().all(begun) && self.seldom.as_deref().is_none_or(plain)
     }
 
     /// Whether a message of the selected topics is handed out now.
@@ -374,7 +421,8 @@ impl Cursor {
             }
             wanted = true;
         }
-        let had = self.removed.iter().any(|(filter, window)| {
+        let removed = self.seldom.as_ref().map_or(&[][..], |seldom| &seldom.removed);
+        let had = removed.iter().any(|(filter, window)| {
             let within = seq > window.after && seq <= window.delivered;
             within && filter.matches(message.topic().as_str())
         });
@@ -382,7 +430,7 @@ impl Cursor {
     }
 
     fn meets(&self, message: &Message) -> bool {
-        self.conditions.as_ref().is_none_or(|conditions| conditions.met_by(message))
+        self.seldom.as_ref().is_none_or(|seldom| seldom.conditions.met_by(message))
     }
 }
 

@@ -134,8 +134,8 @@ pub struct Conversation<L> {
     cursor: Cursor,
     /// Shows others what is read here.
     serving: Serving,
-    /// How each subscription is sent.
-    formats: Vec<(Filter, Format)>,
+    /// How each subscription is sent; absent while all are sent as JSON, as with nearly everybody.
+    formats: Option<Vec<(Filter, Format)>>,
     input: Input,
     /// Whether the peer may still send.
     hearing: bool,
@@ -162,7 +162,6 @@ impl<L: Link> Conversation<L> {
         serving: Serving,
     ) -> Self {
         serving.reads(cursor.progress());
-        let formats = cursor.filters().iter().map(|f| (f.clone(), Format::Json)).collect();
         let next_keepalive = Instant::now() + manners.keepalive;
         let stopped = manners.stop.listener();
         Self {
@@ -172,7 +171,7 @@ impl<L: Link> Conversation<L> {
             transport,
             cursor,
             serving,
-            formats,
+            formats: None,
             input: Input::default(),
             hearing: true,
             pending: VecDeque::new(),
@@ -428,8 +427,7 @@ impl<L: Link> Conversation<L> {
                 let mut event = Event::new(Kind::Ok, unix_micros()).at(self.cursor.place());
                 event.topic = Some(filter.to_string().into());
                 event.gap = self.cursor.take_gap();
-                self.formats.reserve_exact(1);
-                self.formats.push((filter, format));
+                self.note_format(filter, format);
                 event
             }
         }
@@ -440,7 +438,9 @@ impl<L: Link> Conversation<L> {
             let text = format!("there is no subscription to {filter}");
             return error_event(&Error::new(Code::BadRequest, text));
         }
-        self.formats.retain(|(subscribed, _)| subscribed != filter);
+        if let Some(formats) = &mut self.formats {
+            formats.retain(|(subscribed, _)| subscribed != filter);
+        }
         let mut event = Event::new(Kind::Ok, unix_micros()).at(self.cursor.place());
         event.topic = Some(filter.to_string().into());
         event
@@ -477,10 +477,31 @@ impl<L: Link> Conversation<L> {
         if batch.messages.is_empty() {
             return Box::pin(self.keep_alive(batch.gap)).await;
         }
-        let gap = batch.gap.as_ref();
+        let bytes = match batch.messages.as_slice() {
+            // As it is nearly always, and then it costs nothing but a look.
+            [message] if batch.gap.is_none() && self.formats.is_none() => {
+                let line = message.frame().line();
+                self.link.send(std::slice::from_ref(&line)).await?;
+                line.len()
+            }
+            _ => {
+                let lines = self.lines(&batch);
+                self.link.send(&lines).await?;
+                lines.iter().map(Bytes::len).sum()
+            }
+        };
+        let gaps = usize::from(batch.gap.is_some());
+        let metrics = self.manners.metrics.of(self.transport);
+        metrics.delivered(&batch.messages, bytes, gaps, self.began);
+        self.next_keepalive = Instant::now() + self.manners.keepalive;
+        Ok(())
+    }
+
+    /// A batch as lines; what was lost is told with the first of them.
+    fn lines(&self, batch: &Batch) -> Vec<Bytes> {
         let mut lines = Vec::with_capacity(batch.messages.len() + 1);
         for (index, message) in batch.messages.iter().enumerate() {
-            let gap = gap.filter(|_| index == 0);
+            let gap = batch.gap.as_ref().filter(|_| index == 0);
             match self.format_of(message) {
                 Format::Json => lines.push(message.frame_after(gap).line()),
                 Format::Raw => {
@@ -489,31 +510,35 @@ impl<L: Link> Conversation<L> {
                 }
             }
         }
-        self.link.send(&lines).await?;
-        let bytes = lines.iter().map(Bytes::len).sum();
-        self.manners.metrics.of(self.transport).delivered(
-            &batch.messages,
-            bytes,
-            usize::from(gap.is_some()),
-            self.began,
-        );
-        self.next_keepalive = Instant::now() + self.manners.keepalive;
-        Ok(())
+        lines
+    }
+
+    /// Remembers how the subscription is sent that the cursor has got last.
+    fn note_format(&mut self, filter: Filter, format: Format) {
+        if self.formats.is_none() && format == Format::Json {
+            return;
+        }
+        let filters = self.cursor.filters();
+        let before = &filters[..filters.len().saturating_sub(1)];
+        let formats = self.formats.get_or_insert_with(|| {
+            before.iter().map(|filter| (filter.clone(), Format::Json)).collect()
+        });
+        formats.push((filter, format));
     }
 
     fn format_of(&self, message: &Message) -> Format {
-        let mut formats = self.formats.iter();
-        match self.formats.as_slice() {
-            [(_, only)] => *only,
-            _ => formats
-                .find(|(filter, _)| filter.matches(message.topic().as_str()))
-                .map_or(Format::Json, |(_, format)| *format),
-        }
+        let Some(formats) = &self.formats else { return Format::Json };
+        let mut formats = formats.iter();
+        let found = formats.find(|(filter, _)| filter.matches(message.topic().as_str()));
+        found.map_or(Format::Json, |(_, format)| *format)
     }
 
     /// Whether the peer reads nothing but texts.
     fn is_raw(&self) -> bool {
-        !self.formats.is_empty() && self.formats.iter().all(|(_, format)| *format == Format::Raw)
+        let raw = |formats: &[(Filter, Format)]| {
+            !formats.is_empty() && formats.iter().all(|(_, format)| *format == Format::Raw)
+        };
+        self.formats.as_ref().is_some_and(|formats| raw(formats))
     }
 
     fn keepalive_event(&self, gap: Option<Gap>) -> Event<'static> {

@@ -190,6 +190,12 @@ pub struct Door {
     pub register: Arc<Connections>,
     /// Turns to refuse a connection politely.
     refusals: Arc<Semaphore>,
+    rules: Arc<Rules>,
+}
+
+/// What holds for every socket.
+#[derive(Debug)]
+struct Rules {
     metrics: Arc<Metrics>,
     write_deadline: Duration,
 }
@@ -203,8 +209,7 @@ impl Door {
             connections: Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS))),
             register: Arc::default(),
             refusals: Arc::new(Semaphore::new(REFUSALS_MAX)),
-            metrics,
-            write_deadline,
+            rules: Arc::new(Rules { metrics, write_deadline }),
         }
     }
 
@@ -221,7 +226,7 @@ impl Door {
         loop {
             let accepted = tokio::select! {
                 () = self.stop.cancelled() => return,
-                accepted = listener.accept(self.write_deadline) => accepted,
+                accepted = listener.accept(self.rules.write_deadline) => accepted,
             };
             let (stream, ends) = match accepted {
                 Ok(accepted) => accepted,
@@ -237,11 +242,9 @@ impl Door {
                 self.refuse(stream, &refusal);
                 continue;
             };
-            let bytes = self.metrics.socket_bytes(entrance).clone();
-            let token = self.tasks.token();
             let registered = self.register.register(entrance, ends);
-            let open = Open::new(permit, token, &self.metrics, registered);
-            let serving = serve(Guarded::new(stream, self.write_deadline, bytes, open));
+            let open = Open::new(permit, self.tasks.token(), &self.rules, registered);
+            let serving = serve(Guarded::new(stream, open));
             self.tasks.spawn(serving);
         }
     }
@@ -252,7 +255,7 @@ impl Door {
         mut stream: S,
         text: &Arc<str>,
     ) {
-        self.metrics.connections_refused.inc();
+        self.rules.metrics.connections_refused.inc();
         let Ok(turn) = self.refusals.clone().try_acquire_owned() else {
             return;
         };
@@ -277,7 +280,7 @@ impl Door {
 pub struct Open {
     _permit: OwnedSemaphorePermit,
     _token: TaskTrackerToken,
-    metrics: Arc<Metrics>,
+    rules: Arc<Rules>,
     registered: Registered,
 }
 
@@ -285,11 +288,30 @@ impl Open {
     fn new(
         permit: OwnedSemaphorePermit,
         token: TaskTrackerToken,
-        metrics: &Arc<Metrics>,
+        rules: &Arc<Rules>,
         registered: Registered,
     ) -> Self {
-        metrics.sockets.inc();
-        Self { _permit: permit, _token: token, metrics: metrics.clone(), registered }
+        rules.metrics.sockets.inc();
+        Self { _permit: permit, _token: token, rules: rules.clone(), registered }
+    }
+
+    /// How long the peer may take nothing of what is written.
+    pub fn write_deadline(&self) -> Duration {
+        self.rules.write_deadline
+    }
+
+    /// Counts bytes read. To be called by the one task that reads.
+    pub fn count_received(&self, bytes: usize) {
+        let connection = self.connection();
+        connection.count_received(bytes);
+        self.rules.metrics.socket_bytes(connection.entrance()).received.inc_by(bytes as u64);
+    }
+
+    /// Counts bytes written. To be called by the one task that writes.
+    pub fn count_sent(&self, bytes: usize) {
+        let connection = self.connection();
+        connection.count_sent(bytes);
+        self.rules.metrics.socket_bytes(connection.entrance()).sent.inc_by(bytes as u64);
     }
 
     /// Its entry in the register.
@@ -300,7 +322,7 @@ impl Open {
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.metrics.sockets.dec();
+        self.rules.metrics.sockets.dec();
         // The one line of this connection.
         let connection = self.connection();
         let (entrance, peer) = (connection.entrance(), connection.ends());

@@ -1,5 +1,7 @@
 //! What the server counts, for `/metrics` and `/v1/stats`.
 
+mod sharded;
+
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
@@ -8,9 +10,9 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
+pub use self::sharded::{Delays, SharedCounter};
 use crate::message::Message;
 
 /// How a reader is served.
@@ -96,15 +98,15 @@ struct SocketLabel {
 #[derive(Debug, Clone)]
 pub struct TransportMetrics {
     /// Messages handed to sockets.
-    pub deliveries: Counter,
+    pub deliveries: SharedCounter,
     /// Bytes of those, in the transport's framing and without its headers.
-    pub bytes: Counter,
+    pub bytes: SharedCounter,
     /// Readers that are connected now.
     pub connections: Gauge,
     /// Gaps that were told.
     pub gaps: Counter,
     /// From the acceptance of a message to its write.
-    delay: Histogram,
+    delay: Delays,
 }
 
 impl TransportMetrics {
@@ -119,11 +121,13 @@ impl TransportMetrics {
     ) {
         self.deliveries.inc_by(messages.len() as u64);
         self.bytes.inc_by(bytes as u64);
-        self.gaps.inc_by(gaps as u64);
+        if gaps > 0 {
+            self.gaps.inc_by(gaps as u64);
+        }
         let now = Instant::now();
         let accepted = messages.iter().filter_map(Message::accepted);
         for accepted in accepted.filter(|accepted| *accepted >= reader_since) {
-            self.delay.observe(now.duration_since(accepted).as_secs_f64());
+            self.delay.observe(now.duration_since(accepted));
         }
     }
 
@@ -148,9 +152,9 @@ impl Drop for Connected {
 #[derive(Debug, Clone)]
 pub struct SocketBytes {
     /// From clients.
-    pub received: Counter,
+    pub received: SharedCounter,
     /// To clients.
-    pub sent: Counter,
+    pub sent: SharedCounter,
 }
 
 /// Everything that is counted.
@@ -178,21 +182,16 @@ pub struct Metrics {
     entrances: [SocketBytes; Entrance::ALL.len()],
 }
 
-/// From 10 µs, doubling, to 84 s.
-fn delay_histogram() -> Histogram {
-    Histogram::new(exponential_buckets(10e-6, 2.0, 24))
-}
-
 impl Metrics {
     /// Counters that stand at zero.
     pub fn new() -> Arc<Self> {
         let mut registry = Registry::with_prefix("doorbell");
-        let deliveries = Family::<TransportLabel, Counter>::default();
-        let bytes = Family::<TransportLabel, Counter>::default();
+        let deliveries = Family::<TransportLabel, SharedCounter>::default();
+        let bytes = Family::<TransportLabel, SharedCounter>::default();
         let connections = Family::<TransportLabel, Gauge>::default();
         let gaps = Family::<TransportLabel, Counter>::default();
-        let delay = Family::<TransportLabel, Histogram>::new_with_constructor(delay_histogram);
-        let sockets = Family::<SocketLabel, Counter>::default();
+        let delay = Family::<TransportLabel, Delays>::default();
+        let sockets = Family::<SocketLabel, SharedCounter>::default();
         let transports = Transport::ALL.map(|transport| {
             let label = TransportLabel { transport: transport.name() };
             TransportMetrics {

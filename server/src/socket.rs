@@ -18,15 +18,21 @@ use crate::metrics::Transport;
 use crate::stream::Guarded;
 
 /// Speaks the line protocol over a stream until either side ends it.
-pub async fn serve<S>(stream: Guarded<S>, hub: Hub, manners: Arc<Manners>, transport: Transport)
+pub fn serve<S>(
+    stream: Guarded<S>,
+    hub: Hub,
+    manners: Arc<Manners>,
+    transport: Transport,
+) -> impl Future<Output = ()> + Send
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
     let cursor = hub.idle_cursor();
     let serving = stream.connection().serve(Service::Reader(transport));
     let link = Wire(stream);
+    // Made out here: a future keeps room for its arguments beside what it makes of them.
     let mut conversation = Conversation::new(link, hub, manners, transport, cursor, serving);
-    conversation.run().await;
+    async move { conversation.run().await }
 }
 
 /// A byte stream as a link.

@@ -6,32 +6,28 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
 use crate::connections::Connection;
 use crate::listen::Open;
-use crate::metrics::SocketBytes;
 
 /// A stream whose writes fail with [`io::ErrorKind::TimedOut`] once the peer has taken nothing for
 /// the deadline.
 #[derive(Debug)]
 pub struct Guarded<S> {
     inner: S,
-    write_deadline: Duration,
     /// Runs only while a write is blocked, so an idle connection holds no timer.
     blocked: Option<Pin<Box<Sleep>>>,
-    bytes: SocketBytes,
     /// Lives as long as the socket does.
     open: Open,
 }
 
 impl<S> Guarded<S> {
     /// Guards a stream.
-    pub fn new(inner: S, write_deadline: Duration, bytes: SocketBytes, open: Open) -> Self {
-        Self { inner, write_deadline, blocked: None, bytes, open }
+    pub fn new(inner: S, open: Open) -> Self {
+        Self { inner, blocked: None, open }
     }
 
     /// Its entry in the register of connections.
@@ -48,13 +44,12 @@ impl<S> Guarded<S> {
             Poll::Ready(result) => {
                 self.blocked = None;
                 if let Ok(count) = &result {
-                    self.bytes.sent.inc_by(*count as u64);
-                    self.open.connection().count_sent(*count);
+                    self.open.count_sent(*count);
                 }
                 Poll::Ready(result)
             }
             Poll::Pending => {
-                let deadline = self.write_deadline;
+                let deadline = self.open.write_deadline();
                 let blocked = self.blocked.get_or_insert_with(|| Box::pin(sleep(deadline)));
                 ready!(blocked.as_mut().poll(context));
                 Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
@@ -72,8 +67,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.inner).poll_read(context, buffer))?;
         let count = buffer.filled().len() - before;
-        self.bytes.received.inc_by(count as u64);
-        self.open.connection().count_received(count);
+        self.open.count_received(count);
         Poll::Ready(Ok(()))
     }
 }

@@ -48,13 +48,14 @@ pub(crate) async fn upgrade(
         .read_buffer_size(READ_BUFFER_BYTES)
         .max_message_size(line_bytes)
         .max_frame_size(line_bytes);
-    Ok(upgrade.on_upgrade(move |socket| async move {
-        let link = Bridge(socket);
+    let App { hub, manners, .. } = app;
+    Ok(upgrade.on_upgrade(move |socket| {
         let transport = Transport::Websocket;
         let serving = connection.serve(Service::Reader(transport));
-        let mut conversation =
-            Conversation::new(link, app.hub, app.manners, transport, cursor, serving);
-        conversation.run().await;
+        let link = Bridge(socket);
+        // Made out here: a future keeps room for what it was given beside what it makes of it.
+        let mut conversation = Conversation::new(link, hub, manners, transport, cursor, serving);
+        async move { conversation.run().await }
     }))
 }
 
