@@ -107,3 +107,29 @@ fn a_refusal_looks_the_same() {
         assert!(text(answer).await.contains("\"code\":40009"));
     });
 }
+
+#[test]
+fn a_connection_with_a_stream_is_not_taken_for_a_request_that_is_not_finished() {
+    let server = TestServer::with("--unfinished 1s --keepalive 400ms");
+    run(async {
+        let stream = tokio::net::TcpStream::connect(server.http).await.unwrap();
+        // Frames that are no requests come again and again.
+        let (mut client, connection) =
+            hyper::client::conn::http2::Builder::new(TokioExecutor::new())
+                .timer(hyper_util::rt::TokioTimer::new())
+                .keep_alive_interval(std::time::Duration::from_millis(150))
+                .handshake(TokioIo::new(stream))
+                .await
+                .unwrap();
+        let serving = async { drop(connection.await) };
+        hyper::rt::Executor::execute(&TokioExecutor::new(), serving);
+        let answer = send(&mut client, "GET", "/t/json", "").await;
+        let mut body = answer.into_body();
+        for _ in 0..8 {
+            body.frame().await.expect("a stream that goes on").unwrap();
+        }
+        server.publish("t", "still there");
+        let last = body.frame().await.unwrap().unwrap().into_data().unwrap();
+        assert!(String::from_utf8_lossy(&last).contains("still there"));
+    });
+}

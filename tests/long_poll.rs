@@ -186,3 +186,66 @@ fn a_long_poll_is_compressed_when_asked() {
     assert_eq!(response.header("content-encoding"), Some("gzip"));
     assert!(response.body.starts_with(&[0x1f, 0x8b]) && response.body.len() < 500);
 }
+
+/// Waits for so many keepalives of a stream.
+fn hear_keepalives(stream: &mut Connection, count: usize) {
+    for _ in 0..count {
+        let line = stream.line().expect("a stream that goes on");
+        assert!(line.contains("keepalive"), "{line}");
+    }
+}
+
+#[test]
+fn what_is_sent_behind_a_waiting_answer_does_not_end_it() {
+    let server = TestServer::with("--unfinished 1s --keepalive 400ms");
+    let mut stream = Connection::open(server.http);
+    stream.write(&Request::get("/t/json").bytes());
+    stream.head().unwrap();
+    assert!(stream.line().unwrap().contains("open"));
+    stream.write(b"\r\n");
+    hear_keepalives(&mut stream, 8);
+
+    let mut waiting = wait_at(&server, "/t/json?poll=1&since=none&wait=3s");
+    waiting.write(&Request::get("/v1/health").bytes());
+    assert_eq!(waiting.response().status, 200);
+    assert_eq!(waiting.response().json()["healthy"], true);
+}
+
+#[test]
+fn a_request_begun_behind_an_answer_must_still_be_finished_in_time() {
+    let server = TestServer::with("--unfinished 500ms");
+    let mut waiting = wait_at(&server, "/t/json?poll=1&since=none&wait=60s");
+    waiting.write(b"GET /v1/hea");
+    server.publish("t", "news");
+    assert_eq!(messages(&waiting.response().events()), ["news"]);
+    assert!(waiting.is_closed());
+}
+
+#[test]
+fn more_requests_than_the_library_reads_at_once_wait_behind_an_answer_and_none_is_lost() {
+    const BEHIND: usize = 600;
+    let server = TestServer::with("--header-bytes 20000");
+    let mut waiting = wait_at(&server, "/t/json?poll=1&since=none&wait=60s");
+    // The next one waits too, so the connection is taken back again with much of this unread.
+    let path = "/t/json?poll=1&since=all&max=1&wait=60s";
+    let requests: Vec<u8> = (0..BEHIND).flat_map(|_| Request::get(path).bytes()).collect();
+    waiting.write(&requests[..19_000]);
+    server.publish("t", "news");
+    assert_eq!(messages(&waiting.response().events()), ["news"]);
+    waiting.write(&requests[19_000..]);
+    for number in 0..BEHIND {
+        let response = waiting.response();
+        assert_eq!(response.status, 200, "{number}");
+        assert_eq!(messages(&response.events()), ["news"], "{number}");
+    }
+}
+
+#[test]
+fn who_asks_for_more_and_then_ends_its_side_gets_the_answer_that_is_due() {
+    let server = TestServer::start();
+    let mut waiting = wait_at(&server, "/t/json?poll=1&since=none&wait=60s");
+    waiting.write(&Request::get("/v1/health").bytes());
+    waiting.end_writing();
+    server.publish("t", "news");
+    assert_eq!(messages(&waiting.response().events()), ["news"]);
+}

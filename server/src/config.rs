@@ -116,7 +116,7 @@ pub struct Config {
     pub connections: Option<usize>,
 
     /// The lab, which shows who is connected and from where: on, off, or on while nobody but this
-    /// machine can connect (auto)
+    /// machine can connect (auto); off if a proxy on this machine lets others in
     #[arg(long, value_name = "WHEN", env = "DOORBELL_LAB", default_value = "auto",
         value_parser = lab)]
     pub lab: LabSetting,

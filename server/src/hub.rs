@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use doorbell_protocol::{Code, Draft, Epoch, Error, Filter, Since};
 use tokio::sync::Semaphore;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::cursor::Cursor;
 use crate::limits::LOG_READERS_MAX;
@@ -41,19 +42,18 @@ pub(crate) enum Reading {
 }
 
 /// A page that comes from the log. Dropped before it is there, it changes nothing.
-pub(crate) struct LaterPage(Pin<Box<dyn Future<Output = Result<Page, Error>> + Send + Sync>>);
+///
+/// It queues in a task of its own: its reader may have turned to something else when its turn to read
+/// comes, and a turn that nobody takes would be lost to everybody.
+#[derive(Debug)]
+pub(crate) struct LaterPage(AbortOnDropHandle<Result<Page, Error>>);
 
 impl Future for LaterPage {
     type Output = Result<Page, Error>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        self.0.as_mut().poll(context)
-    }
-}
-
-impl std::fmt::Debug for LaterPage {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("LaterPage")
+        let ended = |_| Error::new(Code::Internal, "the log could not be read");
+        Pin::new(&mut self.0).poll(context).map(|page| page.map_err(ended)?)
     }
 }
 
@@ -196,12 +196,15 @@ impl Hub {
         }
         let until = until.min(self.visible());
         let (hub, filters) = (self.clone(), filters.to_vec());
-        Reading::Later(LaterPage(Box::pin(async move {
+        let read = async move {
             hub.blocking(move |log| {
                 log.read(&Query { selection: Selection(&filters), after, until, limit })
             })
             .await
-        })))
+        };
+        #[allow(clippy::disallowed_methods, reason = "it ends with its reader, who is waited for")]
+        let task = tokio::spawn(read);
+        Reading::Later(LaterPage(AbortOnDropHandle::new(task)))
     }
 
     pub(crate) async fn seek(&self, time_us: u64) -> Result<u64, Error> {

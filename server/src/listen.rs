@@ -34,6 +34,8 @@ const DATAGRAM_BUFFER_BYTES: usize = 1 << 20;
 /// A peer that acknowledges nothing is given up after this, but never before a reader that has only
 /// stopped reading has had its time: the kernel takes both for the same.
 const USER_TIMEOUT: Duration = Duration::from_secs(20);
+/// The kernel takes no more (`MAX_TCP_KEEPIDLE`).
+const TCP_KEEPALIVE_MAX: Duration = Duration::from_secs(32_767);
 
 /// Where the server listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,16 +100,26 @@ pub fn bind_udp(address: SocketAddr) -> io::Result<UdpSocket> {
     UdpSocket::from_std(socket.into())
 }
 
+/// How long a peer may be silent in which way.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// It may take nothing of what is written for this long.
+    pub write_deadline: Duration,
+    /// After this long without any other event the server gives a sign of life.
+    pub keepalive: Duration,
+}
+
 /// Options that are set on each accepted socket: a peer that vanished is noticed, whether data is on
 /// its way (user timeout) or not (keepalive).
-fn watch_peer(stream: &TcpStream, write_deadline: Duration) -> io::Result<()> {
-    let keepalive = TcpKeepalive::new()
-        .with_time(Duration::from_secs(30))
-        .with_interval(Duration::from_secs(10))
-        .with_retries(3);
+fn watch_peer(stream: &TcpStream, patience: Patience) -> io::Result<()> {
+    // The server's own signs of life are answered by the peer's kernel, so this is for connections that
+    // have none. Sooner, it would only double the cost of waiting.
+    let time = (patience.keepalive + Duration::from_secs(15)).min(TCP_KEEPALIVE_MAX);
+    let keepalive =
+        TcpKeepalive::new().with_time(time).with_interval(Duration::from_secs(10)).with_retries(3);
     let socket = SockRef::from(stream);
     socket.set_tcp_keepalive(&keepalive)?;
-    let user_timeout = USER_TIMEOUT.max(write_deadline + Duration::from_secs(5));
+    let user_timeout = USER_TIMEOUT.max(patience.write_deadline + Duration::from_secs(5));
     socket.set_tcp_user_timeout(Some(user_timeout))
 }
 
@@ -153,16 +165,16 @@ pub trait Accept: Send {
     /// The next stream, and its ends.
     fn accept(
         &self,
-        write_deadline: Duration,
+        patience: Patience,
     ) -> impl Future<Output = io::Result<(Self::Stream, Ends)>> + Send;
 }
 
 impl Accept for TcpListener {
     type Stream = TcpStream;
 
-    async fn accept(&self, write_deadline: Duration) -> io::Result<(TcpStream, Ends)> {
+    async fn accept(&self, patience: Patience) -> io::Result<(TcpStream, Ends)> {
         let (stream, peer) = TcpListener::accept(self).await?;
-        watch_peer(&stream, write_deadline)?;
+        watch_peer(&stream, patience)?;
         let ends = Ends::internet(stream.local_addr()?, peer);
         Ok((stream, ends))
     }
@@ -171,7 +183,7 @@ impl Accept for TcpListener {
 impl Accept for UnixSocket {
     type Stream = UnixStream;
 
-    async fn accept(&self, _: Duration) -> io::Result<(UnixStream, Ends)> {
+    async fn accept(&self, _: Patience) -> io::Result<(UnixStream, Ends)> {
         let (stream, _) = self.listener.accept().await?;
         Ok((stream, Ends::Unix))
     }
@@ -197,19 +209,19 @@ pub struct Door {
 #[derive(Debug)]
 struct Rules {
     metrics: Arc<Metrics>,
-    write_deadline: Duration,
+    patience: Patience,
 }
 
 impl Door {
     /// A door for at most so many connections.
-    pub fn new(connections: usize, metrics: Arc<Metrics>, write_deadline: Duration) -> Self {
+    pub fn new(connections: usize, metrics: Arc<Metrics>, patience: Patience) -> Self {
         Self {
             stop: Stop::default(),
             tasks: TaskTracker::new(),
             connections: Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS))),
             register: Arc::default(),
             refusals: Arc::new(Semaphore::new(REFUSALS_MAX)),
-            rules: Arc::new(Rules { metrics, write_deadline }),
+            rules: Arc::new(Rules { metrics, patience }),
         }
     }
 
@@ -226,7 +238,7 @@ impl Door {
         loop {
             let accepted = tokio::select! {
                 () = self.stop.cancelled() => return,
-                accepted = listener.accept(self.rules.write_deadline) => accepted,
+                accepted = listener.accept(self.rules.patience) => accepted,
             };
             let (stream, ends) = match accepted {
                 Ok(accepted) => accepted,
@@ -297,7 +309,7 @@ impl Open {
 
     /// How long the peer may take nothing of what is written.
     pub fn write_deadline(&self) -> Duration {
-        self.rules.write_deadline
+        self.rules.patience.write_deadline
     }
 
     /// Counts bytes read. To be called by the one task that reads.

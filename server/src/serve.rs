@@ -17,7 +17,7 @@ use crate::hub::Hub;
 use crate::lab::{Lab, Parts};
 use crate::limits::DESCRIPTORS_RESERVED;
 use crate::line::Manners;
-use crate::listen::{Addresses, Door, UnixSocket, bind_tcp, bind_udp, reachable};
+use crate::listen::{Addresses, Door, Patience, UnixSocket, bind_tcp, bind_udp, reachable};
 use crate::log::{Log, MemoryLog, SqliteLog};
 use crate::metrics::{Entrance, Metrics, Transport};
 use crate::socket;
@@ -55,7 +55,8 @@ pub fn start(config: &Config) -> Result<Server, StartError> {
     }
     let hub = open(config)?;
     let metrics = Metrics::new();
-    let door = Door::new(connections, metrics.clone(), config.write_deadline);
+    let patience = Patience { write_deadline: config.write_deadline, keepalive: config.keepalive };
+    let door = Door::new(connections, metrics.clone(), patience);
     let manners = Arc::new(Manners {
         keepalive: config.keepalive,
         unfinished: config.unfinished,
@@ -106,6 +107,7 @@ fn lab(config: &Config, hub: &Hub, door: &Door, addresses: &Arc<Addresses>) -> L
             LabSetting::On => true,
             LabSetting::Off => false,
         },
+        asked_for: config.lab == LabSetting::On,
         trace: config.trace,
         hub: hub.clone(),
         register: door.register.clone(),

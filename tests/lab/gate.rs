@@ -1,5 +1,6 @@
 //! Who may look, and when.
 
+use crate::support::http::Connection;
 use crate::support::server::{run, server_command};
 use crate::support::{Request, Response, TestServer};
 
@@ -67,6 +68,31 @@ fn a_page_of_another_origin_may_not_watch() {
     assert_eq!(server.send(&own).status, 200);
     let elsewhere = Request::get("/t/json?poll=1").header("Origin", "http://example.org");
     assert_eq!(server.send(&elsewhere).status, 200, "it may read all the same");
+}
+
+#[test]
+fn a_foreign_name_that_leads_here_does_not_open_it() {
+    let named = |address: &str, name: &str| {
+        let request = Request::get(address).bytes();
+        let text = String::from_utf8(request).unwrap();
+        text.replace("host: localhost", &format!("host: {name}")).into_bytes()
+    };
+    let status = |server: &TestServer, address: &str, name: &str| {
+        let mut connection = Connection::open(server.http);
+        connection.write(&named(address, name));
+        connection.response().status
+    };
+    let server = TestServer::start();
+    for address in ADDRESSES {
+        for name in ["evil.example:8080", "127.0.0.1.evil.example", "192.0.2.1", ""] {
+            assert_eq!(status(&server, address, name), 403, "{address} {name}");
+        }
+    }
+    for name in ["127.0.0.1:8080", "[::1]:8080", "LOCALHOST", "127.8.8.8"] {
+        assert_eq!(status(&server, ADDRESSES[0], name), 200, "{name}");
+    }
+    let asked_for = TestServer::with("--lab on");
+    assert_eq!(status(&asked_for, ADDRESSES[0], "doorbell.example"), 200);
 }
 
 #[test]

@@ -135,6 +135,21 @@ impl Connection {
         self.reader.get_mut().write_all(bytes).unwrap();
     }
 
+    /// Ends this side of the connection.
+    pub(crate) fn end_writing(&mut self) {
+        self.reader.get_mut().shutdown(std::net::Shutdown::Write).unwrap();
+    }
+
+    /// A line of a body that does not end, without its end; sizes of chunks are passed over.
+    pub(crate) fn line(&mut self) -> Option<String> {
+        loop {
+            let line = line(&mut self.reader)?;
+            if line.starts_with('{') {
+                return Some(line);
+            }
+        }
+    }
+
     /// Sends a request and reads its answer.
     pub(crate) fn exchange(&mut self, request: &Request) -> Response {
         self.write(&request.bytes());

@@ -2,7 +2,9 @@
 //! or out of order, and what is missing is told.
 
 use std::collections::BTreeSet;
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use doorbell_protocol::limits::{FILTER_TOPICS_DEFAULT, SUBSCRIPTIONS_DEFAULT};
@@ -14,10 +16,13 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::{Batch, Cursor, Reached, Wait};
 use crate::hub::{Hub, WireLimits};
+use crate::limits::LOG_READERS_MAX;
 use crate::log::{Log, MemoryLog, PageLimit, Retention, SqliteLog, Sync};
 
 const LIMIT: PageLimit = PageLimit { messages: 5, bytes: 1 << 20 };
 const FOREVER: Duration = Duration::from_secs(3600);
+/// For what must come, on a slow machine too.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 fn hub(log: Arc<dyn Log>, retention: &Retention) -> Hub {
     let limits = WireLimits {
@@ -352,6 +357,30 @@ fn a_read_of_the_log_that_is_dropped_half_way_skips_nothing() {
         reader.check(&published);
         hub.close();
     });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readers_that_turned_away_while_the_log_is_read_keep_no_turn() {
+    let hub = memory(1 << 30);
+    for _ in 0..100 {
+        publish(&hub, "a").await;
+    }
+    let mut waiting = Vec::new();
+    for _ in 0..4 * LOG_READERS_MAX {
+        let mut cursor = hub.cursor(filter("a"), &Since::All).await.unwrap();
+        // One look: its page is asked for, and then it has something else to do.
+        let look = poll_fn(|context| Poll::Ready(cursor.poll_next(LIMIT, context).is_pending()));
+        assert!(look.await, "the beginning has left the memory");
+        waiting.push(cursor);
+    }
+    let mut reader = hub.cursor(filter("a"), &Since::All).await.unwrap();
+    let batch = reader.next(Wait::for_duration(PATIENCE), LIMIT).await.unwrap();
+    assert!(!batch.messages.is_empty());
+    for cursor in &mut waiting {
+        let batch = cursor.next(Wait::for_duration(PATIENCE), LIMIT).await.unwrap();
+        assert_eq!(batch.messages[0].seq(), 1, "nothing was skipped meanwhile");
+    }
+    hub.close();
 }
 
 #[tokio::test]

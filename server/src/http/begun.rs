@@ -32,18 +32,25 @@ struct State {
 
 const NOTHING: u8 = 0;
 const REQUEST: u8 = 1;
-/// The connection speaks something else now.
+/// What comes is not watched.
 const NO_MORE: u8 = 2;
 
 impl Begun {
     /// The request is whole, or answered.
     pub(super) fn clear(&self) {
-        self.0.begun.store(NOTHING, Ordering::Relaxed);
+        let begun = &self.0.begun;
+        let _ = begun.compare_exchange(REQUEST, NOTHING, Ordering::Relaxed, Ordering::Relaxed);
     }
 
-    /// No more requests come: the connection speaks something else, of which the library takes care.
+    /// What comes is not watched: the connection speaks something else, of which the library takes care, or
+    /// it is the server that has not answered yet.
     pub(super) fn end(&self) {
         self.0.begun.store(NO_MORE, Ordering::Relaxed);
+    }
+
+    /// Watches again, beginning with a request that has begun or with none.
+    fn watch(&self, begun: bool) {
+        self.0.begun.store(if begun { REQUEST } else { NOTHING }, Ordering::Relaxed);
     }
 
     fn note(&self) {
@@ -74,21 +81,29 @@ pub(super) struct Requests<S> {
     deadline: Option<Pin<Box<Sleep>>>,
     /// What was read already and is to be read again.
     unread: Bytes,
+    ended: bool,
 }
 
 impl<S> Requests<S> {
     /// Watches a stream whose service clears `begun`.
     pub(super) fn new(inner: S, begun: Begun, unfinished: Duration) -> Self {
-        Self { inner, begun, unfinished, deadline: None, unread: Bytes::new() }
+        Self { inner, begun, unfinished, deadline: None, unread: Bytes::new(), ended: false }
     }
 
-    /// Has these bytes read before all others. If there are any, a request was begun.
+    /// Has these bytes read before all others, and watches again. If there are any, a request was begun.
     pub(super) fn put_back(&mut self, unread: Bytes) {
-        self.begun.clear();
-        if !unread.is_empty() {
-            self.begun.note();
+        if self.unread.is_empty() {
+            self.unread = unread;
+        } else if !unread.is_empty() {
+            self.unread = [unread, std::mem::take(&mut self.unread)].concat().into();
         }
-        self.unread = unread;
+        self.begun.watch(!self.unread.is_empty());
+        self.deadline = None;
+    }
+
+    /// Whether the peer has ended its side.
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended
     }
 
     fn poll_deadline(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
@@ -113,6 +128,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Requests<S> {
             let count = self.unread.len().min(buffer.remaining());
             buffer.put_slice(&self.unread[..count]);
             self.unread.advance(count);
+            if self.unread.is_empty() {
+                // Not even an empty part of it keeps the allocation.
+                self.unread = Bytes::new();
+            }
             return Poll::Ready(Ok(()));
         }
         let before = buffer.filled().len();
@@ -120,6 +139,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Requests<S> {
             Poll::Ready(result) => {
                 if buffer.filled().len() > before {
                     self.begun.note();
+                } else if result.is_ok() && buffer.remaining() > 0 {
+                    self.ended = true;
                 }
                 Poll::Ready(result)
             }

@@ -166,7 +166,12 @@ impl Http {
     {
         let service = service_fn(|mut request| {
             client.note(&mut request);
-            self.router.call(request)
+            let (answer, watched) = (self.router.call(request), client.watched.clone());
+            async move {
+                let answer = answer.await;
+                watched.end();
+                answer
+            }
         });
         let connection = self.http2.serve_connection(TokioIo::new(stream), service);
         let mut connection = pin!(connection);
@@ -272,6 +277,7 @@ impl Http {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let limit = self.header_bytes;
+        client.begun.end();
         let Some(answer) = unless_gone(stream, &mut unread, limit, exchange.answer).await? else {
             return Ok(None);
         };
@@ -324,10 +330,12 @@ where
         if let Poll::Ready(done) = what.as_mut().poll(context) {
             return Poll::Ready(Ok(Some(done)));
         }
-        while unread.len() < limit {
-            if ready!(poll_read_more(stream, context, unread))? == 0 {
-                return Poll::Ready(Ok(None));
-            }
+        // Who has asked for more and then ended its side waits for the answers.
+        while unread.len() < limit && !stream.has_ended() {
+            ready!(poll_read_more(stream, context, unread))?;
+        }
+        if stream.has_ended() && unread.is_empty() {
+            return Poll::Ready(Ok(None));
         }
         Poll::Pending
     })

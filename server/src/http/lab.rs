@@ -78,12 +78,17 @@ fn admit(app: &App, uri: &Uri, headers: &HeaderMap) -> Result<(), Error> {
                     and the server listens beyond this machine; --lab on switches it on";
         return Err(Error::new(Code::NotFound, text));
     }
+    let host = uri.authority().map(Authority::as_str);
+    let host = host.or_else(|| headers.get(header::HOST)?.to_str().ok()).unwrap_or_default();
+    if !app.lab.is_for(host) {
+        let host = quoted(host);
+        let text = format!("{host} is not this machine's own name; --lab on lets others look");
+        return Err(Error::new(Code::Forbidden, text));
+    }
     let Some(origin) = headers.get(header::ORIGIN) else {
         return Ok(());
     };
     let origin = origin.to_str().unwrap_or_default();
-    let host = uri.authority().map(Authority::as_str);
-    let host = host.or_else(|| headers.get(header::HOST)?.to_str().ok()).unwrap_or_default();
     let own = origin.split_once("://").is_some_and(|(_, own)| own.eq_ignore_ascii_case(host));
     if own {
         return Ok(());

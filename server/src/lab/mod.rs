@@ -18,6 +18,7 @@ mod table;
 mod wiretap;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -53,6 +54,8 @@ pub struct Lab(Arc<Shared>);
 pub struct Parts {
     /// Whether anybody may look.
     pub on: bool,
+    /// Whether a person said so, who knows then whom it is for.
+    pub asked_for: bool,
     /// Whether packets may be captured.
     pub trace: bool,
     /// The log, for places.
@@ -103,6 +106,19 @@ impl Lab {
     /// Whether anybody may look.
     pub fn is_on(&self) -> bool {
         self.0.parts.on
+    }
+
+    /// Whether a request that names this host may look. By itself the lab is for this machine: a page from
+    /// elsewhere may have a name that leads here, but not one of these.
+    pub fn is_for(&self, host: &str) -> bool {
+        let name = match host.rsplit_once(':') {
+            Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+            _ => host,
+        };
+        let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+        let local = address
+            .map_or(name.eq_ignore_ascii_case("localhost"), |ip| ip.to_canonical().is_loopback());
+        local || self.0.parts.asked_for
     }
 
     /// Whether packets may be captured.
