@@ -1,0 +1,97 @@
+//! Programs that do the least that can be done: what a server is measured against.
+//!
+//! - `fan_out`: writes each message to each socket (`floor`), or all that waits in one write
+//!   (`floor-batch`), or all that it ever got to whoever comes later (`floor-keep`)
+//! - `long_poll`: answers requests that wait
+//! - `echo`: sends back what comes
+//! - `store`: appends what comes to a file, synchronises it, acknowledges
+//! - `http`: a handler that reads the body of a request
+//!
+//! All but the last are one thread on `epoll`. A subscriber's first line is `S FIRST END`, the topics
+//! that it wants, answered by `ok`; a publisher's is `P`. Then come messages, one a line: their
+//! topics are in their stamps.
+
+mod door;
+mod echo;
+mod fan_out;
+mod http;
+mod long_poll;
+mod store;
+
+use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::PathBuf;
+
+use rustix::net::{AddressFamily, SocketType, bind, listen, socket};
+
+use crate::failure::Result;
+
+/// One of the programs.
+#[derive(Debug, Clone, clap::Subcommand)]
+pub(crate) enum Floor {
+    /// Writes each message to each socket, one write each
+    #[command(name = "floor")]
+    Each,
+    /// Writes all messages that wait to each socket in one write
+    #[command(name = "floor-batch")]
+    Batch,
+    /// Keeps all messages and writes them to each socket that comes
+    #[command(name = "floor-keep")]
+    Keep,
+    /// Answers long polls
+    #[command(name = "floor-longpoll")]
+    Longpoll,
+    /// Sends back what comes
+    #[command(name = "floor-echo")]
+    Echo,
+    /// Appends to a file, synchronises, acknowledges
+    #[command(name = "floor-sync")]
+    Sync {
+        /// The file
+        file: PathBuf,
+    },
+    /// Appends to a file and acknowledges
+    #[command(name = "floor-append")]
+    Append {
+        /// The file
+        file: PathBuf,
+    },
+    /// Reads the body of an HTTP request with axum
+    #[command(name = "floor-http")]
+    Http,
+}
+
+impl Floor {
+    /// Runs until the process is ended.
+    pub(crate) fn run(self) -> Result<()> {
+        crate::machine::raise_descriptors();
+        match self {
+            Self::Each => fan_out::run(fan_out::Writes::Each),
+            Self::Batch => fan_out::run(fan_out::Writes::Together),
+            Self::Keep => fan_out::run(fan_out::Writes::Kept),
+            Self::Longpoll => long_poll::run(),
+            Self::Echo => echo::run(),
+            Self::Sync { file } => store::run(&file, true),
+            Self::Append { file } => store::run(&file, false),
+            Self::Http => http::run(),
+        }
+    }
+}
+
+/// Connections that the kernel may hold before they are accepted.
+const BACKLOG: i32 = 4096;
+
+/// A listener on a free port.
+fn listener() -> Result<TcpListener> {
+    let socket = socket(AddressFamily::INET, SocketType::STREAM, None)?;
+    bind(&socket, &SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
+    listen(&socket, BACKLOG)?;
+    Ok(TcpListener::from(socket))
+}
+
+/// Says where the program listens, which means that it is ready.
+fn say_ready(address: SocketAddr) -> Result<()> {
+    let mut stdout = std::io::stdout();
+    writeln!(stdout, "ready {address}")?;
+    Ok(stdout.flush()?)
+}

@@ -1,0 +1,44 @@
+//! Measures what doorbell costs, beside floor programs and peers in one run.
+//!
+//! - `scenario`: what is measured; one file each
+//! - `generator`: connections, publishing by the clock or by what arrives, and the check of every message
+//! - `peer`: the contenders: how each is started and spoken to; `floor`: programs that do the least
+//! - `report`: medians, spreads, ratios; tables and JSON
+//! - `usage`, `machine`: processor time, memory, and where it was measured
+//! - `launch`, `poller`: programs and sockets
+//!
+//! It asserts nothing about speed, and knows nothing of the server's inside.
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "64-bit Linux; counts and nanoseconds become figures of a few digits"
+)]
+
+mod cli;
+mod failure;
+mod floor;
+mod generator;
+mod launch;
+mod machine;
+mod peer;
+mod poller;
+mod report;
+mod scenario;
+mod stamp;
+mod statistics;
+mod usage;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    match scenario::run(cli::Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("bench: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! The program as one calls it: a small fan-out of the server beside a floor program. Nothing is said
+//! about speed.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+const SUBSCRIBERS: u64 = 10;
+
+/// The server, built beside this test.
+fn server() -> PathBuf {
+    let own = std::env::current_exe().expect("this program has a path");
+    let beside = || own.ancestors().nth(2).expect("it is in target/debug/deps").to_owned();
+    let folder = std::env::var_os("DOORBELL_BIN_DIR").map_or_else(beside, PathBuf::from);
+    let path = folder.join("doorbell-server");
+    assert!(
+        path.is_file(),
+        "{} is missing: run `cargo build -p doorbell-server` first",
+        path.display()
+    );
+    path
+}
+
+fn bench(words: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bench"));
+    command.args(words).stdin(Stdio::null());
+    command
+}
+
+#[test]
+fn a_quick_fan_out_delivers_everything_and_says_so_in_a_table_and_in_json() {
+    let folder = tempfile::tempdir().unwrap();
+    let json = folder.path().join("results.json");
+    let output = bench(&["fanout", "--quick", "--contenders", "floor*,doorbell-*", "--seed", "7"])
+        .args(["--subscribers", &SUBSCRIBERS.to_string(), "--inflight", "1,4"])
+        .arg("--json")
+        .arg(&json)
+        .arg("--server-binary")
+        .arg(server())
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+
+    let results: Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
+    assert_eq!(results["schema"], 1);
+    assert_eq!(results["seed"], 7);
+    for member in ["machine", "versions", "flags", "left_out", "load_average"] {
+        assert!(!results[member].is_null(), "no {member} in {results:#}");
+    }
+    let rows = results["reports"][0]["rows"].as_array().unwrap();
+    let of = |contender: &str| rows.iter().filter(|row| row["contender"] == contender).count();
+    for contender in ["floor", "floor-batch", "doorbell-tcp", "doorbell-ws", "doorbell-sse"] {
+        assert_eq!(of(contender), 2, "{contender} in {results:#}");
+    }
+    for row in rows {
+        assert_eq!(row["case"]["subscribers"], SUBSCRIBERS.to_string());
+        let median = |figure: &str| row["figures"][figure]["summary"]["median"].as_f64();
+        for fault in ["lost", "disordered", "damaged", "closed"] {
+            assert_eq!(median(fault), Some(0.0), "{fault} in {row:#}");
+        }
+        assert!(median("deliveries_per_second").unwrap() > 0.0, "{row:#}");
+        assert!(median("server_cpu_per_million").unwrap() > 0.0, "{row:#}");
+        let base = row["base"].as_str().unwrap();
+        assert!(row["figures"]["server_cpu_per_million"]["ratio_to"][base]["median"].is_f64());
+    }
+    let table = String::from_utf8(output.stdout).unwrap();
+    assert!(table.contains("fan-out: subscribers 10, in flight 4, bytes 128"), "{table}");
+    assert!(table.contains("doorbell-longpoll"), "{table}");
+}
+
+#[test]
+fn what_cannot_be_measured_is_told_in_a_line() {
+    let refusal = |words: &[&str]| {
+        let output = bench(words).output().unwrap();
+        assert!(!output.status.success(), "{words:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let missing = refusal(&["fanout", "--quick", "--server-binary", "/nowhere/doorbell-server"]);
+    assert_eq!(missing, "bench: --server-binary /nowhere/doorbell-server is no file\n");
+    let server = server().display().to_string();
+    let unknown = refusal(&["fanout", "--server-binary", &server, "--contenders", "reddis"]);
+    assert!(unknown.starts_with("bench: --contenders reddis is none of floor, "), "{unknown}");
+    let short = refusal(&["fanout", "--quick", "--server-binary", &server, "--payload", "31"]);
+    assert!(short.contains("--payload 31 is below 32"), "{short}");
+}
