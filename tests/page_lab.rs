@@ -63,6 +63,10 @@ fn bytes_on_the_wire_are_those_that_the_servers_kernel_counted() {
         assert!(told > application, "{told} on the wire, {application} of the application");
         let packets = page.number("ws-packets").await;
         assert!(packets > 20, "{packets} packets: ten messages, their acknowledgements and more");
+        // Each packet has 52 bytes of headers, and what is not headers is the application's.
+        let headers = 52.0 * f64::from(u32::try_from(packets).unwrap());
+        let sum = application + headers;
+        assert!((sum - told).abs() < told / 20.0, "{application} in {packets} packets of {told}");
         let (asked, answered) =
             (bytes(&page.text("ws-wire-in").await), bytes(&page.text("ws-wire-out").await));
         assert!((asked + answered - told).abs() < told / 50.0, "{asked} and {answered} of {told}");

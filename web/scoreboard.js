@@ -17,7 +17,7 @@ export const MESSAGES_NEEDED = 5;
  * @property {import("./lanes.js").Lane} lane
  * @property {import("./stats.js").LaneStats} stats
  * @property {import("./wire.js").Counted|null} wire null: not counted, only estimated
- * @property {number|null} payload application bytes
+ * @property {number|null} payload application bytes, counted or estimated
  * @property {number|null} wireBytes both directions, counted or estimated
  * @property {number|null} wireEach the same for each message
  */
@@ -34,7 +34,7 @@ export function sidesOf(names, stats, wires) {
     const { name } = lane;
     const wire = wires.of(name);
     const seen = lane.clock === "page";
-    const payload = seen ? stats[name].bytes : wires.payload(name);
+    const payload = wire ? wire.payloadIn + wire.payloadOut : seen ? stats[name].bytes : null;
     const estimate = seen ? stats[name].wire : null;
     const wireBytes = wire ? wire.bytesIn + wire.bytesOut : estimate;
     const wireEach = perMessage(wireBytes, stats[name]);
@@ -163,14 +163,18 @@ function showUnchanged({ lane, stats }) {
   return [lane.way === "rings" ? format.NOTHING : format.count(stats.unchanged)];
 }
 
-function showPayload({ payload, stats }) {
-  return [format.bytes(payload), each(perMessage(payload, stats))];
+function showPayload({ wire, payload, stats }) {
+  return [told(wire, payload), each(perMessage(payload, stats))];
+}
+
+function showWire({ wire, wireBytes, wireEach }) {
+  return [told(wire, wireBytes), each(wireEach)];
 }
 
 /** Counted as it is; estimated with a mark. */
-function showWire({ wire, wireBytes, wireEach }) {
-  const mark = wire || wireBytes === null ? "" : "≈\u00a0";
-  return [mark + format.bytes(wireBytes), each(wireEach)];
+function told(wire, bytes) {
+  const mark = wire || bytes === null ? "" : "≈\u00a0";
+  return mark + format.bytes(bytes);
 }
 
 function showPackets({ wire }) {

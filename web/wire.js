@@ -8,6 +8,8 @@
  * @property {number} bytesOut from the server
  * @property {number} packetsIn
  * @property {number} packetsOut
+ * @property {number} payloadIn without those headers
+ * @property {number} payloadOut
  * @property {number} connections opened
  */
 
@@ -16,6 +18,8 @@ const FIELDS = {
   bytesOut: "bytes_out",
   packetsIn: "packets_in",
   packetsOut: "packets_out",
+  payloadIn: "payload_in",
+  payloadOut: "payload_out",
   connections: "connections",
 };
 
@@ -24,21 +28,16 @@ export class WireCounts {
   #before = new Map();
   #session = new Map();
   #zero = new Map();
-  #payloads = new Map();
-  #payloadZero = new Map();
-  #rows = new Map();
 
   /** @param {import("./lab.js").Lab} lab */
   constructor(lab) {
     lab.listen("hello", () => this.#sessionBegan());
     lab.listen("wire", ({ lanes }) => this.#take(lanes));
-    lab.listen("table", ({ rows }) => this.#takeRows(rows));
   }
 
   /** Begins a new count: what was before is subtracted from now on. */
   restart() {
     for (const lane of this.#session.keys()) this.#zero.set(lane, this.#total(lane));
-    this.#payloadZero = new Map(this.#payloads);
   }
 
   /**
@@ -51,16 +50,6 @@ export class WireCounts {
     return add(this.#total(lane), this.#zero.get(lane), -1);
   }
 
-  /**
-   * The payload of a lane's own connections, both directions, or null.
-   * @param {string} lane
-   * @returns {number|null}
-   */
-  payload(lane) {
-    const sum = this.#payloads.get(lane);
-    return sum === undefined ? null : sum - (this.#payloadZero.get(lane) ?? 0);
-  }
-
   #total(lane) {
     return add(this.#session.get(lane), this.#before.get(lane), 1);
   }
@@ -68,24 +57,12 @@ export class WireCounts {
   #sessionBegan() {
     for (const lane of this.#session.keys()) this.#before.set(lane, this.#total(lane));
     for (const lane of this.#session.keys()) this.#session.set(lane, add(null, null, 0));
-    this.#rows.clear();
   }
 
   #take(lanes) {
     for (const [lane, told] of Object.entries(lanes ?? {})) {
       const read = ([name, theirs]) => [name, Number(told?.[theirs]) || 0];
       this.#session.set(lane, Object.fromEntries(Object.entries(FIELDS).map(read)));
-    }
-  }
-
-  /** Adds what each connection has carried since its last row. */
-  #takeRows(rows) {
-    for (const row of Array.isArray(rows) ? rows : []) {
-      if (typeof row.lane !== "string") continue;
-      const now = (Number(row.bytes_in) || 0) + (Number(row.bytes_out) || 0);
-      const more = Math.max(0, now - (this.#rows.get(row.number) ?? 0));
-      this.#rows.set(row.number, now);
-      this.#payloads.set(row.lane, (this.#payloads.get(row.lane) ?? 0) + more);
     }
   }
 }

@@ -47,6 +47,8 @@ fn await_sums(watch: &mut Watch, counts: &[TcpCounts]) -> Map<String, Value> {
         ("bytes_out", expected.bytes_in),
         ("packets_in", expected.packets_out),
         ("packets_out", expected.packets_in),
+        ("payload_in", counts.iter().map(|counts| counts.bytes_sent).sum()),
+        ("payload_out", counts.iter().map(|counts| counts.bytes_received).sum()),
     ];
     watch.await_frame(&format!("lanes that come to {expected:?}"), |frame| {
         let lanes = frame["lanes"].as_object()?;

@@ -22,13 +22,15 @@ use crate::limits::{LAB_CONNECTIONS_MAX, LAB_LANES_MAX};
 /// known.
 const END_WAIT_MAX: Duration = Duration::from_secs(1);
 
-/// IP packets and their bytes, headers of IP and TCP included, as the server sees them.
+/// IP packets, their bytes with the headers of IP and TCP, and their payload, as the server sees them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub(crate) struct Traffic {
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
     pub(crate) packets_in: u64,
     pub(crate) packets_out: u64,
+    pub(crate) payload_in: u64,
+    pub(crate) payload_out: u64,
 }
 
 impl Traffic {
@@ -38,6 +40,8 @@ impl Traffic {
             bytes_out: self.bytes_out + other.bytes_out,
             packets_in: self.packets_in + other.packets_in,
             packets_out: self.packets_out + other.packets_out,
+            payload_in: self.payload_in + other.payload_in,
+            payload_out: self.payload_out + other.payload_out,
         }
     }
 
@@ -48,6 +52,8 @@ impl Traffic {
             bytes_out: self.bytes_out.saturating_sub(earlier.bytes_out),
             packets_in: self.packets_in.saturating_sub(earlier.packets_in),
             packets_out: self.packets_out.saturating_sub(earlier.packets_out),
+            payload_in: self.payload_in.saturating_sub(earlier.payload_in),
+            payload_out: self.payload_out.saturating_sub(earlier.payload_out),
         }
     }
 }
@@ -68,10 +74,13 @@ impl Counted {
             bytes_out: wire.bytes_out,
             packets_in: wire.packets_in,
             packets_out: wire.packets_out,
+            payload_in: counts.bytes_received,
+            payload_out: counts.bytes_sent,
         };
         let said = Traffic {
             bytes_in: counts.wire_bytes_data_in(ip),
             packets_in: counts.data_segments_in,
+            payload_in: counts.bytes_received,
             ..Traffic::default()
         };
         Self { all, said }
@@ -81,7 +90,7 @@ impl Counted {
 /// A request of so many bytes, in one segment as requests nearly always come.
 fn request(counts: &TcpCounts, ip: Ip, bytes: u64) -> Traffic {
     let bytes_in = counts.header_bytes(ip) + bytes;
-    Traffic { bytes_in, packets_in: 1, ..Traffic::default() }
+    Traffic { bytes_in, packets_in: 1, payload_in: bytes, ..Traffic::default() }
 }
 
 /// The sums of one lane.

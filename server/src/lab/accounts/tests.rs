@@ -42,6 +42,16 @@ fn counts(requests: u64, answers: u64) -> TcpCounts {
     }
 }
 
+/// A request of 100 bytes.
+const REQUEST: Traffic = Traffic {
+    bytes_in: 152,
+    bytes_out: 0,
+    packets_in: 1,
+    packets_out: 0,
+    payload_in: 100,
+    payload_out: 0,
+};
+
 fn wire(counts: &TcpCounts) -> Traffic {
     Counted::of(counts, Ip::V4).all
 }
@@ -78,7 +88,7 @@ fn a_request_pays_for_itself_and_the_lane_before_for_its_answer() {
     assert_eq!((poll.traffic.packets_in, poll.traffic.packets_out), (4, 2));
     assert_eq!((poll.connections, sums(&accounts, "publish").connections), (1, 0));
     let publish = sums(&accounts, "publish").traffic;
-    assert_eq!(publish, Traffic { bytes_in: 152, packets_in: 1, ..Traffic::default() });
+    assert_eq!(publish, REQUEST);
     let end = TcpCounts { segments_in: 8, ..counts(2, 2) };
     accounts.ended(ends(1), end);
     assert_eq!(total(&accounts), wire(&end), "every packet is charged once");
@@ -121,8 +131,7 @@ fn what_was_before_the_first_lane_is_not_charged_but_the_request_is() {
         || Some(counts(5, 4)),
     );
     let poll = sums(&accounts, "poll");
-    let request = Traffic { bytes_in: 152, packets_in: 1, ..Traffic::default() };
-    assert_eq!((poll.traffic, poll.connections), (request, 0));
+    assert_eq!((poll.traffic, poll.connections), (REQUEST, 0));
 }
 
 #[test]

@@ -204,8 +204,8 @@ impl<'a> Talk<'a> {
     async fn say(&self, command: &Command<'_>) -> Result<(), Failure> {
         let datagram = command.to_datagram(self.cookie.as_deref());
         let sent = self.socket.send(datagram.as_bytes()).await.map_err(|error| failed(&error))?;
-        let bytes_in = self.wire_bytes(sent);
-        self.count(Traffic { bytes_in, packets_in: 1, ..Traffic::default() });
+        let (bytes_in, payload_in) = (self.wire_bytes(sent), sent as u64);
+        self.count(Traffic { bytes_in, packets_in: 1, payload_in, ..Traffic::default() });
         Ok(())
     }
 
@@ -214,8 +214,8 @@ impl<'a> Talk<'a> {
         let mut buffer = [0; DATAGRAM_BYTES_MAX];
         loop {
             let length = self.socket.recv(&mut buffer).await.map_err(|error| failed(&error))?;
-            let bytes_out = self.wire_bytes(length);
-            self.count(Traffic { bytes_out, packets_out: 1, ..Traffic::default() });
+            let (bytes_out, payload_out) = (self.wire_bytes(length), length as u64);
+            self.count(Traffic { bytes_out, packets_out: 1, payload_out, ..Traffic::default() });
             if let Some(cookie) = cookie_in(&buffer[..length]) {
                 self.cookie = Some(cookie.to_owned());
                 return Ok(None);
