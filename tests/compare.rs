@@ -33,7 +33,11 @@ fn outcome(arguments: &str) -> Output {
 
 /// As [`compare`]; `None`, and a line that says why, if the machine does not permit it.
 fn if_permitted(arguments: &str, missing: &str) -> Option<Value> {
-    let output = outcome(&format!("{arguments} --json"));
+    unless_missing(&mut command(&format!("{arguments} --json")), missing)
+}
+
+fn unless_missing(command: &mut Command, missing: &str) -> Option<Value> {
+    let output = run_within(Duration::from_secs(60), command);
     let errors = text(&output.stderr);
     if output.status.code() == Some(1) && errors.contains(missing) {
         assert_eq!(errors.trim_end().lines().count(), 1, "{errors}");
@@ -369,5 +373,19 @@ fn what_makes_no_sense_together_is_said_in_one_line() {
         let errors = text(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{arguments}: {errors}");
         assert!(errors.contains(expected) && errors.trim_end().lines().count() == 1, "{errors}");
+    }
+}
+
+#[test]
+fn the_kernels_own_emulator_delays_every_packet_or_its_absence_is_told_in_a_line() {
+    let mut command =
+        command("--via tcp,poll --interval 200ms --duration 3s --idle 1s --seed 1 --json");
+    let Some(report) = unless_missing(command.args(["--netem", "delay 20ms"]), "netem") else {
+        return;
+    };
+    assert_eq!(report["run"]["network"], "netem");
+    for contender in rows(&report) {
+        let median = contender["latency_us"]["p50"].as_u64().unwrap();
+        assert!(median >= 20_000, "one way takes 20 ms: {contender:#}");
     }
 }

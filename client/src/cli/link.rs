@@ -17,7 +17,8 @@ Examples:
 
 Properties: delay and jitter (times, one way), rate (kbit, mbit, gbit), and with --udp loss, reorder
 and duplicate (percent). Each connection has the link for itself. TCP segments are not lost: that
-takes the kernel's own emulator, and --netem says whether it can be used here, and how.
+takes the kernel's own emulator: doorbell compare --netem uses it, and --netem here says whether it
+can be used, and how.
 
 The address to connect to is printed. It runs until Ctrl-C.";
 

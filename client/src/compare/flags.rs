@@ -98,6 +98,11 @@ pub(crate) struct CompareArguments {
     /// 10mbit", for UDP also "loss 1% reorder 2%"; the delay is one way
     #[arg(long, value_name = "LINK", global = true, value_parser = Link::parse)]
     pub(crate) link: Option<Link>,
+    /// The same by the kernel's own emulator in a network of its own as with --ethernet, where the
+    /// kernel has it: there segments are lost under TCP too
+    #[arg(long, value_name = "LINK", global = true, value_parser = Link::parse,
+        conflicts_with = "link")]
+    pub(crate) netem: Option<Link>,
     /// Run in a network of its own, whose packets have 1500 bytes at most as on an Ethernet; plain
     /// loopback's have 64 KiB. Needs root or user namespaces, and a server of its own
     #[arg(long, global = true)]

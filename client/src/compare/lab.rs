@@ -13,7 +13,7 @@ use super::flags::{CompareArguments, Mode, Process, Way};
 use super::interrupt::Interrupt;
 use super::machine::Machine;
 use super::memory::KernelSource;
-use super::network::Network;
+use super::network::{Between, Network};
 use super::own_server::OwnServer;
 use super::plan::Plan;
 use super::progress::Progress;
@@ -86,10 +86,10 @@ impl Lab {
     pub(crate) async fn open(
         server: Option<Server>,
         payload: u32,
-        (ethernet, link): (bool, Option<Link>),
+        between: Between,
         seed: u64,
     ) -> Result<Self, Failure> {
-        let network = Network::of(ethernet, server.as_ref());
+        let network = Network::of(between, server.as_ref());
         let (server, own, lively) = match server {
             Some(server) => (server, None, None),
             None => {
@@ -100,7 +100,7 @@ impl Lab {
             }
         };
         let (places, config) = places(&server).await?;
-        let (road, places) = match link {
+        let (road, places) = match between.link {
             Some(link) => {
                 let (road, places) = Road::build(link, &places, seed).await?;
                 (Some(road), places)
@@ -112,7 +112,7 @@ impl Lab {
             server,
             places,
             network,
-            link,
+            link: between.link.or(between.netem),
             _road: road,
             version: config.version,
             keepalive: Duration::from_secs_f64(keepalive.unwrap_or(45.0).max(0.1)),

@@ -56,6 +56,7 @@ pub(crate) use self::flags::{CompareArguments, EXAMPLES};
 use self::flags::{CompareCommand, SweepArguments};
 use self::interrupt::Interrupt;
 use self::lab::Lab;
+use self::network::Between;
 pub(crate) use self::network::isolate;
 use self::plan::Plan;
 use self::progress::Progress;
@@ -77,8 +78,8 @@ pub(crate) async fn run(
     // From here on a signal ends the run, not the process, which has a server to end.
     let mut interrupt = Interrupt::new()?;
     let mut progress = Progress::new();
-    let road = (arguments.ethernet, arguments.link);
-    let lab = Lab::open(server, plan.payload_max(), road, plan.seed).await?;
+    let between = Between::of(&arguments);
+    let lab = Lab::open(server, plan.payload_max(), between, plan.seed).await?;
     let report = lab.compare(&arguments, &plan, &mut interrupt, &mut progress).await;
     lab.close().await;
     drop(progress);
@@ -113,8 +114,8 @@ async fn run_sweep(
     }
     let mut interrupt = Interrupt::new()?;
     let mut progress = Progress::new();
-    let road = (arguments.ethernet, arguments.link);
-    let lab = Lab::open(server, sweep.payload, road, settings.seed).await?;
+    let between = Between::of(arguments);
+    let lab = Lab::open(server, sweep.payload, between, settings.seed).await?;
     let report = lab.sweep(&settings, &mut interrupt, &mut progress).await;
     lab.close().await;
     drop(progress);

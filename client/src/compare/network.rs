@@ -4,7 +4,7 @@
 use std::io::ErrorKind;
 
 use doorbell::Server;
-use doorbell::link::Link;
+use doorbell::link::{Link, netem};
 use doorbell_wire::{ETHERNET_MTU, MISSING_NAMESPACE, enter_ethernet};
 use serde::Serialize;
 
@@ -19,6 +19,8 @@ pub(crate) enum Network {
     Loopback,
     /// A loopback interface of one's own with packets of 1500 bytes at most.
     Ethernet,
+    /// The same behind the kernel's emulator of links.
+    Netem,
     /// The way to a server that runs already.
     Given,
 }
@@ -29,29 +31,50 @@ pub(crate) fn isolate(
     arguments: &CompareArguments,
     server: Option<&Server>,
 ) -> Result<(), Failure> {
-    if !arguments.ethernet {
-        return Ok(());
-    }
+    let flag = match arguments.netem {
+        Some(_) => "--netem",
+        None if arguments.ethernet => "--ethernet",
+        None => return Ok(()),
+    };
     if let Some(server) = server {
         return Err(Failure::Usage(format!(
-            "--ethernet is a network of its own, in which {server} cannot be reached: leave \
+            "{flag} is a network of its own, in which {server} cannot be reached: leave \
              --server and DOORBELL_SERVER out"
         )));
     }
     enter_ethernet().map_err(|error| {
         Failure::Failed(match error.kind() {
-            ErrorKind::PermissionDenied => format!("--ethernet: {MISSING_NAMESPACE}"),
-            _ => format!("--ethernet: {error}"),
+            ErrorKind::PermissionDenied => format!("{flag}: {MISSING_NAMESPACE}"),
+            _ => format!("{flag}: {error}"),
         })
-    })
+    })?;
+    arguments.netem.map_or(Ok(()), |link| netem::emulate(&link).map_err(Failure::Failed))
+}
+
+/// What was asked for between contenders and server.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Between {
+    ethernet: bool,
+    /// By relays.
+    pub(crate) link: Option<Link>,
+    /// By the kernel.
+    pub(crate) netem: Option<Link>,
+}
+
+impl Between {
+    pub(crate) fn of(arguments: &CompareArguments) -> Self {
+        let CompareArguments { ethernet, link, netem, .. } = *arguments;
+        Self { ethernet, link, netem }
+    }
 }
 
 impl Network {
-    pub(crate) fn of(ethernet: bool, server: Option<&Server>) -> Self {
-        match (ethernet, server) {
-            (true, _) => Self::Ethernet,
-            (false, Some(_)) => Self::Given,
-            (false, None) => Self::Loopback,
+    pub(crate) fn of(between: Between, server: Option<&Server>) -> Self {
+        match (between.netem, between.ethernet, server) {
+            (Some(_), _, _) => Self::Netem,
+            (None, true, _) => Self::Ethernet,
+            (None, false, Some(_)) => Self::Given,
+            (None, false, None) => Self::Loopback,
         }
     }
 
@@ -59,11 +82,14 @@ impl Network {
     pub(crate) fn describe(self, link: Option<Link>) -> String {
         let link = link.map_or_else(
             || "No delay or loss was emulated.".to_owned(),
-            |link| format!("An emulated link stood before the server: {link}."),
+            |link| match self {
+                Self::Netem => format!("The kernel's netem stood before every packet: {link}."),
+                _ => format!("An emulated link stood before the server: {link}."),
+            },
         );
         let network = match self {
             Self::Loopback => "Network: loopback, whose packets have up to 64 KiB.".to_owned(),
-            Self::Ethernet => format!(
+            Self::Ethernet | Self::Netem => format!(
                 "Network: like an Ethernet, in a namespace of its own: packets of {ETHERNET_MTU} \
                  bytes at most, none put together or cut later."
             ),

@@ -1,8 +1,7 @@
-//! Whether this machine could do more than a relay can: the kernel's own emulator, netem, which
-//! loses segments under TCP.
+//! What a relay cannot do: the kernel's own emulator, netem, which loses segments under TCP.
 //!
-//! It is tried where it harms nobody, in a network namespace that ends with the trial. Nothing here
-//! sets a link up: what it takes is one line of a shell, which [`recipe`] writes.
+//! It is set up only in a network namespace, which the process must have entered before, or which
+//! ends with the trial. [`recipe`] writes the same as a line for a shell.
 
 use std::io;
 use std::process::Stdio;
@@ -35,6 +34,26 @@ pub async fn check() -> Result<(), String> {
     Err(obstacle(&String::from_utf8_lossy(&output.stderr)))
 }
 
+/// Puts netem before the loopback interface of this process's network, in which nothing else should
+/// be: every packet passes it once, so a round trip has the delay twice.
+///
+/// # Errors
+///
+/// One line that says what is missing.
+pub fn emulate(link: &Link) -> Result<(), String> {
+    let output = std::process::Command::new("tc")
+        .args(["qdisc", "add", "dev", "lo", "root", "netem"])
+        .args(properties(link).split(' '))
+        .stdin(Stdio::null())
+        .output();
+    match output {
+        Ok(output) if output.status.success() => Ok(()),
+        Ok(output) => Err(obstacle(&String::from_utf8_lossy(&output.stderr))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(obstacle("tc: not found")),
+        Err(error) => Err(format!("netem cannot be used: tc: {error}")),
+    }
+}
+
 /// What the programs' complaint comes down to.
 fn obstacle(errors: &str) -> String {
     let has = |text: &str| errors.contains(text);
@@ -50,8 +69,8 @@ fn obstacle(errors: &str) -> String {
     format!("netem cannot be used: {reason}; --link works everywhere, without loss under TCP")
 }
 
-/// The shell's line that runs a command behind such a link in a network of its own, as root.
-pub fn recipe(link: &Link, command: &str) -> String {
+/// A link in netem's words.
+fn properties(link: &Link) -> String {
     let mut netem = format!("delay {}us {}us", link.delay.as_micros(), link.jitter.as_micros());
     for (name, share) in
         [("loss", link.loss), ("reorder", link.reorder), ("duplicate", link.duplicate)]
@@ -63,6 +82,12 @@ pub fn recipe(link: &Link, command: &str) -> String {
     if let Some(rate) = link.rate {
         netem = format!("{netem} rate {rate}bit");
     }
+    netem
+}
+
+/// The shell's line that runs a command behind such a link in a network of its own, as root.
+pub fn recipe(link: &Link, command: &str) -> String {
+    let netem = properties(link);
     format!(
         "unshare --net sh -c 'ip link set lo up && tc qdisc add dev lo root netem {netem} && \
          {command}'"
