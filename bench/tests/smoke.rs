@@ -32,14 +32,23 @@ fn bench(words: &[&str]) -> Command {
 fn a_quick_fan_out_delivers_everything_and_says_so_in_a_table_and_in_json() {
     let folder = tempfile::tempdir().unwrap();
     let json = folder.path().join("results.json");
-    let output = bench(&["fanout", "--quick", "--contenders", "floor*,doorbell-*", "--seed", "7"])
-        .args(["--subscribers", &SUBSCRIBERS.to_string(), "--inflight", "1,4"])
-        .arg("--json")
-        .arg(&json)
-        .arg("--server-binary")
-        .arg(server())
-        .output()
-        .unwrap();
+    let output = bench(&[
+        "fanout",
+        "--quick",
+        "--contenders",
+        "floor*,doorbell-*",
+        "--seed",
+        "7",
+        "--seconds",
+        "0.5",
+    ])
+    .args(["--subscribers", &SUBSCRIBERS.to_string(), "--inflight", "1,4"])
+    .arg("--json")
+    .arg(&json)
+    .arg("--server-binary")
+    .arg(server())
+    .output()
+    .unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{errors}");
 

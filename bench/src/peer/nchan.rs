@@ -1,5 +1,6 @@
 //! nginx with nchan: WebSocket, server-sent events, long polls; publishing over HTTP on a kept
-//! connection. One worker without a master, so that channels are not passed between processes.
+//! connection. One worker without a master, so that channels are not passed between processes; and more
+//! room for connections than descriptors, because nginx begins to close idle ones before it is full.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -48,7 +49,7 @@ pub(super) fn start(via: Via) -> Result<Running> {
         &format!(
             "load_module {MODULE};\nuser root;\ndaemon off;\nmaster_process off;\nworker_processes 1;\n\
              worker_rlimit_nofile 20000;\npid {path}/pid;\nerror_log {path}/error crit;\n\
-             events {{ worker_connections 19900; use epoll; multi_accept on; }}\n\
+             events {{ worker_connections 40000; use epoll; multi_accept on; }}\n\
              http {{\n access_log off; keepalive_requests 1000000000; keepalive_timeout 1d;\n\
              client_body_temp_path {path}/body; proxy_temp_path {path}/proxy;\n\
              fastcgi_temp_path {path}/fastcgi; uwsgi_temp_path {path}/uwsgi;\n\

@@ -22,6 +22,9 @@ const RATIOS: &[Figure] = &[Figure::CpuPerMillion];
 /// Deliveries a second beyond which a machine of two cores is the limit, not the server.
 const DELIVERIES_PER_SECOND_MAX: f64 = 50_000.0;
 
+/// Topics that one connection may ask for: 64 subscriptions of 64 topics.
+const TOPICS_EACH_MAX: usize = 4096;
+
 /// Runs it.
 pub(super) fn run(bench: &Bench) -> Result<Report> {
     let flags = &bench.flags;
@@ -33,14 +36,16 @@ pub(super) fn run(bench: &Bench) -> Result<Report> {
         for topics in flags.or(&flags.topics, &[1, 10], &tens) {
             for rate in rates.iter().copied() {
                 let shared = (subscribers / topics).max(1);
-                if rate * shared as f64 > DELIVERIES_PER_SECOND_MAX {
+                let topics_each = topics.div_ceil(subscribers);
+                if rate * shared as f64 > DELIVERIES_PER_SECOND_MAX || topics_each > TOPICS_EACH_MAX
+                {
                     continue;
                 }
                 let trial = Trial {
                     publishers: 1,
                     topics,
                     subscribers: shared,
-                    topics_each: topics.div_ceil(subscribers).max(1),
+                    topics_each,
                     pace: Pace::Rate(rate),
                     duration: flags.duration(0.2, 1.0)?,
                 };
