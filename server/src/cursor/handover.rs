@@ -359,7 +359,8 @@ fn a_read_of_the_log_that_is_dropped_half_way_skips_nothing() {
     });
 }
 
-#[tokio::test(flavor = "multi_thread")]
+// In one thread, so that no page is there before its reader has turned away.
+#[tokio::test]
 async fn readers_that_turned_away_while_the_log_is_read_keep_no_turn() {
     let hub = memory(1 << 30);
     for _ in 0..100 {
@@ -370,7 +371,7 @@ async fn readers_that_turned_away_while_the_log_is_read_keep_no_turn() {
         let mut cursor = hub.cursor(filter("a"), &Since::All).await.unwrap();
         // One look: its page is asked for, and then it has something else to do.
         let look = poll_fn(|context| Poll::Ready(cursor.poll_next(LIMIT, context).is_pending()));
-        assert!(look.await, "the beginning has left the memory");
+        assert!(look.await, "the beginning has left the memory and is not read yet");
         waiting.push(cursor);
     }
     let mut reader = hub.cursor(filter("a"), &Since::All).await.unwrap();
