@@ -28,6 +28,16 @@ async fn await_lanes(page: &Page, lanes: &[&str]) {
     }
 }
 
+/// Waits until the lab has said what it has, so that its lanes can be chosen.
+async fn await_lab(page: &Page) {
+    let deadline = Instant::now() + PATIENCE;
+    let script = "return document.getElementById('choose-tcp').disabled";
+    while page.evaluate(script).await != json!(false) {
+        assert!(Instant::now() < deadline, "the lab has not said a word");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 /// Waits until each lane has brought so many messages, each once and none too early.
 async fn await_all(page: &Page, lanes: &[&str], messages: usize) {
     for lane in lanes {
@@ -70,8 +80,8 @@ fn every_lane_brings_the_same_messages_once_and_in_order() {
     in_browser(Look::DESKTOP, async move |page| {
         page.open(&address(&server, "?demo=off&interval=0.5")).await;
         let lanes = [&OF_THE_BROWSER[..], &OF_THE_LAB[..]].concat();
-        assert_eq!(in_picture(&page).await, json!(lanes));
         await_lanes(&page, &lanes).await;
+        assert_eq!(in_picture(&page).await, json!(lanes));
         for n in 1..=20 {
             server.publish("demo", &format!("visitor {n}"));
         }
@@ -128,6 +138,7 @@ fn chips_are_chosen_by_keyboard() {
     in_browser(Look::DESKTOP, async move |page| {
         page.open(&address(&server, "?demo=off&lanes=poll,ws")).await;
         await_lanes(&page, &["poll", "ws"]).await;
+        await_lab(&page).await;
         let focused = "return document.activeElement.id";
         for (from, to) in [("poll", "longpoll"), ("longpoll", "sse"), ("sse", "ws"), ("ws", "tcp")]
         {

@@ -18,7 +18,7 @@ pub(crate) use server::TestServer;
 pub(crate) use transport::Transport;
 
 /// How long anything may take before a test calls it missing.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Tries until there is something, for what cannot be awaited otherwise.
 pub(crate) fn eventually<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
