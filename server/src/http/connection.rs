@@ -243,18 +243,15 @@ impl Http {
             request.extensions_mut().insert(waits.clone());
         }
         let answer = self.router.call(request);
+        let answer = async move {
+            let Ok(answer) = answer.await;
+            answer
+        };
         let answer = if alone {
-            let answer = Box::pin(async move {
-                match answer.await {
-                    Ok(answer) => answer,
-                }
-            });
-            held.put(Exchange { answer, waits, keep_alive });
+            held.put(Exchange { answer: Box::pin(answer), waits, keep_alive });
             poll_fn(|context| held.poll(context)).await
         } else {
-            match answer.await {
-                Ok(answer) => answer,
-            }
+            answer.await
         };
         client.watched.end();
         match answer.status() {
@@ -285,7 +282,7 @@ impl Http {
         let keep_alive = exchange.keep_alive && !self.manners.stop.is_cancelled();
         let (head, body) = answer.into_parts();
         let mut body = pin!(body);
-        let mut begun = write_head(&head, &body.size_hint(), keep_alive);
+        let mut outgoing = write_head(&head, &body.size_hint(), keep_alive);
         loop {
             let frame = poll_fn(|context| body.as_mut().poll_frame(context));
             let Some(frame) = unless_gone(stream, &mut unread, limit, frame).await? else {
@@ -294,9 +291,9 @@ impl Http {
             let Some(frame) = frame else { break };
             // The rest of an answer that failed half way must not pass for the whole.
             let piece = frame.map_err(io::Error::other)?.into_data().unwrap_or_default();
-            write_piece(stream, &mut begun, piece).await?;
+            write_piece(stream, &mut outgoing, piece).await?;
         }
-        end_answer(stream, begun).await?;
+        end_answer(stream, outgoing).await?;
         if !keep_alive {
             stream.shutdown().await?;
             return Ok(None);
