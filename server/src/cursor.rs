@@ -80,6 +80,14 @@ pub struct Batch {
     pub messages: Vec<Message>,
 }
 
+impl Batch {
+    /// The first seq of which it tells, as a message or as the end of a gap.
+    pub fn first(&self) -> Option<u64> {
+        let gap = self.gap.as_ref().map(|gap| gap.before.seq());
+        gap.or_else(|| self.messages.first().map(Message::seq))
+    }
+}
+
 /// How long to wait for news.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wait {
@@ -160,6 +168,38 @@ impl Cursor {
     /// What is wanted.
     pub fn filters(&self) -> &[Filter] {
         &self.filters
+    }
+
+    /// The one filter that is all there is to this cursor beside its place: another cursor with the same
+    /// filter at the same place hands out the same.
+    pub fn sole_filter(&self) -> Option<&Filter> {
+        match self.filters.as_slice() {
+            [filter] if self.takes_all(self.place) && !self.is_told_more() => Some(filter),
+            _ => None,
+        }
+    }
+
+    /// Whether something comes before the messages that follow its place.
+    fn is_told_more(&self) -> bool {
+        let more = |seldom: &Seldom| !seldom.latest.is_empty() || seldom.gap.is_some();
+        self.seldom.as_deref().is_some_and(more)
+    }
+
+    /// Whether it has handed out all that it could see when it last looked.
+    pub fn has_all(&self) -> bool {
+        self.caught_up && !self.is_reading()
+    }
+
+    /// A cursor that wants the same from another place on.
+    #[must_use]
+    pub fn at(&self, place: u64) -> Self {
+        let mut cursor = Self::new(self.hub.clone());
+        cursor.place = place;
+        cursor.windows = self.filters.iter().map(|_| Window { after: 0, delivered: 0 }).collect();
+        cursor.filters.clone_from(&self.filters);
+        cursor.progress.get_or_insert_default().reads(&cursor.filters);
+        cursor.show_place();
+        cursor
     }
 
     /// Adds a filter to what is wanted, from its own beginning on. Messages that were handed out

@@ -10,6 +10,7 @@ pub mod config;
 pub mod connections;
 pub mod cursor;
 pub mod datagram;
+pub mod group;
 pub mod http;
 pub mod hub;
 pub mod lab;

@@ -29,6 +29,11 @@ pub const RING_TESTS_MAX: usize = 16_384;
 pub const BATCH_MESSAGES_MAX: usize = 256;
 /// Bytes handed to a transport at a time: what a slow reader can hold in memory.
 pub const BATCH_BYTES_MAX: usize = 64 << 10;
+/// Readers that are served by one task: how many writes others wait for at most.
+pub const GROUP_MEMBERS_MAX: usize = 256;
+/// A connection joins a group when its peer has said nothing for this long: who talks would only come
+/// and go.
+pub const GROUP_AFTER: Duration = Duration::from_millis(10);
 /// Bytes of messages in one poll answer; what is beyond comes with the next poll.
 pub const POLL_BYTES_MAX: usize = 1 << 20;
 

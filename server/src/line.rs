@@ -2,13 +2,14 @@
 //!
 //! A [`Link`] carries lines to and fro; the [`Conversation`] knows what they mean. One task runs it:
 //! it hears the peer, answers in the order of the commands, and sends what its cursor brings. It
-//! keeps no queue of messages: while the peer takes nothing, nothing is read from the log.
+//! keeps no queue of messages: while the peer takes nothing, nothing is read from the log. When there is
+//! nothing left but to wait for news, it becomes a [`Member`] of a group until its peer speaks.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -21,15 +22,18 @@ use crate::alarm::Alarm;
 use crate::clock::unix_micros;
 use crate::connections::Serving;
 use crate::cursor::{Batch, Cursor, PageLimit, Wait};
+use crate::group::{Groups, Member};
 use crate::hub::Hub;
-use crate::limits::{BATCH_BYTES_MAX, BATCH_MESSAGES_MAX, PUBLISHES_PENDING_MAX, SETTLE_WAIT_MAX};
+use crate::limits::{
+    BATCH_BYTES_MAX, BATCH_MESSAGES_MAX, GROUP_AFTER, PUBLISHES_PENDING_MAX, SETTLE_WAIT_MAX,
+};
 use crate::message::Message;
-use crate::metrics::{Metrics, Transport};
+use crate::metrics::{Connected, Metrics, Transport};
 use crate::stop::{Listener, Stop};
 use crate::writer::Pending;
 
 /// What carries the lines.
-pub trait Link: Send {
+pub trait Link: Send + 'static {
     /// Appends what the peer sent to `input`, lines with their `\n`; false when the peer will send
     /// nothing more. Pending until it has sent something, which the task is woken for.
     fn poll_receive(
@@ -38,11 +42,20 @@ pub trait Link: Send {
         context: &mut Context<'_>,
     ) -> Poll<io::Result<bool>>;
 
-    /// Sends lines, each with its `\n`, in as few writes as it can.
-    fn send(&mut self, lines: &[Bytes]) -> impl Future<Output = io::Result<()>> + Send;
+    /// Ready when the peer has sent something or has gone; what was sent may be in `input` then, or is
+    /// still to be received. Otherwise as [`Link::poll_receive`].
+    fn poll_heard(&mut self, input: &mut Vec<u8>, context: &mut Context<'_>) -> Poll<()> {
+        self.poll_receive(input, context).map(|_| ())
+    }
 
-    /// Shows a quiet peer that the connection lives. `line` is the event for it.
-    fn keep_alive(&mut self, line: Bytes) -> impl Future<Output = io::Result<()>> + Send;
+    /// Lines, each with its `\n`, as they stand on the wire.
+    fn frame(&self, lines: &[Bytes]) -> Bytes;
+
+    /// What shows a quiet peer that the connection lives. `line` is the event for it.
+    fn sign_of_life(&self, line: Bytes) -> Bytes;
+
+    /// Writes some of what `frame` or `sign_of_life` made, in their order and all of it.
+    fn poll_write(&mut self, bytes: &[u8], context: &mut Context<'_>) -> Poll<io::Result<usize>>;
 
     /// Ends the conversation from this side. `line` is the event for it, if it is to be sent.
     fn close(
@@ -105,6 +118,8 @@ pub struct Manners {
     pub line_bytes: usize,
     /// Where deliveries are counted.
     pub metrics: Arc<Metrics>,
+    /// Where connections wait together.
+    pub groups: Groups,
     /// Asks every conversation to end.
     pub stop: Stop,
 }
@@ -123,11 +138,22 @@ enum Happening {
     Unfinished,
     /// Nothing was said for long.
     Quiet,
+    /// The peer has said nothing for a while, and there is nothing but news to wait for.
+    Idle,
+}
+
+/// How a conversation goes on after a turn.
+enum Next {
+    Turn,
+    /// It only waits.
+    Wait,
 }
 
 /// One peer.
 pub struct Conversation<L> {
     link: L,
+    /// What is left of the bytes that were begun; absent before the greeting.
+    unsent: Option<Bytes>,
     hub: Hub,
     manners: Arc<Manners>,
     transport: Transport,
@@ -146,6 +172,9 @@ pub struct Conversation<L> {
     stopped: Listener,
     /// Whether the peer has its turn before the cursor.
     hears_first: bool,
+    /// When the peer last said something.
+    heard_at: Instant,
+    connected: Connected,
     began: std::time::Instant,
 }
 
@@ -162,32 +191,34 @@ impl<L: Link> Conversation<L> {
         serving: Serving,
     ) -> Self {
         serving.reads(cursor.progress());
-        let next_keepalive = Instant::now() + manners.keepalive;
-        let stopped = manners.stop.listener();
-        Self {
-            link,
-            hub,
-            manners,
-            transport,
+        let connected = manners.metrics.of(transport).connected();
+        let began = std::time::Instant::now();
+        let input = Vec::new();
+        Waiting { link, hub, manners, transport, serving, connected, input, began }.resume(
             cursor,
-            serving,
-            formats: None,
-            input: Input::default(),
-            hearing: true,
-            pending: VecDeque::new(),
-            next_keepalive,
-            alarm: Alarm::new(next_keepalive),
-            stopped,
-            hears_first: true,
-            began: std::time::Instant::now(),
+            None,
+            Instant::now(),
+        )
+    }
+
+    /// Speaks until either side ends it, or until it has only to wait, for which it joins a group.
+    pub fn run(mut self) -> impl Future<Output = ()> + Send {
+        // No `async fn`, which would keep room for the conversation twice.
+        async move {
+            match self.converse().await {
+                Ok(()) => self.wait(),
+                Err(ending) => Box::pin(self.part(ending)).await,
+            }
         }
     }
 
-    /// Speaks until either side ends it.
-    pub async fn run(&mut self) {
-        let _connected = self.manners.metrics.of(self.transport).connected();
-        let Err(ending) = self.converse().await;
-        Box::pin(self.part(ending)).await;
+    /// Becomes a member of a group.
+    fn wait(self) {
+        let Self { link, hub, manners, transport, cursor, serving, connected, began, .. } = self;
+        let groups = manners.groups.clone();
+        let input = self.input.bytes;
+        let waiting = Waiting { link, hub, manners, transport, serving, connected, input, began };
+        groups.join(cursor, Box::new(waiting));
     }
 
     /// Says why it is over.
@@ -200,7 +231,7 @@ impl<L: Link> Conversation<L> {
         match &ending {
             Ending::Broken(_) => return,
             Ending::Fault(error) => {
-                let _ = self.link.send(&[line(&error_event(error))]).await;
+                let _ = self.send(&[line(&error_event(error))]).await;
             }
             Ending::Quit | Ending::Gone | Ending::Stopping => {}
         }
@@ -212,9 +243,13 @@ impl<L: Link> Conversation<L> {
         let _ = self.link.close(&ending, event).await;
     }
 
-    async fn converse(&mut self) -> Result<std::convert::Infallible, Ending> {
+    /// Speaks until there is nothing left but to wait for news.
+    async fn converse(&mut self) -> Result<(), Ending> {
         // What is done seldom is boxed: an idle connection costs what its task needs to wait.
-        Box::pin(self.greet()).await?;
+        match self.unsent.take() {
+            None => Box::pin(self.greet()).await?,
+            Some(unsent) => self.write(&unsent).await?,
+        }
         loop {
             while self.may_obey()
                 && let Some(command) = self.input.take_line(self.manners.line_bytes)?
@@ -228,29 +263,33 @@ impl<L: Link> Conversation<L> {
             if !self.hearing && !waits {
                 return Err(Ending::Gone);
             }
-            self.turn().await?;
+            if let Next::Wait = self.turn().await? {
+                return Ok(());
+            }
         }
     }
 
     /// Waits for one thing to happen and deals with it.
-    async fn turn(&mut self) -> Result<(), Ending> {
+    async fn turn(&mut self) -> Result<Next, Ending> {
         let happening = poll_fn(|context| self.poll_happening(context)).await;
         self.cursor.turn_away();
         match happening {
-            Happening::Stop => Err(Ending::Stopping),
-            Happening::Settled(settled) => Box::pin(self.answer_publish(settled)).await,
+            Happening::Stop => return Err(Ending::Stopping),
+            Happening::Settled(settled) => Box::pin(self.answer_publish(settled)).await?,
             Happening::Heard(heard) => {
                 self.hearing = heard?;
                 self.hears_first = false;
-                Ok(())
+                self.heard_at = Instant::now();
             }
             Happening::News(batch) => {
                 self.hears_first = true;
-                self.deliver(batch?).await
+                self.deliver(batch?).await?;
             }
-            Happening::Unfinished => self.look_for_end(),
-            Happening::Quiet => Box::pin(self.keep_alive(None)).await,
+            Happening::Unfinished => self.look_for_end()?,
+            Happening::Quiet => Box::pin(self.keep_alive(None)).await?,
+            Happening::Idle => return Ok(Next::Wait),
         }
+        Ok(Next::Turn)
     }
 
     /// What happens next. Nothing of it is lost if it is not waited for, and none of it is waited for in
@@ -279,10 +318,24 @@ impl<L: Link> Conversation<L> {
         // A peer is not late while it is the server that keeps it waiting.
         let begun = self.input.begun.filter(|_| self.is_listening());
         let late = begun.map(|begun| begun + self.manners.unfinished);
-        let next = late.map_or(self.next_keepalive, |late| late.min(self.next_keepalive));
+        let idle = self.has_only_to_wait().then(|| self.heard_at + GROUP_AFTER);
+        let next = [late, idle].into_iter().flatten().fold(self.next_keepalive, Instant::min);
         ready!(self.alarm.poll_until(next, context));
-        let is_late = late.is_some_and(|late| late <= Instant::now());
-        Poll::Ready(if is_late { Happening::Unfinished } else { Happening::Quiet })
+        let has_come = |moment: Instant| moment <= Instant::now();
+        Poll::Ready(match (late, idle) {
+            (Some(late), _) if has_come(late) => Happening::Unfinished,
+            (_, Some(idle)) if has_come(idle) => Happening::Idle,
+            _ => Happening::Quiet,
+        })
+    }
+
+    /// Whether there is nothing but news to wait for, such as others wait for as well.
+    fn has_only_to_wait(&self) -> bool {
+        self.hearing
+            && self.input.bytes.is_empty()
+            && self.pending.is_empty()
+            && self.formats.is_none()
+            && self.cursor.sole_filter().is_some()
     }
 
     fn poll_heard(&mut self, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
@@ -477,19 +530,9 @@ impl<L: Link> Conversation<L> {
         if batch.messages.is_empty() {
             return Box::pin(self.keep_alive(batch.gap)).await;
         }
-        let bytes = match batch.messages.as_slice() {
-            // As it is nearly always, and then it costs nothing but a look.
-            [message] if batch.gap.is_none() && self.formats.is_none() => {
-                let line = message.frame().line();
-                self.link.send(std::slice::from_ref(&line)).await?;
-                line.len()
-            }
-            _ => {
-                let lines = self.lines(&batch);
-                self.link.send(&lines).await?;
-                lines.iter().map(Bytes::len).sum()
-            }
-        };
+        let lines = self.lines(&batch);
+        self.send(&lines).await?;
+        let bytes = lines.iter().map(Bytes::len).sum();
         let gaps = usize::from(batch.gap.is_some());
         let metrics = self.manners.metrics.of(self.transport);
         metrics.delivered(&batch.messages, bytes, gaps, self.began);
@@ -505,7 +548,9 @@ impl<L: Link> Conversation<L> {
             match self.format_of(message) {
                 Format::Json => lines.push(message.frame_after(gap).line()),
                 Format::Raw => {
-                    lines.extend(gap.map(|gap| line(&self.keepalive_event(Some(gap.clone())))));
+                    lines.extend(
+                        gap.map(|gap| line(&keepalive_event(&self.cursor, Some(gap.clone())))),
+                    );
                     lines.push(message.raw_line());
                 }
             }
@@ -541,31 +586,127 @@ impl<L: Link> Conversation<L> {
         self.formats.as_ref().is_some_and(|formats| raw(formats))
     }
 
-    fn keepalive_event(&self, gap: Option<Gap>) -> Event<'static> {
-        let mut event = Event::new(Kind::Keepalive, unix_micros()).at(self.cursor.place());
-        event.gap = gap;
-        event
-    }
-
     async fn keep_alive(&mut self, gap: Option<Gap>) -> Result<(), Ending> {
         self.next_keepalive = Instant::now() + self.manners.keepalive;
         if gap.is_some() {
-            return self.say(&self.keepalive_event(gap)).await;
+            return self.say(&keepalive_event(&self.cursor, gap)).await;
         }
         if self.is_raw() {
             // Who reads nothing but texts gets an empty one.
-            return Ok(self.link.keep_alive(Bytes::from_static(b"\n")).await?);
+            let sign = self.link.sign_of_life(Bytes::from_static(b"\n"));
+            return Ok(self.write(&sign).await?);
         }
-        let event = self.keepalive_event(None);
-        Ok(self.link.keep_alive(line(&event)).await?)
+        let sign = self.link.sign_of_life(line(&keepalive_event(&self.cursor, None)));
+        Ok(self.write(&sign).await?)
     }
 
     async fn say(&mut self, event: &Event<'_>) -> Result<(), Ending> {
         self.next_keepalive = Instant::now() + self.manners.keepalive;
-        self.link.send(&[line(event)]).await?;
+        self.send(&[line(event)]).await?;
         let gaps = u64::from(event.gap.is_some());
         self.manners.metrics.of(self.transport).gaps.inc_by(gaps);
         Ok(())
+    }
+
+    /// Sends lines, each with its `\n`.
+    async fn send(&mut self, lines: &[Bytes]) -> io::Result<()> {
+        let bytes = self.link.frame(lines);
+        self.write(&bytes).await
+    }
+
+    async fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            match poll_fn(|context| self.link.poll_write(bytes, context)).await? {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                count => bytes = &bytes[count..],
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What is left of a conversation while it only waits.
+struct Waiting<L> {
+    link: L,
+    hub: Hub,
+    manners: Arc<Manners>,
+    transport: Transport,
+    serving: Serving,
+    connected: Connected,
+    /// What the peer said to end the wait.
+    input: Vec<u8>,
+    began: std::time::Instant,
+}
+
+impl<L: Link> Waiting<L> {
+    /// The conversation, with what is left of the bytes that were begun, if it has begun.
+    /// It was last sent something at `spoken_to`.
+    fn resume(self, cursor: Cursor, unsent: Option<Bytes>, spoken_to: Instant) -> Conversation<L> {
+        let Self { link, hub, manners, transport, serving, connected, input, began } = self;
+        serving.reads(cursor.progress());
+        let next_keepalive = spoken_to + manners.keepalive;
+        let stopped = manners.stop.listener();
+        Conversation {
+            link,
+            unsent,
+            hub,
+            manners,
+            transport,
+            cursor,
+            serving,
+            formats: None,
+            input: Input { bytes: input, ..Input::default() },
+            hearing: true,
+            pending: VecDeque::new(),
+            next_keepalive,
+            alarm: Alarm::new(next_keepalive),
+            stopped,
+            hears_first: true,
+            heard_at: Instant::now(),
+            connected,
+            began,
+        }
+    }
+}
+
+impl<L: Link> Member for Waiting<L> {
+    fn transport(&self) -> Transport {
+        self.transport
+    }
+
+    fn frame(&self, batch: &Batch, cursor: &Cursor) -> Bytes {
+        if batch.messages.is_empty() {
+            let event = line(&keepalive_event(cursor, batch.gap.clone()));
+            return match batch.gap {
+                None => self.link.sign_of_life(event),
+                Some(_) => self.link.frame(&[event]),
+            };
+        }
+        let mut gap = batch.gap.as_ref();
+        let lines: Vec<Bytes> =
+            batch.messages.iter().map(|message| message.frame_after(gap.take()).line()).collect();
+        self.link.frame(&lines)
+    }
+
+    fn try_send(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self.link.poll_write(bytes, &mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(sent) => sent,
+            Poll::Pending => Ok(0),
+        }
+    }
+
+    fn poll_heard(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        self.link.poll_heard(&mut self.input, context)
+    }
+
+    fn reads(&self, cursor: &Cursor) {
+        self.serving.reads(cursor.progress());
+    }
+
+    fn go_on(self: Box<Self>, cursor: Cursor, unsent: Bytes, spoken_to: Instant) {
+        let conversation = self.resume(cursor, Some(unsent), spoken_to);
+        #[allow(clippy::disallowed_methods, reason = "its socket is waited for")]
+        tokio::spawn(conversation.run());
     }
 }
 
@@ -622,6 +763,12 @@ async fn next_settled(pending: &mut VecDeque<Pending>) -> Result<Message, Error>
 fn pong(word: Option<&str>) -> Event<'static> {
     let mut event = Event::new(Kind::Pong, unix_micros());
     event.message = word.map(|word| word.to_owned().into());
+    event
+}
+
+fn keepalive_event(cursor: &Cursor, gap: Option<Gap>) -> Event<'static> {
+    let mut event = Event::new(Kind::Keepalive, unix_micros()).at(cursor.place());
+    event.gap = gap;
     event
 }
 

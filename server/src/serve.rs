@@ -12,6 +12,7 @@ use tokio::net::{TcpListener, UdpSocket};
 use crate::clock::unix_micros;
 use crate::config::{Config, LabSetting, to_usize};
 use crate::datagram::Datagrams;
+use crate::group::Groups;
 use crate::http::{Answers, App, Http};
 use crate::hub::Hub;
 use crate::lab::{Lab, Parts};
@@ -61,6 +62,7 @@ pub fn start(config: &Config) -> Result<Server, StartError> {
         keepalive: config.keepalive,
         unfinished: config.unfinished,
         line_bytes: to_usize(config.line_bytes),
+        groups: Groups::new(config.keepalive, metrics.clone(), door.stop.clone()),
         metrics,
         stop: door.stop.clone(),
     });

@@ -25,14 +25,12 @@ pub fn serve<S>(
     transport: Transport,
 ) -> impl Future<Output = ()> + Send
 where
-    S: AsyncRead + AsyncWrite + Unpin + Send,
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let cursor = hub.idle_cursor();
     let serving = stream.connection().serve(Service::Reader(transport));
     let link = Wire(stream);
-    // Made out here: a future keeps room for its arguments beside what it makes of them.
-    let mut conversation = Conversation::new(link, hub, manners, transport, cursor, serving);
-    async move { conversation.run().await }
+    Conversation::new(link, hub, manners, transport, cursor, serving).run()
 }
 
 /// A byte stream as a link.
@@ -45,7 +43,7 @@ const LINGER: Duration = Duration::from_millis(500);
 /// that says nothing holds none.
 const READ_BYTES: usize = 4096;
 
-impl<S: AsyncRead + AsyncWrite + Unpin + Send> Link for Wire<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Link for Wire<S> {
     fn poll_receive(
         &mut self,
         input: &mut Vec<u8>,
@@ -58,20 +56,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Link for Wire<S> {
         Poll::Ready(Ok(!buffer.filled().is_empty()))
     }
 
-    async fn send(&mut self, lines: &[Bytes]) -> io::Result<()> {
+    fn frame(&self, lines: &[Bytes]) -> Bytes {
         match lines {
-            [line] => self.0.write_all(line).await,
-            lines => self.0.write_all(&lines.concat()).await,
+            [line] => line.clone(),
+            lines => lines.concat().into(),
         }
     }
 
-    async fn keep_alive(&mut self, line: Bytes) -> io::Result<()> {
-        self.send(&[line]).await
+    fn sign_of_life(&self, line: Bytes) -> Bytes {
+        line
+    }
+
+    fn poll_write(&mut self, bytes: &[u8], context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(context, bytes)
     }
 
     async fn close(&mut self, ending: &Ending, line: Option<Bytes>) -> io::Result<()> {
         if let Some(line) = line {
-            self.send(&[line]).await?;
+            self.0.write_all(&line).await?;
         }
         self.0.shutdown().await?;
         if matches!(ending, Ending::Fault(_) | Ending::Stopping) {

@@ -10,11 +10,13 @@ use doorbell_protocol::{Draft, GapReason, Id};
 use tokio::time::timeout;
 
 use super::*;
+use crate::group::Groups;
 use crate::hub::WireLimits;
 use crate::limits::DATAGRAM_LEASE;
 use crate::listen::bind_udp;
 use crate::log::{MemoryLog, Retention};
 use crate::metrics::{Metrics, Transport};
+use crate::stop::Stop;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -34,12 +36,14 @@ impl Server {
         };
         let log = Arc::new(MemoryLog::new(retention));
         let hub = Hub::start(log, 1 << 20, &retention, limits).unwrap();
+        let (metrics, stop) = (Metrics::new(), Stop::default());
         let manners = Manners {
             keepalive: Duration::from_secs(45),
             unfinished: Duration::from_secs(30),
             line_bytes: LINE_BYTES_DEFAULT,
-            metrics: Metrics::new(),
-            stop: crate::stop::Stop::default(),
+            groups: Groups::new(Duration::from_secs(45), metrics.clone(), stop.clone()),
+            metrics,
+            stop,
         };
         let socket = bind_udp("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = socket.local_addr().unwrap();

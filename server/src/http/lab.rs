@@ -3,8 +3,6 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::extract::ws::WebSocketUpgrade;
-use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, Uri, header};
 use axum::response::Response;
@@ -16,7 +14,7 @@ use serde::Serialize;
 use super::App;
 use super::answer::Refusal;
 use super::params::Params;
-use super::websocket::READ_BUFFER_BYTES;
+use super::upgrade::Upgrade;
 use crate::connections::{Connection, Service};
 use crate::lab::{Page, Row, session};
 use crate::limits::{CONNECTIONS_ROWS_DEFAULT, CONNECTIONS_ROWS_MAX, LAB_FRAME_BYTES_MAX};
@@ -51,21 +49,15 @@ pub(crate) async fn session(
     headers: HeaderMap,
     Extension(connection): Extension<Arc<Connection>>,
     params: Params,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    upgrade: Result<Upgrade, Refusal>,
 ) -> Result<Response, Refusal> {
     admit(&app, &uri, &headers)?;
     let parameter = |name| params.get(&[name]).unwrap_or_default();
     let page = Page::parse(&parameter("page"))?;
     let topic: Topic = parameter("topic").parse()?;
-    let upgrade = upgrade.map_err(|_| {
-        Error::new(Code::NotWebSocket, "this address speaks WebSocket, and the request does not")
-    })?;
+    let upgrade = upgrade?;
     let seat = app.lab.enter(page)?;
-    let upgrade = upgrade
-        .read_buffer_size(READ_BUFFER_BYTES)
-        .max_message_size(LAB_FRAME_BYTES_MAX)
-        .max_frame_size(LAB_FRAME_BYTES_MAX);
-    Ok(upgrade.on_upgrade(move |socket| async move {
+    Ok(upgrade.serve(LAB_FRAME_BYTES_MAX, move |socket| async move {
         let serving = connection.serve(Service::Lab);
         session::run(socket, seat, topic, serving).await;
     }))

@@ -3,7 +3,8 @@
 //! - `connection`: one connection, which is lean while its answer waits; `encode`: such an answer as bytes;
 //!   `begun`: the stream beneath, and requests that are not finished in time
 //! - `publish`: from a request to a draft
-//! - `read`: polls and long polls; `stream`: answers that do not end; `websocket`: the bridge
+//! - `read`: polls and long polls; `stream`: answers that do not end; `websocket`: the bridge;
+//!   `upgrade`: how a request becomes one
 //! - `page`: the demo page; `observe`: health, configuration, statistics, metrics; `lab`: who is
 //!   connected
 //! - `params`, `answer`: what all of them share; `body`: the room for large answers
@@ -20,6 +21,7 @@ mod params;
 mod publish;
 mod read;
 mod stream;
+mod upgrade;
 mod websocket;
 
 use std::convert::Infallible;

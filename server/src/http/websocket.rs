@@ -1,31 +1,31 @@
 //! The bridge for browsers: the line protocol over a WebSocket, one event a text frame.
 
-use std::error::Error as _;
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use axum::Extension;
 use axum::extract::State;
-use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::ws::{
-    CloseFrame, Message as Frame, Utf8Bytes, WebSocket, WebSocketUpgrade, close_code,
-};
 use axum::response::Response;
 use bytes::Bytes;
-use doorbell_protocol::{Code, Error, Filter, Since};
+use doorbell_protocol::{Code, Filter, Since};
 use futures_util::{SinkExt, StreamExt};
+use tokio::io::AsyncWrite;
+use tokio_tungstenite::tungstenite;
+use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Control, Data, OpCode};
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message as Frame};
 
 use super::App;
 use super::answer::Refusal;
 use super::params::{Address, Params};
 use super::read::open;
+use super::upgrade::{Socket, Upgrade};
 use crate::connections::{Connection, Service};
 use crate::line::{Conversation, Ending, Link};
 use crate::metrics::Transport;
 
-/// The library's default read buffer costs 128 KiB a connection; clients here send little.
-pub(super) const READ_BUFFER_BYTES: usize = 1024;
 /// Bytes of a close reason that fit into a control frame beside its code (RFC 6455, section 5.5).
 const CLOSE_REASON_BYTES: usize = 123;
 
@@ -35,41 +35,42 @@ pub(crate) async fn upgrade(
     Address(filter): Address<String>,
     Extension(connection): Extension<Arc<Connection>>,
     params: Params,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    upgrade: Upgrade,
 ) -> Result<Response, Refusal> {
-    let upgrade = upgrade.map_err(|_| {
-        Error::new(Code::NotWebSocket, "this address speaks WebSocket, and the request does not")
-    })?;
     let filter: Filter = filter.parse()?;
     let since = params.since(Since::None)?;
     let cursor = open(&app, filter, &since, &params).await?;
-    let line_bytes = app.manners.line_bytes;
-    let upgrade = upgrade
-        .read_buffer_size(READ_BUFFER_BYTES)
-        .max_message_size(line_bytes)
-        .max_frame_size(line_bytes);
     let App { hub, manners, .. } = app;
-    Ok(upgrade.on_upgrade(move |socket| {
+    Ok(upgrade.serve(manners.line_bytes, move |socket| {
         let transport = Transport::Websocket;
         let serving = connection.serve(Service::Reader(transport));
-        let link = Bridge(socket);
-        // Made out here: a future keeps room for what it was given beside what it makes of it.
-        let mut conversation = Conversation::new(link, hub, manners, transport, cursor, serving);
-        async move { conversation.run().await }
+        let link = Bridge { socket, heard: None, unanswered: false };
+        Conversation::new(link, hub, manners, transport, cursor, serving).run()
     }))
 }
 
-/// The connection broke, or else the peer sent what is no frame or too long a one.
-fn failure(error: &axum::Error) -> io::Error {
-    let mut causes = std::iter::successors(error.source(), |cause| (*cause).source());
-    match causes.find_map(|cause| cause.downcast_ref::<io::Error>()) {
-        Some(broken) => broken.kind().into(),
-        None => io::Error::new(io::ErrorKind::InvalidData, error.to_string()),
-    }
+/// A WebSocket as a link.
+///
+/// What it reads goes through the library, which answers pings and the closing handshake while it is
+/// read. What it sends is framed here: a batch is framed once for all who get it.
+struct Bridge {
+    socket: Socket,
+    /// What ended a wait and is still to be dealt with.
+    heard: Option<Box<Heard>>,
+    /// Whether the library may have an answer that is not written.
+    unanswered: bool,
 }
 
-/// A WebSocket as a link.
-struct Bridge(WebSocket);
+type Heard = Option<Result<Frame, tungstenite::Error>>;
+
+impl Bridge {
+    fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Heard> {
+        match self.heard.take() {
+            Some(heard) => Poll::Ready(*heard),
+            None => self.socket.poll_next_unpin(context),
+        }
+    }
+}
 
 impl Link for Bridge {
     fn poll_receive(
@@ -78,13 +79,16 @@ impl Link for Bridge {
         context: &mut Context<'_>,
     ) -> Poll<io::Result<bool>> {
         loop {
-            let bytes = match ready!(self.0.poll_next_unpin(context)) {
+            let bytes = match ready!(self.poll_frame(context)) {
                 Some(Ok(Frame::Text(text))) => Bytes::from(text),
                 Some(Ok(Frame::Binary(bytes))) => bytes,
-                // The library answers pings and the closing handshake itself, while it is read on.
-                Some(Ok(Frame::Ping(_) | Frame::Pong(_) | Frame::Close(_))) => continue,
+                // The library answers when it is read on.
+                Some(Ok(_)) => {
+                    self.unanswered = true;
+                    continue;
+                }
                 None => return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into())),
-                Some(Err(error)) => return Poll::Ready(Err(failure(&error))),
+                Some(Err(error)) => return Poll::Ready(Err(failure(error))),
             };
             input.extend_from_slice(&bytes);
             if !input.ends_with(b"\n") {
@@ -94,28 +98,50 @@ impl Link for Bridge {
         }
     }
 
-    async fn send(&mut self, lines: &[Bytes]) -> io::Result<()> {
-        for line in lines {
-            let json = line.slice(..line.len() - 1);
-            let text = Utf8Bytes::try_from(json).map_err(io::Error::other)?;
-            self.0.feed(Frame::Text(text)).await.map_err(io::Error::other)?;
-        }
-        self.0.flush().await.map_err(io::Error::other)
+    fn poll_heard(&mut self, _: &mut Vec<u8>, context: &mut Context<'_>) -> Poll<()> {
+        let heard = ready!(self.poll_frame(context));
+        self.heard = Some(Box::new(heard));
+        self.unanswered = true;
+        Poll::Ready(())
     }
 
-    async fn keep_alive(&mut self, _line: Bytes) -> io::Result<()> {
-        self.0.send(Frame::Ping(Bytes::new())).await.map_err(io::Error::other)
+    fn frame(&self, lines: &[Bytes]) -> Bytes {
+        let text = FrameHeader { opcode: OpCode::Data(Data::Text), ..FrameHeader::default() };
+        let size = |line: &Bytes| text.len(line.len() as u64) + line.len();
+        let mut bytes = Vec::with_capacity(lines.iter().map(size).sum());
+        for line in lines {
+            let json = &line[..line.len() - 1];
+            write_header(&text, json.len(), &mut bytes);
+            bytes.extend_from_slice(json);
+        }
+        bytes.into()
+    }
+
+    fn sign_of_life(&self, _: Bytes) -> Bytes {
+        let ping = FrameHeader { opcode: OpCode::Control(Control::Ping), ..FrameHeader::default() };
+        let mut bytes = Vec::new();
+        write_header(&ping, 0, &mut bytes);
+        bytes.into()
+    }
+
+    fn poll_write(&mut self, bytes: &[u8], context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if self.unanswered {
+            // The library's frames and these must not stand in each other.
+            ready!(self.socket.poll_flush_unpin(context)).map_err(failure)?;
+            self.unanswered = false;
+        }
+        Pin::new(self.socket.get_mut()).poll_write(context, bytes)
     }
 
     async fn close(&mut self, ending: &Ending, _line: Option<Bytes>) -> io::Result<()> {
         let code = match ending {
-            Ending::Stopping => close_code::AWAY,
+            Ending::Stopping => CloseCode::Away,
             Ending::Fault(error) => match error.code() {
-                Code::LineTooLong => close_code::SIZE,
-                Code::Internal => close_code::ERROR,
-                _ => close_code::POLICY,
+                Code::LineTooLong => CloseCode::Size,
+                Code::Internal => CloseCode::Error,
+                _ => CloseCode::Policy,
             },
-            Ending::Quit | Ending::Gone | Ending::Broken(_) => close_code::NORMAL,
+            Ending::Quit | Ending::Gone | Ending::Broken(_) => CloseCode::Normal,
         };
         let text = ending.text();
         let mut end = text.len().min(CLOSE_REASON_BYTES);
@@ -123,6 +149,22 @@ impl Link for Bridge {
             end -= 1;
         }
         let frame = CloseFrame { code, reason: text[..end].into() };
-        self.0.send(Frame::Close(Some(frame))).await.map_err(io::Error::other)
+        self.socket.send(Frame::Close(Some(frame))).await.map_err(failure)
+    }
+}
+
+/// Writes the beginning of a frame from the server, which is not masked.
+fn write_header(header: &FrameHeader, bytes: usize, out: &mut Vec<u8>) {
+    header.format(bytes as u64, out).expect("memory takes what is written");
+}
+
+/// The connection broke, or else the peer sent what is no frame or too long a one.
+fn failure(error: tungstenite::Error) -> io::Error {
+    match error {
+        tungstenite::Error::Io(broken) => broken,
+        tungstenite::Error::ConnectionClosed | tungstenite::Error::AlreadyClosed => {
+            io::ErrorKind::ConnectionAborted.into()
+        }
+        other => io::Error::new(io::ErrorKind::InvalidData, other.to_string()),
     }
 }

@@ -4,15 +4,20 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::ws::{CloseFrame, Message as Frame, WebSocket, close_code};
 use doorbell_protocol::code::quoted;
 use doorbell_protocol::{Code, Error, Id, Topic};
-use futures_util::SinkExt;
+use futures_util::{SinkExt, StreamExt};
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message as Frame};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::accounts::Sums;
@@ -150,6 +155,9 @@ enum Ending {
     Stopping,
 }
 
+/// What a page opens.
+pub(crate) type WebSocket = WebSocketStream<TokioIo<Upgraded>>;
+
 struct Session {
     socket: WebSocket,
     seat: Arc<Seat>,
@@ -181,8 +189,8 @@ pub(crate) async fn run(socket: WebSocket, seat: Seat, topic: Topic, _serving: S
     let Err(ending) = session.converse().await;
     let (code, reason) = match ending {
         Ending::Gone => return,
-        Ending::Fault => (close_code::POLICY, "frame is invalid or too long"),
-        Ending::Stopping => (close_code::AWAY, "the server is stopping"),
+        Ending::Fault => (CloseCode::Policy, "frame is invalid or too long"),
+        Ending::Stopping => (CloseCode::Away, "the server is stopping"),
     };
     let frame = CloseFrame { code, reason: reason.into() };
     let _ = session.socket.send(Frame::Close(Some(frame))).await;
@@ -199,7 +207,7 @@ impl Session {
                 () = stop.cancelled() => return Err(Ending::Stopping),
                 _ = ticks.tick() => self.show().await?,
                 Some(said) = self.told.recv() => self.pass_on(said).await?,
-                heard = self.socket.recv() => match heard {
+                heard = self.socket.next() => match heard {
                     Some(Ok(Frame::Text(text))) => self.obey(&text).await?,
                     // The library answers pings and the closing handshake itself, while it is read
                     // on.
@@ -348,10 +356,9 @@ impl Session {
 }
 
 /// The connection broke, as against a page that sent what is no frame.
-fn is_broken(error: &axum::Error) -> bool {
-    let first = std::error::Error::source(error);
-    let mut causes = std::iter::successors(first, |cause| (*cause).source());
-    causes.any(<dyn std::error::Error>::is::<std::io::Error>)
+fn is_broken(error: &tungstenite::Error) -> bool {
+    use tungstenite::Error::{AlreadyClosed, ConnectionClosed, Io};
+    matches!(error, Io(_) | ConnectionClosed | AlreadyClosed)
 }
 
 async fn next_traces(wiretap: &mut Option<Wiretap>) -> Result<Vec<Trace>, String> {

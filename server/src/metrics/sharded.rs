@@ -69,13 +69,18 @@ struct Cells {
 impl Delays {
     /// Counts one.
     pub fn observe(&self, delay: Duration) {
+        self.observe_many(delay, 1);
+    }
+
+    /// Counts so many that were the same.
+    pub fn observe_many(&self, delay: Duration, count: u64) {
         let cells = &self.0[shard()].0;
         let units = delay.as_nanos().div_ceil(FIRST.as_nanos()).max(1);
         // The number of doublings of the first bound that reach it.
         let bucket = (u128::BITS - (units - 1).leading_zeros()) as usize;
-        cells.counts[bucket.min(BUCKETS)].fetch_add(1, Ordering::Relaxed);
+        cells.counts[bucket.min(BUCKETS)].fetch_add(count, Ordering::Relaxed);
         let microseconds = u64::try_from(delay.as_micros()).unwrap_or(u64::MAX);
-        cells.microseconds.fetch_add(microseconds, Ordering::Relaxed);
+        cells.microseconds.fetch_add(microseconds.saturating_mul(count), Ordering::Relaxed);
     }
 
     /// The sum in seconds, and each bucket's upper bound in seconds with its count.
