@@ -63,9 +63,14 @@ pub struct Listener {
 }
 
 impl Listener {
+    /// Whether the order was given.
+    pub fn is_stopped(&self) -> bool {
+        self.shared.is_given.load(Ordering::Acquire)
+    }
+
     /// Ready when the order was given; until then the task is woken when it is.
     pub fn poll_stopped(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        if self.shared.is_given.load(Ordering::Acquire) {
+        if self.is_stopped() {
             return Poll::Ready(());
         }
         let known = |(_, waker): &(usize, Waker)| waker.will_wake(context.waker());

@@ -4,14 +4,11 @@
 //! wait for as long as it likes: a poller that asks once a minute keeps its connection. The library has
 //! one timer for both. Here the stream notes when bytes come and nobody is being served, and the service
 //! says when a whole request has reached it.
-//!
-//! A connection is taken back from the library only when all that it had to write is written, which is
-//! noted here too; and what was read before the library got it is put back here.
 
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -19,16 +16,9 @@ use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-/// Whether a request was begun that has not reached the service, and whether anything is unwritten.
-/// Clones share it.
+/// Whether a request was begun that has not reached the service. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Begun(Arc<State>);
-
-#[derive(Debug, Default)]
-struct State {
-    begun: AtomicU8,
-    unwritten: AtomicBool,
-}
+pub(super) struct Begun(Arc<AtomicU8>);
 
 const NOTHING: u8 = 0;
 const REQUEST: u8 = 1;
@@ -38,37 +28,20 @@ const NO_MORE: u8 = 2;
 impl Begun {
     /// The request is whole, or answered.
     pub(super) fn clear(&self) {
-        let begun = &self.0.begun;
-        let _ = begun.compare_exchange(REQUEST, NOTHING, Ordering::Relaxed, Ordering::Relaxed);
+        let _ = self.0.compare_exchange(REQUEST, NOTHING, Ordering::Relaxed, Ordering::Relaxed);
     }
 
-    /// What comes is not watched: the connection speaks something else, of which the library takes care, or
-    /// it is the server that has not answered yet.
+    /// What comes is not watched: the connection speaks something else, of which the library takes care.
     pub(super) fn end(&self) {
-        self.0.begun.store(NO_MORE, Ordering::Relaxed);
-    }
-
-    /// Watches again, beginning with a request that has begun or with none.
-    fn watch(&self, begun: bool) {
-        self.0.begun.store(if begun { REQUEST } else { NOTHING }, Ordering::Relaxed);
+        self.0.store(NO_MORE, Ordering::Relaxed);
     }
 
     fn note(&self) {
-        let begun = &self.0.begun;
-        let _ = begun.compare_exchange(NOTHING, REQUEST, Ordering::Relaxed, Ordering::Relaxed);
+        let _ = self.0.compare_exchange(NOTHING, REQUEST, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     fn is_request(&self) -> bool {
-        self.0.begun.load(Ordering::Relaxed) == REQUEST
-    }
-
-    /// Whether the library has handed out bytes that the socket has not taken yet.
-    pub(super) fn is_unwritten(&self) -> bool {
-        self.0.unwritten.load(Ordering::Relaxed)
-    }
-
-    fn set_unwritten(&self, unwritten: bool) {
-        self.0.unwritten.store(unwritten, Ordering::Relaxed);
+        self.0.load(Ordering::Relaxed) == REQUEST
     }
 }
 
@@ -81,29 +54,15 @@ pub(super) struct Requests<S> {
     deadline: Option<Pin<Box<Sleep>>>,
     /// What was read already and is to be read again.
     unread: Bytes,
-    ended: bool,
 }
 
 impl<S> Requests<S> {
-    /// Watches a stream whose service clears `begun`.
-    pub(super) fn new(inner: S, begun: Begun, unfinished: Duration) -> Self {
-        Self { inner, begun, unfinished, deadline: None, unread: Bytes::new(), ended: false }
-    }
-
-    /// Has these bytes read before all others, and watches again. If there are any, a request was begun.
-    pub(super) fn put_back(&mut self, unread: Bytes) {
-        if self.unread.is_empty() {
-            self.unread = unread;
-        } else if !unread.is_empty() {
-            self.unread = [unread, std::mem::take(&mut self.unread)].concat().into();
+    /// Watches a stream whose service clears `begun`. What was read of it already comes first.
+    pub(super) fn new(inner: S, unread: Bytes, begun: Begun, unfinished: Duration) -> Self {
+        if !unread.is_empty() {
+            begun.note();
         }
-        self.begun.watch(!self.unread.is_empty());
-        self.deadline = None;
-    }
-
-    /// Whether the peer has ended its side.
-    pub(super) fn has_ended(&self) -> bool {
-        self.ended
+        Self { inner, begun, unfinished, deadline: None, unread }
     }
 
     fn poll_deadline(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
@@ -139,8 +98,6 @@ impl<S: AsyncRead + Unpin> AsyncRead for Requests<S> {
             Poll::Ready(result) => {
                 if buffer.filled().len() > before {
                     self.begun.note();
-                } else if result.is_ok() && buffer.remaining() > 0 {
-                    self.ended = true;
                 }
                 Poll::Ready(result)
             }
@@ -155,7 +112,6 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Requests<S> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.begun.set_unwritten(true);
         Pin::new(&mut self.inner).poll_write(context, bytes)
     }
 
@@ -164,7 +120,6 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Requests<S> {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.begun.set_unwritten(true);
         Pin::new(&mut self.inner).poll_write_vectored(context, slices)
     }
 
@@ -173,8 +128,6 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Requests<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // The library flushes when it has nothing left to write.
-        self.begun.set_unwritten(false);
         Pin::new(&mut self.inner).poll_flush(context)
     }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::State;
+use axum::http::request::Parts;
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, Uri, header};
 use axum::response::Response;
@@ -29,11 +30,10 @@ pub(crate) struct Listing {
 /// `GET /v1/connections`: who is connected, the newest first.
 pub(crate) async fn connections(
     State(app): State<App>,
-    uri: Uri,
-    headers: HeaderMap,
-    params: Params,
+    parts: Parts,
 ) -> Result<Json<Listing>, Refusal> {
-    admit(&app, &uri, &headers)?;
+    let params = Params::of(&parts)?;
+    admit(&app, &parts.uri, &parts.headers)?;
     let max = rows_max(&params)?;
     let lab = app.lab.clone();
     let looking = tokio::task::spawn_blocking(move || lab.newest(max));
@@ -45,13 +45,12 @@ pub(crate) async fn connections(
 /// `GET /v1/lab`: a page watches.
 pub(crate) async fn session(
     State(app): State<App>,
-    uri: Uri,
-    headers: HeaderMap,
     Extension(connection): Extension<Arc<Connection>>,
-    params: Params,
+    parts: Parts,
     upgrade: Result<Upgrade, Refusal>,
 ) -> Result<Response, Refusal> {
-    admit(&app, &uri, &headers)?;
+    let params = Params::of(&parts)?;
+    admit(&app, &parts.uri, &parts.headers)?;
     let parameter = |name| params.get(&[name]).unwrap_or_default();
     let page = Page::parse(&parameter("page"))?;
     let topic: Topic = parameter("topic").parse()?;
@@ -90,7 +89,7 @@ fn admit(app: &App, uri: &Uri, headers: &HeaderMap) -> Result<(), Error> {
     Err(Error::new(Code::Forbidden, text))
 }
 
-fn rows_max(params: &Params) -> Result<usize, Error> {
+fn rows_max(params: &Params<'_>) -> Result<usize, Error> {
     let Some(text) = params.get(&["max"]) else {
         return Ok(CONNECTIONS_ROWS_DEFAULT);
     };

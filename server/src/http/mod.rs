@@ -1,7 +1,9 @@
 //! HTTP: the router, and the connections that it serves.
 //!
-//! - `connection`: one connection, which is lean while its answer waits; `encode`: such an answer as bytes;
-//!   `begun`: the stream beneath, and requests that are not finished in time
+//! - `connection`: one connection, request after request; `request`: plain requests as they stand in its
+//!   buffer; `encode`: answers as bytes
+//! - `guest`: the HTTP library, for what is not plain; `begun`: the stream beneath it, and requests that are
+//!   not finished in time
 //! - `publish`: from a request to a draft
 //! - `read`: polls and long polls; `stream`: answers that do not end; `websocket`: the bridge;
 //!   `upgrade`: how a request becomes one
@@ -14,12 +16,14 @@ mod begun;
 mod body;
 mod connection;
 mod encode;
+mod guest;
 mod lab;
 mod observe;
 mod page;
 mod params;
 mod publish;
 mod read;
+mod request;
 mod stream;
 mod upgrade;
 mod websocket;
@@ -31,12 +35,12 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::{HeaderValue, Method, header};
+use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use axum::routing::{get, post};
 use tower::{Layer, ServiceExt, service_fn};
-use tower_http::compression::{CompressionLayer, predicate::SizeAbove};
+use tower_http::compression::{CompressionLayer, Predicate, predicate::SizeAbove};
 use tower_http::cors::{Any, CorsLayer};
 
 pub use self::body::Answers;
@@ -101,23 +105,56 @@ pub fn router(app: App) -> Router {
 }
 
 /// What is done to every answer on its way out.
-///
-/// What a page of another origin may see is told only to such a page: nobody else pays for it with every
-/// poll. A whole answer is compressed if the client asks for it; others do not pass through the compressor,
-/// whose state of some kilobytes would stay with them for as long as they last.
 async fn finish(request: Request, next: Next) -> Response {
-    let is_of_page = request.headers().contains_key(header::ORIGIN);
-    // A copy, because a header's value is a slice of the connection's buffer.
-    let accepted = request.headers().get(header::ACCEPT_ENCODING);
-    let accepted = accepted.and_then(|value| HeaderValue::from_bytes(value.as_bytes()).ok());
-    let mut response = next.run(request).await;
-    if !is_of_page {
-        response.headers_mut().remove(header::ACCESS_CONTROL_EXPOSE_HEADERS);
+    let wishes = Wishes::of(request.headers());
+    wishes.grant(next.run(request).await).await
+}
+
+/// What a client says about how it takes its answer.
+#[derive(Debug)]
+struct Wishes {
+    is_page: bool,
+    accepted: Option<HeaderValue>,
+}
+
+impl Wishes {
+    fn of(headers: &HeaderMap) -> Self {
+        let header = |name| headers.get(name).map(HeaderValue::as_bytes);
+        Self::new(header(header::ORIGIN), header(header::ACCEPT_ENCODING))
     }
-    if response.extensions().get::<Compressible>().is_none() {
-        return response;
+
+    /// From the headers `Origin` and `Accept-Encoding`.
+    fn new(origin: Option<&[u8]>, accepted: Option<&[u8]>) -> Self {
+        // A copy, because a header's value is a slice of the connection's buffer.
+        let accepted = accepted.and_then(|value| HeaderValue::from_bytes(value).ok());
+        Self { is_page: origin.is_some(), accepted }
     }
-    Box::pin(compress(accepted, response)).await
+
+    /// Finishes the answer.
+    ///
+    /// What a page of another origin may see is told only to such a page: nobody else pays for it with
+    /// every poll. A whole answer is compressed if the client asks for it; others do not pass through the
+    /// compressor, whose state of some kilobytes would stay with them for as long as they last.
+    async fn grant(self, mut answer: Response) -> Response {
+        let headers = answer.headers_mut();
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+        if self.is_page {
+            let exposed = HeaderValue::from_static(EXPOSED);
+            headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
+        }
+        if answer.extensions().get::<Compressible>().is_none()
+            || !SizeAbove::default().should_compress(&answer)
+        {
+            return answer;
+        }
+        if self.accepted.is_none() {
+            // What the compressor says of every answer that it may change.
+            let varies = HeaderValue::from_name(header::ACCEPT_ENCODING);
+            answer.headers_mut().append(header::VARY, varies);
+            return answer;
+        }
+        Box::pin(compress(self.accepted, answer)).await
+    }
 }
 
 async fn compress(accepted: Option<HeaderValue>, answer: Response) -> Response {
@@ -130,12 +167,13 @@ async fn compress(accepted: Option<HeaderValue>, answer: Response) -> Response {
     answer.map(Body::new)
 }
 
-/// Any page may read and publish, as in the dialect; it may also see the headers of a poll.
+/// Headers of a poll that any page may see.
+const EXPOSED: &str = "doorbell-next,doorbell-more,doorbell-gap,etag,retry-after";
+
+/// Any page may read and publish, as in the dialect: this says so before it does.
 fn cors() -> CorsLayer {
-    let exposed = ["doorbell-next", "doorbell-more", "doorbell-gap", "etag", "retry-after"];
     CorsLayer::new()
         .allow_origin(Any)
         .allow_methods([Method::GET, Method::PUT, Method::POST, Method::PATCH, Method::DELETE])
         .allow_headers(Any)
-        .expose_headers(exposed.map(header::HeaderName::from_static))
 }

@@ -1,7 +1,8 @@
 //! The parameters of a request, in headers or in the query, under any of their names.
 
+use std::borrow::Cow;
+
 use axum::extract::{FromRequestParts, Path};
-use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use doorbell_protocol::code::quoted;
 use doorbell_protocol::draft::is_yes;
@@ -10,7 +11,6 @@ use rfc2047_decoder::{Decoder, RecoverStrategy};
 use serde::de::DeserializeOwned;
 
 use super::answer::Refusal;
-use super::connection::Waits;
 use crate::conditions::Conditions;
 
 /// The variable parts of an address, refused in the shape of the dialect.
@@ -30,43 +30,52 @@ impl<S: Sync + Send, T: DeserializeOwned + Send> FromRequestParts<S> for Address
 
 /// Where the parameters of one request are found.
 #[derive(Debug)]
-pub(crate) struct Params {
-    headers: HeaderMap,
-    query: Vec<(String, String)>,
-    waits: Waits,
+pub(crate) struct Params<'a> {
+    headers: Vec<(&'a str, &'a str)>,
+    query: Vec<(Cow<'a, str>, Cow<'a, str>)>,
 }
 
-impl<S: Sync> FromRequestParts<S> for Params {
-    type Rejection = Refusal;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
-        let query = parts.uri.query().unwrap_or_default();
-        let query = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
-        for (name, value) in &parts.headers {
-            if std::str::from_utf8(value.as_bytes()).is_err() {
-                let text = format!("header {} is not UTF-8", quoted(name.as_str()));
-                return Err(Error::new(Code::NotUtf8, text).into());
+impl<'a> Params<'a> {
+    /// Those of a request with these headers and this query.
+    pub(crate) fn new(
+        headers: impl Iterator<Item = (&'a str, &'a [u8])>,
+        query: Option<&'a str>,
+    ) -> Result<Self, Error> {
+        let text = |(name, value): (&'a str, &'a [u8])| match std::str::from_utf8(value) {
+            Ok(value) => Ok((name, value.trim())),
+            Err(_) => {
+                let name = quoted(&name.to_ascii_lowercase());
+                let text = format!("header {name} is not UTF-8");
+                Err(Error::new(Code::NotUtf8, text))
             }
-        }
-        let waits = parts.extensions.get::<Waits>().cloned().unwrap_or_default();
-        Ok(Self { headers: parts.headers.clone(), query, waits })
+        };
+        let query = query.map(|query| form_urlencoded::parse(query.as_bytes()).collect());
+        Ok(Self {
+            headers: headers.map(text).collect::<Result<_, _>>()?,
+            query: query.unwrap_or_default(),
+        })
     }
-}
 
-impl Params {
+    /// Those of a request that was read by the HTTP library.
+    pub(crate) fn of(parts: &'a Parts) -> Result<Self, Error> {
+        let headers = parts.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+        Self::new(headers, parts.uri.query())
+    }
+
     /// The first value under any of the names: headers in any case before the query in lower case.
-    pub(crate) fn get(&self, names: &[&str]) -> Option<String> {
+    pub(crate) fn get(&self, names: &[&str]) -> Option<Cow<'_, str>> {
         names.iter().find_map(|name| self.header(name)).or_else(|| {
             names.iter().find_map(|name| {
-                let found = self.query.iter().find(|(key, _)| key == name);
-                found.map(|(_, value)| value.clone()).filter(|value| !value.is_empty())
+                let (_, value) = self.query.iter().find(|(key, _)| key == name)?;
+                (!value.is_empty()).then_some(Cow::Borrowed(&**value))
             })
         })
     }
 
     /// A header as text; encoded words of RFC 2047 are decoded.
-    pub(crate) fn header(&self, name: &str) -> Option<String> {
-        let value = std::str::from_utf8(self.headers.get(name)?.as_bytes()).ok()?.trim();
+    pub(crate) fn header(&self, name: &str) -> Option<Cow<'_, str>> {
+        let found = self.headers.iter().find(|(other, _)| other.eq_ignore_ascii_case(name));
+        let (_, value) = *found?;
         // Browsers send the standard header of RFC 9218, which says nothing about the message.
         let browsers_own = name == "priority" && (value.starts_with("u=") || value == "i");
         if value.is_empty() || browsers_own {
@@ -76,7 +85,7 @@ impl Params {
             let decoder = Decoder::new().too_long_encoded_word_strategy(RecoverStrategy::Decode);
             decoder.decode(value.as_bytes()).ok()
         });
-        Some(decoded.flatten().unwrap_or_else(|| value.to_owned()))
+        Some(decoded.flatten().map_or(Cow::Borrowed(value), Cow::Owned))
     }
 
     /// A parameter of a publish.
@@ -86,12 +95,7 @@ impl Params {
             let content_type = self.header("content-type")?;
             return content_type.starts_with("text/markdown").then(|| "yes".to_owned());
         }
-        found
-    }
-
-    /// Where to say that the answer takes long.
-    pub(crate) fn waits(&self) -> &Waits {
-        &self.waits
+        found.map(Cow::into_owned)
     }
 
     /// Whether the request asks to poll.
@@ -109,10 +113,11 @@ impl Params {
 
     /// What the reader asks of messages beyond their topic.
     pub(crate) fn conditions(&self) -> Result<Conditions, Error> {
+        let owned = |names| self.get(names).map(Cow::into_owned);
         Conditions::new(
-            self.get(&["x-id", "id"]),
-            self.get(Parameter::Message.names()),
-            self.get(Parameter::Title.names()),
+            owned(&["x-id", "id"]),
+            owned(Parameter::Message.names()),
+            owned(Parameter::Title.names()),
             self.get(Parameter::Priority.names()).as_deref(),
             self.get(Parameter::Tags.names()).as_deref(),
         )

@@ -3,11 +3,14 @@
 //! Both are the same cursor. A poll takes what is there; a long poll waits for it once; a stream goes
 //! on for as long as the client stays.
 
+use std::borrow::Cow;
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Extension;
 use axum::extract::State;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -19,20 +22,22 @@ use super::App;
 use super::answer::Refusal;
 use super::params::{Address, Params};
 use super::stream::{Framing, stream};
+use crate::conditions::Conditions;
 use crate::connections::{Connection, Service};
 use crate::cursor::{Cursor, PageLimit, Wait};
 use crate::limits::POLL_BYTES_MAX;
 use crate::message::Message;
 use crate::metrics::Transport;
+use crate::stop::Listener;
 
 /// `GET /FILTER/json`.
 pub(crate) async fn ndjson(
     State(app): State<App>,
     Address(filter): Address<String>,
     Extension(connection): Extension<Arc<Connection>>,
-    params: Params,
+    parts: Parts,
 ) -> Result<Response, Refusal> {
-    answer(app, &connection, &filter, params, Framing::Ndjson).await
+    read(&app, &connection, &filter, Framing::Ndjson, &parts).await
 }
 
 /// `GET /FILTER/sse`.
@@ -40,9 +45,9 @@ pub(crate) async fn sse(
     State(app): State<App>,
     Address(filter): Address<String>,
     Extension(connection): Extension<Arc<Connection>>,
-    params: Params,
+    parts: Parts,
 ) -> Result<Response, Refusal> {
-    answer(app, &connection, &filter, params, Framing::Sse).await
+    read(&app, &connection, &filter, Framing::Sse, &parts).await
 }
 
 /// `GET /FILTER/raw`.
@@ -50,31 +55,77 @@ pub(crate) async fn raw(
     State(app): State<App>,
     Address(filter): Address<String>,
     Extension(connection): Extension<Arc<Connection>>,
-    params: Params,
+    parts: Parts,
 ) -> Result<Response, Refusal> {
-    answer(app, &connection, &filter, params, Framing::Raw).await
+    read(&app, &connection, &filter, Framing::Raw, &parts).await
 }
 
-async fn answer(
-    app: App,
+async fn read(
+    app: &App,
     connection: &Arc<Connection>,
     filter: &str,
-    params: Params,
     framing: Framing,
+    parts: &Parts,
 ) -> Result<Response, Refusal> {
-    let filter: Filter = filter.parse()?;
-    if params.poll() {
-        return poll(app, connection, filter, params, framing).await;
+    let question = Question::new(filter, framing, &Params::of(parts)?)?;
+    answer(app, connection, question, &mut app.manners.stop.listener()).await
+}
+
+/// What a reader asks for.
+#[derive(Debug)]
+pub(crate) struct Question {
+    filter: Filter,
+    framing: Framing,
+    since: Since,
+    conditions: Conditions,
+    /// Without it, the answer does not end.
+    poll: Option<Poll>,
+}
+
+/// What one answer is to be.
+#[derive(Debug)]
+struct Poll {
+    max: usize,
+    wait: Option<Duration>,
+    /// The tags that the client knows.
+    tags: Option<String>,
+}
+
+impl Question {
+    /// Reads it from a request for one of the three addresses.
+    pub(crate) fn new(filter: &str, framing: Framing, params: &Params<'_>) -> Result<Self, Error> {
+        let filter = filter.parse()?;
+        let poll = if params.poll() {
+            let (max, wait) = (poll_max(params)?, poll_wait(params)?);
+            let tags = params.header("if-none-match").map(Cow::into_owned);
+            Some(Poll { max, wait, tags })
+        } else {
+            None
+        };
+        let since = match (framing, params.header("last-event-id")) {
+            _ if poll.is_some() => params.since(Since::All)?,
+            // What a browser sends when its EventSource comes back.
+            (Framing::Sse, Some(id)) => id.parse()?,
+            _ => params.since(Since::None)?,
+        };
+        Ok(Self { filter, framing, since, conditions: params.conditions()?, poll })
     }
-    let since = match (framing, params.header("last-event-id")) {
-        // What a browser sends when its EventSource comes back.
-        (Framing::Sse, Some(id)) => id.parse()?,
-        _ => params.since(Since::None)?,
-    };
-    let cursor = open(&app, filter.clone(), &since, &params).await?;
+}
+
+/// Answers a reader: with what is there, with what it waits for, or without an end.
+pub(crate) async fn answer(
+    app: &App,
+    connection: &Arc<Connection>,
+    mut question: Question,
+    stopped: &mut Listener,
+) -> Result<Response, Refusal> {
+    if let Some(poll) = question.poll.take() {
+        return answer_once(app, connection, question, poll, stopped).await;
+    }
+    let Question { filter, framing, since, conditions, .. } = question;
+    let cursor = open(app, filter.clone(), &since, conditions).await?;
     let serving = connection.serve(Service::Reader(framing.transport()));
-    params.waits().set(true);
-    Ok(stream(app, cursor, filter, framing, serving))
+    Ok(stream(app.clone(), cursor, filter, framing, serving))
 }
 
 /// A cursor with the conditions of the request.
@@ -82,44 +133,37 @@ pub(crate) async fn open(
     app: &App,
     filter: Filter,
     since: &Since,
-    params: &Params,
+    conditions: Conditions,
 ) -> Result<Cursor, Error> {
-    let conditions = params.conditions()?;
     Ok(app.hub.cursor(filter, since).await?.with_conditions(conditions))
 }
 
-async fn poll(
-    app: App,
+async fn answer_once(
+    app: &App,
     connection: &Arc<Connection>,
-    filter: Filter,
-    params: Params,
-    framing: Framing,
+    question: Question,
+    poll: Poll,
+    stopped: &mut Listener,
 ) -> Result<Response, Refusal> {
     let began = Instant::now();
-    let max = poll_max(&params)?;
-    let wait = poll_wait(&params)?;
+    let Question { filter, framing, since, conditions, .. } = question;
+    let Poll { max, wait, tags } = poll;
     let transport = if wait.is_some() { Transport::Longpoll } else { Transport::Poll };
-    let metrics = app.manners.metrics.clone();
+    let metrics = &app.manners.metrics;
     let _connected = metrics.of(transport).connected();
     let serving = connection.serve(Service::Reader(transport));
 
-    let since = params.since(Since::All)?;
-    let mut cursor = open(&app, filter.clone(), &since, &params).await?;
+    let mut cursor = open(app, filter.clone(), &since, conditions.clone()).await?;
     let lost = cursor.take_gap();
-    let known = knows_all(&app, &filter, &params).filter(|_| lost.is_none());
+    let known = tags.and_then(|tags| knows_all(app, &filter, &tags)).filter(|_| lost.is_none());
     if let Some(place) = known {
-        cursor = open(&app, filter.clone(), &Since::Id(place), &params).await?;
+        cursor = open(app, filter.clone(), &Since::Id(place), conditions).await?;
     }
     serving.reads(cursor.progress());
     let wait = wait.filter(|_| lost.is_none());
     let mut found =
         Found { messages: Vec::new(), gaps: lost.map(|gap| (0, gap)).into_iter().collect() };
-    let waits = params.waits().clone();
-    // Who waits holds no more than it must, and headers are slices of the connection's buffer.
-    drop(params);
-    waits.set(wait.is_some());
-    collect(&app, &mut cursor, &mut found, max, wait).await?;
-    waits.set(false);
+    collect(&mut cursor, &mut found, max, wait, stopped).await?;
     let Found { messages, gaps } = found;
 
     let newest = app.hub.newest(&filter);
@@ -149,14 +193,13 @@ async fn poll(
     Ok(response)
 }
 
-/// Where a client stands whose `If-None-Match` names the newest message of the filter: what it has is
-/// all there is up to that place, whatever its `since` says.
-fn knows_all(app: &App, filter: &Filter, params: &Params) -> Option<Id> {
-    let tag = params.header("if-none-match")?;
+/// Where a client stands that knows the tag of the newest message of the filter: what it has is all
+/// there is up to that place, whatever its `since` says.
+fn knows_all(app: &App, filter: &Filter, tags: &str) -> Option<Id> {
     // The place first: what is published after this line must not be skipped.
     let visible = app.hub.visible();
     let newest = app.hub.epoch().id(app.hub.newest(filter));
-    matches_tag(&tag, &etag(newest)).then(|| app.hub.epoch().id(visible.max(newest.seq())))
+    matches_tag(tags, &etag(newest)).then(|| app.hub.epoch().id(visible.max(newest.seq())))
 }
 
 /// What one answer holds.
@@ -168,11 +211,11 @@ struct Found {
 
 /// Reads what is there, up to the bounds of one answer. With a wait, waits for the first of it.
 async fn collect(
-    app: &App,
     cursor: &mut Cursor,
     found: &mut Found,
     max: usize,
     wait: Option<Duration>,
+    stopped: &mut Listener,
 ) -> Result<(), Error> {
     let Found { messages, gaps } = found;
     let mut bytes = 0;
@@ -181,7 +224,7 @@ async fn collect(
         let limit = PageLimit { messages: max - messages.len(), bytes: POLL_BYTES_MAX - bytes };
         let batch = tokio::select! {
             // Who waits when the server stops gets its empty answer, and its place.
-            () = app.manners.stop.cancelled(), if wait != Wait::No => break,
+            () = poll_fn(|context| stopped.poll_stopped(context)), if wait != Wait::No => break,
             batch = cursor.next(wait, limit) => batch?,
         };
         gaps.extend(batch.gap.map(|gap| (messages.len(), gap)));
@@ -195,7 +238,7 @@ async fn collect(
     Ok(())
 }
 
-fn poll_max(params: &Params) -> Result<usize, Error> {
+fn poll_max(params: &Params<'_>) -> Result<usize, Error> {
     let Some(text) = params.get(&["x-max", "max"]) else {
         return Ok(POLL_MESSAGES_DEFAULT);
     };
@@ -211,7 +254,7 @@ fn poll_max(params: &Params) -> Result<usize, Error> {
     }
 }
 
-fn poll_wait(params: &Params) -> Result<Option<Duration>, Error> {
+fn poll_wait(params: &Params<'_>) -> Result<Option<Duration>, Error> {
     let Some(text) = params.get(&["x-wait", "wait"]) else {
         return Ok(None);
     };

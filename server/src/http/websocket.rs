@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use axum::Extension;
 use axum::extract::State;
+use axum::http::request::Parts;
 use axum::response::Response;
 use bytes::Bytes;
 use doorbell_protocol::{Code, Filter, Since};
@@ -34,17 +35,19 @@ pub(crate) async fn upgrade(
     State(app): State<App>,
     Address(filter): Address<String>,
     Extension(connection): Extension<Arc<Connection>>,
-    params: Params,
-    upgrade: Upgrade,
+    parts: Parts,
+    upgrade: Result<Upgrade, Refusal>,
 ) -> Result<Response, Refusal> {
+    let params = Params::of(&parts)?;
+    let upgrade = upgrade?;
     let filter: Filter = filter.parse()?;
     let since = params.since(Since::None)?;
-    let cursor = open(&app, filter, &since, &params).await?;
+    let cursor = open(&app, filter, &since, params.conditions()?).await?;
     let App { hub, manners, .. } = app;
     Ok(upgrade.serve(manners.line_bytes, move |socket| {
         let transport = Transport::Websocket;
         let serving = connection.serve(Service::Reader(transport));
-        let link = Bridge { socket, heard: None, unanswered: false };
+        let link = Bridge { socket, unanswered: false };
         Conversation::new(link, hub, manners, transport, cursor, serving).run()
     }))
 }
@@ -55,21 +58,8 @@ pub(crate) async fn upgrade(
 /// read. What it sends is framed here: a batch is framed once for all who get it.
 struct Bridge {
     socket: Socket,
-    /// What ended a wait and is still to be dealt with.
-    heard: Option<Box<Heard>>,
     /// Whether the library may have an answer that is not written.
     unanswered: bool,
-}
-
-type Heard = Option<Result<Frame, tungstenite::Error>>;
-
-impl Bridge {
-    fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Heard> {
-        match self.heard.take() {
-            Some(heard) => Poll::Ready(*heard),
-            None => self.socket.poll_next_unpin(context),
-        }
-    }
 }
 
 impl Link for Bridge {
@@ -78,31 +68,22 @@ impl Link for Bridge {
         input: &mut Vec<u8>,
         context: &mut Context<'_>,
     ) -> Poll<io::Result<bool>> {
-        loop {
-            let bytes = match ready!(self.poll_frame(context)) {
-                Some(Ok(Frame::Text(text))) => Bytes::from(text),
-                Some(Ok(Frame::Binary(bytes))) => bytes,
+        let bytes = match ready!(self.socket.poll_next_unpin(context)) {
+            Some(Ok(Frame::Text(text))) => Bytes::from(text),
+            Some(Ok(Frame::Binary(bytes))) => bytes,
+            Some(Ok(_)) => {
                 // The library answers when it is read on.
-                Some(Ok(_)) => {
-                    self.unanswered = true;
-                    continue;
-                }
-                None => return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into())),
-                Some(Err(error)) => return Poll::Ready(Err(failure(error))),
-            };
-            input.extend_from_slice(&bytes);
-            if !input.ends_with(b"\n") {
-                input.push(b'\n');
+                self.unanswered = true;
+                return Poll::Ready(Ok(true));
             }
-            return Poll::Ready(Ok(true));
+            None => return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into())),
+            Some(Err(error)) => return Poll::Ready(Err(failure(error))),
+        };
+        input.extend_from_slice(&bytes);
+        if !input.ends_with(b"\n") {
+            input.push(b'\n');
         }
-    }
-
-    fn poll_heard(&mut self, _: &mut Vec<u8>, context: &mut Context<'_>) -> Poll<()> {
-        let heard = ready!(self.poll_frame(context));
-        self.heard = Some(Box::new(heard));
-        self.unanswered = true;
-        Poll::Ready(())
+        Poll::Ready(Ok(true))
     }
 
     fn frame(&self, lines: &[Bytes]) -> Bytes {
