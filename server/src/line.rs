@@ -34,19 +34,13 @@ use crate::writer::Pending;
 
 /// What carries the lines.
 pub trait Link: Send + 'static {
-    /// Appends what the peer sent to `input`, lines with their `\n`; false when the peer will send
-    /// nothing more. Pending until it has sent something, which the task is woken for.
+    /// Appends what the peer sent to `input`, lines with their `\n`, if it was anything of that kind; false
+    /// when the peer will send nothing more. Pending until it has sent something, which the task is woken for.
     fn poll_receive(
         &mut self,
         input: &mut Vec<u8>,
         context: &mut Context<'_>,
     ) -> Poll<io::Result<bool>>;
-
-    /// Ready when the peer has sent something or has gone; what was sent may be in `input` then, or is
-    /// still to be received. Otherwise as [`Link::poll_receive`].
-    fn poll_heard(&mut self, input: &mut Vec<u8>, context: &mut Context<'_>) -> Poll<()> {
-        self.poll_receive(input, context).map(|_| ())
-    }
 
     /// Lines, each with its `\n`, as they stand on the wire.
     fn frame(&self, lines: &[Bytes]) -> Bytes;
@@ -142,6 +136,13 @@ enum Happening {
     Idle,
 }
 
+/// How a conversation begins.
+enum Begin {
+    Greeting,
+    /// It has waited: what is left of the bytes that were begun, and what ended the wait.
+    Again(Bytes, Option<io::Result<bool>>),
+}
+
 /// How a conversation goes on after a turn.
 enum Next {
     Turn,
@@ -152,8 +153,7 @@ enum Next {
 /// One peer.
 pub struct Conversation<L> {
     link: L,
-    /// What is left of the bytes that were begun; absent before the greeting.
-    unsent: Option<Bytes>,
+    begin: Begin,
     hub: Hub,
     manners: Arc<Manners>,
     transport: Transport,
@@ -194,9 +194,10 @@ impl<L: Link> Conversation<L> {
         let connected = manners.metrics.of(transport).connected();
         let began = std::time::Instant::now();
         let input = Vec::new();
-        Waiting { link, hub, manners, transport, serving, connected, input, began }.resume(
+        let heard = None;
+        Waiting { link, hub, manners, transport, serving, connected, input, heard, began }.resume(
             cursor,
-            None,
+            Begin::Greeting,
             Instant::now(),
         )
     }
@@ -217,7 +218,9 @@ impl<L: Link> Conversation<L> {
         let Self { link, hub, manners, transport, cursor, serving, connected, began, .. } = self;
         let groups = manners.groups.clone();
         let input = self.input.bytes;
-        let waiting = Waiting { link, hub, manners, transport, serving, connected, input, began };
+        let heard = None;
+        let waiting =
+            Waiting { link, hub, manners, transport, serving, connected, input, heard, began };
         groups.join(cursor, Box::new(waiting));
     }
 
@@ -246,9 +249,12 @@ impl<L: Link> Conversation<L> {
     /// Speaks until there is nothing left but to wait for news.
     async fn converse(&mut self) -> Result<(), Ending> {
         // What is done seldom is boxed: an idle connection costs what its task needs to wait.
-        match self.unsent.take() {
-            None => Box::pin(self.greet()).await?,
-            Some(unsent) => self.write(&unsent).await?,
+        match std::mem::replace(&mut self.begin, Begin::Greeting) {
+            Begin::Greeting => Box::pin(self.greet()).await?,
+            Begin::Again(unsent, heard) => {
+                self.write(&unsent).await?;
+                self.hearing = heard.unwrap_or(Ok(true))?;
+            }
         }
         loop {
             while self.may_obey()
@@ -633,22 +639,22 @@ struct Waiting<L> {
     transport: Transport,
     serving: Serving,
     connected: Connected,
-    /// What the peer said to end the wait.
+    /// What the peer said to end the wait, and whether it may say more.
     input: Vec<u8>,
+    heard: Option<io::Result<bool>>,
     began: std::time::Instant,
 }
 
 impl<L: Link> Waiting<L> {
-    /// The conversation, with what is left of the bytes that were begun, if it has begun.
-    /// It was last sent something at `spoken_to`.
-    fn resume(self, cursor: Cursor, unsent: Option<Bytes>, spoken_to: Instant) -> Conversation<L> {
-        let Self { link, hub, manners, transport, serving, connected, input, began } = self;
+    /// The conversation. The peer was last sent something at `spoken_to`.
+    fn resume(self, cursor: Cursor, begin: Begin, spoken_to: Instant) -> Conversation<L> {
+        let Self { link, hub, manners, transport, serving, connected, input, began, .. } = self;
         serving.reads(cursor.progress());
         let next_keepalive = spoken_to + manners.keepalive;
         let stopped = manners.stop.listener();
         Conversation {
             link,
-            unsent,
+            begin,
             hub,
             manners,
             transport,
@@ -696,15 +702,17 @@ impl<L: Link> Member for Waiting<L> {
     }
 
     fn poll_heard(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        self.link.poll_heard(&mut self.input, context)
+        self.heard = Some(ready!(self.link.poll_receive(&mut self.input, context)));
+        Poll::Ready(())
     }
 
     fn reads(&self, cursor: &Cursor) {
         self.serving.reads(cursor.progress());
     }
 
-    fn go_on(self: Box<Self>, cursor: Cursor, unsent: Bytes, spoken_to: Instant) {
-        let conversation = self.resume(cursor, Some(unsent), spoken_to);
+    fn go_on(mut self: Box<Self>, cursor: Cursor, unsent: Bytes, spoken_to: Instant) {
+        let begin = Begin::Again(unsent, self.heard.take());
+        let conversation = self.resume(cursor, begin, spoken_to);
         #[allow(clippy::disallowed_methods, reason = "its socket is waited for")]
         tokio::spawn(conversation.run());
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use doorbell_wire::{Ip, Opener, tcp_info};
 use serde_json::Value;
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
 
 use super::{await_gone, await_row, find, rows};
 use crate::support::http::Connection;
@@ -48,6 +48,23 @@ fn a_plain_connection_is_shown_from_its_coming_to_its_going() {
     lines.ask("UNSUB t,u.*");
     await_row(&server, own, "it reads nothing", |row| !reads(row) && row.get("place").is_none());
     drop(lines);
+    await_gone(&server, own);
+}
+
+#[test]
+fn a_subscriber_whose_connection_is_reset_is_gone_at_once() {
+    let server = TestServer::start();
+    let stream = TcpStream::connect(server.tcp).unwrap();
+    let own = stream.local_addr().unwrap();
+    let socket = SockRef::from(&stream).try_clone().unwrap();
+    let mut lines = Lines::over_tcp(stream);
+    assert_eq!(lines.event().kind(), "open");
+    lines.subscribe("t");
+    await_row(&server, own, "it reads", reads);
+    server.publish("t", "x");
+    assert_eq!(lines.event().message(), "x");
+    socket.set_linger(Some(Duration::ZERO)).unwrap();
+    drop((socket, lines));
     await_gone(&server, own);
 }
 
