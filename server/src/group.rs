@@ -223,7 +223,9 @@ impl Group {
                     for (cursor, member) in newcomers {
                         self.admit(cursor, member);
                     }
-                    heard.into_iter().for_each(|seat| self.listen(seat));
+                    for seat in heard {
+                        self.listen(seat);
+                    }
                 }
                 Happening::News(Ok(batch)) => {
                     sent += self.seats.len();
@@ -275,7 +277,7 @@ impl Group {
             };
             let bytes = member.frame(&batch, &cursor);
             self.shared.metrics.of(member.transport()).delivered_to(1, &batch, bytes.len());
-            unsent = send(member.as_mut(), bytes);
+            unsent = send(member.as_mut(), &bytes);
         }
         self.post.mail().members -= 1;
         member.go_on(cursor, unsent, Instant::now());
@@ -344,7 +346,9 @@ impl Group {
             }
         }
         framed.count(batch, &self.shared.metrics);
-        leaving.into_iter().for_each(|(place, key, unsent)| self.leave_at(place, key, unsent));
+        for (place, key, unsent) in leaving {
+            self.leave_at(place, key, unsent);
+        }
     }
 
     /// Gives a sign of life to those to whom nothing was said for long.
@@ -363,26 +367,30 @@ impl Group {
             }
             seat.spoken_to = now;
             let bytes = framed.of(seat, &nothing, &self.cursor);
-            let unsent = send(seat.member.as_mut(), bytes.clone());
+            let unsent = send(seat.member.as_mut(), bytes);
             if !unsent.is_empty() {
                 leaving.push((key, unsent));
             }
         }
         self.next_keepalive = next;
-        leaving.into_iter().for_each(|(key, unsent)| self.leave(key, unsent));
+        for (key, unsent) in leaving {
+            self.leave(key, unsent);
+        }
     }
 
     /// Every member goes on by itself.
     fn dissolve(&mut self) {
         let seats: Vec<usize> = self.seats.iter().map(|(key, _)| key).collect();
-        seats.into_iter().for_each(|key| self.leave(key, Bytes::new()));
+        for key in seats {
+            self.leave(key, Bytes::new());
+        }
     }
 }
 
 /// Tries bytes on a member's socket; returns what is left of them.
-fn send(member: &mut dyn Member, bytes: Bytes) -> Bytes {
+fn send(member: &mut dyn Member, bytes: &Bytes) -> Bytes {
     // Of an error it learns by itself, when it goes on.
-    let sent = member.try_send(&bytes).unwrap_or(0);
+    let sent = member.try_send(bytes).unwrap_or(0);
     bytes.slice(sent..)
 }
 

@@ -203,8 +203,8 @@ impl<L: Link> Conversation<L> {
     }
 
     /// Speaks until either side ends it, or until it has only to wait, for which it joins a group.
+    #[allow(clippy::manual_async_fn, reason = "it would keep room for the conversation twice")]
     pub fn run(mut self) -> impl Future<Output = ()> + Send {
-        // No `async fn`, which would keep room for the conversation twice.
         async move {
             match self.converse().await {
                 Ok(()) => self.wait(),

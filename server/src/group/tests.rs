@@ -11,6 +11,7 @@ use super::*;
 use crate::cursor::Wait;
 use crate::hub::{Hub, WireLimits};
 use crate::log::{MemoryLog, Retention};
+use crate::message::Message;
 
 /// For what must come, on a slow machine too.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -91,7 +92,13 @@ struct Connection {
 
 fn lines(batch: &Batch) -> Bytes {
     assert!(batch.gap.is_none(), "nothing was let go");
-    batch.messages.iter().map(|message| format!("{}\n", message.seq())).collect::<String>().into()
+    text(batch.messages.iter().map(Message::seq)).into()
+}
+
+/// Each seq on a line.
+fn text(seqs: impl Iterator<Item = u64>) -> String {
+    let lines: Vec<String> = seqs.map(|seq| format!("{seq}\n")).collect();
+    lines.concat()
 }
 
 impl Member for Connection {
@@ -192,8 +199,7 @@ impl World {
     async fn check(&self) {
         for (peer, missed) in self.peers.iter().zip(&self.missed) {
             peer.change(|socket| socket.room = usize::MAX / 2);
-            let expected: String =
-                (missed + 1..=self.hub.visible()).map(|seq| format!("{seq}\n")).collect();
+            let expected = text(missed + 1..=self.hub.visible());
             let all = async {
                 while peer.socket().received.len() < expected.len() {
                     tokio::task::yield_now().await;

@@ -24,14 +24,17 @@ use tokio::time::{Sleep, sleep};
 
 use super::answer::Refusal;
 use super::encode::{end_answer, write_head, write_piece};
+use super::endless::{Streamed, Streaming};
 use super::guest::{Guest, Handed};
 use super::params::Params;
-use super::read::Question;
+use super::read::{Answer, Question};
 use super::request::{Address, Parsed, Plain, parse, room};
+use super::stream::Endless;
 use super::{App, Wishes, publish, read, router};
 use crate::connections::Connection;
 use crate::hub::Hub;
 use crate::lab;
+use crate::line::Manners;
 use crate::stop::Listener;
 use crate::stream::Guarded;
 
@@ -44,20 +47,22 @@ pub struct Http {
 }
 
 /// What belongs to one connection.
-struct Client<S> {
-    wire: Wire<S>,
+pub(super) struct Client<S> {
+    pub(super) wire: Wire<S>,
     connection: Arc<Connection>,
     watched: lab::Requests,
     stopped: Listener,
+    /// The answer without an end that is being written.
+    pub(super) endless: Option<Box<Streaming>>,
 }
 
 /// A stream and what was read of it.
-struct Wire<S> {
-    stream: Guarded<S>,
+pub(super) struct Wire<S> {
+    pub(super) stream: Guarded<S>,
     /// What was read and is not answered yet.
-    unread: BytesMut,
+    pub(super) unread: BytesMut,
     /// Whether the peer has ended its side.
-    has_ended: bool,
+    pub(super) has_ended: bool,
     /// By when a request that was begun must be whole.
     deadline: Option<Pin<Box<Sleep>>>,
 }
@@ -70,6 +75,8 @@ enum Turn {
         for_body: bool,
     },
     Read(Result<Question, Error>, Manner),
+    /// The answer has no end, or not yet.
+    Stream(Box<Streaming>),
     Publish(Result<Draft, Error>, Manner),
     /// The router has the answer; whether the client means to go on.
     Route(Request, bool),
@@ -94,42 +101,77 @@ impl Http {
         Self { app, router: TowerToHyperService::new(router), guest }
     }
 
+    pub(super) fn manners(&self) -> &Arc<Manners> {
+        &self.app.manners
+    }
+
+    pub(super) fn header_bytes(&self) -> usize {
+        self.app.header_bytes
+    }
+
     /// Serves one connection until it ends, or, after the stop, until its answers are out.
-    pub async fn serve<S>(self: Arc<Self>, stream: Guarded<S>)
+    pub fn serve<S>(self: Arc<Self>, stream: Guarded<S>) -> impl Future<Output = ()> + Send
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let connection = stream.connection().clone();
-        let mut client = Client {
+        let client = Client {
             watched: lab::Requests::new(self.app.lab.clone(), connection.clone()),
             connection,
             stopped: self.app.manners.stop.listener(),
             wire: Wire { stream, unread: BytesMut::new(), has_ended: false, deadline: None },
+            endless: None,
         };
-        loop {
-            let goes_on = match self.next_turn(&mut client) {
-                Turn::Wait { for_body } => self.wait(&mut client, for_body).await,
-                Turn::Read(question, manner) => self.read(&mut client, question, manner).await,
-                Turn::Publish(draft, manner) => self.publish(&mut client, draft, manner).await,
-                Turn::Route(request, keep_alive) => {
-                    Box::pin(self.route(&mut client, request, keep_alive)).await
+        self.go_on(client)
+    }
+
+    /// Serves a connection from here on.
+    #[allow(clippy::manual_async_fn, reason = "it would keep room for the connection twice")]
+    pub(super) fn go_on<S>(
+        self: Arc<Self>,
+        mut client: Client<S>,
+    ) -> impl Future<Output = ()> + Send
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        async move {
+            loop {
+                let goes_on = match self.next_turn(&mut client) {
+                    Turn::Wait { for_body } => self.wait(&mut client, for_body).await,
+                    Turn::Read(question, manner) => self.read(&mut client, question, manner).await,
+                    Turn::Stream(mut streaming) => {
+                        match Box::pin(self.stream(&mut client, &mut streaming)).await {
+                            Ok(Streamed::Waits) => {
+                                return self.wait_with_others(client, *streaming);
+                            }
+                            Ok(Streamed::Ended(goes_on)) => Ok(goes_on),
+                            Err(error) => Err(error),
+                        }
+                    }
+                    Turn::Publish(draft, manner) => self.publish(&mut client, draft, manner).await,
+                    Turn::Route(request, keep_alive) => {
+                        Box::pin(self.route(&mut client, request, keep_alive)).await
+                    }
+                    Turn::Guest => {
+                        let Client { wire, connection, watched, .. } = client;
+                        let (stream, unread) = (wire.stream, wire.unread.freeze());
+                        let handed = Handed { stream, unread, connection, watched };
+                        return Box::pin(self.guest.serve(handed)).await;
+                    }
+                };
+                // There is nobody to tell of an error here: the connection is broken.
+                if !goes_on.unwrap_or(false) {
+                    return;
                 }
-                Turn::Guest => {
-                    let Client { wire, connection, watched, .. } = client;
-                    let (stream, unread) = (wire.stream, wire.unread.freeze());
-                    let handed = Handed { stream, unread, connection, watched };
-                    return Box::pin(self.guest.serve(handed)).await;
-                }
-            };
-            // There is nobody to tell of an error here: the connection is broken.
-            if !goes_on.unwrap_or(false) {
-                return;
             }
         }
     }
 
     /// Takes the next request out of the buffer.
     fn next_turn<S>(&self, client: &mut Client<S>) -> Turn {
+        if let Some(streaming) = client.endless.take() {
+            return Turn::Stream(streaming);
+        }
         let unread = &client.wire.unread;
         let mut room = room();
         let plain = match parse(unread, &mut room) {
@@ -211,7 +253,18 @@ impl Http {
                 let Some(answer) = wire.unless_gone(self.app.header_bytes, answer).await? else {
                     return Ok(false);
                 };
-                answer.into_response()
+                match answer {
+                    Ok(Answer::Whole(answer)) => answer,
+                    Ok(Answer::Endless(endless)) => {
+                        let Endless { head, session } = *endless;
+                        let head = manner.wishes.grant(head).await;
+                        let keep_alive = manner.keep_alive && !client.stopped.is_stopped();
+                        client.watched.end();
+                        client.endless = Some(Streaming::new(head, session, keep_alive).into());
+                        return Ok(true);
+                    }
+                    Err(refusal) => refusal.into_response(),
+                }
             }
             Err(error) => Refusal(error).into_response(),
         };
@@ -329,6 +382,14 @@ impl Http {
     }
 }
 
+impl<S> Client<S> {
+    /// The connection without what is left behind by the task that served it.
+    pub(super) fn rest(mut self) -> Self {
+        self.stopped = self.stopped.again();
+        self
+    }
+}
+
 impl Manner {
     fn of(plain: &Plain<'_, '_>) -> Self {
         let (origin, accepted) = (plain.header("origin"), plain.header("accept-encoding"));
@@ -341,7 +402,7 @@ const READ_BYTES: usize = 8 << 10;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// Reads what there is, and says how many bytes; 0 when the peer has ended its side.
-    fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    pub(super) fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let mut space = [MaybeUninit::uninit(); READ_BYTES];
         let mut buffer = ReadBuf::uninit(&mut space);
         ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer))?;
@@ -353,7 +414,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 
     /// Waits for something while the client stays; `None` when it has gone. What it sends meanwhile is
     /// kept up to a limit, for the requests to come.
-    async fn unless_gone<T>(
+    pub(super) async fn unless_gone<T>(
         &mut self,
         limit: usize,
         what: impl Future<Output = T>,
@@ -376,7 +437,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 
     /// Ends the connection unless it goes on; returns whether it does.
-    async fn go_on(&mut self, goes_on: bool) -> io::Result<bool> {
+    pub(super) async fn go_on(&mut self, goes_on: bool) -> io::Result<bool> {
         if !goes_on {
             self.stream.shutdown().await?;
         }

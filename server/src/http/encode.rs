@@ -10,7 +10,7 @@ use hyper::body::SizeHint;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 /// An answer that is being written.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Outgoing {
     /// The head, until it goes out with the first piece.
     head: Vec<u8>,
@@ -18,14 +18,27 @@ pub(super) struct Outgoing {
 }
 
 /// How the end of a body is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Framing {
     /// There is no body.
+    #[default]
     None,
     /// By a length in the head.
     Length,
     /// Each piece has its length before it.
     Chunked,
+}
+
+impl Outgoing {
+    /// An answer in chunks whose head is out.
+    pub(super) fn chunked() -> Self {
+        Self { head: Vec::new(), framing: Framing::Chunked }
+    }
+}
+
+/// A piece of a body with its length before it (RFC 9112, section 7.1).
+pub(super) fn chunk(piece: &[u8]) -> Bytes {
+    [format!("{:x}\r\n", piece.len()).as_bytes(), piece, b"\r\n"].concat().into()
 }
 
 /// The head of an answer to a GET request.

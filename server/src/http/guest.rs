@@ -9,6 +9,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::Request;
 use axum::http::StatusCode;
+use axum::response::Response;
 use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
@@ -112,7 +113,7 @@ impl Guest {
             async move {
                 let answer = answer.await;
                 notes.watched.end();
-                match answer.as_ref().map(|answer| answer.status()) {
+                match answer.as_ref().map(Response::status) {
                     Ok(StatusCode::SWITCHING_PROTOCOLS) => notes.begun.end(),
                     _ => notes.begun.clear(),
                 }

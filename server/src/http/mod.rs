@@ -5,7 +5,7 @@
 //! - `guest`: the HTTP library, for what is not plain; `begun`: the stream beneath it, and requests that are
 //!   not finished in time
 //! - `publish`: from a request to a draft
-//! - `read`: polls and long polls; `stream`: answers that do not end; `websocket`: the bridge;
+//! - `read`: polls and long polls; `stream`: answers that do not end; `endless`: their connections; `websocket`: the bridge;
 //!   `upgrade`: how a request becomes one
 //! - `page`: the demo page; `observe`: health, configuration, statistics, metrics; `lab`: who is
 //!   connected
@@ -16,6 +16,7 @@ mod begun;
 mod body;
 mod connection;
 mod encode;
+mod endless;
 mod guest;
 mod lab;
 mod observe;

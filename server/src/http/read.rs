@@ -21,7 +21,7 @@ use doorbell_protocol::{Code, Error, Filter, Gap, Id, Since};
 use super::App;
 use super::answer::Refusal;
 use super::params::{Address, Params};
-use super::stream::{Framing, stream};
+use super::stream::{Endless, Framing};
 use crate::conditions::Conditions;
 use crate::connections::{Connection, Service};
 use crate::cursor::{Cursor, PageLimit, Wait};
@@ -68,7 +68,23 @@ async fn read(
     parts: &Parts,
 ) -> Result<Response, Refusal> {
     let question = Question::new(filter, framing, &Params::of(parts)?)?;
-    answer(app, connection, question, &mut app.manners.stop.listener()).await
+    let mut stopped = app.manners.stop.listener();
+    Ok(answer(app, connection, question, &mut stopped).await?.into_response())
+}
+
+/// What a reader gets.
+pub(crate) enum Answer {
+    Whole(Response),
+    Endless(Box<Endless>),
+}
+
+impl IntoResponse for Answer {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Whole(answer) => answer,
+            Self::Endless(answer) => answer.into_response(),
+        }
+    }
 }
 
 /// What a reader asks for.
@@ -118,14 +134,15 @@ pub(crate) async fn answer(
     connection: &Arc<Connection>,
     mut question: Question,
     stopped: &mut Listener,
-) -> Result<Response, Refusal> {
+) -> Result<Answer, Refusal> {
     if let Some(poll) = question.poll.take() {
-        return answer_once(app, connection, question, poll, stopped).await;
+        return answer_once(app, connection, question, poll, stopped).await.map(Answer::Whole);
     }
     let Question { filter, framing, since, conditions, .. } = question;
     let cursor = open(app, filter.clone(), &since, conditions).await?;
     let serving = connection.serve(Service::Reader(framing.transport()));
-    Ok(stream(app.clone(), cursor, filter, framing, serving))
+    let answer = Endless::new(&app.manners, cursor, filter, framing, serving);
+    Ok(Answer::Endless(Box::new(answer)))
 }
 
 /// A cursor with the conditions of the request.

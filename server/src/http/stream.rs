@@ -1,4 +1,6 @@
 //! HTTP answers that do not end: NDJSON, server-sent events, raw text.
+//!
+//! What stands in them and when is said here; they are written by whoever has the connection.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,12 +14,11 @@ use doorbell_protocol::{Error, Event, Filter, Gap, Kind};
 use futures_util::Stream;
 use tokio::time::Instant;
 
-use super::App;
 use crate::alarm::Alarm;
 use crate::clock::unix_micros;
 use crate::connections::Serving;
 use crate::cursor::{Batch, Cursor, PageLimit};
-use crate::limits::{BATCH_BYTES_MAX, BATCH_MESSAGES_MAX};
+use crate::limits::{BATCH_BYTES_MAX, BATCH_MESSAGES_MAX, GROUP_AFTER};
 use crate::line::Manners;
 use crate::message::Message;
 use crate::metrics::{Connected, Transport};
@@ -90,62 +91,188 @@ fn raw_gap(gap: &Gap) -> Bytes {
     format!("{{\"gap\":{}}}\n", gap.to_json()).into()
 }
 
-/// Streams a cursor for as long as the client stays.
-pub(crate) fn stream(
-    app: App,
-    mut cursor: Cursor,
-    filter: Filter,
-    framing: Framing,
-    serving: Serving,
-) -> Response {
-    serving.reads(cursor.progress());
-    let gap = cursor.take_gap();
-    let metrics = app.manners.metrics.of(framing.transport());
-    metrics.gaps.inc_by(u64::from(gap.is_some()));
-    let header = gap.as_ref().and_then(|gap| HeaderValue::try_from(gap.to_json()).ok());
-    let mut open = Event::new(Kind::Open, unix_micros()).at(cursor.place());
-    open.topic = Some(filter.to_string().into());
-    open.gap = gap;
-    let next_keepalive = Instant::now() + app.manners.keepalive;
-    let session = Session {
-        _serving: serving,
-        first: Some(framing.event(&open)),
-        _connected: app.manners.metrics.of(framing.transport()).connected(),
-        next_keepalive,
-        alarm: Alarm::new(next_keepalive),
-        stopped: app.manners.stop.listener(),
-        manners: app.manners,
-        filter,
-        cursor,
-        framing,
-        began: std::time::Instant::now(),
-    };
-    let body = Body::from_stream(session);
-    let mut response = body.into_response();
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, framing.content_type());
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    // Asks proxies of the nginx kind not to hold back what is pushed.
-    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
-    if let Some(gap) = header {
-        headers.insert("doorbell-gap", gap);
-    }
-    response
+/// An answer that does not end.
+pub(crate) struct Endless {
+    /// Its head.
+    pub(crate) head: Response,
+    pub(crate) session: Session,
 }
 
-struct Session {
+impl Endless {
+    /// Streams a cursor for as long as the client stays.
+    pub(crate) fn new(
+        manners: &Arc<Manners>,
+        mut cursor: Cursor,
+        filter: Filter,
+        framing: Framing,
+        serving: Serving,
+    ) -> Self {
+        let gap = cursor.take_gap();
+        let metrics = manners.metrics.of(framing.transport());
+        metrics.gaps.inc_by(u64::from(gap.is_some()));
+        let header = gap.as_ref().and_then(|gap| HeaderValue::try_from(gap.to_json()).ok());
+        let mut open = Event::new(Kind::Open, unix_micros()).at(cursor.place());
+        open.topic = Some(filter.to_string().into());
+        open.gap = gap;
+        let reader = Reader {
+            filter,
+            framing,
+            _connected: metrics.connected(),
+            serving,
+            began: std::time::Instant::now(),
+        };
+        let mut session = reader.resume(manners.clone(), cursor, Instant::now());
+        session.first = Some(framing.event(&open));
+        let mut head = Response::default();
+        let headers = head.headers_mut();
+        headers.insert(header::CONTENT_TYPE, framing.content_type());
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        // Asks proxies of the nginx kind not to hold back what is pushed.
+        headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+        if let Some(gap) = header {
+            headers.insert("doorbell-gap", gap);
+        }
+        Self { head, session }
+    }
+}
+
+impl IntoResponse for Endless {
+    fn into_response(self) -> Response {
+        self.head.map(|_| Body::from_stream(self.session))
+    }
+}
+
+/// What is left of a session while it only waits.
+pub(crate) struct Reader {
+    filter: Filter,
+    framing: Framing,
+    _connected: Connected,
+    serving: Serving,
+    began: std::time::Instant,
+}
+
+impl Reader {
+    /// Over what it is served.
+    pub(crate) fn transport(&self) -> Transport {
+        self.framing.transport()
+    }
+
+    /// Shows others which reader this is now.
+    pub(crate) fn reads(&self, cursor: &Cursor) {
+        self.serving.reads(cursor.progress());
+    }
+
+    /// A batch as a piece of the body; a sign of life if there is nothing in it.
+    pub(crate) fn piece(&self, batch: &Batch, cursor: &Cursor) -> Bytes {
+        let mut gap = batch.gap.as_ref();
+        let framed: Vec<Bytes> = batch
+            .messages
+            .iter()
+            .map(|message| self.framing.message(message, gap.take()))
+            .collect();
+        match framed.as_slice() {
+            [] => {
+                let mut event = Event::new(Kind::Keepalive, unix_micros()).at(cursor.place());
+                event.topic = Some(self.filter.to_string().into());
+                event.gap.clone_from(&batch.gap);
+                self.framing.event(&event)
+            }
+            [only] => only.clone(),
+            many => many.concat().into(),
+        }
+    }
+
+    /// A session that goes on at the place of this cursor. The client was last sent something at
+    /// `spoken_to`.
+    pub(crate) fn resume(
+        self,
+        manners: Arc<Manners>,
+        cursor: Cursor,
+        spoken_to: Instant,
+    ) -> Session {
+        self.reads(&cursor);
+        let next_keepalive = spoken_to + manners.keepalive;
+        Session {
+            reader: self,
+            first: None,
+            cursor,
+            next_keepalive,
+            idle_at: Instant::now() + GROUP_AFTER,
+            alarm: Alarm::new(next_keepalive),
+            stopped: manners.stop.listener(),
+            manners,
+        }
+    }
+}
+
+/// A reader whose answer is being written.
+pub(crate) struct Session {
+    reader: Reader,
     /// The `open` event, until it is sent.
     first: Option<Bytes>,
     cursor: Cursor,
-    filter: Filter,
-    framing: Framing,
-    manners: Arc<Manners>,
-    _connected: Connected,
-    _serving: Serving,
     next_keepalive: Instant,
+    /// When it has waited long enough to wait with others.
+    idle_at: Instant,
     alarm: Alarm,
     stopped: Listener,
-    began: std::time::Instant,
+    manners: Arc<Manners>,
+}
+
+/// What a session waits for.
+pub(crate) enum Happening {
+    /// The next piece of the body.
+    Piece(Result<Bytes, Error>),
+    /// There is nothing but news to wait for, such as others wait for as well.
+    Idle,
+    /// The server stops.
+    Stop,
+}
+
+impl Session {
+    /// What happens next. `may_wait`: whether its connection has nothing else to do.
+    pub(crate) fn poll_happening(
+        &mut self,
+        may_wait: bool,
+        context: &mut Context<'_>,
+    ) -> Poll<Happening> {
+        if let Some(first) = self.first.take() {
+            return Poll::Ready(Happening::Piece(Ok(first)));
+        }
+        if self.stopped.poll_stopped(context).is_ready() {
+            return Poll::Ready(Happening::Stop);
+        }
+        let limit = PageLimit { messages: BATCH_MESSAGES_MAX, bytes: BATCH_BYTES_MAX };
+        let batch = match self.cursor.poll_next(limit, context) {
+            Poll::Ready(batch) => batch,
+            Poll::Pending => {
+                let may_wait = may_wait && self.cursor.sole_filter().is_some();
+                let due = if may_wait { self.idle_at } else { self.next_keepalive };
+                ready!(self.alarm.poll_until(due.min(self.next_keepalive), context));
+                if may_wait && self.idle_at <= Instant::now() {
+                    return Poll::Ready(Happening::Idle);
+                }
+                Ok(Batch::default())
+            }
+        };
+        self.next_keepalive = Instant::now() + self.manners.keepalive;
+        Poll::Ready(Happening::Piece(batch.map(|batch| self.deliver(&batch))))
+    }
+
+    fn deliver(&self, batch: &Batch) -> Bytes {
+        let piece = self.reader.piece(batch, &self.cursor);
+        if !batch.messages.is_empty() {
+            let metrics = self.manners.metrics.of(self.reader.transport());
+            let gaps = usize::from(batch.gap.is_some());
+            metrics.delivered(&batch.messages, piece.len(), gaps, self.reader.began);
+        }
+        piece
+    }
+
+    /// Takes it apart: it only waits.
+    pub(crate) fn wait(self) -> (Reader, Cursor) {
+        (self.reader, self.cursor)
+    }
 }
 
 impl Stream for Session {
@@ -156,45 +283,9 @@ impl Stream for Session {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, Error>>> {
-        if let Some(first) = self.first.take() {
-            return Poll::Ready(Some(Ok(first)));
-        }
-        if self.stopped.poll_stopped(context).is_ready() {
-            return Poll::Ready(None);
-        }
-        let limit = PageLimit { messages: BATCH_MESSAGES_MAX, bytes: BATCH_BYTES_MAX };
-        let due = self.next_keepalive;
-        let batch = match self.cursor.poll_next(limit, context) {
-            Poll::Ready(batch) => batch,
-            Poll::Pending => {
-                ready!(self.alarm.poll_until(due, context));
-                Ok(Batch::default())
-            }
-        };
-        self.next_keepalive = Instant::now() + self.manners.keepalive;
-        Poll::Ready(Some(batch.map(|batch| self.frame(&batch))))
-    }
-}
-
-impl Session {
-    fn frame(&self, batch: &Batch) -> Bytes {
-        let gap = batch.gap.as_ref();
-        let mut framed: Vec<Bytes> = Vec::with_capacity(batch.messages.len());
-        for (index, message) in batch.messages.iter().enumerate() {
-            framed.push(self.framing.message(message, gap.filter(|_| index == 0)));
-        }
-        let piece = match framed.as_slice() {
-            [] => {
-                let mut event = Event::new(Kind::Keepalive, unix_micros()).at(self.cursor.place());
-                event.topic = Some(self.filter.to_string().into());
-                event.gap.clone_from(&batch.gap);
-                return self.framing.event(&event);
-            }
-            [only] => only.clone(),
-            many => many.concat().into(),
-        };
-        let metrics = self.manners.metrics.of(self.framing.transport());
-        metrics.delivered(&batch.messages, piece.len(), usize::from(gap.is_some()), self.began);
-        piece
+        Poll::Ready(match ready!(self.poll_happening(false, context)) {
+            Happening::Piece(piece) => Some(piece),
+            Happening::Stop | Happening::Idle => None,
+        })
     }
 }
