@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::failure::{Failure, Result};
 use crate::floor::Floor;
+use crate::memory::Job;
 use crate::peer::{Contender, Setting, Storage};
 
 /// Measures what doorbell costs, beside floor programs and peers in one run
@@ -36,8 +37,13 @@ pub(crate) enum Command {
     Slow(Flags),
     /// How cost grows with subscribers, topics and rate
     Grow(Flags),
+    /// A million sessions in one process, over streams in memory
+    Sessions(Flags),
     /// All of them
     All(Flags),
+    /// One run of such sessions, in a process of its own
+    #[command(hide = true)]
+    Memory(Job),
     /// The programs to measure against
     #[command(flatten)]
     Floor(Floor),
@@ -66,8 +72,8 @@ pub(crate) struct Flags {
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     pub(crate) contenders: Vec<String>,
 
-    /// Subscribers (connections), one case each
-    #[arg(long, value_delimiter = ',', value_name = "COUNTS")]
+    /// Subscribers (connections, sessions), one case each
+    #[arg(long, visible_alias = "sessions", value_delimiter = ',', value_name = "COUNTS")]
     pub(crate) subscribers: Vec<usize>,
 
     /// Topics, one case each
@@ -82,7 +88,7 @@ pub(crate) struct Flags {
     #[arg(long, value_delimiter = ',', value_name = "RATES")]
     pub(crate) rate: Vec<f64>,
 
-    /// Messages to be behind, or to be in the log before
+    /// Messages to be behind, to be in the log before, or to each session
     #[arg(long, value_name = "COUNT")]
     pub(crate) messages: Option<u64>,
 
@@ -186,14 +192,13 @@ impl Flags {
                 return Err(Failure(format!("--contenders {wanted} is none of {known}")));
             }
         }
-        let wanted = |name: &str| {
-            self.contenders.is_empty() || self.contenders.iter().any(|wanted| matches(wanted, name))
-        };
-        Ok(names
-            .iter()
-            .filter(|name| wanted(name))
-            .filter_map(|name| Contender::named(name))
-            .collect())
+        let names = names.iter().filter(|name| self.wants(name));
+        Ok(names.filter_map(|name| Contender::named(name)).collect())
+    }
+
+    /// Whether somebody of that name is wanted.
+    pub(crate) fn wants(&self, name: &str) -> bool {
+        self.contenders.is_empty() || self.contenders.iter().any(|wanted| matches(wanted, name))
     }
 }
 

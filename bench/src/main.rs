@@ -3,11 +3,12 @@
 //! - `scenario`: what is measured; one file each
 //! - `generator`: connections, publishing by the clock or by what arrives, and the check of every message
 //! - `peer`: the contenders: how each is started and spoken to; `floor`: programs that do the least
+//! - `memory`: sessions of the server's own code over streams in memory, more than sockets can be had
 //! - `report`: medians, spreads, ratios; tables and JSON
 //! - `usage`, `machine`: processor time, memory, and where it was measured
 //! - `launch`, `poller`: programs and sockets
 //!
-//! It asserts nothing about speed, and knows nothing of the server's inside.
+//! It asserts nothing about speed, and but for `memory` it knows nothing of the server's inside.
 #![allow(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
@@ -21,6 +22,7 @@ mod floor;
 mod generator;
 mod launch;
 mod machine;
+mod memory;
 mod peer;
 mod poller;
 mod report;

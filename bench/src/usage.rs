@@ -3,6 +3,8 @@
 use std::fs;
 use std::ops::Sub;
 
+use rustix::time::{ClockId, clock_gettime};
+
 use crate::failure::{Failure, Result};
 
 /// Processor time in seconds.
@@ -58,6 +60,15 @@ impl Cpu {
         }
         Ok(sum)
     }
+}
+
+/// Seconds of processor time of all other threads of this process, those that have ended among them.
+pub(crate) fn other_threads_seconds() -> f64 {
+    let seconds = |clock| {
+        let time = clock_gettime(clock);
+        time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+    };
+    seconds(ClockId::ProcessCPUTime) - seconds(ClockId::ThreadCPUTime)
 }
 
 /// The processes that a process consists of: itself and its children.

@@ -80,6 +80,33 @@ fn a_quick_fan_out_delivers_everything_and_says_so_in_a_table_and_in_json() {
 }
 
 #[test]
+fn sessions_without_sockets_get_what_is_published_and_their_costs_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let json = folder.path().join("results.json");
+    let output = bench(&["sessions", "--quick", "--sessions", "2000", "--topics", "1,200"])
+        .arg("--json")
+        .arg(&json)
+        .arg("--server-binary")
+        .arg(server())
+        .output()
+        .unwrap();
+    let table = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{table}");
+    let results: Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
+    let rows = results["reports"][0]["rows"].as_array().unwrap();
+    assert_eq!(rows.len(), 6, "{results:#}");
+    for row in rows {
+        assert_eq!(row["case"]["sessions"], "2000");
+        let median = |figure: &str| row["figures"][figure]["summary"]["median"].as_f64();
+        for figure in ["deliveries_per_second", "server_cpu_per_million", "stream_bytes_each"] {
+            assert!(median(figure).unwrap() > 0.0, "{figure} in {row:#}");
+        }
+        let session = median("user_bytes_each").unwrap();
+        assert!(row["contender"] != "doorbell" || session > 0.0, "{row:#}");
+    }
+}
+
+#[test]
 fn what_cannot_be_measured_is_told_in_a_line() {
     let refusal = |words: &[&str]| {
         let output = bench(words).output().unwrap();

@@ -1,7 +1,9 @@
 //! What can be measured, its name in JSON and its heading in a table.
 
+use serde::{Deserialize, Serialize};
+
 /// A kind of figure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum Figure {
     DeliveriesPerSecond,
     PublishesPerSecond,
@@ -20,6 +22,10 @@ pub(crate) enum Figure {
     Behind,
     /// The server's memory for one subscriber.
     BytesEach,
+    /// The memory for a stream that stands for a connection.
+    StreamBytesEach,
+    /// Seconds of processor time for a million sessions, from their beginning until they wait.
+    CpuPerMillionOpened,
     /// The kernel's memory for one end of a connection.
     KernelBytesEach,
     /// How far readings lie from a straight line.
@@ -70,6 +76,10 @@ impl Figure {
             Self::LatencyMost => ("latency_most_ms", "most ms", "ms", 1),
             Self::Behind => ("behind_share", "behind", "share", 3),
             Self::BytesEach => ("user_bytes_each", "B each", "B", 0),
+            Self::StreamBytesEach => ("stream_bytes_each", "stream B each", "B", 0),
+            Self::CpuPerMillionOpened => {
+                ("server_cpu_per_million_opened", "CPU s/M opened", "s", 2)
+            }
             Self::KernelBytesEach => ("kernel_bytes_each", "kernel B each", "B", 0),
             Self::Bend => ("distance_from_line", "bend", "share", 3),
             Self::MillionBytes => ("million_gib_projected", "GiB at 1M", "GiB", 2),

@@ -8,6 +8,7 @@ mod idle;
 mod latency;
 mod polls;
 mod publish;
+mod sessions;
 mod slow;
 
 use std::collections::BTreeMap;
@@ -35,6 +36,7 @@ pub(crate) fn run(command: Command) -> Result<()> {
     type Scenario = fn(&Bench) -> Result<Report>;
     let (flags, scenarios): (Flags, &[Scenario]) = match command {
         Command::Floor(floor) => return floor.run(),
+        Command::Memory(job) => return job.run(),
         Command::Fanout(flags) => (flags, &[fanout::run]),
         Command::Latency(flags) => (flags, &[latency::run]),
         Command::Publish(flags) => (flags, &[publish::run]),
@@ -43,6 +45,7 @@ pub(crate) fn run(command: Command) -> Result<()> {
         Command::Idle(flags) => (flags, &[idle::run]),
         Command::Slow(flags) => (flags, &[slow::run]),
         Command::Grow(flags) => (flags, &[grow::run]),
+        Command::Sessions(flags) => (flags, &[sessions::run]),
         Command::All(flags) => (
             flags,
             &[
@@ -54,6 +57,7 @@ pub(crate) fn run(command: Command) -> Result<()> {
                 idle::run,
                 slow::run,
                 grow::run,
+                sessions::run,
             ],
         ),
     };
@@ -96,6 +100,18 @@ pub(crate) struct Bench {
     pub(crate) flags: Flags,
     pub(crate) setting: Setting,
     payload: Payload,
+}
+
+/// Who takes part in rounds.
+pub(crate) trait Named: Copy {
+    /// As in `--contenders` and in the tables.
+    fn name(self) -> &'static str;
+}
+
+impl Named for Contender {
+    fn name(self) -> &'static str {
+        self.name
+    }
 }
 
 /// One run of one contender.
@@ -144,13 +160,13 @@ impl Bench {
 
     /// Runs all contenders in turn for so many rounds, beginning with another one in each. `base` says
     /// with whom one is compared.
-    pub(crate) fn rounds(
+    pub(crate) fn rounds<C: Named>(
         &self,
         report: &mut Report,
         case: &[(&'static str, String)],
-        contenders: &[Contender],
+        contenders: &[C],
         base: impl Fn(&str) -> &'static str,
-        measure: impl Fn(Contender) -> Result<Measured>,
+        measure: impl Fn(C) -> Result<Measured>,
     ) {
         for round in 0..self.flags.rounds() {
             for index in 0..contenders.len() {
@@ -159,13 +175,10 @@ impl Bench {
                 let words = case.iter().map(|(name, value)| format!("{name} {value}"));
                 let words = words.collect::<Vec<_>>().join(", ");
                 let verdict = if result.is_ok() { "" } else { ": failed" };
-                eprintln!("round {}, {words}, {}{verdict}", round + 1, contender.name);
-                report.add(
-                    case,
-                    (contender.name, base(contender.name)),
-                    round,
-                    result.map_err(|error| error.0),
-                );
+                let name = contender.name();
+                eprintln!("round {}, {words}, {name}{verdict}", round + 1);
+                let result = result.map_err(|error| error.0);
+                report.add(case, (name, base(name)), round, result);
             }
         }
     }
