@@ -98,7 +98,7 @@ impl FromStr for Id {
 
 impl fmt::Display for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.encode().iter().try_for_each(|c| write!(f, "{}", char::from(*c)))
+        f.write_str(std::str::from_utf8(&self.encode()).unwrap_or_default())
     }
 }
 

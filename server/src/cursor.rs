@@ -155,6 +155,11 @@ impl Cursor {
         self.seldom.as_ref().is_some_and(|seldom| seldom.reading.is_some())
     }
 
+    /// Whether the last page reached what was visible then: what it handed out is all there was.
+    pub fn has_caught_up(&self) -> bool {
+        self.caught_up
+    }
+
     /// How far it is, for others to watch; `None` before the first filter.
     pub fn progress(&self) -> Option<&Arc<Progress>> {
         self.progress.as_ref()
@@ -292,7 +297,8 @@ impl Cursor {
     /// when there is a gap to tell. It may be dropped at any point: nothing is skipped.
     pub async fn next(&mut self, wait: Wait, limit: PageLimit) -> Result<Batch, Error> {
         let cursor = Asked(self);
-        let news = poll_fn(|context| match ready!(cursor.0.poll_news(limit, context)?) {
+        let waits = wait != Wait::No;
+        let news = poll_fn(|context| match ready!(cursor.0.poll_news(limit, waits, context)?) {
             None if wait == Wait::No => Poll::Ready(Ok(Batch::default())),
             None => Poll::Pending,
             Some(batch) => Poll::Ready(Ok(batch)),
@@ -312,7 +318,7 @@ impl Cursor {
         limit: PageLimit,
         context: &mut Context<'_>,
     ) -> Poll<Result<Batch, Error>> {
-        match ready!(self.poll_news(limit, context)?) {
+        match ready!(self.poll_news(limit, true, context)?) {
             None => Poll::Pending,
             Some(batch) => Poll::Ready(Ok(batch)),
         }
@@ -323,10 +329,11 @@ impl Cursor {
         self.show_place();
     }
 
-    /// What comes next, or `None` when there is nothing: the task is woken when there is.
+    /// What comes next, or `None` when there is nothing: the task is woken when there is, if it waits.
     fn poll_news(
         &mut self,
         limit: PageLimit,
+        waits: bool,
         context: &mut Context<'_>,
     ) -> Poll<Result<Option<Batch>, Error>> {
         loop {
@@ -349,6 +356,9 @@ impl Cursor {
                 return Poll::Pending;
             }
             let Some(registration) = &self.registration else {
+                if !waits {
+                    return Poll::Ready(Ok(None));
+                }
                 // Nobody is woken for a topic that is registered too late: register, then look again.
                 self.registration = Some(self.hub.register(&self.filters));
                 self.caught_up = false;

@@ -27,17 +27,34 @@ impl Default for Answers {
 }
 
 impl Answers {
-    /// A body of these bytes; an error while too much is on its way already.
-    pub(super) fn body(&self, bytes: Bytes) -> Result<Body, Error> {
+    /// Room for these bytes; an error while too much is on its way already.
+    pub(super) fn hold(&self, bytes: Bytes) -> Result<Held, Error> {
         if bytes.len() <= ANSWER_BYTES_SMALL {
-            return Ok(Body::from(bytes));
+            return Ok(Held { bytes, permit: None });
         }
         let permits = u32::try_from(bytes.len() / PERMIT_BYTES).unwrap_or(u32::MAX);
         let permit = self.0.clone().try_acquire_many_owned(permits).map_err(|_| {
             let text = format!("answers on their way hold {ANSWERS_BYTES_MAX} bytes, the limit");
             Error::new(Code::Unavailable, text)
         })?;
-        Ok(Body::new(Large { bytes: Full::new(bytes), _permit: permit }))
+        Ok(Held { bytes, permit: Some(permit) })
+    }
+}
+
+/// The bytes of an answer, with their room.
+#[derive(Debug)]
+pub(super) struct Held {
+    /// The bytes.
+    pub(super) bytes: Bytes,
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+impl From<Held> for Body {
+    fn from(held: Held) -> Self {
+        match held.permit {
+            None => Self::from(held.bytes),
+            Some(permit) => Self::new(Large { bytes: Full::new(held.bytes), _permit: permit }),
+        }
     }
 }
 
@@ -74,12 +91,13 @@ mod tests {
     fn large_answers_have_room_until_they_are_dropped() {
         let answers = Answers::default();
         let large = Bytes::from(vec![b'x'; 1 << 20]);
-        let held: Vec<Body> =
-            (0..ANSWERS_BYTES_MAX >> 20).map(|_| answers.body(large.clone()).unwrap()).collect();
-        let refused = answers.body(large.clone()).unwrap_err();
+        let held: Vec<Body> = (0..ANSWERS_BYTES_MAX >> 20)
+            .map(|_| Body::from(answers.hold(large.clone()).unwrap()))
+            .collect();
+        let refused = answers.hold(large.clone()).unwrap_err();
         assert_eq!(refused.code(), Code::Unavailable);
-        assert!(answers.body(Bytes::from_static(b"small")).is_ok());
+        assert!(answers.hold(Bytes::from_static(b"small")).is_ok());
         drop(held);
-        assert!(answers.body(large).is_ok());
+        assert!(answers.hold(large).is_ok());
     }
 }

@@ -14,7 +14,7 @@ use std::task::{Context, Poll, ready};
 use axum::Router;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use doorbell_protocol::{Code, Draft, Error};
 use hyper::body::Body as _;
 use hyper::service::Service as _;
@@ -23,19 +23,18 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
 use super::answer::Refusal;
-use super::encode::{end_answer, write_head, write_piece};
+use super::encode::{Head, end_answer, write_head, write_piece};
 use super::endless::{Streamed, Streaming};
 use super::guest::{Guest, Handed};
 use super::params::Params;
-use super::read::{Answer, Question};
+use super::read::{Answer, Polled, Question, Waiting};
 use super::request::{Address, Parsed, Plain, parse, room};
 use super::stream::Endless;
-use super::{App, Wishes, publish, read, router};
+use super::{App, Wishes, is_compressible, publish, read, router};
 use crate::connections::Connection;
 use crate::hub::Hub;
 use crate::lab;
 use crate::line::Manners;
-use crate::stop::Listener;
 use crate::stream::Guarded;
 
 /// The HTTP protocol over accepted streams.
@@ -51,7 +50,7 @@ pub(super) struct Client<S> {
     pub(super) wire: Wire<S>,
     connection: Arc<Connection>,
     watched: lab::Requests,
-    stopped: Listener,
+    waiting: Waiting,
     /// The answer without an end that is being written.
     pub(super) endless: Option<Box<Streaming>>,
 }
@@ -118,7 +117,7 @@ impl Http {
         let client = Client {
             watched: lab::Requests::new(self.app.lab.clone(), connection.clone()),
             connection,
-            stopped: self.app.manners.stop.listener(),
+            waiting: Waiting::new(&self.app.manners.stop),
             wire: Wire { stream, unread: BytesMut::new(), has_ended: false, deadline: None },
             endless: None,
         };
@@ -210,10 +209,10 @@ impl Http {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let Client { wire, stopped, .. } = client;
+        let Client { wire, waiting, .. } = client;
         let unfinished = self.app.manners.unfinished;
         let read = poll_fn(|context| {
-            if wire.unread.is_empty() && stopped.poll_stopped(context).is_ready() {
+            if wire.unread.is_empty() && waiting.stopped.poll_stopped(context).is_ready() {
                 return Poll::Ready(Ok(0));
             }
             if let Poll::Ready(read) = wire.poll_read(context) {
@@ -248,28 +247,57 @@ impl Http {
     {
         let answer = match question {
             Ok(question) => {
-                let Client { wire, connection, stopped, .. } = client;
-                let answer = read::answer(&self.app, connection, question, stopped);
+                let Client { wire, connection, waiting, .. } = client;
+                let answer = read::answer(&self.app, connection, question, waiting);
                 let Some(answer) = wire.unless_gone(self.app.header_bytes, answer).await? else {
                     return Ok(false);
                 };
                 match answer {
-                    Ok(Answer::Whole(answer)) => answer,
+                    Ok(Answer::Polled(polled)) if manner.wishes.takes_plain(polled.length()) => {
+                        return self.write_polled(client, polled, &manner).await;
+                    }
                     Ok(Answer::Endless(endless)) => {
                         let Endless { head, session } = *endless;
                         let head = manner.wishes.grant(head).await;
-                        let keep_alive = manner.keep_alive && !client.stopped.is_stopped();
+                        let keep_alive = manner.keep_alive && !client.waiting.stopped.is_stopped();
                         client.watched.end();
                         client.endless = Some(Streaming::new(head, session, keep_alive).into());
                         return Ok(true);
                     }
-                    Err(refusal) => refusal.into_response(),
+                    answer => answer.map_err(Refusal).into_response(),
                 }
             }
             Err(error) => Refusal(error).into_response(),
         };
         let answer = manner.wishes.grant(answer).await;
         self.answer(client, answer, manner.keep_alive).await
+    }
+
+    /// Writes the answer to a poll as it is.
+    async fn write_polled<S>(
+        &self,
+        client: &mut Client<S>,
+        polled: Polled,
+        manner: &Manner,
+    ) -> io::Result<bool>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        client.watched.end();
+        let goes_on = manner.keep_alive && !client.waiting.stopped.is_stopped();
+        let mut head = Head::new(polled.status());
+        polled.headers(|name, value| head.add(name, value));
+        let length = polled.length();
+        manner
+            .wishes
+            .headers(is_compressible(length), |name, value| head.add(name, value.as_bytes()));
+        let mut outgoing = head.end(Some(length as u64), goes_on);
+        let body = polled.into_body();
+        let bytes = body.as_ref().map_or_else(Bytes::new, |held| held.bytes.clone());
+        let stream = &mut client.wire.stream;
+        write_piece(stream, &mut outgoing, bytes).await?;
+        end_answer(stream, outgoing).await?;
+        client.wire.go_on(goes_on).await
     }
 
     /// Publishes, and whatever else is to be published right behind it: all of them are handed in before
@@ -303,8 +331,8 @@ impl Http {
             settled.push((publish::answer(&self.app, result).into_response(), manner));
         }
         client.watched.end();
-        let goes_on =
-            settled.iter().all(|(_, manner)| manner.keep_alive) && !client.stopped.is_stopped();
+        let goes_on = settled.iter().all(|(_, manner)| manner.keep_alive)
+            && !client.waiting.stopped.is_stopped();
         let mut bytes = Vec::new();
         let mut left = settled.len();
         for (answer, manner) in settled {
@@ -362,8 +390,8 @@ impl Http {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         client.watched.end();
-        let Client { wire, stopped, .. } = client;
-        let keep_alive = keep_alive && !stopped.is_stopped();
+        let Client { wire, waiting, .. } = client;
+        let keep_alive = keep_alive && !waiting.stopped.is_stopped();
         let (head, body) = answer.into_parts();
         let mut body = pin!(body);
         let mut outgoing = write_head(&head, &body.size_hint(), keep_alive);
@@ -385,7 +413,7 @@ impl Http {
 impl<S> Client<S> {
     /// The connection without what is left behind by the task that served it.
     pub(super) fn rest(mut self) -> Self {
-        self.stopped = self.stopped.again();
+        self.waiting = self.waiting.again();
         self
     }
 }

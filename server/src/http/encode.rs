@@ -9,6 +9,9 @@ use bytes::{Buf, Bytes};
 use hyper::body::SizeHint;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
+/// Bytes that hold the head of most answers, and a short body with it.
+const HEAD_BYTES: usize = 1024;
+
 /// An answer that is being written.
 #[derive(Debug, Default)]
 pub(super) struct Outgoing {
@@ -41,44 +44,65 @@ pub(super) fn chunk(piece: &[u8]) -> Bytes {
     [format!("{:x}\r\n", piece.len()).as_bytes(), piece, b"\r\n"].concat().into()
 }
 
-/// The head of an answer to a GET request.
+/// A head that is being made.
+#[derive(Debug)]
+pub(super) struct Head {
+    bytes: Vec<u8>,
+    status: StatusCode,
+}
+
+impl Head {
+    /// One without headers.
+    pub(super) fn new(status: StatusCode) -> Self {
+        let mut bytes = Vec::with_capacity(HEAD_BYTES);
+        bytes.extend_from_slice(b"HTTP/1.1 ");
+        bytes.extend_from_slice(status.as_str().as_bytes());
+        bytes.push(b' ');
+        bytes.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
+        bytes.extend_from_slice(b"\r\n");
+        Self { bytes, status }
+    }
+
+    /// Adds a header.
+    pub(super) fn add(&mut self, name: &str, value: &[u8]) {
+        self.bytes.extend_from_slice(name.as_bytes());
+        self.bytes.extend_from_slice(b": ");
+        self.bytes.extend_from_slice(value);
+        self.bytes.extend_from_slice(b"\r\n");
+    }
+
+    /// Ends it: a body of so many bytes follows, or of nobody knows how many.
+    pub(super) fn end(mut self, length: Option<u64>, keep_alive: bool) -> Outgoing {
+        let bare = matches!(self.status, StatusCode::NOT_MODIFIED | StatusCode::NO_CONTENT);
+        let framing = match length {
+            _ if bare => Framing::None,
+            Some(bytes) => {
+                self.add("content-length", bytes.to_string().as_bytes());
+                Framing::Length
+            }
+            None => {
+                self.add("transfer-encoding", b"chunked");
+                Framing::Chunked
+            }
+        };
+        if !keep_alive {
+            self.add("connection", b"close");
+        }
+        self.add("date", httpdate::fmt_http_date(SystemTime::now()).as_bytes());
+        self.bytes.extend_from_slice(b"\r\n");
+        Outgoing { head: self.bytes, framing }
+    }
+}
+
+/// The head of an answer to any request but `HEAD`.
 pub(super) fn write_head(parts: &Parts, size: &SizeHint, keep_alive: bool) -> Outgoing {
-    let status = parts.status;
-    let mut head = Vec::with_capacity(512);
-    head.extend_from_slice(b"HTTP/1.1 ");
-    head.extend_from_slice(status.as_str().as_bytes());
-    head.push(b' ');
-    head.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
-    head.extend_from_slice(b"\r\n");
-    let mut add = |name: &str, value: &[u8]| {
-        head.extend_from_slice(name.as_bytes());
-        head.extend_from_slice(b": ");
-        head.extend_from_slice(value);
-        head.extend_from_slice(b"\r\n");
-    };
+    let mut head = Head::new(parts.status);
     for (name, value) in &parts.headers {
         if *name != header::CONTENT_LENGTH {
-            add(name.as_str(), value.as_bytes());
+            head.add(name.as_str(), value.as_bytes());
         }
     }
-    let bare = matches!(status, StatusCode::NOT_MODIFIED | StatusCode::NO_CONTENT);
-    let framing = match size.exact() {
-        _ if bare => Framing::None,
-        Some(bytes) => {
-            add("content-length", bytes.to_string().as_bytes());
-            Framing::Length
-        }
-        None => {
-            add("transfer-encoding", b"chunked");
-            Framing::Chunked
-        }
-    };
-    if !keep_alive {
-        add("connection", b"close");
-    }
-    add("date", httpdate::fmt_http_date(SystemTime::now()).as_bytes());
-    head.extend_from_slice(b"\r\n");
-    Outgoing { head, framing }
+    head.end(size.exact(), keep_alive)
 }
 
 /// Writes a piece of the body, and the head with the first one.
@@ -92,6 +116,11 @@ pub(super) async fn write_piece<W: AsyncWrite + Unpin>(
     }
     let mut before = std::mem::take(&mut answer.head);
     let mut after: &[u8] = b"";
+    if before.len() + piece.len() <= HEAD_BYTES && answer.framing == Framing::Length {
+        // To copy a little is less than to write two pieces.
+        before.extend_from_slice(&piece);
+        return stream.write_all(&before).await;
+    }
     if answer.framing == Framing::Chunked {
         before.extend_from_slice(format!("{:x}\r\n", piece.len()).as_bytes());
         after = b"\r\n";

@@ -40,8 +40,9 @@ use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use axum::routing::{get, post};
+use hyper::body::Body as _;
 use tower::{Layer, ServiceExt, service_fn};
-use tower_http::compression::{CompressionLayer, Predicate, predicate::SizeAbove};
+use tower_http::compression::{CompressionLayer, predicate::SizeAbove};
 use tower_http::cors::{Any, CorsLayer};
 
 pub use self::body::Answers;
@@ -137,25 +138,40 @@ impl Wishes {
     /// every poll. A whole answer is compressed if the client asks for it; others do not pass through the
     /// compressor, whose state of some kilobytes would stay with them for as long as they last.
     async fn grant(self, mut answer: Response) -> Response {
-        let headers = answer.headers_mut();
-        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-        if self.is_page {
-            let exposed = HeaderValue::from_static(EXPOSED);
-            headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
+        let whole = answer.extensions().get::<Compressible>().is_some();
+        let bytes = answer.size_hint().lower();
+        let varies = whole && is_compressible(usize::try_from(bytes).unwrap_or(usize::MAX));
+        let compresses = varies && self.accepted.is_some();
+        // The compressor says itself that the answer varies.
+        self.headers(varies && !compresses, |name, value| {
+            answer.headers_mut().insert(name, HeaderValue::from_static(value));
+        });
+        if compresses {
+            return Box::pin(compress(self.accepted, answer)).await;
         }
-        if answer.extensions().get::<Compressible>().is_none()
-            || !SizeAbove::default().should_compress(&answer)
-        {
-            return answer;
-        }
-        if self.accepted.is_none() {
-            // What the compressor says of every answer that it may change.
-            let varies = HeaderValue::from_name(header::ACCEPT_ENCODING);
-            answer.headers_mut().append(header::VARY, varies);
-            return answer;
-        }
-        Box::pin(compress(self.accepted, answer)).await
+        answer
     }
+
+    /// Whether a whole answer of so many bytes is to be sent as it is.
+    fn takes_plain(&self, bytes: usize) -> bool {
+        self.accepted.is_none() || !is_compressible(bytes)
+    }
+
+    /// The headers that this adds to an answer; `varies` if it may be compressed.
+    fn headers(&self, varies: bool, mut add: impl FnMut(&'static str, &'static str)) {
+        add("access-control-allow-origin", "*");
+        if self.is_page {
+            add("access-control-expose-headers", EXPOSED);
+        }
+        if varies {
+            add("vary", "accept-encoding");
+        }
+    }
+}
+
+/// Whether compressing so many bytes gains anything.
+const fn is_compressible(bytes: usize) -> bool {
+    bytes >= COMPRESSED_BYTES_MIN
 }
 
 async fn compress(accepted: Option<HeaderValue>, answer: Response) -> Response {
@@ -163,10 +179,13 @@ async fn compress(accepted: Option<HeaderValue>, answer: Response) -> Response {
     request.headers_mut().extend(accepted.map(|value| (header::ACCEPT_ENCODING, value)));
     let mut answer = Some(answer);
     let service = service_fn(|_| ready(Ok::<_, Infallible>(answer.take().unwrap_or_default())));
-    let compression = CompressionLayer::new().compress_when(SizeAbove::default());
+    let compression = CompressionLayer::new().compress_when(SizeAbove::new(0));
     let Ok(answer) = compression.layer(service).oneshot(request).await;
     answer.map(Body::new)
 }
+
+/// Answers shorter than this are not compressed.
+const COMPRESSED_BYTES_MIN: usize = 32;
 
 /// Headers of a poll that any page may see.
 const EXPOSED: &str = "doorbell-next,doorbell-more,doorbell-gap,etag,retry-after";

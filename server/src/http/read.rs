@@ -6,12 +6,13 @@
 use std::borrow::Cow;
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use axum::Extension;
 use axum::extract::State;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use doorbell_protocol::limits::{POLL_MESSAGES_DEFAULT, POLL_MESSAGES_MAX, WAIT_SECONDS_MAX};
@@ -20,15 +21,17 @@ use doorbell_protocol::{Code, Error, Filter, Gap, Id, Since};
 
 use super::App;
 use super::answer::Refusal;
+use super::body::Held;
 use super::params::{Address, Params};
 use super::stream::{Endless, Framing};
+use crate::alarm::Alarm;
 use crate::conditions::Conditions;
 use crate::connections::{Connection, Service};
-use crate::cursor::{Cursor, PageLimit, Wait};
+use crate::cursor::{Batch, Cursor, PageLimit, Wait};
 use crate::limits::POLL_BYTES_MAX;
 use crate::message::Message;
 use crate::metrics::Transport;
-use crate::stop::Listener;
+use crate::stop::{Listener, Stop};
 
 /// `GET /FILTER/json`.
 pub(crate) async fn ndjson(
@@ -68,23 +71,9 @@ async fn read(
     parts: &Parts,
 ) -> Result<Response, Refusal> {
     let question = Question::new(filter, framing, &Params::of(parts)?)?;
-    let mut stopped = app.manners.stop.listener();
-    Ok(answer(app, connection, question, &mut stopped).await?.into_response())
-}
-
-/// What a reader gets.
-pub(crate) enum Answer {
-    Whole(Response),
-    Endless(Box<Endless>),
-}
-
-impl IntoResponse for Answer {
-    fn into_response(self) -> Response {
-        match self {
-            Self::Whole(answer) => answer,
-            Self::Endless(answer) => answer.into_response(),
-        }
-    }
+    let mut waiting = Waiting::new(&app.manners.stop);
+    let answer = answer(app, connection, question, &mut waiting).await?;
+    Ok(answer.into_response())
 }
 
 /// What a reader asks for.
@@ -95,12 +84,12 @@ pub(crate) struct Question {
     since: Since,
     conditions: Conditions,
     /// Without it, the answer does not end.
-    poll: Option<Poll>,
+    poll: Option<Asked>,
 }
 
 /// What one answer is to be.
 #[derive(Debug)]
-struct Poll {
+struct Asked {
     max: usize,
     wait: Option<Duration>,
     /// The tags that the client knows.
@@ -114,7 +103,7 @@ impl Question {
         let poll = if params.poll() {
             let (max, wait) = (poll_max(params)?, poll_wait(params)?);
             let tags = params.header("if-none-match").map(Cow::into_owned);
-            Some(Poll { max, wait, tags })
+            Some(Asked { max, wait, tags })
         } else {
             None
         };
@@ -133,10 +122,11 @@ pub(crate) async fn answer(
     app: &App,
     connection: &Arc<Connection>,
     mut question: Question,
-    stopped: &mut Listener,
-) -> Result<Answer, Refusal> {
+    waiting: &mut Waiting,
+) -> Result<Answer, Error> {
     if let Some(poll) = question.poll.take() {
-        return answer_once(app, connection, question, poll, stopped).await.map(Answer::Whole);
+        let polled = answer_once(app, connection, question, poll, waiting).await?;
+        return Ok(Answer::Polled(polled));
     }
     let Question { filter, framing, since, conditions, .. } = question;
     let cursor = open(app, filter.clone(), &since, conditions).await?;
@@ -159,12 +149,12 @@ async fn answer_once(
     app: &App,
     connection: &Arc<Connection>,
     question: Question,
-    poll: Poll,
-    stopped: &mut Listener,
-) -> Result<Response, Refusal> {
+    poll: Asked,
+    waiting: &mut Waiting,
+) -> Result<Polled, Error> {
     let began = Instant::now();
     let Question { filter, framing, since, conditions, .. } = question;
-    let Poll { max, wait, tags } = poll;
+    let Asked { max, wait, tags } = poll;
     let transport = if wait.is_some() { Transport::Longpoll } else { Transport::Poll };
     let metrics = &app.manners.metrics;
     let _connected = metrics.of(transport).connected();
@@ -180,7 +170,7 @@ async fn answer_once(
     let wait = wait.filter(|_| lost.is_none());
     let mut found =
         Found { messages: Vec::new(), gaps: lost.map(|gap| (0, gap)).into_iter().collect() };
-    collect(&mut cursor, &mut found, max, wait, stopped).await?;
+    collect(&mut cursor, &mut found, max, wait, waiting).await?;
     let Found { messages, gaps } = found;
 
     let newest = app.hub.newest(&filter);
@@ -195,19 +185,16 @@ async fn answer_once(
         metrics.polls_empty.inc();
     }
     if known.is_some() && messages.is_empty() && gaps.is_empty() {
-        return Ok((StatusCode::NOT_MODIFIED, place.headers(&gaps)).into_response());
+        return Ok(Polled { place, gaps, body: None });
     }
-    let body = framing.poll_body(&messages, &gaps);
+    let bytes = framing.poll_body(&messages, &gaps);
     // A reader that comes back with its place has been waiting since then.
     let resumed = matches!(since, Since::Id(_));
     let reader_since = if resumed { metrics.started } else { began };
-    let bytes = body.len();
-    let body = app.answers.body(body)?;
-    metrics.of(transport).delivered(&messages, bytes, gaps.len(), reader_since);
-    let mut response = (place.headers(&gaps), body).into_response();
-    response.headers_mut().insert(header::CONTENT_TYPE, framing.content_type());
-    response.extensions_mut().insert(super::Compressible);
-    Ok(response)
+    let length = bytes.len();
+    let held = app.answers.hold(bytes)?;
+    metrics.of(transport).delivered(&messages, length, gaps.len(), reader_since);
+    Ok(Polled { place, gaps, body: Some((framing, held)) })
 }
 
 /// Where a client stands that knows the tag of the newest message of the filter: what it has is all
@@ -226,23 +213,60 @@ struct Found {
     gaps: Vec<(usize, Gap)>,
 }
 
+/// What ends the waits of a connection, kept from one to the next.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    pub(crate) stopped: Listener,
+    /// Once there was a wait. The end of the next one is hardly ever before it.
+    alarm: Option<Alarm>,
+}
+
+impl Waiting {
+    /// There was none yet.
+    pub(crate) fn new(stop: &Stop) -> Self {
+        Self { stopped: stop.listener(), alarm: None }
+    }
+
+    /// Another one, as if there was none yet.
+    pub(crate) fn again(&self) -> Self {
+        Self { stopped: self.stopped.again(), alarm: None }
+    }
+
+    /// Ready when the wait is over; who waits when the server stops gets an empty answer, and its place.
+    fn poll_end(&mut self, until: tokio::time::Instant, context: &mut Context<'_>) -> Poll<()> {
+        if self.stopped.poll_stopped(context).is_ready() {
+            return Poll::Ready(());
+        }
+        self.alarm.get_or_insert_with(|| Alarm::new(until)).poll_until(until, context)
+    }
+}
+
 /// Reads what is there, up to the bounds of one answer. With a wait, waits for the first of it.
 async fn collect(
     cursor: &mut Cursor,
     found: &mut Found,
     max: usize,
     wait: Option<Duration>,
-    stopped: &mut Listener,
+    waiting: &mut Waiting,
 ) -> Result<(), Error> {
     let Found { messages, gaps } = found;
     let mut bytes = 0;
-    let mut wait = wait.map_or(Wait::No, Wait::for_duration);
+    let mut until = wait.map(|wait| tokio::time::Instant::now() + wait);
     while messages.len() < max && bytes < POLL_BYTES_MAX {
         let limit = PageLimit { messages: max - messages.len(), bytes: POLL_BYTES_MAX - bytes };
-        let batch = tokio::select! {
-            // Who waits when the server stops gets its empty answer, and its place.
-            () = poll_fn(|context| stopped.poll_stopped(context)), if wait != Wait::No => break,
-            batch = cursor.next(wait, limit) => batch?,
+        let batch = match until.take() {
+            None => cursor.next(Wait::No, limit).await?,
+            Some(until) => {
+                let news = poll_fn(|context| match cursor.poll_next(limit, context) {
+                    Poll::Ready(batch) => Poll::Ready(batch),
+                    Poll::Pending => {
+                        waiting.poll_end(until, context).map(|()| Ok(Batch::default()))
+                    }
+                });
+                let batch = news.await?;
+                cursor.turn_away();
+                batch
+            }
         };
         gaps.extend(batch.gap.map(|gap| (messages.len(), gap)));
         if batch.messages.is_empty() {
@@ -250,7 +274,9 @@ async fn collect(
         }
         bytes += batch.messages.iter().map(|message| message.frame().len()).sum::<usize>();
         messages.extend(batch.messages);
-        wait = Wait::No;
+        if cursor.has_caught_up() {
+            break;
+        }
     }
     Ok(())
 }
@@ -286,33 +312,85 @@ fn poll_wait(params: &Params<'_>) -> Result<Option<Duration>, Error> {
     Ok(Some(wait.min(Duration::from_secs(WAIT_SECONDS_MAX))))
 }
 
+/// How a reader is answered.
+pub(crate) enum Answer {
+    /// Once.
+    Polled(Polled),
+    /// Without an end.
+    Endless(Box<Endless>),
+}
+
+/// The answer to a poll.
+#[derive(Debug)]
+pub(crate) struct Polled {
+    place: Place,
+    gaps: Vec<(usize, Gap)>,
+    /// `None` where the client knows all there is.
+    body: Option<(Framing, Held)>,
+}
+
 /// What a poll answer says about places.
+#[derive(Debug)]
 struct Place {
     next: Id,
     newest: Id,
     more: bool,
 }
 
-impl Place {
-    fn headers(&self, gaps: &[(usize, Gap)]) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        let mut append = |name: &'static str, value: String| {
-            // Ids and JSON without control characters are always fit for a header.
-            if let Ok(value) = HeaderValue::try_from(value) {
-                headers.append(name, value);
-            }
-        };
-        append("doorbell-next", self.next.to_string());
-        append("etag", etag(self.newest));
-        if self.more {
-            append("doorbell-more", "1".to_owned());
+impl Polled {
+    /// Its status.
+    pub(super) fn status(&self) -> StatusCode {
+        if self.body.is_some() { StatusCode::OK } else { StatusCode::NOT_MODIFIED }
+    }
+
+    /// Its headers, one after the other.
+    pub(super) fn headers(&self, mut add: impl FnMut(&'static str, &[u8])) {
+        let Place { next, newest, more } = &self.place;
+        add("doorbell-next", &next.encode());
+        add("etag", etag(*newest).as_bytes());
+        if *more {
+            add("doorbell-more", b"1");
         }
-        for (_, gap) in gaps {
-            append("doorbell-gap", gap.to_json());
+        for (_, gap) in &self.gaps {
+            add("doorbell-gap", gap.to_json().as_bytes());
         }
         // A cache may keep the answer but must ask whether there is news.
-        append("cache-control", "no-cache".to_owned());
-        headers
+        add("cache-control", b"no-cache");
+        if let Some((framing, _)) = &self.body {
+            add("content-type", framing.content_type().as_bytes());
+        }
+    }
+
+    /// Its body.
+    pub(super) fn into_body(self) -> Option<Held> {
+        self.body.map(|(_, held)| held)
+    }
+
+    /// Bytes of its body.
+    pub(super) fn length(&self) -> usize {
+        self.body.as_ref().map_or(0, |(_, held)| held.bytes.len())
+    }
+}
+
+impl IntoResponse for Answer {
+    fn into_response(self) -> Response {
+        let polled = match self {
+            Self::Polled(polled) => polled,
+            Self::Endless(answer) => return answer.into_response(),
+        };
+        let mut response = Response::default();
+        *response.status_mut() = polled.status();
+        polled.headers(|name, value| {
+            // Ids and JSON without control characters are always fit for a header.
+            if let Ok(value) = HeaderValue::from_bytes(value) {
+                response.headers_mut().append(name, value);
+            }
+        });
+        if let Some(held) = polled.into_body() {
+            *response.body_mut() = held.into();
+            response.extensions_mut().insert(super::Compressible);
+        }
+        response
     }
 }
 
@@ -330,6 +408,9 @@ fn matches_tag(sent: &str, current: &str) -> bool {
 impl Framing {
     /// The body of a poll answer; the first message after a gap tells of it.
     fn poll_body(self, messages: &[Message], gaps: &[(usize, Gap)]) -> Bytes {
+        if let ([only], []) = (messages, gaps) {
+            return self.message(only, None);
+        }
         let mut body = Vec::new();
         for (index, message) in messages.iter().enumerate() {
             let gap = gaps.iter().find(|(before, _)| *before == index).map(|(_, gap)| gap);

@@ -129,7 +129,7 @@ impl<'b, 'h> Plain<'b, 'h> {
 
     /// What it asks for, if the router need not say; a target with anything odd is for the router.
     pub(super) fn address(&self) -> Option<Address<'b>> {
-        if !self.target.bytes().all(is_plain) {
+        if !self.target.bytes().all(|byte| PLAIN[usize::from(byte)]) {
             return None;
         }
         let (path, _) = self.target.split_once('?').unwrap_or((self.target, ""));
@@ -162,7 +162,14 @@ impl<'b, 'h> Plain<'b, 'h> {
     }
 }
 
-/// Whether the byte stands for itself in every part of an address (RFC 3986), or is a `%`.
-fn is_plain(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/?%".contains(&byte)
-}
+/// Which bytes stand for themselves in every part of an address (RFC 3986); `%` is among them.
+const PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut rest: &[u8] = b"0123456789-._~!$&'()*+,;=:@/?%\
+        ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    while let [byte, more @ ..] = rest {
+        plain[*byte as usize] = true;
+        rest = more;
+    }
+    plain
+};
