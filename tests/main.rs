@@ -28,6 +28,7 @@ mod page;
 mod page_lab;
 mod page_lanes;
 mod page_tour;
+mod plain;
 mod poll;
 mod publish;
 mod readme;

@@ -186,6 +186,9 @@ impl FromStr for Filter {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
+        if !text.contains(',') {
+            return Ok(Self { patterns: Arc::new([text.parse()?]) });
+        }
         let mut patterns: Vec<Pattern> = Vec::new();
         for part in text.split(',') {
             let pattern = part.parse()?;

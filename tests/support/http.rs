@@ -77,7 +77,7 @@ pub(crate) struct Response {
     /// The status.
     pub(crate) status: u16,
     /// Names in lower case.
-    headers: Vec<(String, String)>,
+    pub(crate) headers: Vec<(String, String)>,
     /// The body, as it came.
     pub(crate) body: Vec<u8>,
 }

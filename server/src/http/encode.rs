@@ -1,11 +1,13 @@
 //! Answers of HTTP/1.1 as bytes (RFC 9112), for those that are written without the HTTP library.
 
-use std::io;
+use std::fmt::Display;
+use std::io::{self, Write as _};
 use std::time::SystemTime;
 
 use axum::http::response::Parts;
 use axum::http::{StatusCode, header};
 use bytes::{Buf, Bytes};
+use httpdate::HttpDate;
 use hyper::body::SizeHint;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
@@ -71,13 +73,18 @@ impl Head {
         self.bytes.extend_from_slice(b"\r\n");
     }
 
+    fn add_text(&mut self, name: &str, value: impl Display) {
+        // Writing to memory does not fail.
+        let _ = write!(self.bytes, "{name}: {value}\r\n");
+    }
+
     /// Ends it: a body of so many bytes follows, or of nobody knows how many.
     pub(super) fn end(mut self, length: Option<u64>, keep_alive: bool) -> Outgoing {
         let bare = matches!(self.status, StatusCode::NOT_MODIFIED | StatusCode::NO_CONTENT);
         let framing = match length {
             _ if bare => Framing::None,
             Some(bytes) => {
-                self.add("content-length", bytes.to_string().as_bytes());
+                self.add_text("content-length", bytes);
                 Framing::Length
             }
             None => {
@@ -88,7 +95,7 @@ impl Head {
         if !keep_alive {
             self.add("connection", b"close");
         }
-        self.add("date", httpdate::fmt_http_date(SystemTime::now()).as_bytes());
+        self.add_text("date", HttpDate::from(SystemTime::now()));
         self.bytes.extend_from_slice(b"\r\n");
         Outgoing { head: self.bytes, framing }
     }

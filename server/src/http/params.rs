@@ -35,6 +35,16 @@ pub(crate) struct Params<'a> {
     query: Vec<(Cow<'a, str>, Cow<'a, str>)>,
 }
 
+/// The members of a query. Hardly any has something to decode.
+fn members(query: &str) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {
+    if query.contains(['%', '+']) {
+        return form_urlencoded::parse(query.as_bytes()).collect();
+    }
+    let plain = query.split('&').filter(|member| !member.is_empty());
+    let pairs = plain.map(|member| member.split_once('=').unwrap_or((member, "")));
+    pairs.map(|(name, value)| (Cow::Borrowed(name), Cow::Borrowed(value))).collect()
+}
+
 impl<'a> Params<'a> {
     /// Those of a request with these headers and this query.
     pub(crate) fn new(
@@ -49,10 +59,9 @@ impl<'a> Params<'a> {
                 Err(Error::new(Code::NotUtf8, text))
             }
         };
-        let query = query.map(|query| form_urlencoded::parse(query.as_bytes()).collect());
         Ok(Self {
             headers: headers.map(text).collect::<Result<_, _>>()?,
-            query: query.unwrap_or_default(),
+            query: members(query.unwrap_or_default()),
         })
     }
 
@@ -121,5 +130,20 @@ impl<'a> Params<'a> {
             self.get(Parameter::Priority.names()).as_deref(),
             self.get(Parameter::Tags.names()).as_deref(),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn members_are_those_of_the_library(query in "[ab=&%+2]{0,12}") {
+            let theirs: Vec<_> = form_urlencoded::parse(query.as_bytes()).collect();
+            prop_assert_eq!(members(&query), theirs);
+        }
     }
 }

@@ -15,6 +15,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use doorbell_protocol::id::ID_CHARS;
 use doorbell_protocol::limits::{POLL_MESSAGES_DEFAULT, POLL_MESSAGES_MAX, WAIT_SECONDS_MAX};
 use doorbell_protocol::since::parse_duration;
 use doorbell_protocol::{Code, Error, Filter, Gap, Id, Since};
@@ -203,7 +204,8 @@ fn knows_all(app: &App, filter: &Filter, tags: &str) -> Option<Id> {
     // The place first: what is published after this line must not be skipped.
     let visible = app.hub.visible();
     let newest = app.hub.epoch().id(app.hub.newest(filter));
-    matches_tag(tags, &etag(newest)).then(|| app.hub.epoch().id(visible.max(newest.seq())))
+    matches_tag(tags.as_bytes(), &etag(newest))
+        .then(|| app.hub.epoch().id(visible.max(newest.seq())))
 }
 
 /// What one answer holds.
@@ -347,7 +349,7 @@ impl Polled {
     pub(super) fn headers(&self, mut add: impl FnMut(&'static str, &[u8])) {
         let Place { next, newest, more } = &self.place;
         add("doorbell-next", &next.encode());
-        add("etag", etag(*newest).as_bytes());
+        add("etag", &etag(*newest));
         if *more {
             add("doorbell-more", b"1");
         }
@@ -395,14 +397,20 @@ impl IntoResponse for Answer {
 }
 
 /// A weak tag: the same messages may be sent compressed.
-fn etag(newest: Id) -> String {
-    format!("W/\"{newest}\"")
+fn etag(newest: Id) -> [u8; ID_CHARS + 4] {
+    let mut tag = *b"W/\"............\"";
+    tag[3..][..ID_CHARS].copy_from_slice(&newest.encode());
+    tag
 }
 
 /// The comparison of RFC 9110, section 13.1.2.
-fn matches_tag(sent: &str, current: &str) -> bool {
-    let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
-    sent.trim() == "*" || sent.split(',').any(|tag| opaque(tag) == opaque(current))
+fn matches_tag(sent: &[u8], current: &[u8]) -> bool {
+    fn opaque(tag: &[u8]) -> &[u8] {
+        let tag = tag.trim_ascii();
+        tag.strip_prefix(b"W/").unwrap_or(tag)
+    }
+    let mut tags = sent.split(|byte| *byte == b',');
+    sent.trim_ascii() == b"*" || tags.any(|tag| opaque(tag) == opaque(current))
 }
 
 impl Framing {

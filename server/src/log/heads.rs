@@ -108,14 +108,15 @@ impl Heads {
 
     /// The newest message that the selection wanted and retention let go, 0 if none was.
     pub fn newest_expired(&self, selection: &Selection<'_>) -> u64 {
-        let unknown = {
-            let inner = self.0.read().unwrap_or_else(PoisonError::into_inner);
-            match selection.exact() {
-                Some(topics) if topics.iter().all(|t| inner.topics.contains_key(*t)) => 0,
-                _ => inner.forgotten,
+        let inner = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let expired = |topic| inner.topics.get(topic).map_or(inner.forgotten, |head| head.expired);
+        match selection.exact() {
+            Some(topics) => topics.into_iter().map(expired).max().unwrap_or_default(),
+            None => {
+                let wanted = inner.topics.iter().filter(|(topic, _)| selection.matches(topic));
+                wanted.map(|(_, head)| head.expired).fold(inner.forgotten, u64::max)
             }
-        };
-        self.fold(selection, unknown, |expired, head| expired.max(head.expired))
+        }
     }
 
     /// The newest held message of each wanted topic, rising, at most the `limit` newest ones.
