@@ -69,34 +69,32 @@ impl<'a> Command<'a> {
             return Ok(None);
         }
         let (verb, rest) = word(line);
-        let command = match verb.to_ascii_uppercase().as_str() {
-            "SUB" => subscribe(rest)?,
-            "UNSUB" => {
-                let (filter, rest) = required(rest, "UNSUB", "a filter")?;
-                nothing_more(rest, "UNSUB FILTER")?;
-                Self::Unsubscribe(filter.parse()?)
-            }
-            "PUB" => {
-                let (topic, message) = required(rest, "PUB", "a topic")?;
-                Self::Publish { topic: topic.parse()?, message }
-            }
-            "PUBJ" => Self::PublishJson(rest),
-            "PING" => ping(rest)?,
-            "AUTH" => {
-                let (token, rest) = required(rest, "AUTH", "a token")?;
-                nothing_more(rest, "AUTH TOKEN")?;
-                Self::Authenticate(token)
-            }
-            "QUIT" => {
-                nothing_more(rest, "QUIT")?;
-                Self::Quit
-            }
-            _ => {
-                return Err(bad(format!(
-                    "command {} is none of SUB, UNSUB, PUB, PUBJ, PING, AUTH, QUIT",
-                    quoted(verb)
-                )));
-            }
+        let is = |name: &str| verb.eq_ignore_ascii_case(name);
+        let command = if is("PUB") {
+            let (topic, message) = required(rest, "PUB", "a topic")?;
+            Self::Publish { topic: topic.parse()?, message }
+        } else if is("PUBJ") {
+            Self::PublishJson(rest)
+        } else if is("SUB") {
+            subscribe(rest)?
+        } else if is("UNSUB") {
+            let (filter, rest) = required(rest, "UNSUB", "a filter")?;
+            nothing_more(rest, "UNSUB FILTER")?;
+            Self::Unsubscribe(filter.parse()?)
+        } else if is("PING") {
+            ping(rest)?
+        } else if is("AUTH") {
+            let (token, rest) = required(rest, "AUTH", "a token")?;
+            nothing_more(rest, "AUTH TOKEN")?;
+            Self::Authenticate(token)
+        } else if is("QUIT") {
+            nothing_more(rest, "QUIT")?;
+            Self::Quit
+        } else {
+            return Err(bad(format!(
+                "command {} is none of SUB, UNSUB, PUB, PUBJ, PING, AUTH, QUIT",
+                quoted(verb)
+            )));
         };
         Ok(Some(command))
     }

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::action::Action;
 use crate::code::Error;
 use crate::draft::Draft;
-use crate::id::{ID_CHARS, Id};
+use crate::id::{self, ID_CHARS, Id};
+use crate::json::Object;
 
 /// What an event is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -48,7 +49,8 @@ pub struct Gap {
 impl Gap {
     /// The gap as one line of JSON, for the header `Doorbell-Gap`.
     pub fn to_json(&self) -> String {
-        to_json(self)
+        // It holds nothing that JSON cannot write: no maps with odd keys, no floats.
+        serde_json::to_string(self).expect("plain structs are always written")
     }
 }
 
@@ -70,13 +72,13 @@ pub enum GapReason {
 }
 
 /// One JSON object of the wire. Members that are absent are not written.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Event<'a> {
     /// The place of the message, or the place reached.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub id: Option<Id>,
     /// The same place as a number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub seq: Option<u64>,
     /// Unix seconds of the acceptance.
     pub time: u64,
@@ -86,49 +88,49 @@ pub struct Event<'a> {
     /// What it is about.
     pub event: Kind,
     /// The topic, or the filter that a subscription named.
-    #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
+    #[serde(default, borrow)]
     pub topic: Option<Cow<'a, str>>,
     /// What the message is a version of.
-    #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
+    #[serde(default, borrow)]
     pub sequence_id: Option<Cow<'a, str>>,
     /// The title.
-    #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
+    #[serde(default, borrow)]
     pub title: Option<Cow<'a, str>>,
     /// The text.
-    #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
+    #[serde(default, borrow)]
     pub message: Option<Cow<'a, str>>,
     /// 1 to 5; absent means 3.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub priority: Option<u8>,
     /// The tags.
-    #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
+    #[serde(default)]
     pub tags: Cow<'a, [String]>,
     /// What a click opens.
-    #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
+    #[serde(default, borrow)]
     pub click: Option<Cow<'a, str>>,
     /// The address of a picture.
-    #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
+    #[serde(default, borrow)]
     pub icon: Option<Cow<'a, str>>,
     /// The buttons.
-    #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
+    #[serde(default)]
     pub actions: Cow<'a, [Action]>,
     /// `text/markdown`, or absent.
-    #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
+    #[serde(default, borrow)]
     pub content_type: Option<Cow<'a, str>>,
     /// Unix seconds when retention by age lets go of the message.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub expires: Option<u64>,
     /// The number of an error.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub code: Option<u32>,
     /// The HTTP status that an error would have.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub http: Option<u16>,
     /// The sentence of an error.
-    #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
+    #[serde(default, borrow)]
     pub error: Option<Cow<'a, str>>,
     /// What was lost before this event.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub gap: Option<Gap>,
 }
 
@@ -228,15 +230,39 @@ impl<'a> Event<'a> {
         }
     }
 
+    /// Appends the event as JSON, without the end of a line. Members are in the order of the fields.
+    pub fn write_json(&self, out: &mut Vec<u8>) {
+        let id = self.id.map(Id::encode);
+        let mut object = Object::begin(out);
+        object.text("id", id.as_ref().map(|id| id::text(id)));
+        object.value("seq", self.seq.as_ref());
+        object.value("time", Some(&self.time));
+        object.value("time_us", Some(&self.time_us));
+        object.value("event", Some(&self.event));
+        object.text("topic", self.topic.as_deref());
+        object.text("sequence_id", self.sequence_id.as_deref());
+        object.text("title", self.title.as_deref());
+        object.text("message", self.message.as_deref());
+        object.value("priority", self.priority.as_ref());
+        object.value("tags", Some(&self.tags).filter(|tags| !tags.is_empty()));
+        object.text("click", self.click.as_deref());
+        object.text("icon", self.icon.as_deref());
+        object.value("actions", Some(&self.actions).filter(|actions| !actions.is_empty()));
+        object.text("content_type", self.content_type.as_deref());
+        object.value("expires", self.expires.as_ref());
+        object.value("code", self.code.as_ref());
+        object.value("http", self.http.as_ref());
+        object.text("error", self.error.as_deref());
+        object.value("gap", self.gap.as_ref());
+        object.end();
+    }
+
     /// The event as JSON, without the end of a line.
     pub fn to_json(&self) -> String {
-        to_json(self)
+        let mut json = Vec::with_capacity(192);
+        self.write_json(&mut json);
+        String::from_utf8(json).expect("JSON is UTF-8")
     }
-}
-
-/// These types hold nothing that JSON cannot write: no maps with odd keys, no floats.
-fn to_json(value: &impl Serialize) -> String {
-    serde_json::to_string(value).expect("plain structs are always written")
 }
 
 /// A message event, encoded once for every transport.
@@ -260,9 +286,11 @@ const JSON_START: usize = SSE_ID.len() + ID_CHARS + SSE_DATA.len();
 impl Frame {
     /// Encodes an event that has a place.
     pub fn new(id: Id, event: &Event<'_>) -> Self {
-        let mut bytes = Vec::with_capacity(JSON_START + 160 + SSE_END.len());
+        // Room for the text and all that nearly every message has beside it.
+        let text = event.message.as_ref().map_or(0, |text| text.len());
+        let mut bytes = Vec::with_capacity(JSON_START + 256 + text + SSE_END.len());
         begin(&mut bytes, id);
-        serde_json::to_writer(&mut bytes, event).expect("plain structs are always written");
+        event.write_json(&mut bytes);
         bytes.extend_from_slice(SSE_END);
         Self(bytes.into())
     }
@@ -371,6 +399,35 @@ mod tests {
     fn unknown_kinds_and_members_are_passed_over() {
         let event = Event::parse(br#"{"time":1,"event":"message_clear","new":[1]}"#).unwrap();
         assert_eq!(event.event, Kind::Unknown);
+    }
+
+    #[test]
+    fn every_member_is_read_back_as_it_was_written() {
+        let text = |text: &'static str| Some(Cow::Borrowed(text));
+        let id = Epoch::from_bits(1).id(42);
+        let action = r#"{"id":"x","action":"view","label":"Open","clear":true,"url":"https://a"}"#;
+        let event = Event {
+            topic: text("orders"),
+            sequence_id: text("s1"),
+            title: text("T\t\"quoted\""),
+            message: text("two\nlines and a \\"),
+            priority: Some(5),
+            tags: vec!["a".to_owned(), "ü\u{1}".to_owned()].into(),
+            click: text("https://c"),
+            icon: text("https://i"),
+            actions: vec![serde_json::from_str(action).unwrap()].into(),
+            content_type: text("text/markdown"),
+            expires: Some(7),
+            code: Some(40000),
+            http: Some(400),
+            error: text("no"),
+            gap: Some(Gap { after: "x".into(), before: id, reason: GapReason::Lost }),
+            ..Event::new(Kind::Message, 1_763_850_000_123_456).at(id)
+        };
+        let json = event.to_json();
+        assert_eq!(Event::parse(json.as_bytes()).unwrap(), event);
+        let members = serde_json::from_str::<serde_json::Value>(&json).unwrap();
+        assert_eq!(members.as_object().unwrap().len(), 20);
     }
 
     proptest! {

@@ -96,22 +96,26 @@ impl FromStr for Id {
     }
 }
 
+/// Characters of the alphabet as text.
+pub(crate) fn text(chars: &[u8]) -> &str {
+    str::from_utf8(chars).expect("the alphabet is ASCII")
+}
+
 impl fmt::Display for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(std::str::from_utf8(&self.encode()).unwrap_or_default())
+        f.write_str(text(&self.encode()))
     }
 }
 
 impl fmt::Display for Epoch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let chars = self.id(0).encode();
-        chars[..EPOCH_CHARS].iter().try_for_each(|c| write!(f, "{}", char::from(*c)))
+        f.write_str(&text(&self.id(0).encode())[..EPOCH_CHARS])
     }
 }
 
 impl Serialize for Id {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(text(&self.encode()))
     }
 }
 

@@ -22,6 +22,7 @@ pub mod datagram;
 pub mod draft;
 pub mod event;
 pub mod id;
+mod json;
 pub mod limits;
 pub mod since;
 pub mod topic;
