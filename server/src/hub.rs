@@ -2,7 +2,6 @@
 //!
 //! The hub joins the log, the tail and the writer. It names no transport.
 
-use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -15,9 +14,8 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::cursor::Cursor;
 use crate::limits::LOG_READERS_MAX;
 use crate::log::{Bounds, Heads, Log, Page, PageLimit, Query, Retention, Selection};
-use crate::message::Message;
 use crate::tail::{Registration, Tail};
-use crate::writer::{Condition, Pending, Writer};
+use crate::writer::{Answer, Condition, Pending, Writer};
 
 /// One log with its readers and publishers. Clones share it.
 #[derive(Clone)]
@@ -95,29 +93,23 @@ impl Hub {
 
     /// Stores a draft and returns the message once it is as durable as the log promises and visible
     /// to readers. If the caller goes away after the draft was accepted, it is stored all the same.
-    pub async fn publish(&self, draft: Draft) -> Result<Message, Error> {
-        let mut pending = self.submit(draft).await?;
-        Self::settled(&mut pending).await
+    pub async fn publish(&self, draft: Draft) -> Answer {
+        let mut answers = self.publish_all(vec![draft]).await;
+        answers.pop().unwrap_or_else(|| Err(Error::new(Code::Internal, "there was no answer")))
     }
 
-    /// The first half of a publish: once this returns, the draft has its turn, after those submitted
-    /// before it.
-    pub async fn submit(&self, draft: Draft) -> Result<Pending, Error> {
-        self.0.writer.submit(draft).await
+    /// Stores drafts together, and returns the answer to each, in their order.
+    pub async fn publish_all(&self, drafts: Vec<Draft>) -> Vec<Answer> {
+        if drafts.is_empty() {
+            return Vec::new();
+        }
+        self.submit(drafts).await.await
     }
 
-    /// The second half of a publish.
-    pub async fn settled(pending: &mut Pending) -> Result<Message, Error> {
-        poll_fn(|context| Self::poll_settled(pending, context)).await
-    }
-
-    /// The second half of a publish, for who waits for more than that.
-    pub fn poll_settled(
-        pending: &mut Pending,
-        context: &mut Context<'_>,
-    ) -> Poll<Result<Message, Error>> {
-        let gone = |_| Error::new(Code::LogFailed, "storage ended; publishes are refused");
-        Pin::new(pending).poll(context).map(|settled| settled.map_err(gone)?)
+    /// The first half of a publish, for who has several: once this returns, the drafts have their
+    /// turn, after those submitted before them. What it returns is the second half.
+    pub async fn submit(&self, drafts: Vec<Draft>) -> Pending {
+        self.0.writer.submit(drafts).await
     }
 
     /// A cursor for a filter from a place on.

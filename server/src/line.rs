@@ -5,7 +5,8 @@
 //! keeps no queue of messages: while the peer takes nothing, nothing is read from the log. When there is
 //! nothing left but to wait for news, it becomes a [`Member`] of a group until its peer speaks.
 
-use std::collections::VecDeque;
+mod publishes;
+
 use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
@@ -24,13 +25,13 @@ use crate::connections::Serving;
 use crate::cursor::{Batch, Cursor, PageLimit, Wait};
 use crate::group::{Groups, Member};
 use crate::hub::Hub;
-use crate::limits::{
-    BATCH_BYTES_MAX, BATCH_MESSAGES_MAX, GROUP_AFTER, PUBLISHES_PENDING_MAX, SETTLE_WAIT_MAX,
-};
+use crate::limits::{BATCH_BYTES_MAX, BATCH_MESSAGES_MAX, GROUP_AFTER, SETTLE_WAIT_MAX};
 use crate::message::Message;
 use crate::metrics::{Connected, Metrics, Transport};
 use crate::stop::{Listener, Stop};
-use crate::writer::Pending;
+use crate::writer::Answer;
+
+use self::publishes::Publishes;
 
 /// What carries the lines.
 pub trait Link: Send + 'static {
@@ -122,8 +123,8 @@ pub struct Manners {
 enum Happening {
     /// The server is stopping.
     Stop,
-    /// The oldest publish has its answer.
-    Settled(Result<Message, Error>),
+    /// The oldest publishes have their answers.
+    Settled(Vec<Answer>),
     /// The peer sent something, or will send nothing more.
     Heard(io::Result<bool>),
     /// The cursor has something.
@@ -165,8 +166,7 @@ pub struct Conversation<L> {
     input: Input,
     /// Whether the peer may still send.
     hearing: bool,
-    /// Publishes that are not answered yet, in order.
-    pending: VecDeque<Pending>,
+    publishes: Publishes,
     next_keepalive: Instant,
     alarm: Alarm,
     stopped: Listener,
@@ -177,6 +177,9 @@ pub struct Conversation<L> {
     connected: Connected,
     began: std::time::Instant,
 }
+
+/// Bytes that the lines about one command nearly always fit in.
+const LINE_BYTES: usize = 192;
 
 const BATCH: PageLimit = PageLimit { messages: BATCH_MESSAGES_MAX, bytes: BATCH_BYTES_MAX };
 
@@ -257,15 +260,16 @@ impl<L: Link> Conversation<L> {
             }
         }
         loop {
-            while self.may_obey()
-                && let Some(command) = self.input.take_line(self.manners.line_bytes)?
-            {
+            while let Some(command) = self.take_command()? {
                 Box::pin(self.obey(&command)).await?;
+            }
+            if self.publishes.has_gathered() {
+                Box::pin(self.publishes.submit(&self.hub)).await;
             }
             if !self.hearing && self.may_obey() && !self.input.bytes.is_empty() {
                 Box::pin(self.obey_cut_off()).await?;
             }
-            let waits = !self.pending.is_empty() || !self.cursor.filters().is_empty();
+            let waits = !self.publishes.is_empty() || !self.cursor.filters().is_empty();
             if !self.hearing && !waits {
                 return Err(Ending::Gone);
             }
@@ -281,7 +285,7 @@ impl<L: Link> Conversation<L> {
         self.cursor.turn_away();
         match happening {
             Happening::Stop => return Err(Ending::Stopping),
-            Happening::Settled(settled) => Box::pin(self.answer_publish(settled)).await?,
+            Happening::Settled(answers) => Box::pin(self.answer_publishes(answers)).await?,
             Happening::Heard(heard) => {
                 self.hearing = heard?;
                 self.hears_first = false;
@@ -304,11 +308,8 @@ impl<L: Link> Conversation<L> {
         if self.stopped.poll_stopped(context).is_ready() {
             return Poll::Ready(Happening::Stop);
         }
-        if let Some(oldest) = self.pending.front_mut()
-            && let Poll::Ready(settled) = Hub::poll_settled(oldest, context)
-        {
-            self.pending.pop_front();
-            return Poll::Ready(Happening::Settled(settled));
+        if let Poll::Ready(answers) = self.publishes.poll_answers(context) {
+            return Poll::Ready(Happening::Settled(answers));
         }
         // A peer that talks without a pause still hears, and one that hears without a pause may talk.
         for hears in [self.hears_first, !self.hears_first] {
@@ -339,7 +340,7 @@ impl<L: Link> Conversation<L> {
     fn has_only_to_wait(&self) -> bool {
         self.hearing
             && self.input.bytes.is_empty()
-            && self.pending.is_empty()
+            && self.publishes.is_empty()
             && self.formats.is_none()
             && self.cursor.sole_filter().is_some()
     }
@@ -358,7 +359,7 @@ impl<L: Link> Conversation<L> {
 
     /// Whether another command may be taken: so many publishes may wait for their answers.
     fn may_obey(&self) -> bool {
-        self.pending.len() < PUBLISHES_PENDING_MAX
+        self.publishes.has_room()
     }
 
     /// The time to finish a line has passed. Its end may have come while the server was busy sending.
@@ -404,21 +405,29 @@ impl<L: Link> Conversation<L> {
         self.obey(&line).await
     }
 
+    /// Takes the next command. Publishes on the way to it are gathered: they need no answer before
+    /// they are stored.
+    fn take_command(&mut self) -> Result<Option<Vec<u8>>, Error> {
+        let limit = self.hub.limits().message_bytes;
+        while self.may_obey()
+            && let Some(line) = self.input.take_line(self.manners.line_bytes)?
+        {
+            match draft(line, limit) {
+                Some(Ok(draft)) => self.publishes.gather(draft),
+                _ => return Ok(Some(line.to_vec())),
+            }
+        }
+        Ok(None)
+    }
+
     async fn obey(&mut self, line: &[u8]) -> Result<(), Ending> {
-        let not_utf8 = |_| Error::new(Code::NotUtf8, "line is not UTF-8");
-        match std::str::from_utf8(line).map_err(not_utf8).and_then(Command::parse) {
+        if let Some(Err(error)) = draft(line, self.hub.limits().message_bytes) {
+            self.manners.metrics.published(false);
+            return self.answer_in_order(&error_event(&error)).await;
+        }
+        match command(line) {
             Ok(None) => Ok(()),
             Err(error) => self.answer_in_order(&error_event(&error)).await,
-            Ok(Some(Command::Publish { topic, message })) => {
-                let limit = self.hub.limits().message_bytes;
-                self.publish(Draft::text(topic, message, limit)).await
-            }
-            Ok(Some(Command::PublishJson(json))) => {
-                let limit = self.hub.limits().message_bytes;
-                let draft = JsonDraft::parse(json.as_bytes())
-                    .and_then(|json| json.into_draft(limit, |_| None));
-                self.publish(draft).await
-            }
             Ok(Some(command)) => {
                 self.settle_all().await?;
                 let event = match command {
@@ -453,23 +462,6 @@ impl<L: Link> Conversation<L> {
             self.deliver(batch).await?;
         }
         Err(Ending::Quit)
-    }
-
-    async fn publish(&mut self, draft: Result<Draft, Error>) -> Result<(), Ending> {
-        let submitted = match draft {
-            Ok(draft) => self.hub.submit(draft).await,
-            Err(error) => Err(error),
-        };
-        match submitted {
-            Ok(pending) => {
-                self.pending.push_back(pending);
-                Ok(())
-            }
-            Err(error) => {
-                self.manners.metrics.published(false);
-                self.answer_in_order(&error_event(&error)).await
-            }
-        }
     }
 
     async fn subscribe(
@@ -512,24 +504,30 @@ impl<L: Link> Conversation<L> {
     }
 
     async fn settle_all(&mut self) -> Result<(), Ending> {
-        while !self.pending.is_empty() {
-            let settled = next_settled(&mut self.pending).await;
-            self.answer_publish(settled).await?;
+        self.publishes.submit(&self.hub).await;
+        while !self.publishes.is_empty() {
+            let answers = poll_fn(|context| self.publishes.poll_answers(context)).await;
+            self.answer_publishes(answers).await?;
         }
         Ok(())
     }
 
-    async fn answer_publish(&mut self, settled: Result<Message, Error>) -> Result<(), Ending> {
-        self.manners.metrics.published(settled.is_ok());
-        let event = match settled {
-            Ok(message) => {
-                let mut event = Event::new(Kind::Ok, message.time_us()).at(message.id());
-                event.topic = Some(message.topic().to_string().into());
-                event
-            }
-            Err(error) => error_event(&error),
-        };
-        self.say(&event).await
+    /// Answers publishes, all of them in one write.
+    async fn answer_publishes(&mut self, answers: Vec<Answer>) -> Result<(), Ending> {
+        let mut lines = Vec::with_capacity(answers.len());
+        for answer in &answers {
+            self.manners.metrics.published(answer.is_ok());
+            lines.push(match answer {
+                Ok(message) => {
+                    let mut event = Event::new(Kind::Ok, message.time_us()).at(message.id());
+                    event.topic = Some(message.topic().as_str().into());
+                    line(&event)
+                }
+                Err(error) => line(&error_event(error)),
+            });
+        }
+        self.next_keepalive = Instant::now() + self.manners.keepalive;
+        Ok(self.send(&lines).await?)
     }
 
     async fn deliver(&mut self, batch: Batch) -> Result<(), Ending> {
@@ -663,7 +661,7 @@ impl<L: Link> Waiting<L> {
             formats: None,
             input: Input { bytes: input, ..Input::default() },
             hearing: true,
-            pending: VecDeque::new(),
+            publishes: Publishes::default(),
             next_keepalive,
             alarm: Alarm::new(next_keepalive),
             stopped,
@@ -730,9 +728,9 @@ struct Input {
 
 impl Input {
     /// Takes the next whole line, without its `\n` or `\r\n`.
-    fn take_line(&mut self, limit: usize) -> Result<Option<Vec<u8>>, Error> {
+    fn take_line(&mut self, limit: usize) -> Result<Option<&[u8]>, Error> {
         let waiting = &self.bytes[self.start..];
-        let end = waiting.iter().position(|byte| *byte == b'\n');
+        let end = memchr::memchr(b'\n', waiting);
         let line = &waiting[..end.unwrap_or(waiting.len())];
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         if line.len() > limit {
@@ -740,10 +738,10 @@ impl Input {
             return Err(Error::new(Code::LineTooLong, text));
         }
         if let Some(end) = end {
-            let line = line.to_vec();
+            let line = self.start..self.start + line.len();
             self.start += end + 1;
             self.begun = None;
-            return Ok(Some(line));
+            return Ok(Some(&self.bytes[line]));
         }
         self.bytes.drain(..self.start);
         self.start = 0;
@@ -758,14 +756,21 @@ impl Input {
     }
 }
 
-/// The answer to the oldest publish. It may be dropped while it waits: nothing is lost.
-async fn next_settled(pending: &mut VecDeque<Pending>) -> Result<Message, Error> {
-    let Some(oldest) = pending.front_mut() else {
-        return std::future::pending().await;
-    };
-    let settled = Hub::settled(oldest).await;
-    pending.pop_front();
-    settled
+fn command(line: &[u8]) -> Result<Option<Command<'_>>, Error> {
+    let not_utf8 = |_| Error::new(Code::NotUtf8, "line is not UTF-8");
+    std::str::from_utf8(line).map_err(not_utf8).and_then(Command::parse)
+}
+
+/// The draft of a line that publishes.
+fn draft(line: &[u8], limit: usize) -> Option<Result<Draft, Error>> {
+    match command(line) {
+        Ok(Some(Command::Publish { topic, message })) => Some(Draft::text(topic, message, limit)),
+        Ok(Some(Command::PublishJson(json))) => {
+            let json = JsonDraft::parse(json.as_bytes());
+            Some(json.and_then(|json| json.into_draft(limit, |_| None)))
+        }
+        _ => None,
+    }
 }
 
 fn pong(word: Option<&str>) -> Event<'static> {
@@ -785,7 +790,8 @@ fn error_event(error: &Error) -> Event<'static> {
 }
 
 fn line(event: &Event<'_>) -> Bytes {
-    let mut line = event.to_json();
-    line.push('\n');
+    let mut line = Vec::with_capacity(LINE_BYTES);
+    event.write_json(&mut line);
+    line.push(b'\n');
     line.into()
 }

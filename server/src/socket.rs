@@ -41,7 +41,7 @@ const LINGER: Duration = Duration::from_millis(500);
 
 /// Bytes read at a time. The buffer lives on the stack while a read is tried, so that a connection
 /// that says nothing holds none.
-const READ_BYTES: usize = 4096;
+const READ_BYTES: usize = 16 << 10;
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Link for Wire<S> {
     fn poll_receive(

@@ -1,15 +1,18 @@
 //! Group commit: one thread stores everything that waits in one batch, makes it visible, and only
 //! then answers the publishers. Between batches it lets retention take its steps.
 //!
-//! The queue is bounded by the bytes of what is in flight: a permit is taken before a draft enters
-//! and goes back when its publisher is answered.
+//! Drafts that come together enter together and are answered together: who publishes much takes one
+//! turn for many of them. The queue is bounded by the bytes of what is in flight: a permit is taken
+//! before drafts enter and goes back when their publisher is answered.
 
+use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use doorbell_protocol::{Code, Draft, Error};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot};
 
 use crate::clock::unix_micros;
 use crate::limits::{
@@ -31,8 +34,27 @@ pub struct Writer {
 /// Bytes that one permit of the semaphore stands for.
 const PERMIT_BYTES: usize = 64;
 
-/// An accepted draft; resolves when it is stored and visible, or refused.
-pub type Pending = oneshot::Receiver<Result<Message, Error>>;
+/// What became of one draft: a message that is stored and visible, or a refusal.
+pub type Answer = Result<Message, Error>;
+
+/// Drafts that were submitted together; resolves to the answer to each, in their order.
+#[derive(Debug)]
+pub struct Pending {
+    answers: oneshot::Receiver<Vec<Answer>>,
+    drafts: usize,
+}
+
+impl Future for Pending {
+    type Output = Vec<Answer>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let gone = || Error::new(Code::LogFailed, "storage ended; publishes are refused");
+        let drafts = self.drafts;
+        Pin::new(&mut self.answers)
+            .poll(context)
+            .map(|answers| answers.unwrap_or_else(|_| vec![Err(gone()); drafts]))
+    }
+}
 
 #[derive(Debug, Default)]
 struct Queue {
@@ -43,6 +65,8 @@ struct Queue {
 #[derive(Debug, Default)]
 struct State {
     waiting: Vec<Job>,
+    /// Whether the thread waits to be woken: while it works it looks here by itself.
+    asleep: bool,
     closing: bool,
     condition: Condition,
 }
@@ -59,17 +83,38 @@ pub enum Condition {
     Failed,
 }
 
+/// Drafts with one publisher, never none.
 #[derive(Debug)]
 struct Job {
-    draft: Draft,
-    reply: oneshot::Sender<Result<Message, Error>>,
+    drafts: Vec<Draft>,
+    reply: oneshot::Sender<Vec<Answer>>,
     /// Held until the publisher is answered.
     permit: OwnedSemaphorePermit,
+}
+
+impl Job {
+    fn refuse(self, refusal: &Error) {
+        let _ = self.reply.send(vec![Err(refusal.clone()); self.drafts.len()]);
+    }
 }
 
 impl Queue {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, job: Job) {
+        let mut state = self.state();
+        if state.closing {
+            drop(state);
+            return job.refuse(&closing());
+        }
+        state.waiting.push(job);
+        let asleep = std::mem::take(&mut state.asleep);
+        drop(state);
+        if asleep {
+            self.wake.notify_one();
+        }
     }
 }
 
@@ -94,26 +139,33 @@ impl Writer {
         })
     }
 
-    /// Hands a draft to the thread once there is room for it. Drafts are stored in the order in
-    /// which these calls return.
-    pub async fn submit(&self, draft: Draft) -> Result<Pending, Error> {
-        let permits = draft.weight().min(self.room_bytes).div_ceil(PERMIT_BYTES);
-        let permits = u32::try_from(permits).unwrap_or(u32::MAX);
-        let room = self.room.clone().acquire_many_owned(permits);
-        let permit = tokio::time::timeout(PUBLISH_WAIT_MAX, room)
-            .await
-            .map_err(|_| busy(self.room_bytes))?
-            .map_err(|_| closing())?;
-        let (reply, pending) = oneshot::channel();
-        {
-            let mut state = self.queue.state();
-            if state.closing {
-                return Err(closing());
+    /// Hands drafts to the thread once there is room for them. They are stored in the order in which
+    /// these calls return.
+    pub async fn submit(&self, drafts: Vec<Draft>) -> Pending {
+        let (reply, answers) = oneshot::channel();
+        let pending = Pending { answers, drafts: drafts.len() };
+        match self.room_for(&drafts).await {
+            Ok(permit) => self.queue.push(Job { drafts, reply, permit }),
+            Err(error) => {
+                let _ = reply.send(vec![Err(error); drafts.len()]);
             }
-            state.waiting.push(Job { draft, reply, permit });
         }
-        self.queue.wake.notify_one();
-        Ok(pending)
+        pending
+    }
+
+    async fn room_for(&self, drafts: &[Draft]) -> Result<OwnedSemaphorePermit, Error> {
+        let bytes = drafts.iter().map(Draft::weight).sum::<usize>();
+        let permits = bytes.min(self.room_bytes).div_ceil(PERMIT_BYTES);
+        let permits = u32::try_from(permits).unwrap_or(u32::MAX);
+        // There nearly always is some, and then no timer is needed.
+        match self.room.clone().try_acquire_many_owned(permits) {
+            Ok(permit) => return Ok(permit),
+            Err(TryAcquireError::Closed) => return Err(closing()),
+            Err(TryAcquireError::NoPermits) => {}
+        }
+        let room = self.room.clone().acquire_many_owned(permits);
+        let permit = tokio::time::timeout(PUBLISH_WAIT_MAX, room).await;
+        permit.map_err(|_| busy(self.room_bytes))?.map_err(|_| closing())
     }
 
     /// Whether publishes can be stored.
@@ -165,7 +217,7 @@ impl Drop for RefuseAtEnd<'_> {
             state.condition = Condition::Failed;
         }
         for job in state.waiting.drain(..) {
-            let _ = job.reply.send(Err(closing()));
+            job.refuse(&closing());
         }
     }
 }
@@ -174,12 +226,11 @@ impl Run {
     fn run(self) {
         let _refuse = RefuseAtEnd(&self.queue);
         let mut next_expiry = Instant::now() + self.expire_every;
+        let mut jobs = Vec::new();
         loop {
-            let (jobs, closing) = self.take(next_expiry);
-            let stored = jobs.len();
-            if stored > 0 {
-                self.store(jobs);
-            } else if closing {
+            let closing = self.take(&mut jobs, next_expiry);
+            let stored = self.store(&mut jobs);
+            if stored == 0 && closing {
                 break;
             }
             if stored > 0 || Instant::now() >= next_expiry {
@@ -194,54 +245,73 @@ impl Run {
         }
     }
 
-    /// Waits for drafts until retention is due; also returns whether the end was asked for.
-    fn take(&self, until: Instant) -> (Vec<Job>, bool) {
+    /// Waits for a batch until retention is due; returns whether the end was asked for.
+    fn take(&self, jobs: &mut Vec<Job>, until: Instant) -> bool {
         let mut state = self.queue.state();
         while state.waiting.is_empty() && !state.closing {
             let pause = until.saturating_duration_since(Instant::now());
             if pause.is_zero() {
                 break;
             }
+            state.asleep = true;
             let woken = self.queue.wake.wait_timeout(state, pause);
             state = woken.unwrap_or_else(PoisonError::into_inner).0;
+            state.asleep = false;
         }
-        let rest = state.waiting.len().min(COMMIT_MESSAGES_MAX);
-        let rest = state.waiting.split_off(rest);
-        (std::mem::replace(&mut state.waiting, rest), state.closing)
+        let mut drafts = 0;
+        let fits = |job: &&Job| {
+            drafts += job.drafts.len();
+            drafts <= COMMIT_MESSAGES_MAX
+        };
+        let first = usize::from(!state.waiting.is_empty());
+        let count = state.waiting.iter().take_while(fits).count().max(first);
+        jobs.extend(state.waiting.drain(..count));
+        state.closing
     }
 
-    /// Stored, then visible, then acknowledged.
-    fn store(&self, jobs: Vec<Job>) {
-        let mut drafts = Vec::with_capacity(jobs.len());
+    /// Stored, then visible, then acknowledged. Takes all jobs; returns how many drafts they had.
+    fn store(&self, jobs: &mut Vec<Job>) -> usize {
+        if jobs.is_empty() {
+            return 0;
+        }
+        let count = jobs.iter().map(|job| job.drafts.len()).sum();
+        let heads = self.log.heads();
+        let is_full = heads.len() >= TOPICS_MAX;
+        let mut drafts = Vec::with_capacity(count);
         let mut publishers = Vec::with_capacity(jobs.len());
-        for Job { draft, reply, permit } in jobs {
-            let heads = self.log.heads();
-            if heads.len() >= TOPICS_MAX && heads.get(&draft.topic).is_none() {
-                let text = format!("the server holds {TOPICS_MAX} topics, which is the limit");
-                let _ = reply.send(Err(Error::new(Code::TooManyTopics, text)));
-                continue;
+        for Job { drafts: own, reply, permit } in jobs.drain(..) {
+            let count = own.len();
+            // The positions of those that would need one topic too many, as hardly ever.
+            let mut refused = Vec::new();
+            for (position, draft) in own.into_iter().enumerate() {
+                if is_full && heads.get(&draft.topic).is_none() {
+                    refused.push(position);
+                } else {
+                    drafts.push(draft);
+                }
             }
-            drafts.push(draft);
-            publishers.push((reply, permit));
+            publishers.push((count, refused, reply, permit));
         }
         let result = self.log.append(&drafts, unix_micros());
         self.note(result.as_ref().err());
-        match result {
+        let mut stored = match result {
             Ok(messages) => {
-                assert_eq!(messages.len(), publishers.len(), "the log stored another batch");
+                assert_eq!(messages.len(), drafts.len(), "the log stored another batch");
                 self.tail.push(&messages);
-                for ((reply, _permit), message) in publishers.into_iter().zip(messages) {
-                    // A publisher that went away needs no answer; its message is stored.
-                    let _ = reply.send(Ok(message));
-                }
+                Ok(messages.into_iter())
             }
-            Err(error) => {
-                let refusal = refusal(&error);
-                for (reply, _permit) in publishers {
-                    let _ = reply.send(Err(refusal.clone()));
-                }
-            }
+            Err(error) => Err(refusal(&error)),
+        };
+        for (count, refused, reply, _permit) in publishers {
+            let answer = |position| match &mut stored {
+                _ if refused.binary_search(&position).is_ok() => Some(Err(too_many_topics())),
+                Ok(messages) => messages.next().map(Ok),
+                Err(refusal) => Some(Err(refusal.clone())),
+            };
+            // A publisher that went away needs no answer; its messages are stored.
+            let _ = reply.send((0..count).filter_map(answer).collect());
         }
+        count
     }
 
     fn note(&self, error: Option<&LogError>) {
@@ -278,6 +348,11 @@ impl Run {
         }
         true
     }
+}
+
+fn too_many_topics() -> Error {
+    let text = format!("the server holds {TOPICS_MAX} topics, which is the limit");
+    Error::new(Code::TooManyTopics, text)
 }
 
 fn refusal(error: &LogError) -> Error {

@@ -32,7 +32,6 @@ use super::request::{Address, Parsed, Plain, parse, room};
 use super::stream::Endless;
 use super::{App, Wishes, is_compressible, publish, read, router};
 use crate::connections::Connection;
-use crate::hub::Hub;
 use crate::lab;
 use crate::line::Manners;
 use crate::stream::Guarded;
@@ -311,25 +310,23 @@ impl Http {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let mut submitted = Vec::new();
+        let mut drafts = Vec::new();
+        let mut publishes = Vec::new();
         let mut next = Some((draft, manner));
         while let Some((draft, manner)) = next {
-            let pending = match draft {
-                Ok(draft) => self.app.hub.submit(draft).await,
-                Err(error) => Err(error),
-            };
             let is_last = !manner.keep_alive;
-            submitted.push((pending, manner));
+            publishes.push((draft.map(|draft| drafts.push(draft)), manner));
             next = if is_last { None } else { self.next_publish(client) };
         }
-        let mut settled = Vec::new();
-        for (pending, manner) in submitted {
-            let result = match pending {
-                Ok(mut pending) => Hub::settled(&mut pending).await,
-                Err(error) => Err(error),
-            };
-            settled.push((publish::answer(&self.app, result).into_response(), manner));
-        }
+        let mut answers = self.app.hub.publish_all(drafts).await.into_iter();
+        let settled: Vec<(Response, Manner)> = publishes
+            .into_iter()
+            .map(|(accepted, manner)| {
+                let none = || Err(Error::new(Code::Internal, "there was no answer"));
+                let answer = accepted.and_then(|()| answers.next().unwrap_or_else(none));
+                (publish::answer(&self.app, answer).into_response(), manner)
+            })
+            .collect();
         client.watched.end();
         let goes_on = settled.iter().all(|(_, manner)| manner.keep_alive)
             && !client.waiting.stopped.is_stopped();
