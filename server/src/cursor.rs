@@ -39,7 +39,9 @@ pub struct Cursor {
     windows: Vec<Window>,
     /// Everything wanted up to here was handed out or told as lost.
     place: u64,
-    /// Whether the last page reached what was visible then.
+    /// Where the next read ends: at the last message that a mark told of, `u64::MAX` without a mark.
+    until: u64,
+    /// Whether the last page had all that was visible then and is wanted.
     caught_up: bool,
     /// Whether it did so just now, and after the registration: the look that follows need not read.
     had_all: bool,
@@ -113,6 +115,7 @@ impl Cursor {
             filters: Vec::new(),
             windows: Vec::new(),
             place,
+            until: u64::MAX,
             caught_up: false,
             had_all: false,
             seldom: None,
@@ -287,6 +290,7 @@ impl Cursor {
         if let Some(seldom) = &mut self.seldom {
             seldom.reading = None;
         }
+        self.until = u64::MAX;
         self.caught_up = false;
         self.had_all = false;
     }
@@ -374,13 +378,17 @@ impl Cursor {
     }
 
     /// Marks what was pushed as seen. A reader that had caught up may skip what others published
-    /// before the first message that it was woken for. Once the mark is taken it counts as behind
-    /// until a read says otherwise: the read may be dropped half way. Returns whether there was a mark.
+    /// before the first message that it was woken for, and after the last. Once the mark is taken it
+    /// counts as behind until a read says otherwise: the read may be dropped half way. Returns whether
+    /// there was a mark.
     fn mark_seen(&mut self) -> bool {
-        let first = self.registration.as_ref().and_then(|r| r.waiter().mark_seen());
-        let Some(first) = first else { return false };
+        let unseen = self.registration.as_ref().and_then(|r| r.waiter().mark_seen());
+        let Some((first, last)) = unseen else { return false };
         if std::mem::take(&mut self.caught_up) {
             self.place = self.place.max(first - 1);
+            self.until = last;
+        } else {
+            self.until = self.until.max(last);
         }
         true
     }
@@ -397,9 +405,10 @@ impl Cursor {
             self.caught_up = true;
             return Poll::Ready(Ok(Vec::new()));
         }
-        let (after, until) = match self.next_latest() {
+        let latest = self.next_latest();
+        let (after, until) = match latest {
             Some(seq) => (seq - 1, seq),
-            None => (self.place, u64::MAX),
+            None => (self.place, self.until),
         };
         let begun = self.seldom.as_mut().and_then(|seldom| seldom.reading.take());
         let (reading, visible) = match begun {
@@ -422,7 +431,7 @@ impl Cursor {
         assert!(page.through >= after, "a page went back from {after} to {}", page.through);
         assert!(page.messages.len() <= limit.messages.max(1), "a page passed its bound");
         let mut messages = std::mem::take(&mut page.messages);
-        if until != u64::MAX {
+        if latest.is_some() {
             // Nobody has had it, whatever the windows say: it was taken out of its turn.
             self.seldom().latest.pop_front();
             messages.retain(|message| self.meets(message));
@@ -430,7 +439,10 @@ impl Cursor {
         }
         self.note_loss(&page);
         self.place = page.through;
-        self.caught_up = page.through >= visible;
+        self.caught_up = page.through >= visible.min(until);
+        if self.caught_up {
+            self.until = u64::MAX;
+        }
         if !self.takes_all(after) {
             messages.retain(|message| self.wants(message));
         }

@@ -22,13 +22,19 @@ struct Stored {
 
 impl Message {
     /// Gives a draft its place and encodes it. `expires` is in unix seconds.
-    pub fn new(draft: &Draft, id: Id, time_us: u64, expires: Option<u64>) -> Self {
+    pub fn new(
+        draft: &Draft,
+        id: Id,
+        time_us: u64,
+        expires: Option<u64>,
+        accepted: Instant,
+    ) -> Self {
         Self(Arc::new(Stored {
             id,
             time_us,
             topic: draft.topic.clone(),
             frame: Frame::new(id, &Event::message(draft, id, time_us, expires)),
-            accepted: Some(Instant::now()),
+            accepted: Some(accepted),
         }))
     }
 
@@ -109,8 +115,9 @@ pub fn number_batch(
     retention_age_us: Option<u64>,
 ) -> Vec<Message> {
     let expires = retention_age_us.map(|age| (time_us.saturating_add(age)) / 1_000_000);
+    let accepted = Instant::now();
     (last + 1..)
         .zip(drafts)
-        .map(|(seq, draft)| Message::new(draft, epoch.id(seq), time_us, expires))
+        .map(|(seq, draft)| Message::new(draft, epoch.id(seq), time_us, expires, accepted))
         .collect()
 }

@@ -5,9 +5,9 @@
 //!
 //! A wake-up is a level, not an edge: a [`Waiter`] holds the first seq that its reader has not looked
 //! at, so a reader that marks it seen, reads, and only then waits misses nothing, whatever happens
-//! between two of these steps.
+//! between two of these steps. It holds the last one too, so that a reader need not look at what others
+//! published after that.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::task::{Context, Poll};
@@ -15,6 +15,7 @@ use std::task::{Context, Poll};
 use atomic_waker::AtomicWaker;
 use doorbell_protocol::topic::Pattern;
 use doorbell_protocol::{Filter, Topic};
+use foldhash::HashMap;
 use slab::Slab;
 
 use crate::limits::{TAIL_BYTES_MAX, TAIL_MESSAGES_MAX};
@@ -83,12 +84,7 @@ impl Tail {
 
     fn wake(&self, batch: &[Message]) {
         let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut woken = HashSet::new();
         for message in batch {
-            // Of several messages of one topic the first says it all.
-            if batch.len() > 1 && !woken.insert(message.topic()) {
-                continue;
-            }
             if let Some(waiters) = waiting.exact.get(message.topic()) {
                 waiters.iter().for_each(|(_, waiter)| waiter.notify(message.seq()));
             }
@@ -146,6 +142,8 @@ impl Tail {
 pub struct Waiter {
     /// The first wanted seq that was pushed since the reader last looked, or `NOTHING`.
     first_unseen: AtomicU64,
+    /// The last wanted seq that was pushed.
+    last: AtomicU64,
     waker: AtomicWaker,
 }
 
@@ -153,22 +151,25 @@ const NOTHING: u64 = u64::MAX;
 
 impl Default for Waiter {
     fn default() -> Self {
-        Self { first_unseen: AtomicU64::new(NOTHING), waker: AtomicWaker::new() }
+        let (first_unseen, last) = (AtomicU64::new(NOTHING), AtomicU64::new(0));
+        Self { first_unseen, last, waker: AtomicWaker::new() }
     }
 }
 
 impl Waiter {
     fn notify(&self, seq: u64) {
+        // Before the mark: who takes that finds its last seq here, or a later one.
+        self.last.fetch_max(seq, Ordering::AcqRel);
         // Who is marked already has been woken and has not looked yet.
         if self.first_unseen.fetch_min(seq, Ordering::AcqRel) == NOTHING {
             self.waker.wake();
         }
     }
 
-    /// Marks everything seen and returns the first seq that was not, if there was any.
-    pub fn mark_seen(&self) -> Option<u64> {
+    /// Marks everything seen and returns the first and the last seq that were not, if there were any.
+    pub fn mark_seen(&self) -> Option<(u64, u64)> {
         let first = self.first_unseen.swap(NOTHING, Ordering::AcqRel);
-        (first != NOTHING).then_some(first)
+        (first != NOTHING).then(|| (first, self.last.load(Ordering::Acquire)))
     }
 
     /// Ready when something unseen is there; until then the task is woken when it is.

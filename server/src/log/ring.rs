@@ -112,6 +112,8 @@ impl Ring {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use doorbell_protocol::{Draft, Epoch, Filter};
 
     use super::super::{PageLimit, Selection};
@@ -122,7 +124,7 @@ mod tests {
         let mut ring = Ring::default();
         let draft = Draft::text("a".parse().unwrap(), "x", 10).unwrap();
         for seq in 1..=1000 {
-            ring.push(Message::new(&draft, Epoch::from_bits(1).id(seq), seq, None));
+            ring.push(Message::new(&draft, Epoch::from_bits(1).id(seq), seq, None, Instant::now()));
         }
         let names: Vec<String> = (0..64).map(|n| format!("x{n}.*")).collect();
         let filters = [names.join(",").parse::<Filter>().unwrap()];
