@@ -1,10 +1,10 @@
 //! What is known of each topic without looking at the log: its newest message, and the newest one
 //! that retention let go.
 
-use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
 
 use doorbell_protocol::Topic;
+use foldhash::HashMap;
 
 use super::Selection;
 

@@ -4,9 +4,8 @@
 //! every row of `events`. They are saved after many messages instead, and then a few with each
 //! batch, so that no publisher waits for ten thousand of them.
 
-use std::collections::HashSet;
-
 use doorbell_protocol::Topic;
+use foldhash::HashSet;
 use rusqlite::{Connection, Result};
 
 use super::Shared;
@@ -35,7 +34,7 @@ pub(super) struct Unsaved {
 impl Unsaved {
     /// All heads are saved.
     pub(super) fn new(saved_through: u64) -> Self {
-        let (changed, saving) = (HashSet::new(), Vec::new());
+        let (changed, saving) = (HashSet::default(), Vec::new());
         Self { changed, saving, saving_through: saved_through, saved_through }
     }
 

@@ -1,8 +1,7 @@
 //! The numbers that stand for topics in the tables.
 
-use std::collections::HashMap;
-
 use doorbell_protocol::Topic;
+use foldhash::HashMap;
 
 /// Topics by name and by number. What their newest messages are, `Heads` knows.
 #[derive(Debug, Default)]

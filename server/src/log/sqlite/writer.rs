@@ -1,17 +1,16 @@
 //! The one that appends: a batch, a transaction.
 
-use std::collections::HashMap;
-
 use doorbell_protocol::id::SEQ_MAX;
 use doorbell_protocol::{Draft, Topic};
-use rusqlite::{Connection, Result};
+use foldhash::HashMap;
+use rusqlite::{CachedStatement, Connection, Result};
 
 use super::ballast::Ballast;
 use super::checkpoint::Checkpointer;
 use super::failure::{is_full, log_error};
 use super::lock::Claim;
 use super::recover::Times;
-use super::row::{Row, one_number, to_sql};
+use super::row::{Row, one_number, row_columns, to_sql};
 use super::saver::Unsaved;
 use super::schema::{MARK_EVERY, TopicRow, Transaction, set_meta, set_own_checkpoints, set_sync};
 use super::topics::Entry;
@@ -23,6 +22,9 @@ const UNCOUNTED_MAX: u64 = 1 << 20;
 /// Bytes of a row beside its body, about.
 const ROW_BYTES: u64 = 24;
 const PAGE_BYTES: u64 = 4096;
+/// Rows inserted by one statement where a batch has as many. With fewer the copies of pages that SQLite
+/// keeps during such a statement, so that it can fail alone, cost as much as is saved.
+const INSERT_ROWS: usize = 64;
 
 /// The connection that writes, and what only it needs to know.
 #[derive(Debug)]
@@ -42,14 +44,25 @@ pub(super) struct Writer {
     pub(super) claim: Claim,
 }
 
-/// A topic as a batch changes it.
+/// The topics of a batch as it changes them.
+#[derive(Debug, Default)]
+struct Touched<'a> {
+    topics: Vec<TouchedTopic<'a>>,
+    /// Where in `topics` a topic is.
+    places: HashMap<&'a Topic, usize>,
+}
+
 #[derive(Debug, Clone, Copy)]
-struct Touched {
+struct TouchedTopic<'a> {
+    topic: &'a Topic,
     /// `None` until a new topic is given a number.
     tid: Option<u64>,
     newest: u64,
     unmarked: u64,
 }
+
+/// A message that is to be stored, and the place of its topic among those touched.
+type Unstored<'a> = (&'a Message, usize);
 
 impl Writer {
     /// Stores a batch, then makes it known.
@@ -72,9 +85,9 @@ impl Writer {
         let time_us = time_us.max(self.times.newest_us);
         let age_us = Some(shared.retention.age_us());
         let messages = number_batch(drafts, shared.epoch, last, time_us, age_us);
-        let mut touched = known_topics(shared, &messages);
+        let (rows, mut touched) = touch(shared, &messages);
         self.unsaved.begin(last);
-        match self.store(shared, &messages, &mut touched) {
+        match self.store(shared, &rows, &mut touched) {
             Ok(()) => {
                 self.publish(shared, &messages, &touched, time_us);
                 Ok(messages)
@@ -91,23 +104,49 @@ impl Writer {
     fn store(
         &self,
         shared: &Shared,
-        messages: &[Message],
-        touched: &mut HashMap<&Topic, Touched>,
+        rows: &[Unstored<'_>],
+        touched: &mut Touched<'_>,
     ) -> Result<()> {
         let transaction = Transaction::begin(&self.connection)?;
-        self.insert(messages, touched)?;
+        self.insert(rows, touched)?;
         self.unsaved.save_part(&self.connection, shared, |topic| {
-            touched.get(topic).map(|touched| (touched.newest, touched.unmarked))
+            let touched = touched.topics[*touched.places.get(topic)?];
+            Some((touched.newest, touched.unmarked))
         })?;
         transaction.commit()
     }
 
-    fn insert(&self, messages: &[Message], touched: &mut HashMap<&Topic, Touched>) -> Result<()> {
-        let mut insert = self.connection.prepare_cached(
-            "INSERT INTO events(seq, tid, prev, ts, crc, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        )?;
-        for message in messages {
-            let Some(topic) = touched.get_mut(message.topic()) else { continue };
+    fn insert(&self, rows: &[Unstored<'_>], touched: &mut Touched<'_>) -> Result<()> {
+        let (many, few) = rows.as_chunks::<INSERT_ROWS>();
+        for (rows, together) in [(many.as_flattened(), INSERT_ROWS), (few, 1)] {
+            if rows.is_empty() {
+                continue;
+            }
+            let mut insert = self.prepare_insert(together)?;
+            for rows in rows.chunks_exact(together) {
+                self.bind(&mut insert, rows, touched)?;
+                insert.raw_execute()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The statement that inserts so many rows.
+    fn prepare_insert(&self, rows: usize) -> Result<CachedStatement<'_>> {
+        let values = vec!["(?, ?, ?, ?, ?, ?)"; rows].join(", ");
+        let sql = concat!("INSERT INTO events(", row_columns!(), ") VALUES ");
+        self.connection.prepare_cached(&format!("{sql}{values}"))
+    }
+
+    /// Binds the rows of a statement, and notes them in their topics.
+    fn bind(
+        &self,
+        insert: &mut CachedStatement<'_>,
+        rows: &[Unstored<'_>],
+        touched: &mut Touched<'_>,
+    ) -> Result<()> {
+        for ((message, place), columns) in rows.iter().zip((1..).step_by(6)) {
+            let topic = &mut touched.topics[*place];
             let tid = match topic.tid {
                 Some(tid) => tid,
                 None => *topic.tid.insert(self.add_topic(message.topic())?),
@@ -115,14 +154,10 @@ impl Writer {
             let body = message.frame().json();
             let (seq, prev, time_us) = (message.seq(), topic.newest, message.time_us());
             let row = Row { seq, tid, prev, time_us, body: &body };
-            insert.execute((
-                to_sql(seq),
-                to_sql(tid),
-                to_sql(prev),
-                to_sql(time_us),
-                to_sql(row.checksum()),
-                row.body,
-            ))?;
+            for (column, number) in (columns..).zip([seq, tid, prev, time_us, row.checksum()]) {
+                insert.raw_bind_parameter(column, to_sql(number))?;
+            }
+            insert.raw_bind_parameter(columns + 5, row.body)?;
             topic.newest = seq;
             topic.unmarked = (topic.unmarked + 1) % MARK_EVERY;
             if topic.unmarked == 0 {
@@ -149,7 +184,7 @@ impl Writer {
         &mut self,
         shared: &Shared,
         messages: &[Message],
-        touched: &HashMap<&Topic, Touched>,
+        touched: &Touched<'_>,
         time_us: u64,
     ) {
         let bytes = messages.iter().map(|m| m.frame().len() as u64 + ROW_BYTES).sum::<u64>();
@@ -160,7 +195,7 @@ impl Writer {
         if held.first > held.last {
             self.times.oldest_us = time_us;
         }
-        for (topic, Touched { tid, unmarked, .. }) in touched {
+        for TouchedTopic { topic, tid, unmarked, .. } in &touched.topics {
             let Some(tid) = *tid else { continue };
             held.topics.set(topic, Entry { tid, unmarked: *unmarked });
             self.unsaved.add(tid);
@@ -239,18 +274,22 @@ pub(super) fn size(connection: &Connection) -> Result<u64> {
 }
 
 /// What is known of the topics of a batch.
-fn known_topics<'a>(shared: &Shared, messages: &'a [Message]) -> HashMap<&'a Topic, Touched> {
+fn touch<'a>(shared: &Shared, messages: &'a [Message]) -> (Vec<Unstored<'a>>, Touched<'a>) {
     let held = shared.held();
-    let mut touched = HashMap::new();
-    for message in messages {
-        touched.entry(message.topic()).or_insert_with(|| {
-            let known = held.topics.get(message.topic());
-            Touched {
+    let mut touched = Touched::default();
+    let place = |message: &'a Message| {
+        let topic = message.topic();
+        *touched.places.entry(topic).or_insert_with(|| {
+            let known = held.topics.get(topic);
+            touched.topics.push(TouchedTopic {
+                topic,
                 tid: known.map(|entry| entry.tid),
-                newest: shared.heads.get(message.topic()).map_or(0, |head| head.newest),
+                newest: shared.heads.get(topic).map_or(0, |head| head.newest),
                 unmarked: known.map_or(0, |entry| entry.unmarked),
-            }
-        });
-    }
-    touched
+            });
+            touched.topics.len() - 1
+        })
+    };
+    let places: Vec<usize> = messages.iter().map(place).collect();
+    (messages.iter().zip(places).collect(), touched)
 }
