@@ -120,6 +120,26 @@ mod tests {
     use super::*;
 
     #[test]
+    fn reading_begins_after_any_place_also_where_seqs_have_holes() {
+        let mut ring = Ring::default();
+        let draft = Draft::text("a".parse().unwrap(), "x", 10).unwrap();
+        let seqs = [3, 4, 5, 9, 10, 20];
+        for seq in seqs {
+            let id = Epoch::from_bits(1).id(seq);
+            ring.push(Message::new(&draft, id, seq, None, Instant::now()));
+        }
+        let filters = ["a".parse::<Filter>().unwrap()];
+        let limit = PageLimit { messages: 10, bytes: 10_000 };
+        for after in 0..25 {
+            let selection = Selection(&filters);
+            let page = ring.read(&Query { selection, after, until: 30, limit });
+            let read: Vec<u64> = page.messages.iter().map(Message::seq).collect();
+            let above: Vec<u64> = seqs.into_iter().filter(|seq| *seq > after).collect();
+            assert_eq!(read, above, "after {after}");
+        }
+    }
+
+    #[test]
     fn a_page_holds_no_more_patterns_against_messages_than_the_bound() {
         let mut ring = Ring::default();
         let draft = Draft::text("a".parse().unwrap(), "x", 10).unwrap();
