@@ -64,6 +64,46 @@ impl Line {
     }
 }
 
+/// Lines of points: along each of them one thing grows while all else stays.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Lines(Vec<Vec<(f64, f64)>>);
+
+impl Lines {
+    /// Those that are longer than a point.
+    pub(crate) fn new(lines: impl IntoIterator<Item = Vec<(f64, f64)>>) -> Self {
+        let lines = lines.into_iter().map(|mut line| {
+            line.sort_by(|a, b| a.0.total_cmp(&b.0));
+            line
+        });
+        Self(lines.filter(|line| line.len() > 1).collect())
+    }
+
+    /// Each of them.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &[(f64, f64)]> {
+        self.0.iter().map(Vec::as_slice)
+    }
+
+    /// All their points.
+    pub(crate) fn points(&self) -> impl Iterator<Item = (f64, f64)> + Clone {
+        self.0.iter().flatten().copied()
+    }
+
+    /// The power with which they grow, the same for all: each has a height of its own. By least squares
+    /// of the logarithms.
+    pub(crate) fn power(&self) -> Option<f64> {
+        let (mut along, mut across) = (0.0, 0.0);
+        for line in &self.0 {
+            let logs: Vec<_> = line.iter().map(|(x, y)| (x.ln(), y.ln())).collect();
+            let count = logs.len() as f64;
+            let x = logs.iter().map(|log| log.0).sum::<f64>() / count;
+            let y = logs.iter().map(|log| log.1).sum::<f64>() / count;
+            along += logs.iter().map(|log| (log.0 - x) * (log.1 - y)).sum::<f64>();
+            across += logs.iter().map(|log| (log.0 - x).powi(2)).sum::<f64>();
+        }
+        (across > 0.0).then_some(along / across)
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::float_cmp, reason = "small whole numbers are exact")]
 mod tests {
@@ -85,5 +125,17 @@ mod tests {
         let bent = Line::through(&[(0.0, 0.0), (1.0, 0.0), (2.0, 9.0)]).unwrap();
         assert!(bent.worst > 0.1, "{bent:?}");
         assert_eq!(Line::through(&[(1.0, 1.0), (1.0, 2.0)]), None);
+    }
+
+    #[test]
+    fn a_power_is_found_whatever_the_height_of_each_line() {
+        let line = |height: f64, power: f64| {
+            [100.0, 1.0, 10.0].map(|x: f64| (x, height * x.powf(power))).to_vec()
+        };
+        let same = Lines::new([line(1.0, 0.5), line(900.0, 0.5), vec![(7.0, 1e9)]]);
+        assert!((same.power().unwrap() - 0.5).abs() < 1e-9);
+        let mixed = Lines::new([line(3.0, 0.0), line(1.0, 1.0)]);
+        assert!((mixed.power().unwrap() - 0.5).abs() < 1e-9);
+        assert_eq!(Lines::new([vec![(1.0, 1.0)]]).power(), None);
     }
 }

@@ -107,6 +107,30 @@ fn sessions_without_sockets_get_what_is_published_and_their_costs_are_told() {
 }
 
 #[test]
+fn growth_is_drawn_and_told_for_each_thing_that_grew() {
+    let folder = tempfile::tempdir().unwrap();
+    let chart = folder.path().join("growth.svg");
+    let output = bench(&["grow", "--quick", "--subscribers", "10,100", "--topics", "1,10"])
+        .arg("--chart")
+        .arg(&chart)
+        .arg("--server-binary")
+        .arg(server())
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    let table = String::from_utf8(output.stdout).unwrap();
+    let svg = std::fs::read_to_string(&chart).unwrap();
+    for axis in ["subscribers of a topic", "topics"] {
+        let note = format!("ten times the {axis}: a delivery costs ");
+        assert!(table.contains(&note) && svg.contains(&note), "{table}\n{svg}");
+    }
+    assert!(!svg.contains("messages a second"), "only one rate was measured: {svg}");
+    // 10 connections × 10 topics, 100 × 10 and 10 × 1: a line of two points for each contender and axis.
+    assert_eq!(svg.matches("<circle").count(), 8, "{svg}");
+}
+
+#[test]
 fn what_cannot_be_measured_is_told_in_a_line() {
     let refusal = |words: &[&str]| {
         let output = bench(words).output().unwrap();

@@ -1,6 +1,7 @@
 //! What was measured, round by round: medians, spreads, and ratios to what ran beside it in the same
 //! round; as tables and as JSON.
 
+pub(crate) mod chart;
 pub(crate) mod figure;
 mod table;
 
@@ -121,12 +122,20 @@ pub(crate) struct Report {
     /// Of these the ratio to the row's base is shown too.
     pub(crate) ratios: Vec<Figure>,
     rows: Vec<Row>,
+    /// What the rows say together.
+    pub(crate) notes: Vec<String>,
 }
 
 impl Report {
     /// An empty one.
     pub(crate) fn new(scenario: &'static str, columns: &[Figure], ratios: &[Figure]) -> Self {
-        Self { scenario, columns: columns.into(), ratios: ratios.into(), rows: Vec::new() }
+        Self {
+            scenario,
+            columns: columns.into(),
+            ratios: ratios.into(),
+            rows: Vec::new(),
+            notes: Vec::new(),
+        }
     }
 
     /// Notes what one round measured, or why it did not.
@@ -152,6 +161,16 @@ impl Report {
             }
             Err(why) => row.notes.push(format!("round {} failed: {why}", round + 1)),
         }
+    }
+
+    /// One contender's middle figure in each case that has one.
+    pub(crate) fn middles(
+        &self,
+        contender: &str,
+        figure: Figure,
+    ) -> impl Iterator<Item = (&[(&'static str, String)], f64)> {
+        let rows = self.rows.iter().filter(move |row| row.contender == contender);
+        rows.filter_map(move |row| Some((row.case.as_slice(), row.summary(figure)?.median)))
     }
 
     /// How many runs failed.
@@ -181,7 +200,7 @@ impl Report {
             let rows: Vec<Value> = case.iter().map(|row| row_json(row, &case)).collect();
             rows
         });
-        json!({"scenario": self.scenario, "rows": rows.collect::<Vec<_>>()})
+        json!({"scenario": self.scenario, "rows": rows.collect::<Vec<_>>(), "notes": self.notes})
     }
 }
 

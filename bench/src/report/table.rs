@@ -23,6 +23,10 @@ pub(super) fn render(report: &Report) -> String {
             }
         }
     }
+    if !report.notes.is_empty() {
+        text.extend(["\n", report.scenario, ", together:\n"]);
+        text.extend(report.notes.iter().flat_map(|note| ["  ", note, "\n"]));
+    }
     text
 }
 

@@ -3,6 +3,8 @@
 //! apart, and is told each message once. The floors are given the same streams. Every session must get
 //! every message, whole and once, or the run has failed.
 
+use std::collections::BTreeMap;
+
 use super::{Bench, Named};
 use crate::failure::{Failure, Result};
 use crate::memory::{By, Job};
@@ -54,5 +56,32 @@ pub(super) fn run(bench: &Bench) -> Result<Report> {
             );
         }
     }
+    report.notes = topics_against_one(&report);
     Ok(report)
+}
+
+/// What a session and a delivery cost with many topics, as a multiple of what they cost with one: the
+/// publishing of so many messages is taken off.
+fn topics_against_one(report: &Report) -> Vec<String> {
+    let figures = |figure| {
+        let middles = report.middles(By::Sessions.name(), figure);
+        let places = middles.filter_map(|(case, value)| {
+            let number = |at: usize| case.get(at)?.1.parse::<usize>().ok();
+            Some(((number(0)?, number(1)?), value))
+        });
+        places.collect::<BTreeMap<_, _>>()
+    };
+    let (memory, total) = (figures(Figure::BytesEach), figures(Figure::CpuPerMillion));
+    let published = figures(Figure::CpuPerMillionAnswers);
+    let against_one = |((sessions, topics), publish): (&(usize, usize), &f64)| {
+        let (one, many) = ((*sessions, 1), (*sessions, *topics));
+        let bytes = memory.get(&many)? / memory.get(&one)?;
+        let delivered = total.get(&many)? - publish * *topics as f64 / *sessions as f64;
+        let cost = delivered / total.get(&one)?;
+        Some(format!(
+            "{sessions} sessions of {topics} topics against one topic: a session takes {bytes:.2} \
+             times the memory; a delivery, without its publish, {cost:.2} times the processor time"
+        ))
+    };
+    published.iter().filter_map(against_one).collect()
 }
