@@ -53,7 +53,8 @@ fn the_first_line_says_where_the_server_listens() {
         advice.push('\n');
     }
     let port = tcp.rsplit_once(':').unwrap().1;
-    for expected in ["nc ", "curl ", "SUB ", &http, port] {
+    let room = format!("{} connections", config["limits"]["connections"]);
+    for expected in ["nc ", "curl ", "SUB ", &http, port, &room] {
         assert!(advice.contains(expected), "{expected} in {advice}");
     }
 }

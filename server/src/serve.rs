@@ -29,6 +29,8 @@ pub struct Server {
     hub: Hub,
     door: Door,
     grace: Duration,
+    /// How many connections it takes.
+    connections: usize,
     /// Where it listens.
     pub addresses: Arc<Addresses>,
 }
@@ -99,7 +101,7 @@ pub fn start(config: &Config) -> Result<Server, StartError> {
         }));
     }
     tracing::info!(connections, ?addresses, "serving");
-    Ok(Server { hub, door, grace: config.grace, addresses })
+    Ok(Server { hub, door, grace: config.grace, connections, addresses })
 }
 
 fn lab(config: &Config, hub: &Hub, door: &Door, addresses: &Arc<Addresses>) -> Lab {
@@ -156,6 +158,7 @@ impl Server {
         out.flush()?;
         let (http, host, port) = (reachable(*http), reachable(*tcp).ip(), tcp.port());
         let client = client_command();
+        let connections = self.connections;
         let by_datagrams = match udp {
             Some(_) => format!("\n    {client} subscribe demo --server http://{http} --via udp"),
             None => String::new(),
@@ -163,7 +166,8 @@ impl Server {
         write!(
             out,
             "\n  \
-             the page          http://{http}/\n\n  \
+             the page          http://{http}/\n  \
+             room for          {connections} connections\n\n  \
              In another terminal, wait at the door (push):\n    \
              nc {host} {port}                      and type: SUB demo\n    \
              curl -sN http://{http}/demo/sse\n    \

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use doorbell_protocol::{Draft, Epoch};
 use doorbell_server::config::{self, to_usize};
 use doorbell_server::connections::Ends;
+use doorbell_server::group::Groups;
 use doorbell_server::hub::Hub;
 use doorbell_server::line::Manners;
 use doorbell_server::listen::{Accept, Door, Patience};
@@ -175,6 +176,7 @@ impl Sessions {
             keepalive,
             unfinished: settings.unfinished,
             line_bytes: to_usize(settings.line_bytes),
+            groups: Groups::new(keepalive, metrics.clone(), door.stop.clone()),
             metrics,
             stop: door.stop.clone(),
         });
