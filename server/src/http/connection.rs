@@ -211,7 +211,8 @@ impl Http {
         let Client { wire, waiting, .. } = client;
         let unfinished = self.app.manners.unfinished;
         let read = poll_fn(|context| {
-            if wire.unread.is_empty() && waiting.stopped.poll_stopped(context).is_ready() {
+            // A request whose head has not come whole was not heard.
+            if !for_body && waiting.stopped.poll_stopped(context).is_ready() {
                 return Poll::Ready(Ok(0));
             }
             if let Poll::Ready(read) = wire.poll_read(context) {
@@ -229,6 +230,7 @@ impl Http {
             Err(error) if for_body && error.kind() == io::ErrorKind::TimedOut => {
                 let text = format!("body was not finished within {} s", unfinished.as_secs_f64());
                 let refusal = Refusal(Error::new(Code::Timeout, text)).into_response();
+                let refusal = Wishes::new(None, None).grant(refusal).await;
                 self.answer(client, refusal, false).await
             }
             Err(error) => Err(error),
