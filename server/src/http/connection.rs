@@ -77,7 +77,7 @@ enum Turn {
     Stream(Box<Streaming>),
     Publish(Result<Draft, Error>, Manner),
     /// The router has the answer; whether the client means to go on.
-    Route(Request, bool),
+    Route(Box<Request>, bool),
     /// The library has it.
     Guest,
 }
@@ -136,7 +136,9 @@ impl Http {
             loop {
                 let goes_on = match self.next_turn(&mut client) {
                     Turn::Wait { for_body } => self.wait(&mut client, for_body).await,
-                    Turn::Read(question, manner) => self.read(&mut client, question, manner).await,
+                    Turn::Read(question, manner) => {
+                        Box::pin(self.read(&mut client, question, manner)).await
+                    }
                     Turn::Stream(mut streaming) => {
                         match Box::pin(self.stream(&mut client, &mut streaming)).await {
                             Ok(Streamed::Waits) => {
@@ -146,7 +148,9 @@ impl Http {
                             Err(error) => Err(error),
                         }
                     }
-                    Turn::Publish(draft, manner) => self.publish(&mut client, draft, manner).await,
+                    Turn::Publish(draft, manner) => {
+                        Box::pin(self.publish(&mut client, draft, manner)).await
+                    }
                     Turn::Route(request, keep_alive) => {
                         Box::pin(self.route(&mut client, request, keep_alive)).await
                     }
@@ -193,7 +197,7 @@ impl Http {
                 Turn::Publish(draft, manner)
             }
             None => match plain.to_request() {
-                Some(request) => Turn::Route(request, plain.keep_alive),
+                Some(request) => Turn::Route(Box::new(request), plain.keep_alive),
                 None => return Turn::Guest,
             },
         };
@@ -230,13 +234,14 @@ impl Http {
             Err(error) if for_body && error.kind() == io::ErrorKind::TimedOut => {
                 let text = format!("body was not finished within {} s", unfinished.as_secs_f64());
                 let refusal = Refusal(Error::new(Code::Timeout, text)).into_response();
-                let refusal = Wishes::new(None, None).grant(refusal).await;
-                self.answer(client, refusal, false).await
+                let refusal = Box::pin(Wishes::new(None, None).grant(refusal)).await;
+                Box::pin(self.answer(client, refusal, false)).await
             }
             Err(error) => Err(error),
         }
     }
 
+    /// Answers a poll, or finds the answer.
     async fn read<S>(
         &self,
         client: &mut Client<S>,
@@ -259,7 +264,7 @@ impl Http {
                     }
                     Ok(Answer::Endless(endless)) => {
                         let Endless { head, session } = *endless;
-                        let head = manner.wishes.grant(head).await;
+                        let head = Box::pin(manner.wishes.grant(head)).await;
                         let keep_alive = manner.keep_alive && !client.waiting.stopped.is_stopped();
                         client.watched.end();
                         client.endless = Some(Streaming::new(head, session, keep_alive).into());
@@ -270,8 +275,8 @@ impl Http {
             }
             Err(error) => Refusal(error).into_response(),
         };
-        let answer = manner.wishes.grant(answer).await;
-        self.answer(client, answer, manner.keep_alive).await
+        let answer = Box::pin(manner.wishes.grant(answer)).await;
+        Box::pin(self.answer(client, answer, manner.keep_alive)).await
     }
 
     /// Writes the answer to a poll as it is.
@@ -364,14 +369,14 @@ impl Http {
     async fn route<S>(
         &self,
         client: &mut Client<S>,
-        mut request: Request,
+        mut request: Box<Request>,
         keep_alive: bool,
     ) -> io::Result<bool>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
         request.extensions_mut().insert(client.connection.clone());
-        let answer = self.router.call(request);
+        let answer = self.router.call(*request);
         match client.wire.unless_gone(self.app.header_bytes, answer).await? {
             Some(Ok(answer)) => self.answer(client, answer, keep_alive).await,
             None => Ok(false),

@@ -137,7 +137,7 @@ impl Wishes {
     /// What a page of another origin may see is told only to such a page: nobody else pays for it with
     /// every poll. A whole answer is compressed if the client asks for it; others do not pass through the
     /// compressor, whose state of some kilobytes would stay with them for as long as they last.
-    async fn grant(self, mut answer: Response) -> Response {
+    async fn grant(&self, mut answer: Response) -> Response {
         let whole = answer.extensions().get::<Compressible>().is_some();
         let bytes = answer.size_hint().lower();
         let varies = whole && is_compressible(usize::try_from(bytes).unwrap_or(usize::MAX));
@@ -147,7 +147,7 @@ impl Wishes {
             answer.headers_mut().insert(name, HeaderValue::from_static(value));
         });
         if compresses {
-            return Box::pin(compress(self.accepted, answer)).await;
+            return Box::pin(compress(self.accepted.clone(), answer)).await;
         }
         answer
     }

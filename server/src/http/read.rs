@@ -161,11 +161,12 @@ async fn answer_once(
     let _connected = metrics.of(transport).connected();
     let serving = connection.serve(Service::Reader(transport));
 
-    let mut cursor = open(app, filter.clone(), &since, conditions.clone()).await?;
+    // Apart, because finding a place may take much room, and who waits has found it.
+    let mut cursor = Box::pin(open(app, filter.clone(), &since, conditions.clone())).await?;
     let lost = cursor.take_gap();
     let known = tags.and_then(|tags| knows_all(app, &filter, &tags)).filter(|_| lost.is_none());
     if let Some(place) = known {
-        cursor = open(app, filter.clone(), &Since::Id(place), conditions).await?;
+        cursor = Box::pin(open(app, filter.clone(), &Since::Id(place), conditions)).await?;
     }
     serving.reads(cursor.progress());
     let wait = wait.filter(|_| lost.is_none());
