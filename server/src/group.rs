@@ -150,7 +150,6 @@ impl Shared {
 /// A member's place in its group.
 struct Seat {
     member: Box<dyn Member>,
-    transport: Transport,
     /// Up to here it had everything when it came.
     had: u64,
     /// When it was last sent something of its own.
@@ -287,12 +286,11 @@ impl Group {
         member.reads(&self.cursor);
         let spoken_to = Instant::now();
         self.next_keepalive = self.next_keepalive.min(spoken_to + self.shared.keepalive);
-        let transport = member.transport();
         if self.seats.len() == self.seats.capacity() {
             // Twice as many at a time is a lot where most groups are small.
             self.seats.reserve_exact(1 + self.seats.len() / 4);
         }
-        let seat = self.seats.insert(Seat { member, transport, had, spoken_to });
+        let seat = self.seats.insert(Seat { member, had, spoken_to });
         self.listen(seat);
     }
 
@@ -404,7 +402,7 @@ struct Framed {
 
 impl Framed {
     fn of(&mut self, seat: &Seat, batch: &Batch, cursor: &Cursor) -> &Bytes {
-        let transport = seat.transport as usize;
+        let transport = seat.member.transport() as usize;
         self.members[transport] += 1;
         self.bytes[transport].get_or_insert_with(|| seat.member.frame(batch, cursor))
     }

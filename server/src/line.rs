@@ -140,8 +140,14 @@ enum Happening {
 /// How a conversation begins.
 enum Begin {
     Greeting,
-    /// It has waited: what is left of the bytes that were begun, and what ended the wait.
-    Again(Bytes, Option<io::Result<bool>>),
+    /// It has waited: what is left of the bytes that were begun, and what the peer said to end the wait.
+    Again(Bytes, Option<Box<Heard>>),
+}
+
+/// What a peer said, and whether it may say more.
+struct Heard {
+    input: Vec<u8>,
+    hearing: io::Result<bool>,
 }
 
 /// How a conversation goes on after a turn.
@@ -196,9 +202,7 @@ impl<L: Link> Conversation<L> {
         serving.reads(cursor.progress());
         let connected = manners.metrics.of(transport).connected();
         let began = std::time::Instant::now();
-        let input = Vec::new();
-        let heard = None;
-        Waiting { link, hub, manners, transport, serving, connected, input, heard, began }.resume(
+        Waiting { link, hub, manners, transport, serving, connected, heard: None, began }.resume(
             cursor,
             Begin::Greeting,
             Instant::now(),
@@ -220,10 +224,8 @@ impl<L: Link> Conversation<L> {
     fn wait(self) {
         let Self { link, hub, manners, transport, cursor, serving, connected, began, .. } = self;
         let groups = manners.groups.clone();
-        let input = self.input.bytes;
-        let heard = None;
         let waiting =
-            Waiting { link, hub, manners, transport, serving, connected, input, heard, began };
+            Waiting { link, hub, manners, transport, serving, connected, heard: None, began };
         groups.join(cursor, Box::new(waiting));
     }
 
@@ -256,7 +258,10 @@ impl<L: Link> Conversation<L> {
             Begin::Greeting => Box::pin(self.greet()).await?,
             Begin::Again(unsent, heard) => {
                 self.write(&unsent).await?;
-                self.hearing = heard.unwrap_or(Ok(true))?;
+                if let Some(heard) = heard {
+                    self.input.bytes = heard.input;
+                    self.hearing = heard.hearing?;
+                }
             }
         }
         loop {
@@ -637,16 +642,15 @@ struct Waiting<L> {
     transport: Transport,
     serving: Serving,
     connected: Connected,
-    /// What the peer said to end the wait, and whether it may say more.
-    input: Vec<u8>,
-    heard: Option<io::Result<bool>>,
+    /// What the peer said to end the wait.
+    heard: Option<Box<Heard>>,
     began: std::time::Instant,
 }
 
 impl<L: Link> Waiting<L> {
     /// The conversation. The peer was last sent something at `spoken_to`.
     fn resume(self, cursor: Cursor, begin: Begin, spoken_to: Instant) -> Conversation<L> {
-        let Self { link, hub, manners, transport, serving, connected, input, began, .. } = self;
+        let Self { link, hub, manners, transport, serving, connected, began, .. } = self;
         serving.reads(cursor.progress());
         let next_keepalive = spoken_to + manners.keepalive;
         let stopped = manners.stop.listener();
@@ -659,7 +663,7 @@ impl<L: Link> Waiting<L> {
             cursor,
             serving,
             formats: None,
-            input: Input { bytes: input, ..Input::default() },
+            input: Input::default(),
             hearing: true,
             publishes: Publishes::default(),
             next_keepalive,
@@ -700,7 +704,9 @@ impl<L: Link> Member for Waiting<L> {
     }
 
     fn poll_heard(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        self.heard = Some(ready!(self.link.poll_receive(&mut self.input, context)));
+        let mut input = Vec::new();
+        let hearing = ready!(self.link.poll_receive(&mut input, context));
+        self.heard = Some(Box::new(Heard { input, hearing }));
         Poll::Ready(())
     }
 
