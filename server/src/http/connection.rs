@@ -251,13 +251,15 @@ impl Http {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let answer = match question {
+        let answer = match &question {
             Ok(question) => {
-                let Client { wire, connection, waiting, .. } = client;
-                let answer = read::answer(&self.app, connection, question, waiting);
-                let Some(answer) = wire.unless_gone(self.app.header_bytes, answer).await? else {
-                    return Ok(false);
+                let answer = {
+                    let Client { wire, connection, waiting, .. } = client;
+                    // Pinned here: a future keeps room for its arguments beside what it makes of them.
+                    let answer = pin!(read::answer(&self.app, connection, question, waiting));
+                    wire.unless_gone(self.app.header_bytes, answer).await?
                 };
+                let Some(answer) = answer else { return Ok(false) };
                 match answer {
                     Ok(Answer::Polled(polled)) if manner.wishes.takes_plain(polled.length()) => {
                         return self.write_polled(client, polled, &manner).await;
@@ -273,7 +275,7 @@ impl Http {
                     answer => answer.map_err(Refusal).into_response(),
                 }
             }
-            Err(error) => Refusal(error).into_response(),
+            Err(error) => Refusal(error.clone()).into_response(),
         };
         let answer = Box::pin(manner.wishes.grant(answer)).await;
         Box::pin(self.answer(client, answer, manner.keep_alive)).await

@@ -73,7 +73,7 @@ async fn read(
 ) -> Result<Response, Refusal> {
     let question = Question::new(filter, framing, &Params::of(parts)?)?;
     let mut waiting = Waiting::new(&app.manners.stop);
-    let answer = answer(app, connection, question, &mut waiting).await?;
+    let answer = answer(app, connection, &question, &mut waiting).await?;
     Ok(answer.into_response())
 }
 
@@ -122,17 +122,17 @@ impl Question {
 pub(crate) async fn answer(
     app: &App,
     connection: &Arc<Connection>,
-    mut question: Question,
+    question: &Question,
     waiting: &mut Waiting,
 ) -> Result<Answer, Error> {
-    if let Some(poll) = question.poll.take() {
+    if let Some(poll) = &question.poll {
         let polled = answer_once(app, connection, question, poll, waiting).await?;
         return Ok(Answer::Polled(polled));
     }
     let Question { filter, framing, since, conditions, .. } = question;
-    let cursor = open(app, filter.clone(), &since, conditions).await?;
+    let cursor = Box::pin(open(app, filter.clone(), since, conditions.clone())).await?;
     let serving = connection.serve(Service::Reader(framing.transport()));
-    let answer = Endless::new(&app.manners, cursor, filter, framing, serving);
+    let answer = Endless::new(&app.manners, cursor, filter.clone(), *framing, serving);
     Ok(Answer::Endless(Box::new(answer)))
 }
 
@@ -149,8 +149,8 @@ pub(crate) async fn open(
 async fn answer_once(
     app: &App,
     connection: &Arc<Connection>,
-    question: Question,
-    poll: Asked,
+    question: &Question,
+    poll: &Asked,
     waiting: &mut Waiting,
 ) -> Result<Polled, Error> {
     let began = Instant::now();
@@ -162,20 +162,22 @@ async fn answer_once(
     let serving = connection.serve(Service::Reader(transport));
 
     // Apart, because finding a place may take much room, and who waits has found it.
-    let mut cursor = Box::pin(open(app, filter.clone(), &since, conditions.clone())).await?;
+    let mut cursor = Box::pin(open(app, filter.clone(), since, conditions.clone())).await?;
     let lost = cursor.take_gap();
-    let known = tags.and_then(|tags| knows_all(app, &filter, &tags)).filter(|_| lost.is_none());
+    let known = tags.as_ref().and_then(|tags| knows_all(app, filter, tags));
+    let known = known.filter(|_| lost.is_none());
     if let Some(place) = known {
-        cursor = Box::pin(open(app, filter.clone(), &Since::Id(place), conditions)).await?;
+        let since = Since::Id(place);
+        cursor = Box::pin(open(app, filter.clone(), &since, conditions.clone())).await?;
     }
     serving.reads(cursor.progress());
     let wait = wait.filter(|_| lost.is_none());
     let mut found =
         Found { messages: Vec::new(), gaps: lost.map(|gap| (0, gap)).into_iter().collect() };
-    collect(&mut cursor, &mut found, max, wait, waiting).await?;
+    collect(&mut cursor, &mut found, *max, wait, waiting).await?;
     let Found { messages, gaps } = found;
 
-    let newest = app.hub.newest(&filter);
+    let newest = app.hub.newest(filter);
     let reached = cursor.place();
     let place = Place {
         next: reached,
@@ -196,7 +198,7 @@ async fn answer_once(
     let length = bytes.len();
     let held = app.answers.hold(bytes)?;
     metrics.of(transport).delivered(&messages, length, gaps.len(), reader_since);
-    Ok(Polled { place, gaps, body: Some((framing, held)) })
+    Ok(Polled { place, gaps, body: Some((*framing, held)) })
 }
 
 /// Where a client stands that knows the tag of the newest message of the filter: what it has is all
