@@ -22,18 +22,19 @@ const MARGIN: f64 = 0.12;
 
 /// What a debug build took when this was set: its own figures, to two digits behind the point. A figure
 /// that has to grow is set here to what the test says, with the reason in the commit; one that has
-/// fallen likewise, so that it stays where it is.
+/// fallen likewise, so that it stays where it is. Deliveries in a group take small parts of one, which
+/// depend on how many go together, and have some room.
 const BUDGET: &[(&str, f64)] = &[
-    ("allocations: a publish over tcp", 18.05),
-    ("allocations: a publish over http", 53.05),
-    ("allocations: a delivery over tcp", 1.00),
-    ("allocations: a delivery over ws", 1.00),
-    ("allocations: a delivery over sse", 4.00),
-    ("allocations: a delivery over longpoll", 85.30),
-    ("bytes: one that waits over tcp", 1981.76),
-    ("bytes: one that waits over ws", 3927.28),
-    ("bytes: one that waits over sse", 3402.28),
-    ("bytes: one that waits over longpoll", 8015.28),
+    ("allocations: a publish over tcp", 17.07),
+    ("allocations: a publish over http", 22.10),
+    ("allocations: a delivery over tcp", 0.10),
+    ("allocations: a delivery over ws", 0.15),
+    ("allocations: a delivery over sse", 0.15),
+    ("allocations: a delivery over longpoll", 16.58),
+    ("bytes: one that waits over tcp", 757.44),
+    ("bytes: one that waits over ws", 1785.60),
+    ("bytes: one that waits over sse", 949.44),
+    ("bytes: one that waits over longpoll", 3465.28),
 ];
 
 const SETTINGS: &[&str] = &[
