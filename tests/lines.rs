@@ -1,6 +1,8 @@
 //! The line protocol over TCP: every command, and every way in which its bytes may come.
 
+use std::io::Write;
 use std::net::TcpStream;
+use std::time::Duration;
 
 use rustix::process::Signal;
 
@@ -399,6 +401,26 @@ fn a_publisher_that_closes_its_side_is_answered_first() {
     assert_eq!(lines.event().kind(), "close");
     assert_eq!(lines.line(), None);
     assert_eq!(messages(&server.poll("t", "all")), ["one", "two"]);
+}
+
+#[test]
+fn a_subscriber_that_talks_and_gets_no_answer_hears_keepalives_all_the_same() {
+    let server = TestServer::with("--keepalive 1s");
+    let stream = TcpStream::connect(server.tcp).unwrap();
+    let mut writer = stream.try_clone().unwrap();
+    let mut lines = Lines::over_tcp(stream);
+    assert_eq!(lines.event().kind(), "open");
+    lines.subscribe("t");
+    let (stop, stopped) = std::sync::mpsc::channel::<()>();
+    let talking = std::thread::spawn(move || {
+        // An empty line asks for nothing, and ends a wait in a group.
+        while stopped.recv_timeout(Duration::from_millis(50)).is_err() {
+            writer.write_all(b"\n").unwrap();
+        }
+    });
+    assert_eq!(lines.event().kind(), "keepalive");
+    stop.send(()).unwrap();
+    talking.join().unwrap();
 }
 
 #[test]

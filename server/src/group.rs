@@ -76,11 +76,19 @@ struct Post {
 
 #[derive(Default)]
 struct Mail {
-    newcomers: Vec<(Cursor, Box<dyn Member>)>,
+    newcomers: Vec<Newcomer>,
     /// Seats whose peers have said something.
     heard: Vec<usize>,
     /// Members and newcomers.
     members: usize,
+}
+
+/// A connection that is about to become a member.
+struct Newcomer {
+    cursor: Cursor,
+    member: Box<dyn Member>,
+    /// When it was last sent something.
+    spoken_to: Instant,
 }
 
 impl Post {
@@ -101,20 +109,22 @@ impl Groups {
         Self(Arc::new(Shared { open: Mutex::default(), keepalive, metrics, stop }))
     }
 
-    /// Takes over a connection that waits for nothing but what this cursor brings.
+    /// Takes over a connection that waits for nothing but what this cursor brings. It was last sent
+    /// something at `spoken_to`.
     ///
     /// A cursor that is more than one filter and a place has none to share it with: its member goes
     /// on by itself.
-    pub fn join(&self, cursor: Cursor, member: Box<dyn Member>) {
+    pub fn join(&self, cursor: Cursor, member: Box<dyn Member>, spoken_to: Instant) {
         let Some(filter) = cursor.sole_filter().cloned() else {
-            return member.go_on(cursor, Bytes::new(), Instant::now());
+            return member.go_on(cursor, Bytes::new(), spoken_to);
         };
+        let newcomer = Newcomer { cursor, member, spoken_to };
         let mut open = self.0.open();
         if let Some(post) = open.get(&filter) {
             let mut mail = post.mail();
             if mail.members < GROUP_MEMBERS_MAX {
                 mail.members += 1;
-                mail.newcomers.push((cursor, member));
+                mail.newcomers.push(newcomer);
                 drop(mail);
                 return post.waker.wake();
             }
@@ -123,7 +133,7 @@ impl Groups {
         post.mail().members = 1;
         open.insert(filter.clone(), post.clone());
         drop(open);
-        let group = Group::new(self.0.clone(), filter, post, cursor, member);
+        let group = Group::new(self.0.clone(), filter, post, newcomer);
         #[allow(clippy::disallowed_methods, reason = "its members' sockets are waited for")]
         tokio::spawn(unconstrained(group.run()));
     }
@@ -175,7 +185,7 @@ enum Happening {
     /// The server is stopping.
     Stop,
     /// Somebody came, or a member's peer said something.
-    Mail { newcomers: Vec<(Cursor, Box<dyn Member>)>, heard: Vec<usize> },
+    Mail { newcomers: Vec<Newcomer>, heard: Vec<usize> },
     /// The cursor has something.
     News(Result<Batch, Error>),
     /// To some member nothing was said for long.
@@ -188,14 +198,9 @@ const BATCH: PageLimit = PageLimit { messages: BATCH_MESSAGES_MAX, bytes: BATCH_
 const TIMED_TOGETHER: usize = 32;
 
 impl Group {
-    fn new(
-        shared: Arc<Shared>,
-        filter: Filter,
-        post: Arc<Post>,
-        cursor: Cursor,
-        member: Box<dyn Member>,
-    ) -> Self {
-        let next_keepalive = Instant::now() + shared.keepalive;
+    fn new(shared: Arc<Shared>, filter: Filter, post: Arc<Post>, newcomer: Newcomer) -> Self {
+        let Newcomer { cursor, member, spoken_to } = newcomer;
+        let next_keepalive = spoken_to + shared.keepalive;
         let stopped = shared.stop.listener();
         let mut group = Self {
             shared,
@@ -203,13 +208,13 @@ impl Group {
             post,
             cursor,
             seats: Slab::new(),
-            handed_out: Instant::now(),
+            handed_out: spoken_to,
             next_keepalive,
             alarm: Alarm::new(next_keepalive),
             stopped,
         };
         let had = group.cursor.place().seq();
-        group.seat(member, had);
+        group.seat(member, had, spoken_to);
         group
     }
 
@@ -219,8 +224,8 @@ impl Group {
         while !self.seats.is_empty() || !self.shared.close(&self.filter, &self.post) {
             match poll_fn(|context| self.poll_happening(context)).await {
                 Happening::Mail { newcomers, heard } => {
-                    for (cursor, member) in newcomers {
-                        self.admit(cursor, member);
+                    for newcomer in newcomers {
+                        self.admit(newcomer);
                     }
                     for seat in heard {
                         self.listen(seat);
@@ -263,28 +268,29 @@ impl Group {
 
     /// A newcomer reads with its own cursor for as long as that has something: then it has had what
     /// the others have had, or more.
-    fn admit(&mut self, mut cursor: Cursor, mut member: Box<dyn Member>) {
+    fn admit(&mut self, newcomer: Newcomer) {
+        let Newcomer { mut cursor, mut member, mut spoken_to } = newcomer;
         let mut unsent = Bytes::new();
         while unsent.is_empty() {
             let mut context = Context::from_waker(Waker::noop());
             let batch = match cursor.poll_next(BATCH, &mut context) {
                 Poll::Ready(Ok(batch)) => batch,
                 Poll::Pending if cursor.has_all() => {
-                    return self.seat(member, cursor.place().seq());
+                    return self.seat(member, cursor.place().seq(), spoken_to);
                 }
                 _ => break,
             };
             let bytes = member.frame(&batch, &cursor);
             self.shared.metrics.of(member.transport()).delivered_to(1, &batch, bytes.len());
             unsent = send(member.as_mut(), &bytes);
+            spoken_to = Instant::now();
         }
         self.post.mail().members -= 1;
-        member.go_on(cursor, unsent, Instant::now());
+        member.go_on(cursor, unsent, spoken_to);
     }
 
-    fn seat(&mut self, member: Box<dyn Member>, had: u64) {
+    fn seat(&mut self, member: Box<dyn Member>, had: u64, spoken_to: Instant) {
         member.reads(&self.cursor);
-        let spoken_to = Instant::now();
         self.next_keepalive = self.next_keepalive.min(spoken_to + self.shared.keepalive);
         if self.seats.len() == self.seats.capacity() {
             // Twice as many at a time is a lot where most groups are small.

@@ -224,9 +224,10 @@ impl<L: Link> Conversation<L> {
     fn wait(self) {
         let Self { link, hub, manners, transport, cursor, serving, connected, began, .. } = self;
         let groups = manners.groups.clone();
+        let spoken_to = self.next_keepalive - manners.keepalive;
         let waiting =
             Waiting { link, hub, manners, transport, serving, connected, heard: None, began };
-        groups.join(cursor, Box::new(waiting));
+        groups.join(cursor, Box::new(waiting), spoken_to);
     }
 
     /// Says why it is over.

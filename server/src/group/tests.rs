@@ -137,7 +137,7 @@ impl Member for Connection {
                 }
                 self.peer.take_all(&lines(&batch)).await;
             }
-            self.groups.clone().join(cursor, self);
+            self.groups.clone().join(cursor, self, Instant::now());
         });
     }
 }

@@ -84,12 +84,10 @@ impl Http {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let Streaming { session, keep_alive, .. } = streaming;
-        let (reader, cursor) = session.wait();
+        let (reader, cursor, spoken_to) = session.wait();
         let groups = self.manners().groups.clone();
-        groups.join(
-            cursor,
-            Box::new(Waiting { client: client.rest(), reader, keep_alive, http: self }),
-        );
+        let waiting = Waiting { client: client.rest(), reader, keep_alive, http: self };
+        groups.join(cursor, Box::new(waiting), spoken_to);
     }
 }
 

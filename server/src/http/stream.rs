@@ -269,9 +269,9 @@ impl Session {
         piece
     }
 
-    /// Takes it apart: it only waits.
-    pub(crate) fn wait(self) -> (Reader, Cursor) {
-        (self.reader, self.cursor)
+    /// Takes it apart: it only waits. The last is when the client was last sent something.
+    pub(crate) fn wait(self) -> (Reader, Cursor, Instant) {
+        (self.reader, self.cursor, self.next_keepalive - self.manners.keepalive)
     }
 }
 
