@@ -1,6 +1,6 @@
 //! Readers that want the same, have all of it and only wait: one cursor and one task for many of them.
 //!
-//! A connection that waits for nothing but news of one filter hands itself over to a [`Group`] and
+//! A connection that waits for nothing but news of one filter hands itself over to a group and
 //! its own task ends. The group's cursor reads each batch once, the batch is framed once for each
 //! transport, and its bytes are tried on every member's socket at once. A member whose socket does
 //! not take them all, or whose peer says something, goes on by itself, with a cursor at the place
