@@ -191,7 +191,8 @@ fn at_rest() -> HeapStats {
     let begun = Instant::now();
     let mut before = HeapStats::get();
     loop {
-        std::thread::sleep(Duration::from_millis(50));
+        // Long enough for who waits to have joined a group, on a busy machine too.
+        std::thread::sleep(Duration::from_millis(200));
         let now = HeapStats::get();
         if now.total_blocks == before.total_blocks && now.curr_blocks == before.curr_blocks {
             return now;
