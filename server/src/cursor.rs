@@ -160,7 +160,7 @@ impl Cursor {
 
     /// Whether the last page reached what was visible then: what it handed out is all there was.
     pub fn has_caught_up(&self) -> bool {
-        self.caught_up
+        self.caught_up && !self.is_reading()
     }
 
     /// How far it is, for others to watch; `None` before the first filter.
@@ -191,11 +191,6 @@ impl Cursor {
     fn is_told_more(&self) -> bool {
         let more = |seldom: &Seldom| !seldom.latest.is_empty() || seldom.gap.is_some();
         self.seldom.as_deref().is_some_and(more)
-    }
-
-    /// Whether it has handed out all that it could see when it last looked.
-    pub fn has_all(&self) -> bool {
-        self.caught_up && !self.is_reading()
     }
 
     /// A cursor that wants the same from another place on.

@@ -28,7 +28,7 @@ use tokio::time::Instant;
 
 use crate::alarm::Alarm;
 use crate::cursor::{Batch, Cursor, PageLimit};
-use crate::limits::{BATCH_BYTES_MAX, BATCH_MESSAGES_MAX, GROUP_MEMBERS_MAX};
+use crate::limits::GROUP_MEMBERS_MAX;
 use crate::metrics::{Metrics, Transport};
 use crate::stop::{Listener, Stop};
 
@@ -41,8 +41,8 @@ pub trait Member: Send {
     /// `cursor` is the one that gave it.
     fn frame(&self, batch: &Batch, cursor: &Cursor) -> Bytes;
 
-    /// Sends as much of the bytes as the socket takes at once, and says how much that was.
-    fn try_send(&mut self, bytes: &[u8]) -> io::Result<usize>;
+    /// Writes some of what `frame` made, in its order.
+    fn poll_write(&mut self, bytes: &[u8], context: &mut Context<'_>) -> Poll<io::Result<usize>>;
 
     /// Ready when the peer has said something or has gone. Until then the task is woken when it has.
     fn poll_heard(&mut self, context: &mut Context<'_>) -> Poll<()>;
@@ -192,8 +192,6 @@ enum Happening {
     Quiet,
 }
 
-const BATCH: PageLimit = PageLimit { messages: BATCH_MESSAGES_MAX, bytes: BATCH_BYTES_MAX };
-
 /// Members after whom the time is read again: how far off a delay in the metrics can be.
 const TIMED_TOGETHER: usize = 32;
 
@@ -259,7 +257,7 @@ impl Group {
             return Poll::Ready(Happening::Mail { newcomers, heard });
         }
         drop(mail);
-        if let Poll::Ready(batch) = self.cursor.poll_next(BATCH, context) {
+        if let Poll::Ready(batch) = self.cursor.poll_next(PageLimit::BATCH, context) {
             return Poll::Ready(Happening::News(batch));
         }
         ready!(self.alarm.poll_until(self.next_keepalive, context));
@@ -273,15 +271,15 @@ impl Group {
         let mut unsent = Bytes::new();
         while unsent.is_empty() {
             let mut context = Context::from_waker(Waker::noop());
-            let batch = match cursor.poll_next(BATCH, &mut context) {
+            let batch = match cursor.poll_next(PageLimit::BATCH, &mut context) {
                 Poll::Ready(Ok(batch)) => batch,
-                Poll::Pending if cursor.has_all() => {
+                Poll::Pending if cursor.has_caught_up() => {
                     return self.seat(member, cursor.place().seq(), spoken_to);
                 }
                 _ => break,
             };
             let bytes = member.frame(&batch, &cursor);
-            self.shared.metrics.of(member.transport()).delivered_to(1, &batch, bytes.len());
+            count(&self.shared.metrics, member.transport(), 1, &batch, bytes.len());
             unsent = send(member.as_mut(), &bytes);
             spoken_to = Instant::now();
         }
@@ -340,13 +338,9 @@ impl Group {
                 continue;
             }
             let bytes = framed.of(seat, batch, &self.cursor);
-            match seat.member.try_send(bytes) {
-                Ok(sent) if sent == bytes.len() => {}
-                sent => {
-                    // Of an error it learns by itself, when it goes on.
-                    let unsent = bytes.slice(sent.unwrap_or(0)..);
-                    leaving.push((place, key, unsent));
-                }
+            let unsent = send(seat.member.as_mut(), bytes);
+            if !unsent.is_empty() {
+                leaving.push((place, key, unsent));
             }
         }
         framed.count(batch, &self.shared.metrics);
@@ -393,9 +387,17 @@ impl Group {
 
 /// Tries bytes on a member's socket; returns what is left of them.
 fn send(member: &mut dyn Member, bytes: &Bytes) -> Bytes {
-    // Of an error it learns by itself, when it goes on.
-    let sent = member.try_send(bytes).unwrap_or(0);
-    bytes.slice(sent..)
+    match member.poll_write(bytes, &mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(Ok(sent)) => bytes.slice(sent..),
+        // Of an error it learns by itself, when it goes on.
+        Poll::Ready(Err(_)) | Poll::Pending => bytes.clone(),
+    }
+}
+
+/// Notes a batch in the metrics that so many readers got, all of which were there before it.
+fn count(metrics: &Metrics, transport: Transport, readers: u64, batch: &Batch, bytes: usize) {
+    let gaps = usize::from(batch.gap.is_some());
+    metrics.of(transport).delivered(readers, &batch.messages, bytes, gaps, metrics.started);
 }
 
 /// One batch as the members' transports have it, each made when the first member needs it.
@@ -420,7 +422,7 @@ impl Framed {
             if let Some(bytes) = &self.bytes[transport as usize]
                 && members > 0
             {
-                metrics.of(transport).delivered_to(members, batch, bytes.len());
+                count(metrics, transport, members, batch, bytes.len());
             }
         }
     }

@@ -10,7 +10,7 @@ mod publishes;
 use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -25,7 +25,7 @@ use crate::connections::Serving;
 use crate::cursor::{Batch, Cursor, PageLimit, Wait};
 use crate::group::{Groups, Member};
 use crate::hub::Hub;
-use crate::limits::{BATCH_BYTES_MAX, BATCH_MESSAGES_MAX, GROUP_AFTER, SETTLE_WAIT_MAX};
+use crate::limits::{GROUP_AFTER, SETTLE_WAIT_MAX};
 use crate::message::Message;
 use crate::metrics::{Connected, Metrics, Transport};
 use crate::stop::{Listener, Stop};
@@ -187,8 +187,6 @@ pub struct Conversation<L> {
 /// Bytes that the lines about one command nearly always fit in.
 const LINE_BYTES: usize = 192;
 
-const BATCH: PageLimit = PageLimit { messages: BATCH_MESSAGES_MAX, bytes: BATCH_BYTES_MAX };
-
 impl<L: Link> Conversation<L> {
     /// A conversation over a link. The cursor may have a filter already, which is sent as JSON.
     pub fn new(
@@ -199,7 +197,6 @@ impl<L: Link> Conversation<L> {
         cursor: Cursor,
         serving: Serving,
     ) -> Self {
-        serving.reads(cursor.progress());
         let connected = manners.metrics.of(transport).connected();
         let began = std::time::Instant::now();
         Waiting { link, hub, manners, transport, serving, connected, heard: None, began }.resume(
@@ -322,7 +319,7 @@ impl<L: Link> Conversation<L> {
             let happening = if hears {
                 self.poll_heard(context).map(Happening::Heard)
             } else {
-                self.cursor.poll_next(BATCH, context).map(Happening::News)
+                self.cursor.poll_next(PageLimit::BATCH, context).map(Happening::News)
             };
             if happening.is_ready() {
                 return happening;
@@ -460,7 +457,7 @@ impl<L: Link> Conversation<L> {
             let stop = &self.manners.stop;
             let batch = tokio::select! {
                 () = stop.cancelled() => return Err(Ending::Stopping),
-                batch = self.cursor.next(Wait::No, BATCH) => batch?,
+                batch = self.cursor.next(Wait::No, PageLimit::BATCH) => batch?,
             };
             if batch.messages.is_empty() && batch.gap.is_none() {
                 break;
@@ -545,7 +542,7 @@ impl<L: Link> Conversation<L> {
         let bytes = lines.iter().map(Bytes::len).sum();
         let gaps = usize::from(batch.gap.is_some());
         let metrics = self.manners.metrics.of(self.transport);
-        metrics.delivered(&batch.messages, bytes, gaps, self.began);
+        metrics.delivered(1, &batch.messages, bytes, gaps, self.began);
         self.next_keepalive = Instant::now() + self.manners.keepalive;
         Ok(())
     }
@@ -697,11 +694,8 @@ impl<L: Link> Member for Waiting<L> {
         self.link.frame(&lines)
     }
 
-    fn try_send(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self.link.poll_write(bytes, &mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(sent) => sent,
-            Poll::Pending => Ok(0),
-        }
+    fn poll_write(&mut self, bytes: &[u8], context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        self.link.poll_write(bytes, context)
     }
 
     fn poll_heard(&mut self, context: &mut Context<'_>) -> Poll<()> {

@@ -13,7 +13,6 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 
 pub use self::sharded::{Delays, SharedCounter};
-use crate::cursor::Batch;
 use crate::message::Message;
 
 /// How a reader is served.
@@ -111,40 +110,24 @@ pub struct TransportMetrics {
 }
 
 impl TransportMetrics {
-    /// Notes a write: its messages, bytes and gaps. Delays are those of messages accepted after
+    /// Notes the same write to so many readers: its messages, bytes and gaps. Delays are those of messages accepted after
     /// `reader_since`: what was history when the reader came says nothing about them.
     pub fn delivered(
         &self,
+        readers: u64,
         messages: &[Message],
         bytes: usize,
         gaps: usize,
         reader_since: Instant,
     ) {
-        self.deliveries.inc_by(messages.len() as u64);
-        self.bytes.inc_by(bytes as u64);
+        self.deliveries.inc_by(readers * messages.len() as u64);
+        self.bytes.inc_by(readers * bytes as u64);
         if gaps > 0 {
-            self.gaps.inc_by(gaps as u64);
+            self.gaps.inc_by(readers * gaps as u64);
         }
         let now = Instant::now();
         let accepted = messages.iter().filter_map(Message::accepted);
         for accepted in accepted.filter(|accepted| *accepted >= reader_since) {
-            self.delay.observe(now.duration_since(accepted));
-        }
-    }
-
-    /// Notes the same write to so many readers, all of which were there when its messages were accepted.
-    pub fn delivered_to(&self, readers: u64, batch: &Batch, bytes: usize) {
-        let Batch { messages, gap } = batch;
-        if messages.is_empty() && gap.is_none() {
-            return;
-        }
-        self.deliveries.inc_by(readers * messages.len() as u64);
-        self.bytes.inc_by(readers * bytes as u64);
-        if gap.is_some() {
-            self.gaps.inc_by(readers);
-        }
-        let now = Instant::now();
-        for accepted in messages.iter().filter_map(Message::accepted) {
             self.delay.observe_many(now.duration_since(accepted), readers);
         }
     }

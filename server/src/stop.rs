@@ -63,12 +63,6 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Another one, who has not asked yet.
-    #[must_use]
-    pub fn again(&self) -> Self {
-        Self { shared: self.shared.clone(), waiting: None }
-    }
-
     /// Whether the order was given.
     pub fn is_stopped(&self) -> bool {
         self.shared.is_given.load(Ordering::Acquire)

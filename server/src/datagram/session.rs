@@ -179,6 +179,7 @@ impl Session {
         // What was only announced is delivered by the poll that fetches it.
         let delivered = if large { &[][..] } else { std::slice::from_ref(message) };
         self.seat.datagrams.manners.metrics.of(Transport::Udp).delivered(
+            1,
             delivered,
             datagram.len(),
             usize::from(gap.is_some()),
@@ -197,7 +198,13 @@ impl Session {
         if told {
             // A gap must not be lost on the way: it is a link of the chain, as a message is.
             self.last = self.cursor.place();
-            self.seat.datagrams.manners.metrics.of(Transport::Udp).delivered(&[], 0, 1, self.began);
+            self.seat.datagrams.manners.metrics.of(Transport::Udp).delivered(
+                1,
+                &[],
+                0,
+                1,
+                self.began,
+            );
         }
     }
 

@@ -110,8 +110,11 @@ impl Member for Connection {
         lines(batch)
     }
 
-    fn try_send(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        Ok(self.peer.take(bytes))
+    fn poll_write(&mut self, bytes: &[u8], _: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        match self.peer.take(bytes) {
+            0 => Poll::Pending,
+            count => Poll::Ready(Ok(count)),
+        }
     }
 
     fn poll_heard(&mut self, context: &mut Context<'_>) -> Poll<()> {
@@ -132,7 +135,7 @@ impl Member for Connection {
             loop {
                 let limit = PageLimit { messages: 3, bytes: 1 << 20 };
                 let batch = cursor.next(Wait::No, limit).await.unwrap();
-                if batch.messages.is_empty() && cursor.has_all() {
+                if batch.messages.is_empty() && cursor.has_caught_up() {
                     break;
                 }
                 self.peer.take_all(&lines(&batch)).await;

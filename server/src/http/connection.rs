@@ -49,7 +49,7 @@ pub(super) struct Client<S> {
     pub(super) wire: Wire<S>,
     connection: Arc<Connection>,
     watched: lab::Requests,
-    waiting: Waiting,
+    pub(super) waiting: Waiting,
     /// The answer without an end that is being written.
     pub(super) endless: Option<Box<Streaming>>,
 }
@@ -267,7 +267,7 @@ impl Http {
                     Ok(Answer::Endless(endless)) => {
                         let Endless { head, session } = *endless;
                         let head = Box::pin(manner.wishes.grant(head)).await;
-                        let keep_alive = manner.keep_alive && !client.waiting.stopped.is_stopped();
+                        let keep_alive = client.goes_on(manner.keep_alive);
                         client.watched.end();
                         client.endless = Some(Streaming::new(head, session, keep_alive).into());
                         return Ok(true);
@@ -292,7 +292,7 @@ impl Http {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         client.watched.end();
-        let goes_on = manner.keep_alive && !client.waiting.stopped.is_stopped();
+        let goes_on = client.goes_on(manner.keep_alive);
         let mut head = Head::new(polled.status());
         polled.headers(|name, value| head.add(name, value));
         let length = polled.length();
@@ -337,8 +337,7 @@ impl Http {
             })
             .collect();
         client.watched.end();
-        let goes_on = settled.iter().all(|(_, manner)| manner.keep_alive)
-            && !client.waiting.stopped.is_stopped();
+        let goes_on = client.goes_on(settled.iter().all(|(_, manner)| manner.keep_alive));
         let mut bytes = Vec::new();
         let mut left = settled.len();
         for (answer, manner) in settled {
@@ -396,8 +395,8 @@ impl Http {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         client.watched.end();
-        let Client { wire, waiting, .. } = client;
-        let keep_alive = keep_alive && !waiting.stopped.is_stopped();
+        let keep_alive = client.goes_on(keep_alive);
+        let wire = &mut client.wire;
         let (head, body) = answer.into_parts();
         let mut body = pin!(body);
         let mut outgoing = write_head(&head, &body.size_hint(), keep_alive);
@@ -417,10 +416,9 @@ impl Http {
 }
 
 impl<S> Client<S> {
-    /// The connection without what is left behind by the task that served it.
-    pub(super) fn rest(mut self) -> Self {
-        self.waiting = self.waiting.again();
-        self
+    /// Whether the connection goes on after an answer, if the client means it to.
+    fn goes_on(&self, keep_alive: bool) -> bool {
+        keep_alive && !self.waiting.stopped.is_stopped()
     }
 }
 

@@ -1,10 +1,11 @@
 //! A connection whose answer does not end: by itself while it has much to do, else waiting with others
 //! in a group.
 
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use axum::response::Response;
 use bytes::Bytes;
@@ -14,6 +15,7 @@ use tokio::time::Instant;
 
 use super::connection::{Client, Http};
 use super::encode::{Outgoing, chunk, end_answer, write_head, write_piece};
+use super::read;
 use super::stream::{Happening, Reader, Session};
 use crate::cursor::{Batch, Cursor};
 use crate::group::Member;
@@ -61,8 +63,7 @@ impl Http {
         wire.stream.write_all(&std::mem::take(unsent)).await?;
         loop {
             let may_wait = wire.unread.is_empty() && !wire.has_ended;
-            let happening =
-                std::future::poll_fn(|context| session.poll_happening(may_wait, context));
+            let happening = poll_fn(|context| session.poll_happening(may_wait, context));
             match wire.unless_gone(self.header_bytes(), happening).await? {
                 // The rest of an answer that failed half way must not pass for the whole.
                 Some(Happening::Piece(piece)) => {
@@ -79,14 +80,16 @@ impl Http {
     }
 
     /// Lets a connection wait in a group.
-    pub(super) fn wait_with_others<S>(self: Arc<Self>, client: Client<S>, streaming: Streaming)
+    pub(super) fn wait_with_others<S>(self: Arc<Self>, mut client: Client<S>, streaming: Streaming)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let Streaming { session, keep_alive, .. } = streaming;
         let (reader, cursor, spoken_to) = session.wait();
         let groups = self.manners().groups.clone();
-        let waiting = Waiting { client: client.rest(), reader, keep_alive, http: self };
+        // What it waited with would keep the task that is about to end.
+        client.waiting = read::Waiting::new(&self.manners().stop);
+        let waiting = Waiting { client, reader, keep_alive, http: self };
         groups.join(cursor, Box::new(waiting), spoken_to);
     }
 }
@@ -108,12 +111,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Member for Waiting<S> {
         chunk(&self.reader.piece(batch, cursor))
     }
 
-    fn try_send(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let mut context = Context::from_waker(Waker::noop());
-        match Pin::new(&mut self.client.wire.stream).poll_write(&mut context, bytes) {
-            Poll::Ready(sent) => sent,
-            Poll::Pending => Ok(0),
-        }
+    fn poll_write(&mut self, bytes: &[u8], context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.client.wire.stream).poll_write(context, bytes)
     }
 
     fn poll_heard(&mut self, context: &mut Context<'_>) -> Poll<()> {

@@ -197,7 +197,7 @@ async fn answer_once(
     let reader_since = if resumed { metrics.started } else { began };
     let length = bytes.len();
     let held = app.answers.hold(bytes)?;
-    metrics.of(transport).delivered(&messages, length, gaps.len(), reader_since);
+    metrics.of(transport).delivered(1, &messages, length, gaps.len(), reader_since);
     Ok(Polled { place, gaps, body: Some((*framing, held)) })
 }
 
@@ -230,11 +230,6 @@ impl Waiting {
     /// There was none yet.
     pub(crate) fn new(stop: &Stop) -> Self {
         Self { stopped: stop.listener(), alarm: None }
-    }
-
-    /// Another one, as if there was none yet.
-    pub(crate) fn again(&self) -> Self {
-        Self { stopped: self.stopped.again(), alarm: None }
     }
 
     /// Ready when the wait is over; who waits when the server stops gets an empty answer, and its place.

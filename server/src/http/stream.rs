@@ -18,7 +18,7 @@ use crate::alarm::Alarm;
 use crate::clock::unix_micros;
 use crate::connections::Serving;
 use crate::cursor::{Batch, Cursor, PageLimit};
-use crate::limits::{BATCH_BYTES_MAX, BATCH_MESSAGES_MAX, GROUP_AFTER};
+use crate::limits::GROUP_AFTER;
 use crate::line::Manners;
 use crate::message::Message;
 use crate::metrics::{Connected, Transport};
@@ -242,8 +242,7 @@ impl Session {
         if self.stopped.poll_stopped(context).is_ready() {
             return Poll::Ready(Happening::Stop);
         }
-        let limit = PageLimit { messages: BATCH_MESSAGES_MAX, bytes: BATCH_BYTES_MAX };
-        let batch = match self.cursor.poll_next(limit, context) {
+        let batch = match self.cursor.poll_next(PageLimit::BATCH, context) {
             Poll::Ready(batch) => batch,
             Poll::Pending => {
                 let may_wait = may_wait && self.cursor.sole_filter().is_some();
@@ -264,7 +263,7 @@ impl Session {
         if !batch.messages.is_empty() {
             let metrics = self.manners.metrics.of(self.reader.transport());
             let gaps = usize::from(batch.gap.is_some());
-            metrics.delivered(&batch.messages, piece.len(), gaps, self.reader.began);
+            metrics.delivered(1, &batch.messages, piece.len(), gaps, self.reader.began);
         }
         piece
     }

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use doorbell_protocol::{Draft, Epoch, Filter, GapReason, Topic};
 
+use crate::limits::{BATCH_BYTES_MAX, BATCH_MESSAGES_MAX};
 use crate::message::Message;
 
 pub use heads::Heads;
@@ -140,6 +141,11 @@ pub struct Page {
     /// Set where some wanted messages between `after` and `through` can no longer be read; the page
     /// holds no messages then.
     pub lost: Option<GapReason>,
+}
+
+impl PageLimit {
+    /// What a transport takes at a time.
+    pub const BATCH: Self = Self { messages: BATCH_MESSAGES_MAX, bytes: BATCH_BYTES_MAX };
 }
 
 impl Page {

@@ -19,7 +19,7 @@ use crate::lab::accounts::Traffic;
 use crate::lab::lane::Name;
 use crate::lab::session::Said;
 use crate::lab::table::datagram_header_bytes;
-use crate::limits::{BATCH_BYTES_MAX, BATCH_MESSAGES_MAX, DATAGRAM_LEASE};
+use crate::limits::DATAGRAM_LEASE;
 use crate::listen::reachable;
 
 /// A `SUB` that was not answered is said again after this long.
@@ -76,7 +76,7 @@ pub(super) async fn receive(
 async fn count_lost(subscriber: &Subscriber, after: Id, last: Id) -> u64 {
     let filter = Filter::from(subscriber.topic.clone());
     let hub = &subscriber.seat.parts().hub;
-    let limit = PageLimit { messages: BATCH_MESSAGES_MAX, bytes: BATCH_BYTES_MAX };
+    let limit = PageLimit::BATCH;
     let mut count = 0;
     if let Ok(mut cursor) = hub.cursor(filter, &Since::Id(after)).await {
         while let Ok(batch) = cursor.next(Wait::No, limit).await {
