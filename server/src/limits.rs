@@ -14,6 +14,10 @@ pub const LATEST_MESSAGES_MAX: usize = 10_000;
 
 /// Messages in one batch of group commit.
 pub const COMMIT_MESSAGES_MAX: usize = 4096;
+/// A publisher commits by itself while commits take no longer than this: its thread serves others.
+pub const COMMIT_SHORT: Duration = Duration::from_micros(200);
+/// How often the writer's thread looks whether a publisher's commit hangs.
+pub const COMMIT_LOOK: Duration = Duration::from_millis(100);
 
 /// Messages kept in memory for readers that are not far behind. Tests keep few, so that their
 /// readers cross from the log to memory often.

@@ -25,8 +25,8 @@ pub use sqlite::{SqliteLog, Sync};
 
 /// One sequence of messages.
 ///
-/// `append`, `expire` and `close` are called by the one writer thread. Everything else may be called
-/// by many threads at once and may block on the disk.
+/// `append`, `expire` and `close` are called by whoever has the writer's turn, one at a time. Everything
+/// else may be called by many threads at once and may block on the disk.
 pub trait Log: Send + std::marker::Sync + 'static {
     /// Stores a batch, all of it or nothing, as durable as the engine was told to be, and returns
     /// the messages with their places. `time_us` is the time of acceptance in unix microseconds;

@@ -117,7 +117,11 @@ impl SqliteLog {
     }
 
     fn slot(&self) -> MutexGuard<'_, WriterSlot> {
-        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+        self.writer.lock().unwrap_or_else(|poisoned| {
+            let mut slot = poisoned.into_inner();
+            slot.failed.get_or_insert_with(|| "somebody panicked while writing".into());
+            slot
+        })
     }
 }
 

@@ -204,8 +204,8 @@ impl Writer {
         held.last = messages.last().map_or(held.last, Message::seq);
         held.bytes += bytes;
         drop(held);
-        // A commit writes each page that it changed: those of its rows, and about two more.
-        self.checkpointer.note(2 + bytes / PAGE_BYTES);
+        // A commit writes each page that it changed: the last one, and those that its rows begin.
+        self.checkpointer.note(1 + bytes / PAGE_BYTES);
         if self.uncounted > UNCOUNTED_MAX
             && let Err(error) = self.look_around(shared)
         {

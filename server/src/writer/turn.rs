@@ -1,0 +1,331 @@
+//! Who commits. There is one turn, and whoever has it stores what waits.
+//!
+//! A thread takes the turn for what waits, and lets retention take its steps between batches. But a
+//! publisher that finds the log at rest takes it itself, and a lone message is on its way to its
+//! readers without any thread having to be woken. Where there are many messages the log never rests,
+//! and the thread gathers them into batches.
+//!
+//! Publishers run on threads that serve all connections and must not wait for a disk. So one commits
+//! only if the last turn was short, and only while the thread looks in on it every now and then: when a
+//! commit hangs all the same, the thread has another one of the runtime's wait for the sockets.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use doorbell_protocol::{Code, Error};
+use tokio::runtime::Handle;
+
+use super::{Condition, Job, closing};
+use crate::clock::unix_micros;
+use crate::limits::{
+    COMMIT_LOOK, COMMIT_MESSAGES_MAX, COMMIT_SHORT, EXPIRE_MESSAGES_MAX, TOPICS_MAX,
+};
+use crate::log::{Log, LogError};
+use crate::tail::Tail;
+
+/// Where jobs wait, and what they are stored in.
+pub(super) struct Desk {
+    state: Mutex<State>,
+    /// Wakes the thread.
+    wake: Condvar,
+    log: Arc<dyn Log>,
+    tail: Arc<Tail>,
+    /// What publishers run on, if it can spare a thread for a commit.
+    runtime: Option<Handle>,
+}
+
+#[derive(Debug)]
+struct State {
+    waiting: Vec<Job>,
+    /// Whether somebody has the turn.
+    taken: bool,
+    /// Whether the thread looks in on publishers that commit.
+    looks: bool,
+    closing: bool,
+    condition: Condition,
+    /// Turns begun.
+    turns: u64,
+    /// Drafts stored by publishers since the thread last had the turn.
+    unexpired: usize,
+    /// When the last turn ended, and how long it was.
+    ended: Instant,
+    took: Duration,
+}
+
+/// The turn, until it is dropped.
+struct Turn<'a> {
+    desk: &'a Desk,
+    began: Instant,
+}
+
+impl std::fmt::Debug for Desk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Desk").field("state", &self.state).finish_non_exhaustive()
+    }
+}
+
+impl Desk {
+    /// Nothing waits yet.
+    pub(super) fn new(log: Arc<dyn Log>, tail: Arc<Tail>) -> Self {
+        let can_spare = |runtime: &Handle| runtime.metrics().num_workers() > 1;
+        let runtime = Handle::try_current().ok().filter(can_spare);
+        let state = State {
+            waiting: Vec::new(),
+            taken: false,
+            looks: false,
+            closing: false,
+            condition: Condition::default(),
+            turns: 0,
+            unexpired: 0,
+            ended: Instant::now(),
+            took: Duration::MAX,
+        };
+        Self { state: Mutex::new(state), wake: Condvar::new(), log, tail, runtime }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a job in: it is stored after all that was taken in before, maybe at once.
+    pub(super) fn enter(&self, job: Job) {
+        let mut state = self.state();
+        if state.closing {
+            drop(state);
+            return job.refuse(&closing());
+        }
+        if self.runtime.is_some() && state.is_at_rest(job.drafts.len()) {
+            state.unexpired += job.drafts.len();
+            let _turn = self.begin(state);
+            self.store(&mut vec![job]);
+            return;
+        }
+        // Otherwise the thread is awake, or is woken when the turn ends.
+        let wakes = !state.taken && state.waiting.is_empty();
+        state.waiting.push(job);
+        drop(state);
+        if wakes {
+            self.wake.notify_one();
+        }
+    }
+
+    /// Whether publishes can be stored.
+    pub(super) fn condition(&self) -> Condition {
+        self.state().condition
+    }
+
+    /// Has the thread store what waits, close the log and end.
+    pub(super) fn close(&self) {
+        self.state().closing = true;
+        self.wake.notify_one();
+    }
+
+    /// What the thread does: takes turns until the end is asked for.
+    pub(super) fn serve(&self, expire_every: Duration) {
+        let mut next_expiry = Instant::now() + expire_every;
+        let mut jobs = Vec::new();
+        loop {
+            let mut state = self.wait(next_expiry);
+            let closing = state.closing;
+            let unexpired = std::mem::take(&mut state.unexpired);
+            state.move_batch(&mut jobs);
+            let turn = self.begin(state);
+            let stored = self.store(&mut jobs);
+            if stored == 0 && closing {
+                break;
+            }
+            if stored > 0 || Instant::now() >= next_expiry {
+                // As many steps as what was stored can have made necessary.
+                let more = self.expire(1 + (stored + unexpired) / EXPIRE_MESSAGES_MAX);
+                let pause = if more { Duration::ZERO } else { expire_every };
+                next_expiry = Instant::now() + pause;
+            }
+            drop(turn);
+        }
+        if let Err(error) = self.log.close() {
+            tracing::error!(%error, "the log was not closed cleanly");
+        }
+    }
+
+    /// Waits until there is something to do for the thread, which is retention when that is due, and
+    /// nobody has the turn. Meanwhile looks in on publishers for as long as some commit.
+    fn wait(&self, until: Instant) -> MutexGuard<'_, State> {
+        let mut state = self.state();
+        state.looks = true;
+        let mut turns = state.turns;
+        let mut next_look = Instant::now() + COMMIT_LOOK;
+        loop {
+            let now = Instant::now();
+            let is_due = state.closing || !state.waiting.is_empty() || now >= until;
+            if is_due && !state.taken {
+                return state;
+            }
+            if state.looks && now >= next_look {
+                let is_the_same = state.turns == turns;
+                if state.taken && is_the_same {
+                    self.spare_a_thread();
+                }
+                state.looks = state.taken || !is_the_same;
+                turns = state.turns;
+                next_look = now + COMMIT_LOOK;
+            }
+            let pause = if state.looks { next_look } else { until } - now;
+            let woken = self.wake.wait_timeout(state, pause);
+            state = woken.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// A thread of the runtime that has nothing to do waits for one that has the turn to wait for the
+    /// sockets, and would do so for as long as the commit hangs. A task gets it going.
+    fn spare_a_thread(&self) {
+        if let Some(runtime) = &self.runtime {
+            #[allow(clippy::disallowed_methods, reason = "it ends at once")]
+            runtime.spawn(async {});
+        }
+    }
+
+    fn begin(&self, mut state: MutexGuard<'_, State>) -> Turn<'_> {
+        state.taken = true;
+        state.turns += 1;
+        Turn { desk: self, began: Instant::now() }
+    }
+
+    /// Stored, then visible, then acknowledged. Takes all jobs; returns how many drafts they had.
+    fn store(&self, jobs: &mut Vec<Job>) -> usize {
+        if jobs.is_empty() {
+            return 0;
+        }
+        let count = jobs.iter().map(|job| job.drafts.len()).sum();
+        let heads = self.log.heads();
+        let is_full = heads.len() >= TOPICS_MAX;
+        let mut drafts = Vec::with_capacity(count);
+        let mut publishers = Vec::with_capacity(jobs.len());
+        for Job { drafts: own, reply, permit } in jobs.drain(..) {
+            let count = own.len();
+            // The positions of those that would need one topic too many, as hardly ever.
+            let mut refused = Vec::new();
+            for (position, draft) in own.into_iter().enumerate() {
+                if is_full && heads.get(&draft.topic).is_none() {
+                    refused.push(position);
+                } else {
+                    drafts.push(draft);
+                }
+            }
+            publishers.push((count, refused, reply, permit));
+        }
+        let result = self.log.append(&drafts, unix_micros());
+        self.note(result.as_ref().err());
+        let mut stored = match result {
+            Ok(messages) => {
+                assert_eq!(messages.len(), drafts.len(), "the log stored another batch");
+                self.tail.push(&messages);
+                Ok(messages.into_iter())
+            }
+            Err(error) => Err(refusal(&error)),
+        };
+        for (count, refused, reply, _permit) in publishers {
+            let answer = |position| match &mut stored {
+                _ if refused.binary_search(&position).is_ok() => Some(Err(too_many_topics())),
+                Ok(messages) => messages.next().map(Ok),
+                Err(refusal) => Some(Err(refusal.clone())),
+            };
+            // A publisher that went away needs no answer; its messages are stored.
+            let _ = reply.send((0..count).filter_map(answer).collect());
+        }
+        count
+    }
+
+    fn note(&self, error: Option<&LogError>) {
+        let condition = match error {
+            None => Condition::Healthy,
+            Some(LogError::Full) => Condition::Full,
+            Some(LogError::Failed(_) | LogError::Closed) => Condition::Failed,
+        };
+        let before = std::mem::replace(&mut self.state().condition, condition);
+        match error {
+            Some(error) if before != condition => {
+                tracing::error!(%error, "publishes are refused; readers go on");
+            }
+            None if before != condition => tracing::info!("publishes are stored again"),
+            _ => {}
+        }
+    }
+
+    /// Lets retention take at most so many steps; returns whether more are due.
+    fn expire(&self, steps: usize) -> bool {
+        for _ in 0..steps {
+            match self.log.expire(unix_micros()) {
+                Ok(more) => {
+                    self.tail.trim(self.log.bounds().first);
+                    if !more {
+                        return false;
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "retention could not let go of old messages");
+                    return false;
+                }
+            }
+        }
+        true
+    }
+}
+
+impl State {
+    /// Whether a publisher may store so many drafts itself.
+    fn is_at_rest(&self, drafts: usize) -> bool {
+        self.looks
+            && !self.taken
+            && self.waiting.is_empty()
+            && self.unexpired + drafts <= EXPIRE_MESSAGES_MAX
+            && self.took <= COMMIT_SHORT
+            && self.ended.elapsed() >= 2 * self.took
+    }
+
+    /// Takes what waits, as much as is stored at once, at least one job if there is any.
+    fn move_batch(&mut self, jobs: &mut Vec<Job>) {
+        let mut drafts = 0;
+        let fits = |job: &&Job| {
+            drafts += job.drafts.len();
+            drafts <= COMMIT_MESSAGES_MAX
+        };
+        let first = usize::from(!self.waiting.is_empty());
+        let count = self.waiting.iter().take_while(fits).count().max(first);
+        jobs.extend(self.waiting.drain(..count));
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let mut state = self.desk.state();
+        state.taken = false;
+        state.ended = Instant::now();
+        state.took = state.ended - self.began;
+        if std::thread::panicking() {
+            // Nobody knows what was stored.
+            state.condition = Condition::Failed;
+            state.closing = true;
+            state.waiting.drain(..).for_each(|job| job.refuse(&closing()));
+        }
+        let wakes = state.closing || !state.waiting.is_empty();
+        drop(state);
+        if wakes {
+            self.desk.wake.notify_one();
+        }
+    }
+}
+
+fn too_many_topics() -> Error {
+    let text = format!("the server holds {TOPICS_MAX} topics, which is the limit");
+    Error::new(Code::TooManyTopics, text)
+}
+
+fn refusal(error: &LogError) -> Error {
+    match error {
+        LogError::Full => Error::new(Code::StorageFull, "no room left to store messages"),
+        LogError::Failed(_) => {
+            Error::new(Code::LogFailed, "storage failed; publishes are refused until a restart")
+        }
+        LogError::Closed => closing(),
+    }
+}
