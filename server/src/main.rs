@@ -4,8 +4,13 @@ use std::io::stdout;
 use std::process::ExitCode;
 
 use doorbell_server::{config, serve};
+use mimalloc::MiMalloc;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
+
+/// Messages are made by one thread and dropped by others, for which the C library's allocator takes locks.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// The exit code of a server that could not start.
 const CANNOT_START: u8 = 2;

@@ -39,17 +39,28 @@ struct State {
     waiting: Vec<Job>,
     /// Whether somebody has the turn.
     taken: bool,
-    /// Whether the thread looks in on publishers that commit.
-    looks: bool,
+    thread: Thread,
     closing: bool,
     condition: Condition,
     /// Turns begun.
     turns: u64,
     /// Drafts stored by publishers since the thread last had the turn.
     unexpired: usize,
-    /// When the last turn ended, and how long it was.
+    /// How many jobs were stored in the last turn, when it ended, and how long it was.
+    jobs: usize,
     ended: Instant,
     took: Duration,
+}
+
+/// What the thread does.
+#[derive(Debug, PartialEq, Eq)]
+enum Thread {
+    /// It sees by itself what waits.
+    Awake,
+    /// It waits to be woken.
+    Asleep,
+    /// It waits to be woken, and looks in on publishers that commit.
+    Looks,
 }
 
 /// The turn, until it is dropped.
@@ -72,11 +83,12 @@ impl Desk {
         let state = State {
             waiting: Vec::new(),
             taken: false,
-            looks: false,
+            thread: Thread::Awake,
             closing: false,
             condition: Condition::default(),
             turns: 0,
             unexpired: 0,
+            jobs: 0,
             ended: Instant::now(),
             took: Duration::MAX,
         };
@@ -96,15 +108,20 @@ impl Desk {
         }
         if self.runtime.is_some() && state.is_at_rest(job.drafts.len()) {
             state.unexpired += job.drafts.len();
-            let _turn = self.begin(state);
+            let _turn = self.begin(state, 1);
             self.store(&mut vec![job]);
             return;
         }
-        // Otherwise the thread is awake, or is woken when the turn ends.
-        let wakes = !state.taken && state.waiting.is_empty();
         state.waiting.push(job);
-        drop(state);
+        self.wake_thread(state);
+    }
+
+    /// Has the thread look what there is to do, at the end of the turn if somebody has it.
+    fn wake_thread(&self, mut state: MutexGuard<'_, State>) {
+        let wakes = !state.taken && state.thread != Thread::Awake;
         if wakes {
+            state.thread = Thread::Awake;
+            drop(state);
             self.wake.notify_one();
         }
     }
@@ -116,8 +133,9 @@ impl Desk {
 
     /// Has the thread store what waits, close the log and end.
     pub(super) fn close(&self) {
-        self.state().closing = true;
-        self.wake.notify_one();
+        let mut state = self.state();
+        state.closing = true;
+        self.wake_thread(state);
     }
 
     /// What the thread does: takes turns until the end is asked for.
@@ -129,7 +147,7 @@ impl Desk {
             let closing = state.closing;
             let unexpired = std::mem::take(&mut state.unexpired);
             state.move_batch(&mut jobs);
-            let turn = self.begin(state);
+            let turn = self.begin(state, jobs.len());
             let stored = self.store(&mut jobs);
             if stored == 0 && closing {
                 break;
@@ -151,26 +169,29 @@ impl Desk {
     /// nobody has the turn. Meanwhile looks in on publishers for as long as some commit.
     fn wait(&self, until: Instant) -> MutexGuard<'_, State> {
         let mut state = self.state();
-        state.looks = true;
+        let mut looks = true;
         let mut turns = state.turns;
         let mut next_look = Instant::now() + COMMIT_LOOK;
         loop {
             let now = Instant::now();
             let is_due = state.closing || !state.waiting.is_empty() || now >= until;
             if is_due && !state.taken {
+                state.thread = Thread::Awake;
                 return state;
             }
-            if state.looks && now >= next_look {
+            if looks && now >= next_look {
                 let is_the_same = state.turns == turns;
                 if state.taken && is_the_same {
                     self.spare_a_thread();
                 }
-                state.looks = state.taken || !is_the_same;
+                looks = state.taken || !is_the_same;
                 turns = state.turns;
                 next_look = now + COMMIT_LOOK;
             }
-            let pause = if state.looks { next_look } else { until } - now;
-            let woken = self.wake.wait_timeout(state, pause);
+            let (thread, next) =
+                if looks { (Thread::Looks, next_look) } else { (Thread::Asleep, until) };
+            state.thread = thread;
+            let woken = self.wake.wait_timeout(state, next - now);
             state = woken.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
@@ -184,8 +205,9 @@ impl Desk {
         }
     }
 
-    fn begin(&self, mut state: MutexGuard<'_, State>) -> Turn<'_> {
+    fn begin(&self, mut state: MutexGuard<'_, State>, jobs: usize) -> Turn<'_> {
         state.taken = true;
+        state.jobs = jobs;
         state.turns += 1;
         Turn { desk: self, began: Instant::now() }
     }
@@ -274,10 +296,11 @@ impl Desk {
 impl State {
     /// Whether a publisher may store so many drafts itself.
     fn is_at_rest(&self, drafts: usize) -> bool {
-        self.looks
+        self.thread == Thread::Looks
             && !self.taken
             && self.waiting.is_empty()
             && self.unexpired + drafts <= EXPIRE_MESSAGES_MAX
+            && self.jobs <= 1
             && self.took <= COMMIT_SHORT
             && self.ended.elapsed() >= 2 * self.took
     }
@@ -307,10 +330,8 @@ impl Drop for Turn<'_> {
             state.closing = true;
             state.waiting.drain(..).for_each(|job| job.refuse(&closing()));
         }
-        let wakes = state.closing || !state.waiting.is_empty();
-        drop(state);
-        if wakes {
-            self.desk.wake.notify_one();
+        if state.closing || !state.waiting.is_empty() {
+            self.desk.wake_thread(state);
         }
     }
 }
