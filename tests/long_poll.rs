@@ -249,3 +249,37 @@ fn who_asks_for_more_and_then_ends_its_side_gets_the_answer_that_is_due() {
     server.publish("t", "news");
     assert_eq!(messages(&waiting.response().events()), ["news"]);
 }
+
+#[test]
+fn one_connection_may_go_on_go_back_and_ask_for_something_else() {
+    let server = TestServer::start();
+    let mut connection = Connection::open(server.http);
+    let mut ask = |filter: &str, since: &str, more: &str| {
+        let path = format!("/{filter}/json?poll=1&wait=200ms&since={since}{more}");
+        connection.write(&Request::get(&path).bytes());
+        let response = connection.response();
+        let events = response.events();
+        let texts = messages(&events).into_iter().map(str::to_owned).collect::<Vec<_>>();
+        (texts, response.next().to_owned())
+    };
+    let one = server.publish("a", "one");
+    let (texts, next) = ask("a", "all", "");
+    assert_eq!((texts, next.as_str()), (vec!["one".to_owned()], one.id()));
+    assert_eq!(ask("a", &next, "").0, [""; 0], "there is nothing after it yet");
+    // Between two polls, of its own topic and of another one.
+    server.publish("a", "two");
+    server.publish("b", "other");
+    let (texts, next) = ask("a", &next, "");
+    assert_eq!(texts, ["two"]);
+    assert_eq!(ask("a", &next, "").0, [""; 0]);
+    assert_eq!(ask("a", one.id(), "").0, ["two"], "back to an earlier place");
+    assert_eq!(ask("b", one.id(), "").0, ["other"], "another topic from the same place");
+    assert_eq!(ask("a,b", one.id(), "").0, ["two", "other"]);
+    assert_eq!(ask("a", one.id(), "&priority=high").0, [""; 0], "on a condition");
+    assert_eq!(ask("a", one.id(), "").0, ["two"], "and without it");
+    server.publish("a", "three");
+    server.publish("a", "four");
+    let (texts, next) = ask("a", &next, "&max=1");
+    assert_eq!(texts, ["three"], "no more than it asks for");
+    assert_eq!(ask("a", &next, "").0, ["four"], "and the rest of it with the next one");
+}

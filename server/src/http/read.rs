@@ -118,6 +118,15 @@ impl Question {
     }
 }
 
+impl Question {
+    /// Whether a cursor for it would be this one.
+    fn continues(&self, cursor: &Cursor) -> bool {
+        matches!(self.since, Since::Id(place) if place == cursor.place())
+            && self.conditions.is_empty()
+            && cursor.sole_filter() == Some(&self.filter)
+    }
+}
+
 /// Answers a reader: with what is there, with what it waits for, or without an end.
 pub(crate) async fn answer(
     app: &App,
@@ -161,14 +170,18 @@ async fn answer_once(
     let _connected = metrics.of(transport).connected();
     let serving = connection.serve(Service::Reader(transport));
 
-    // Apart, because finding a place may take much room, and who waits has found it.
-    let mut cursor = Box::pin(open(app, filter.clone(), since, conditions.clone())).await?;
+    let kept = waiting.cursor.take().filter(|kept| question.continues(kept));
+    let mut cursor = match kept {
+        Some(kept) => kept,
+        // Apart, because finding a place may take much room, and who waits has found it.
+        None => Box::new(Box::pin(open(app, filter.clone(), since, conditions.clone())).await?),
+    };
     let lost = cursor.take_gap();
     let known = tags.as_ref().and_then(|tags| knows_all(app, filter, tags));
     let known = known.filter(|_| lost.is_none());
     if let Some(place) = known {
         let since = Since::Id(place);
-        cursor = Box::pin(open(app, filter.clone(), &since, conditions.clone())).await?;
+        *cursor = Box::pin(open(app, filter.clone(), &since, conditions.clone())).await?;
     }
     serving.reads(cursor.progress());
     let wait = wait.filter(|_| lost.is_none());
@@ -184,6 +197,9 @@ async fn answer_once(
         newest: app.hub.epoch().id(newest.min(reached.seq())),
         more: newest > reached.seq(),
     };
+    if wait.is_some() {
+        waiting.cursor = Some(cursor);
+    }
     metrics.polls.inc();
     if messages.is_empty() {
         metrics.polls_empty.inc();
@@ -218,18 +234,20 @@ struct Found {
     gaps: Vec<(usize, Gap)>,
 }
 
-/// What ends the waits of a connection, kept from one to the next.
+/// What the waits of a connection have in common: what ends them, and what is kept from one to the next.
 #[derive(Debug)]
 pub(crate) struct Waiting {
     pub(crate) stopped: Listener,
     /// Once there was a wait. The end of the next one is hardly ever before it.
     alarm: Option<Alarm>,
+    /// The cursor of the last wait: the next poll mostly asks for what comes after that.
+    cursor: Option<Box<Cursor>>,
 }
 
 impl Waiting {
     /// There was none yet.
     pub(crate) fn new(stop: &Stop) -> Self {
-        Self { stopped: stop.listener(), alarm: None }
+        Self { stopped: stop.listener(), alarm: None, cursor: None }
     }
 
     /// Ready when the wait is over; who waits when the server stops gets an empty answer, and its place.
