@@ -34,6 +34,11 @@ mod usage;
 use std::process::ExitCode;
 
 use clap::Parser;
+use mimalloc::MiMalloc;
+
+/// The server's own: what is compared with it, or runs its code in memory, is to have the same.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     match scenario::run(cli::Cli::parse().command) {
