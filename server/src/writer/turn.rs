@@ -46,7 +46,7 @@ struct State {
     turns: u64,
     /// Drafts stored by publishers since the thread last had the turn.
     unexpired: usize,
-    /// How many jobs were stored in the last turn, when it ended, and how long it was.
+    /// How many jobs the last turn was for, when it ended, and how long it was.
     jobs: usize,
     ended: Instant,
     took: Duration,
@@ -302,6 +302,7 @@ impl State {
             && self.unexpired + drafts <= EXPIRE_MESSAGES_MAX
             && self.jobs <= 1
             && self.took <= COMMIT_SHORT
+            // At most a third of the time goes to commits that nobody gathers.
             && self.ended.elapsed() >= 2 * self.took
     }
 

@@ -12,7 +12,7 @@ use std::thread::JoinHandle;
 use rusqlite::Connection;
 
 /// Pages written before the thread is woken.
-const PAGES: u64 = 8000;
+const PAGES: u64 = 2000;
 
 /// The thread, which ends when this is dropped.
 #[derive(Debug)]
