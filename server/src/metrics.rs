@@ -110,8 +110,8 @@ pub struct TransportMetrics {
 }
 
 impl TransportMetrics {
-    /// Notes the same write to so many readers: its messages, bytes and gaps. Delays are those of messages accepted after
-    /// `reader_since`: what was history when the reader came says nothing about them.
+    /// Notes the same write to so many readers: its messages, bytes and gaps. Delays are those of messages
+    /// accepted after `reader_since`: what was history when the reader came says nothing about them.
     pub fn delivered(
         &self,
         readers: u64,

@@ -87,7 +87,8 @@ impl Job {
 
 impl Writer {
     /// Starts the thread. `room_bytes` bounds the publishes in flight; `expire_every` is how often
-    /// retention looks at an idle log.
+    /// retention looks at an idle log. Publishers commit by themselves only if this is called in a runtime
+    /// with several threads.
     pub fn start(
         log: Arc<dyn Log>,
         tail: Arc<Tail>,

@@ -30,7 +30,7 @@ const BUDGET: &[(&str, f64)] = &[
     ("allocations: a delivery over tcp", 0.10),
     ("allocations: a delivery over ws", 0.15),
     ("allocations: a delivery over sse", 0.15),
-    ("allocations: a delivery over longpoll", 16.58),
+    ("allocations: a delivery over longpoll", 10.00),
     ("bytes: one that waits over tcp", 757.44),
     ("bytes: one that waits over ws", 1785.60),
     ("bytes: one that waits over sse", 949.44),

@@ -116,9 +116,7 @@ impl Question {
         };
         Ok(Self { filter, framing, since, conditions: params.conditions()?, poll })
     }
-}
 
-impl Question {
     /// Whether a cursor for it would be this one.
     fn continues(&self, cursor: &Cursor) -> bool {
         matches!(self.since, Since::Id(place) if place == cursor.place())
