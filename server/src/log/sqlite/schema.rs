@@ -83,6 +83,9 @@ const BUSY: Duration = Duration::from_secs(10);
 const STATEMENTS: usize = 48;
 
 /// The connection that writes. Creates the file if it is not there.
+///
+/// Its cache is small: it writes at the end, and hardly ever comes back to a page. A large one would only
+/// take new memory for each page until it is full.
 pub(super) fn connect_writer(database: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
@@ -94,7 +97,7 @@ pub(super) fn connect_writer(database: &Path) -> Result<Connection> {
          PRAGMA auto_vacuum = INCREMENTAL;
          PRAGMA journal_mode = WAL;
          PRAGMA journal_size_limit = 67108864;
-         PRAGMA cache_size = -65536;",
+         PRAGMA cache_size = -2048;",
     )?;
     set_own_checkpoints(&connection, false)?;
     Ok(connection)
