@@ -83,6 +83,25 @@ fn a_quiet_socket_is_pinged_and_sent_no_keepalive_events() {
 }
 
 #[test]
+fn pongs_that_nobody_asked_for_are_passed_over() {
+    let server = TestServer::start();
+    let mut sockets = ["a", "b"].map(|_| Socket::connect(server.http, "t", ""));
+    for socket in &mut sockets {
+        assert_eq!(socket.event().kind(), "open");
+    }
+    for round in 0..20 {
+        for _ in 0..500 {
+            sockets[0].pong();
+        }
+        let event = server.publish("t", &round.to_string());
+        for socket in &mut sockets {
+            assert_eq!(socket.event(), event);
+        }
+    }
+    assert_eq!(sockets[0].ask("PING").kind(), "pong");
+}
+
+#[test]
 fn quit_closes_normally() {
     let server = TestServer::start();
     let mut socket = Socket::connect(server.http, "t", "");

@@ -68,6 +68,11 @@ impl Socket {
         self.inner.send(Message::text(text)).unwrap();
     }
 
+    /// Answers a ping that may not have been sent.
+    pub(crate) fn pong(&mut self) {
+        self.inner.send(Message::Pong(Vec::new().into())).unwrap();
+    }
+
     /// Begins the closing handshake.
     pub(crate) fn close(&mut self) {
         let frame = CloseFrame { code: 1000.into(), reason: "enough".into() };

@@ -71,6 +71,12 @@ impl Link for Bridge {
         let bytes = match ready!(self.socket.poll_next_unpin(context)) {
             Some(Ok(Frame::Text(text))) => Bytes::from(text),
             Some(Ok(Frame::Binary(bytes))) => bytes,
+            Some(Ok(Frame::Pong(_))) => {
+                // Nobody has anything to say to it, so that who waits in a group stays there. One at a
+                // time: a peer may send nothing else.
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             Some(Ok(_)) => {
                 // The library answers when it is read on.
                 self.unanswered = true;
