@@ -175,6 +175,24 @@ async fn a_lone_publisher_commits_by_itself() {
     writer.close();
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_only_publisher_commits_however_soon_it_comes_back() {
+    let (doors, writer) = start();
+    let until = Instant::now() + PATIENCE;
+    let mut succession = 0;
+    let mut by_thread = 0;
+    while succession < 30 {
+        assert!(Instant::now() < until, "it was never left alone: {:?}", doors.state());
+        writer.submit(drafts()).await.await.pop().unwrap().unwrap();
+        succession += 1;
+        let now = doors.state().by_thread;
+        if std::mem::replace(&mut by_thread, now) < now {
+            succession = 0;
+        }
+    }
+    writer.close();
+}
+
 #[tokio::test]
 async fn the_only_thread_of_a_runtime_never_commits() {
     let (doors, writer) = start();

@@ -1,9 +1,9 @@
 //! Who commits. There is one turn, and whoever has it stores what waits.
 //!
 //! A thread takes the turn for what waits, and lets retention take its steps between batches. But a
-//! publisher that finds the log at rest takes it itself, and a lone message is on its way to its
-//! readers without any thread having to be woken. Where there are many messages the log never rests,
-//! and the thread gathers them into batches.
+//! publisher that finds the log at rest takes it itself, and so does the only one there is: a lone
+//! message is on its way to its readers without any thread having to be woken. Where there are many
+//! messages the log never rests, and the thread gathers them into batches.
 //!
 //! Publishers run on threads that serve all connections and must not wait for a disk. So one commits
 //! only if the last turn was short, and only while the thread looks in on it every now and then: when a
@@ -18,7 +18,7 @@ use tokio::runtime::Handle;
 use super::{Condition, Job, closing};
 use crate::clock::unix_micros;
 use crate::limits::{
-    COMMIT_LOOK, COMMIT_MESSAGES_MAX, COMMIT_SHORT, EXPIRE_MESSAGES_MAX, TOPICS_MAX,
+    COMMIT_ALONE, COMMIT_LOOK, COMMIT_MESSAGES_MAX, COMMIT_SHORT, EXPIRE_MESSAGES_MAX, TOPICS_MAX,
 };
 use crate::log::{Log, LogError};
 use crate::tail::Tail;
@@ -46,8 +46,11 @@ struct State {
     turns: u64,
     /// Drafts stored by publishers since the thread last had the turn.
     unexpired: usize,
-    /// How many jobs the last turn was for, when it ended, and how long it was.
-    jobs: usize,
+    /// Whether the turn is for several jobs, or others came during it.
+    company: bool,
+    /// Turns one after another, up to now, that were without company.
+    alone: u32,
+    /// When the last turn ended, and how long it was.
     ended: Instant,
     took: Duration,
 }
@@ -88,7 +91,8 @@ impl Desk {
             condition: Condition::default(),
             turns: 0,
             unexpired: 0,
-            jobs: 0,
+            company: false,
+            alone: 0,
             ended: Instant::now(),
             took: Duration::MAX,
         };
@@ -112,6 +116,7 @@ impl Desk {
             self.store(&mut vec![job]);
             return;
         }
+        state.company |= state.taken;
         state.waiting.push(job);
         self.wake_thread(state);
     }
@@ -207,7 +212,7 @@ impl Desk {
 
     fn begin(&self, mut state: MutexGuard<'_, State>, jobs: usize) -> Turn<'_> {
         state.taken = true;
-        state.jobs = jobs;
+        state.company = jobs > 1;
         state.turns += 1;
         Turn { desk: self, began: Instant::now() }
     }
@@ -300,10 +305,11 @@ impl State {
             && !self.taken
             && self.waiting.is_empty()
             && self.unexpired + drafts <= EXPIRE_MESSAGES_MAX
-            && self.jobs <= 1
+            && self.alone > 0
             && self.took <= COMMIT_SHORT
-            // At most a third of the time goes to commits that nobody gathers.
-            && self.ended.elapsed() >= 2 * self.took
+            // Who is not known to be the only one leaves the others time to gather: at most a third of it
+            // goes to such commits.
+            && (self.alone >= COMMIT_ALONE || self.ended.elapsed() >= 2 * self.took)
     }
 
     /// Takes what waits, as much as is stored at once, at least one job if there is any.
@@ -323,6 +329,7 @@ impl Drop for Turn<'_> {
     fn drop(&mut self) {
         let mut state = self.desk.state();
         state.taken = false;
+        state.alone = if state.company { 0 } else { state.alone.saturating_add(1) };
         state.ended = Instant::now();
         state.took = state.ended - self.began;
         if std::thread::panicking() {
