@@ -16,8 +16,8 @@ pub const LATEST_MESSAGES_MAX: usize = 10_000;
 pub const COMMIT_MESSAGES_MAX: usize = 4096;
 /// A publisher commits by itself while commits take no longer than this: its thread serves others.
 pub const COMMIT_SHORT: Duration = Duration::from_micros(200);
-/// After so many commits for one publisher, none of which others came during, it is taken for the only
-/// one: it commits by itself however soon it comes back.
+/// After so many commits one after another that were for one publisher, and during which no other came,
+/// the next one is taken for the only one: it commits by itself however soon it comes back.
 pub const COMMIT_ALONE: u32 = 16;
 /// How often the writer's thread looks whether a publisher's commit hangs.
 pub const COMMIT_LOOK: Duration = Duration::from_millis(100);

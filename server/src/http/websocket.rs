@@ -72,8 +72,8 @@ impl Link for Bridge {
             Some(Ok(Frame::Text(text))) => Bytes::from(text),
             Some(Ok(Frame::Binary(bytes))) => bytes,
             Some(Ok(Frame::Pong(_))) => {
-                // Nobody has anything to say to it, so that who waits in a group stays there. One at a
-                // time: a peer may send nothing else.
+                // It needs no answer: whoever waits in a group stays there. What comes after it is read
+                // in another turn, since a peer may send nothing but these.
                 context.waker().wake_by_ref();
                 return Poll::Pending;
             }

@@ -46,9 +46,7 @@ struct State {
     turns: u64,
     /// Drafts stored by publishers since the thread last had the turn.
     unexpired: usize,
-    /// Whether the turn is for several jobs, or others came during it.
-    company: bool,
-    /// Turns one after another, up to now, that were without company.
+    /// Turns one after another, up to the last, that were for one job and during which no other came.
     alone: u32,
     /// When the last turn ended, and how long it was.
     ended: Instant,
@@ -91,7 +89,6 @@ impl Desk {
             condition: Condition::default(),
             turns: 0,
             unexpired: 0,
-            company: false,
             alone: 0,
             ended: Instant::now(),
             took: Duration::MAX,
@@ -116,7 +113,9 @@ impl Desk {
             self.store(&mut vec![job]);
             return;
         }
-        state.company |= state.taken;
+        if state.taken {
+            state.alone = 0;
+        }
         state.waiting.push(job);
         self.wake_thread(state);
     }
@@ -212,7 +211,11 @@ impl Desk {
 
     fn begin(&self, mut state: MutexGuard<'_, State>, jobs: usize) -> Turn<'_> {
         state.taken = true;
-        state.company = jobs > 1;
+        state.alone = match jobs {
+            0 => state.alone,
+            1 => state.alone.saturating_add(1),
+            _ => 0,
+        };
         state.turns += 1;
         Turn { desk: self, began: Instant::now() }
     }
@@ -329,7 +332,6 @@ impl Drop for Turn<'_> {
     fn drop(&mut self) {
         let mut state = self.desk.state();
         state.taken = false;
-        state.alone = if state.company { 0 } else { state.alone.saturating_add(1) };
         state.ended = Instant::now();
         state.took = state.ended - self.began;
         if std::thread::panicking() {

@@ -11,7 +11,8 @@ use std::thread::JoinHandle;
 
 use rusqlite::Connection;
 
-/// Pages written before the thread is woken.
+/// Pages written before the thread is woken. Few, because the commit after that, which begins the
+/// write-ahead file anew, waits for an `fsync` of what is not on the disk yet.
 const PAGES: u64 = 2000;
 
 /// The thread, which ends when this is dropped.
