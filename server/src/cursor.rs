@@ -62,8 +62,8 @@ struct Seldom {
     latest: VecDeque<u64>,
     /// What was lost before the next event.
     gap: Option<Gap>,
-    /// The page that is being read from the log, and what was visible when that began.
-    reading: Option<(LaterPage, u64)>,
+    /// The page that is being read from the log, what was visible when that began, and how much was asked for.
+    reading: Option<(LaterPage, u64, PageLimit)>,
 }
 
 /// Which seqs one filter is for, and which of those were handed out already.
@@ -405,9 +405,10 @@ impl Cursor {
             Some(seq) => (seq - 1, seq),
             None => (self.place, self.until),
         };
+        // Who asks for another amount than whoever began it has it read anew.
         let begun = self.seldom.as_mut().and_then(|seldom| seldom.reading.take());
-        let (reading, visible) = match begun {
-            Some((later, visible)) => (Reading::Later(later), visible),
+        let (reading, visible) = match begun.filter(|(_, _, asked)| *asked == limit) {
+            Some((later, visible, _)) => (Reading::Later(later), visible),
             None => {
                 let visible = self.hub.visible();
                 (self.hub.read(&self.filters, after, until, limit), visible)
@@ -418,7 +419,7 @@ impl Cursor {
             Reading::Later(mut later) => match Pin::new(&mut later).poll(context) {
                 Poll::Ready(page) => page?,
                 Poll::Pending => {
-                    self.seldom().reading = Some((later, visible));
+                    self.seldom().reading = Some((later, visible, limit));
                     return Poll::Pending;
                 }
             },

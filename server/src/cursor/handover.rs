@@ -359,6 +359,25 @@ fn a_read_of_the_log_that_is_dropped_half_way_skips_nothing() {
     });
 }
 
+// In one thread, so that the page is not there before the reader has turned away.
+#[tokio::test]
+async fn who_goes_on_with_a_smaller_limit_gets_no_more_than_that() {
+    let hub = memory(1 << 30);
+    for _ in 0..100 {
+        publish(&hub, "a").await;
+    }
+    let mut cursor = hub.cursor(filter("a"), &Since::All).await.unwrap();
+    let look = poll_fn(|context| Poll::Ready(cursor.poll_next(LIMIT, context).is_pending()));
+    assert!(look.await, "the beginning has left the memory and is not read yet");
+    let one = PageLimit { messages: 1, ..LIMIT };
+    for seq in [1, 2] {
+        let batch = cursor.next(Wait::for_duration(PATIENCE), one).await.unwrap();
+        let seqs: Vec<u64> = batch.messages.iter().map(crate::message::Message::seq).collect();
+        assert_eq!(seqs, [seq]);
+    }
+    hub.close();
+}
+
 // In one thread, so that no page is there before its reader has turned away.
 #[tokio::test]
 async fn readers_that_turned_away_while_the_log_is_read_keep_no_turn() {
