@@ -10,7 +10,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use atomic_waker::AtomicWaker;
 use doorbell_protocol::topic::Pattern;
@@ -27,6 +27,8 @@ use crate::message::Message;
 pub struct Tail {
     recent: RwLock<Recent>,
     waiting: Mutex<Waiting>,
+    /// The wakers that one batch has found, empty between two batches: its room is kept.
+    woken: Mutex<Vec<Waker>>,
     /// The newest seq that readers may see.
     visible: AtomicU64,
 }
@@ -50,6 +52,7 @@ impl Tail {
         Self {
             recent: RwLock::new(Recent { ring: Ring::default(), floor: last }),
             waiting: Mutex::default(),
+            woken: Mutex::default(),
             visible: AtomicU64::new(last),
         }
     }
@@ -82,18 +85,26 @@ impl Tail {
         self.wake(batch);
     }
 
+    /// Tells every waiter of the whole batch, and only then wakes their readers: one that runs at once
+    /// finds all of it, not the first message alone.
     fn wake(&self, batch: &[Message]) {
+        let mut woken = self.woken.lock().unwrap_or_else(PoisonError::into_inner);
         let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        for message in batch {
-            if let Some(waiters) = waiting.exact.get(message.topic()) {
-                waiters.iter().for_each(|(_, waiter)| waiter.notify(message.seq()));
+        for run in batch.chunk_by(|one, next| one.topic() == next.topic()) {
+            let (Some(first), Some(last)) = (run.first(), run.last()) else { continue };
+            let topic = first.topic();
+            let mut note = |waiter: &Waiter| woken.extend(waiter.note(first.seq(), last.seq()));
+            if let Some(waiters) = waiting.exact.get(topic) {
+                waiters.iter().for_each(|(_, waiter)| note(waiter));
             }
             for (_, (pattern, waiter)) in &waiting.wild {
-                if pattern.matches(message.topic().as_str()) {
-                    waiter.notify(message.seq());
+                if pattern.matches(topic.as_str()) {
+                    note(waiter);
                 }
             }
         }
+        drop(waiting);
+        woken.drain(..).for_each(Waker::wake);
     }
 
     /// Lets go of what the log no longer holds, so that retention means the same to every reader.
@@ -157,13 +168,14 @@ impl Default for Waiter {
 }
 
 impl Waiter {
-    fn notify(&self, seq: u64) {
-        // Before the mark: who takes that finds its last seq here, or a later one.
-        self.last.fetch_max(seq, Ordering::AcqRel);
-        // Who is marked already has been woken and has not looked yet.
-        if self.first_unseen.fetch_min(seq, Ordering::AcqRel) == NOTHING {
-            self.waker.wake();
-        }
+    /// Notes that messages from `first` to `last` were pushed, of which those two are wanted. Returns
+    /// whom to wake, if that is not done yet.
+    fn note(&self, first: u64, last: u64) -> Option<Waker> {
+        // Before the mark: a reader that takes the mark finds this last seq, or a later one.
+        self.last.fetch_max(last, Ordering::AcqRel);
+        // A reader that is marked already has been woken and has not looked yet.
+        let is_new = self.first_unseen.fetch_min(first, Ordering::AcqRel) == NOTHING;
+        if is_new { self.waker.take() } else { None }
     }
 
     /// Marks everything seen and returns the first and the last seq that were not, if there were any.
@@ -212,5 +224,69 @@ impl Drop for Registration {
         for key in &self.wild {
             waiting.wild.remove(*key);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Wake;
+    use std::time::Instant;
+
+    use doorbell_protocol::{Draft, Epoch};
+
+    use super::*;
+
+    /// A reader that looks at its mark the moment it is woken.
+    struct Looker {
+        waiter: Arc<Waiter>,
+        seen: Mutex<Vec<(u64, u64)>>,
+    }
+
+    impl Wake for Looker {
+        fn wake(self: Arc<Self>) {
+            self.seen.lock().unwrap().extend(self.waiter.mark_seen());
+            let waker = Waker::from(self.clone());
+            assert!(self.waiter.poll_unseen(&mut Context::from_waker(&waker)).is_pending());
+        }
+    }
+
+    /// What readers of these filters see when they are woken for the batches, each of messages of the
+    /// given topics.
+    fn seen(filters: &[&str], batches: &[&[&str]]) -> Vec<Vec<(u64, u64)>> {
+        let tail = Arc::new(Tail::new(0));
+        let mut readers = Vec::new();
+        for filter in filters {
+            let registration = tail.register(&[filter.parse().unwrap()]);
+            let waiter = registration.waiter.clone();
+            let looker = Arc::new(Looker { waiter, seen: Mutex::default() });
+            looker.clone().wake();
+            readers.push((registration, looker));
+        }
+        let mut seqs = 1..;
+        for topics in batches {
+            let message = |(topic, seq): (&&str, u64)| {
+                let draft = Draft::text(topic.parse().unwrap(), "x", 10).unwrap();
+                Message::new(&draft, Epoch::from_bits(1).id(seq), seq, None, Instant::now())
+            };
+            let batch: Vec<_> = topics.iter().zip(&mut seqs).map(message).collect();
+            tail.push(&batch);
+        }
+        readers.iter().map(|(_, looker)| looker.seen.lock().unwrap().clone()).collect()
+    }
+
+    #[test]
+    fn a_reader_that_looks_at_once_finds_the_whole_batch() {
+        let [exact, wild, other] =
+            seen(&["a", "*", "b"], &[&["a"; 16], &["a"], &["a", "a"]]).try_into().unwrap();
+        assert_eq!(exact, [(1, 16), (17, 17), (18, 19)]);
+        assert_eq!(wild, exact);
+        assert_eq!(other, []);
+    }
+
+    #[test]
+    fn topics_that_take_turns_in_a_batch_wake_each_reader_once() {
+        let batch = ["b", "a", "a", "b", "a", "c", "b"];
+        let seen = seen(&["a", "b", "a,b", "*", "c"], &[&batch]);
+        assert_eq!(seen, [[(2, 5)], [(1, 7)], [(1, 7)], [(1, 7)], [(6, 6)]]);
     }
 }
