@@ -171,8 +171,12 @@ impl Desk {
 
     /// Waits until there is something to do for the thread, which is retention when that is due, and
     /// nobody has the turn. Meanwhile looks in on publishers for as long as some commit.
+    ///
+    /// A thread that was woken for jobs lets the others run once before it takes them: woken, it may have
+    /// taken the core from the one that was about to bring more, and would commit for the first alone.
     fn wait(&self, until: Instant) -> MutexGuard<'_, State> {
         let mut state = self.state();
+        let mut has_slept = false;
         let mut looks = true;
         let mut turns = state.turns;
         let mut next_look = Instant::now() + COMMIT_LOOK;
@@ -181,7 +185,13 @@ impl Desk {
             let is_due = state.closing || !state.waiting.is_empty() || now >= until;
             if is_due && !state.taken {
                 state.thread = Thread::Awake;
-                return state;
+                if !std::mem::take(&mut has_slept) || state.waiting.is_empty() {
+                    return state;
+                }
+                drop(state);
+                std::thread::yield_now();
+                state = self.state();
+                continue;
             }
             if looks && now >= next_look {
                 let is_the_same = state.turns == turns;
@@ -197,6 +207,7 @@ impl Desk {
             state.thread = thread;
             let woken = self.wake.wait_timeout(state, next - now);
             state = woken.unwrap_or_else(PoisonError::into_inner).0;
+            has_slept = true;
         }
     }
 
