@@ -17,14 +17,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use doorbell_protocol::{Code, Error, Filter, Gap, GapReason, Id, Since};
+use doorbell_protocol::{Code, Error, Filter, Gap, Id, Since};
 use tokio::time::{Instant, timeout_at};
 
 use crate::conditions::Conditions;
 use crate::hub::{Hub, LaterPage, Reading};
-use crate::limits::LATEST_MESSAGES_MAX;
-use crate::log::{Page, Selection};
+use crate::log::Page;
 use crate::message::Message;
+use crate::start;
 use crate::tail::Registration;
 
 pub use self::progress::{Progress, Reached};
@@ -39,17 +39,72 @@ pub struct Cursor {
     windows: Vec<Window>,
     /// Everything wanted up to here was handed out or told as lost.
     place: u64,
-    /// Where the next read ends: at the last message that a mark told of, `u64::MAX` without a mark.
-    until: u64,
-    /// Whether the last page had all that was visible then and is wanted.
-    caught_up: bool,
-    /// Whether it did so just now, and after the registration: the look that follows need not read.
-    had_all: bool,
+    state: State,
     /// What hardly any of the many cursors has.
     seldom: Option<Box<Seldom>>,
-    registration: Option<Registration>,
     /// Shows others how far this is; absent before the first filter.
     progress: Option<Arc<Progress>>,
+}
+
+/// How far the reading has come, and so what the next look does. A reader that waits for news is
+/// registered for it, and stays so until its filters change.
+#[derive(Debug)]
+enum State {
+    /// There may be more to read: up to `until`, the last message that a mark told of, or `u64::MAX`.
+    Behind { until: u64, registration: Option<Registration> },
+    /// As before, and a page is on its way from the log. Marks are looked at when it is there.
+    Reading { page: Box<BegunPage>, registration: Option<Registration> },
+    /// The last page had all that was visible then and is wanted. The next look reads all the same, so
+    /// that the place moves on over what is not wanted.
+    CaughtUp(Option<Registration>),
+    /// The last page was handed out and had all, and whatever is pushed after it is marked: the next
+    /// look reads only if there is a mark.
+    Registered(Registration),
+}
+
+/// A page that is being read from the log.
+#[derive(Debug)]
+struct BegunPage {
+    page: LaterPage,
+    until: u64,
+    /// What was visible when that began.
+    visible: u64,
+    /// How much was asked for.
+    limit: PageLimit,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self::Behind { until: u64::MAX, registration: None }
+    }
+}
+
+impl State {
+    fn until(&self) -> u64 {
+        match self {
+            Self::Behind { until, .. } => *until,
+            Self::Reading { page, .. } => page.until,
+            Self::CaughtUp(_) | Self::Registered(_) => u64::MAX,
+        }
+    }
+
+    fn registration(&self) -> Option<&Registration> {
+        match self {
+            Self::Behind { registration, .. }
+            | Self::Reading { registration, .. }
+            | Self::CaughtUp(registration) => registration.as_ref(),
+            Self::Registered(registration) => Some(registration),
+        }
+    }
+
+    fn into_registration(self) -> Option<Registration> {
+        match self {
+            Self::Behind { registration, .. }
+            | Self::Reading { registration, .. }
+            | Self::CaughtUp(registration) => registration,
+            Self::Registered(registration) => Some(registration),
+        }
+    }
 }
 
 /// What a cursor seldom has.
@@ -62,8 +117,6 @@ struct Seldom {
     latest: VecDeque<u64>,
     /// What was lost before the next event.
     gap: Option<Gap>,
-    /// The page that is being read from the log, what was visible when that began, and how much was asked for.
-    reading: Option<(LaterPage, u64, PageLimit)>,
 }
 
 /// Which seqs one filter is for, and which of those were handed out already.
@@ -108,20 +161,27 @@ impl Wait {
 
 impl Cursor {
     /// A cursor without a filter, at the newest visible place.
-    pub(crate) fn new(hub: Hub) -> Self {
-        let place = hub.visible();
+    pub fn new(hub: &Hub) -> Self {
         Self {
-            hub,
+            hub: hub.clone(),
             filters: Vec::new(),
             windows: Vec::new(),
-            place,
-            until: u64::MAX,
-            caught_up: false,
-            had_all: false,
+            place: hub.visible(),
+            state: State::default(),
             seldom: None,
-            registration: None,
             progress: None,
         }
+    }
+
+    /// A cursor for a filter from a place on.
+    ///
+    /// # Errors
+    ///
+    /// The filter passes a limit of the server's, or the log could not be read.
+    pub async fn open(hub: &Hub, filter: Filter, since: &Since) -> Result<Self, Error> {
+        let mut cursor = Self::new(hub);
+        cursor.subscribe(filter, since).await?;
+        Ok(cursor)
     }
 
     /// The same cursor with conditions on what it hands out.
@@ -154,13 +214,9 @@ impl Cursor {
         self.seldom.as_ref()?.latest.front().copied()
     }
 
-    fn is_reading(&self) -> bool {
-        self.seldom.as_ref().is_some_and(|seldom| seldom.reading.is_some())
-    }
-
     /// Whether the last page reached what was visible then: what it handed out is all there was.
     pub fn has_caught_up(&self) -> bool {
-        self.caught_up && !self.is_reading()
+        matches!(self.state, State::CaughtUp(_) | State::Registered(_))
     }
 
     /// How far it is, for others to watch; `None` before the first filter.
@@ -196,7 +252,7 @@ impl Cursor {
     /// A cursor that wants the same from another place on.
     #[must_use]
     pub fn at(&self, place: u64) -> Self {
-        let mut cursor = Self::new(self.hub.clone());
+        let mut cursor = Self::new(&self.hub);
         cursor.place = place;
         cursor.windows = self.filters.iter().map(|_| Window { after: 0, delivered: 0 }).collect();
         cursor.filters.clone_from(&self.filters);
@@ -209,8 +265,8 @@ impl Cursor {
     /// already for another filter are not handed out again.
     pub async fn subscribe(&mut self, filter: Filter, since: &Since) -> Result<(), Error> {
         self.check_limits(&filter)?;
-        let start = self.hub.resolve(&filter, since).await?;
-        self.forget_registration();
+        let start = start::resolve(&self.hub, &filter, since).await?;
+        self.begin_anew();
         let after = start.latest.first().map_or(start.place, |seq| seq - 1);
         if self.filters.is_empty() {
             self.place = start.place;
@@ -272,7 +328,7 @@ impl Cursor {
                 self.seldom().removed.push((filter, window));
             }
         }
-        self.forget_registration();
+        self.begin_anew();
         if let Some(progress) = &self.progress {
             progress.reads(&self.filters);
         }
@@ -280,14 +336,14 @@ impl Cursor {
     }
 
     /// The filters changed: the next page is read for the new ones, and the next wait registers for them.
-    fn forget_registration(&mut self) {
-        self.registration = None;
-        if let Some(seldom) = &mut self.seldom {
-            seldom.reading = None;
-        }
-        self.until = u64::MAX;
-        self.caught_up = false;
-        self.had_all = false;
+    fn begin_anew(&mut self) {
+        self.state = State::default();
+    }
+
+    /// Goes into another state, registered as before.
+    fn enter(&mut self, state: impl FnOnce(Option<Registration>) -> State) {
+        let registration = std::mem::take(&mut self.state).into_registration();
+        self.state = state(registration);
     }
 
     /// Hands out what comes next, oldest first, as much as `limit` allows.
@@ -295,7 +351,7 @@ impl Cursor {
     /// Without news it waits as it is told and then returns an empty batch. It also returns at once
     /// when there is a gap to tell. It may be dropped at any point: nothing is skipped.
     pub async fn next(&mut self, wait: Wait, limit: PageLimit) -> Result<Batch, Error> {
-        let cursor = Asked(self);
+        let cursor = WaitGuard(self);
         let waits = wait != Wait::No;
         let news = poll_fn(|context| match ready!(cursor.0.poll_news(limit, waits, context)?) {
             None if wait == Wait::No => Poll::Ready(Ok(Batch::default())),
@@ -311,7 +367,8 @@ impl Cursor {
     }
 
     /// [`Cursor::next`] for sessions that wait for more than news: pending until there is some, which
-    /// the task is woken for. Who then turns to something else says so by [`Cursor::turn_away`].
+    /// the task is woken for. A session that then turns to something else calls
+    /// [`Cursor::stop_waiting`].
     pub fn poll_next(
         &mut self,
         limit: PageLimit,
@@ -324,7 +381,7 @@ impl Cursor {
     }
 
     /// Nobody waits for news any more: what comes now is still to be looked at.
-    pub fn turn_away(&self) {
+    pub fn stop_waiting(&self) {
         self.show_place();
     }
 
@@ -336,60 +393,63 @@ impl Cursor {
         context: &mut Context<'_>,
     ) -> Poll<Result<Option<Batch>, Error>> {
         loop {
-            // Mark seen, read, and only then wait. What is pushed while a page is read is not seen yet.
-            // What is wanted and was pushed after a page that had all is marked: right behind such a page
-            // there is nothing to read without a mark.
-            let marked = !self.is_reading() && self.mark_seen();
-            if !std::mem::take(&mut self.had_all) || marked {
+            // Mark seen, read, and only then wait: what is pushed while a page is read is not seen yet.
+            self.mark_seen();
+            if !matches!(self.state, State::Registered(_)) {
                 let messages = ready!(self.poll_read(limit, context))?;
                 self.show_place();
                 let has_gap = self.seldom.as_ref().is_some_and(|seldom| seldom.gap.is_some());
-                if !messages.is_empty() || (self.caught_up && has_gap) {
-                    self.had_all = self.caught_up && self.registration.is_some();
+                if !messages.is_empty() || (has_gap && self.has_caught_up()) {
+                    if self.has_caught_up() {
+                        self.enter(|own| own.map_or(State::CaughtUp(None), State::Registered));
+                    }
                     return Poll::Ready(Ok(Some(Batch { gap: self.take_gap(), messages })));
                 }
             }
-            if !self.caught_up {
-                // A page looks at so many messages only; others have their turn between two pages.
-                context.waker().wake_by_ref();
-                return Poll::Pending;
-            }
-            let Some(registration) = &self.registration else {
-                if !waits {
-                    return Poll::Ready(Ok(None));
+            match &self.state {
+                State::Behind { .. } | State::Reading { .. } => {
+                    // A page looks at so many messages only; others have their turn between two pages.
+                    context.waker().wake_by_ref();
+                    return Poll::Pending;
                 }
-                // Nobody is woken for a topic that is registered too late: register, then look again.
-                self.registration = Some(self.hub.register(&self.filters));
-                self.caught_up = false;
-                continue;
-            };
-            if registration.waiter().poll_unseen(context).is_pending() {
-                if let Some(progress) = &self.progress {
-                    progress.wait();
+                State::CaughtUp(None) if !waits => return Poll::Ready(Ok(None)),
+                State::CaughtUp(None) => {
+                    // Nobody is woken for a topic that is registered too late: register, then look again.
+                    let registration = Some(self.hub.register(&self.filters));
+                    self.state = State::Behind { until: u64::MAX, registration };
                 }
-                return Poll::Ready(Ok(None));
+                State::CaughtUp(Some(registration)) | State::Registered(registration) => {
+                    if registration.waiter().poll_unseen(context).is_pending() {
+                        self.progress.iter().for_each(|progress| progress.wait());
+                        self.enter(State::CaughtUp);
+                        return Poll::Ready(Ok(None));
+                    }
+                }
             }
         }
     }
 
-    /// Marks what was pushed as seen. A reader that had caught up may skip what others published
-    /// before the first message that it was woken for, and after the last. Once the mark is taken it
-    /// counts as behind until a read says otherwise: the read may be dropped half way. Returns whether
-    /// there was a mark.
-    fn mark_seen(&mut self) -> bool {
-        let unseen = self.registration.as_ref().and_then(|r| r.waiter().mark_seen());
-        let Some((first, last)) = unseen else { return false };
-        if std::mem::take(&mut self.caught_up) {
-            self.place = self.place.max(first - 1);
-            self.until = last;
-        } else {
-            self.until = self.until.max(last);
+    /// Marks what was pushed as seen, but for while a page is on its way. A reader that had caught up
+    /// may skip what others published before the first message that it was woken for, and after the
+    /// last. Once the mark is taken it is behind until a read says otherwise: the read may be dropped
+    /// half way.
+    fn mark_seen(&mut self) {
+        if matches!(self.state, State::Reading { .. }) {
+            return;
         }
-        true
+        let unseen = self.state.registration().and_then(|own| own.waiter().mark_seen());
+        let Some((first, last)) = unseen else { return };
+        let until = match self.state {
+            State::Behind { until, .. } => until.max(last),
+            _ => {
+                self.place = self.place.max(first - 1);
+                last
+            }
+        };
+        self.enter(|registration| State::Behind { until, registration });
     }
 
-    /// One step forward: a page from memory if it reaches back far enough, else from the log. Nothing
-    /// changes before the page is there.
+    /// One step forward. Nothing changes before the page is there.
     fn poll_read(
         &mut self,
         limit: PageLimit,
@@ -397,33 +457,13 @@ impl Cursor {
     ) -> Poll<Result<Vec<Message>, Error>> {
         if self.filters.is_empty() {
             self.place = self.hub.visible().max(self.place);
-            self.caught_up = true;
+            self.enter(State::CaughtUp);
             return Poll::Ready(Ok(Vec::new()));
         }
         let latest = self.next_latest();
-        let (after, until) = match latest {
-            Some(seq) => (seq - 1, seq),
-            None => (self.place, self.until),
-        };
-        // Who asks for another amount than whoever began it has it read anew.
-        let begun = self.seldom.as_mut().and_then(|seldom| seldom.reading.take());
-        let (reading, visible) = match begun.filter(|(_, _, asked)| *asked == limit) {
-            Some((later, visible, _)) => (Reading::Later(later), visible),
-            None => {
-                let visible = self.hub.visible();
-                (self.hub.read(&self.filters, after, until, limit), visible)
-            }
-        };
-        let mut page = match reading {
-            Reading::Done(page) => page,
-            Reading::Later(mut later) => match Pin::new(&mut later).poll(context) {
-                Poll::Ready(page) => page?,
-                Poll::Pending => {
-                    self.seldom().reading = Some((later, visible, limit));
-                    return Poll::Pending;
-                }
-            },
-        };
+        let until = self.state.until();
+        let (after, last) = latest.map_or((self.place, until), |seq| (seq - 1, seq));
+        let (mut page, visible) = ready!(self.poll_page(after, last, limit, context))?;
         assert!(page.through >= after, "a page went back from {after} to {}", page.through);
         assert!(page.messages.len() <= limit.messages.max(1), "a page passed its bound");
         let mut messages = std::mem::take(&mut page.messages);
@@ -435,9 +475,8 @@ impl Cursor {
         }
         self.note_loss(&page);
         self.place = page.through;
-        self.caught_up = page.through >= visible.min(until);
-        if self.caught_up {
-            self.until = u64::MAX;
+        if page.through >= visible.min(until) {
+            self.enter(State::CaughtUp);
         }
         if !self.takes_all(after) {
             messages.retain(|message| self.wants(message));
@@ -446,6 +485,39 @@ impl Cursor {
             seldom.removed.retain(|(_, window)| window.delivered > page.through);
         }
         Poll::Ready(Ok(messages))
+    }
+
+    /// A page of what is wanted after a place, up to a last seq, and what was visible when it was begun:
+    /// from memory if that reaches back far enough, else from the log. Then the reader is behind.
+    fn poll_page(
+        &mut self,
+        after: u64,
+        last: u64,
+        limit: PageLimit,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<(Page, u64), Error>> {
+        let until = self.state.until();
+        loop {
+            let (page, visible) = match &mut self.state {
+                // One that was begun for another amount is read anew.
+                State::Reading { page: begun, .. } if begun.limit == limit => {
+                    (ready!(Pin::new(&mut begun.page).poll(context)), begun.visible)
+                }
+                _ => {
+                    let visible = self.hub.visible();
+                    match self.hub.read(&self.filters, after, last, limit) {
+                        Reading::Done(page) => (Ok(page), visible),
+                        Reading::Later(page) => {
+                            let page = Box::new(BegunPage { page, until, visible, limit });
+                            self.enter(|registration| State::Reading { page, registration });
+                            continue;
+                        }
+                    }
+                }
+            };
+            self.enter(|registration| State::Behind { until, registration });
+            return Poll::Ready(page.map(|page| (page, visible)));
+        }
     }
 
     fn note_loss(&mut self, page: &Page) {
@@ -493,68 +565,10 @@ impl Cursor {
 }
 
 /// A cursor that is asked for news until this is dropped.
-struct Asked<'a>(&'a mut Cursor);
+struct WaitGuard<'a>(&'a mut Cursor);
 
-impl Drop for Asked<'_> {
+impl Drop for WaitGuard<'_> {
     fn drop(&mut self) {
-        self.0.turn_away();
-    }
-}
-
-/// Where a subscription begins.
-#[derive(Debug)]
-pub(crate) struct Start {
-    /// Reading begins after this place.
-    pub(crate) place: u64,
-    /// These come first.
-    pub(crate) latest: Vec<u64>,
-    /// What the reader asked for and cannot have.
-    pub(crate) gap: Option<Gap>,
-}
-
-impl Hub {
-    /// Finds the place that `since` means for a reader of this filter.
-    pub(crate) async fn resolve(&self, filter: &Filter, since: &Since) -> Result<Start, Error> {
-        let bounds = self.bounds();
-        let visible = self.visible();
-        let oldest = bounds.first.saturating_sub(1).min(visible);
-        let at = |place| Start { place, latest: Vec::new(), gap: None };
-        let lost = |after: String, place: u64, reason| Start {
-            gap: Some(Gap { after, before: bounds.epoch.id(place + 1), reason }),
-            ..at(place)
-        };
-        Ok(match since {
-            Since::All => at(oldest),
-            Since::None => at(visible),
-            Since::Id(id) if id.epoch() != bounds.epoch => {
-                lost(id.to_string(), oldest, GapReason::Foreign)
-            }
-            Since::Id(id) if id.seq() > visible => lost(id.to_string(), visible, GapReason::Lost),
-            Since::Id(id) => {
-                let selection = Selection(std::slice::from_ref(filter));
-                match self.heads().newest_expired(&selection) {
-                    expired if expired > id.seq() => {
-                        let place = expired.max(oldest).min(visible);
-                        lost(id.to_string(), place, GapReason::Expired)
-                    }
-                    _ => at(id.seq()),
-                }
-            }
-            Since::Foreign(id) => lost(id.to_string(), oldest, GapReason::Foreign),
-            Since::Time(seconds) => {
-                at(self.seek(seconds.saturating_mul(1_000_000)).await?.clamp(oldest, visible))
-            }
-            Since::Ago(duration) => {
-                let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-                let time_us = crate::clock::unix_micros().saturating_sub(micros);
-                at(self.seek(time_us).await?.clamp(oldest, visible))
-            }
-            Since::Latest => {
-                let selection = Selection(std::slice::from_ref(filter));
-                let mut latest = self.heads().latest(&selection, LATEST_MESSAGES_MAX);
-                latest.retain(|seq| *seq <= visible);
-                Start { latest, ..at(visible) }
-            }
-        })
+        self.0.stop_waiting();
     }
 }

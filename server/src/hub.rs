@@ -1,4 +1,4 @@
-//! All that a transport may call: publish a draft, open a cursor.
+//! One log, with what may be asked of it: publish drafts, read a page, wait for news.
 //!
 //! The hub joins the log, the tail and the writer. It names no transport.
 
@@ -7,11 +7,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use doorbell_protocol::{Code, Draft, Epoch, Error, Filter, Since};
+use doorbell_protocol::{Code, Draft, Epoch, Error, Filter};
 use tokio::sync::Semaphore;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::cursor::Cursor;
 use crate::limits::LOG_READERS_MAX;
 use crate::log::{Bounds, Heads, Log, Page, PageLimit, Query, Retention, Selection};
 use crate::tail::{Registration, Tail};
@@ -110,18 +109,6 @@ impl Hub {
     /// turn, after those submitted before them. What it returns is the second half.
     pub async fn submit(&self, drafts: Vec<Draft>) -> Pending {
         self.0.writer.submit(drafts).await
-    }
-
-    /// A cursor for a filter from a place on.
-    pub async fn cursor(&self, filter: Filter, since: &Since) -> Result<Cursor, Error> {
-        let mut cursor = Cursor::new(self.clone());
-        cursor.subscribe(filter, since).await?;
-        Ok(cursor)
-    }
-
-    /// A cursor that wants nothing yet.
-    pub fn idle_cursor(&self) -> Cursor {
-        Cursor::new(self.clone())
     }
 
     /// The newest message ever published for a filter, as far as readers may see it; 0 if none was.

@@ -23,6 +23,7 @@ pub mod metrics;
 mod process;
 pub mod serve;
 pub mod socket;
+mod start;
 pub mod stop;
 pub mod stream;
 pub mod tail;

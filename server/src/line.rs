@@ -285,7 +285,7 @@ impl<L: Link> Conversation<L> {
     /// Waits for one thing to happen and deals with it.
     async fn turn(&mut self) -> Result<Next, Ending> {
         let happening = poll_fn(|context| self.poll_happening(context)).await;
-        self.cursor.turn_away();
+        self.cursor.stop_waiting();
         match happening {
             Happening::Stop => return Err(Ending::Stopping),
             Happening::Settled(answers) => Box::pin(self.answer_publishes(answers)).await?,

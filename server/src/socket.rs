@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::timeout;
 
 use crate::connections::Service;
+use crate::cursor::Cursor;
 use crate::hub::Hub;
 use crate::line::{Conversation, Ending, Link, Manners};
 use crate::metrics::Transport;
@@ -27,7 +28,7 @@ pub fn serve<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let cursor = hub.idle_cursor();
+    let cursor = Cursor::new(&hub);
     let serving = stream.connection().serve(Service::Reader(transport));
     let link = Wire(stream);
     Conversation::new(link, hub, manners, transport, cursor, serving).run()

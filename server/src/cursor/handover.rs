@@ -71,7 +71,7 @@ struct Reader {
 impl Reader {
     async fn new(hub: &Hub, which: usize, since: &Since) -> Self {
         let filter = filter(FILTERS[which % FILTERS.len()]);
-        let cursor = hub.cursor(filter.clone(), since).await.unwrap();
+        let cursor = Cursor::open(hub, filter.clone(), since).await.unwrap();
         let start = cursor.place().seq();
         Self { cursor, filter, start, got: Vec::new(), told: BTreeSet::new() }
     }
@@ -251,7 +251,7 @@ fn several_subscriptions_are_one_union_without_repeats() {
         for topic in ["a", "b", "a", "b", "c.x"] {
             publish(&hub, topic).await;
         }
-        let mut cursor = hub.cursor(filter("a"), &Since::All).await.unwrap();
+        let mut cursor = Cursor::open(&hub, filter("a"), &Since::All).await.unwrap();
         let mut got = Vec::new();
         let mut read = async |cursor: &mut Cursor| {
             loop {
@@ -313,7 +313,7 @@ fn each_form_of_since_begins_where_it_says() {
             (Since::Id(id(9)), vec![], Some(ahead)),
         ];
         for (since, expected, gap) in cases {
-            let mut cursor = hub.cursor(filter("a,b"), &since).await.unwrap();
+            let mut cursor = Cursor::open(&hub, filter("a,b"), &since).await.unwrap();
             assert_eq!(cursor.take_gap(), gap, "{since:?}");
             let mut got = Vec::new();
             loop {
@@ -332,7 +332,7 @@ fn each_form_of_since_begins_where_it_says() {
 #[tokio::test(start_paused = true)]
 async fn a_wait_without_news_ends_with_an_empty_batch_in_time() {
     let hub = memory(1 << 30);
-    let mut cursor = hub.cursor(filter("a"), &Since::None).await.unwrap();
+    let mut cursor = Cursor::open(&hub, filter("a"), &Since::None).await.unwrap();
     let began = tokio::time::Instant::now();
     let batch = cursor.next(Wait::for_duration(Duration::from_secs(30)), LIMIT).await.unwrap();
     assert!(batch.messages.is_empty() && batch.gap.is_none());
@@ -366,7 +366,7 @@ async fn who_goes_on_with_a_smaller_limit_gets_no_more_than_that() {
     for _ in 0..100 {
         publish(&hub, "a").await;
     }
-    let mut cursor = hub.cursor(filter("a"), &Since::All).await.unwrap();
+    let mut cursor = Cursor::open(&hub, filter("a"), &Since::All).await.unwrap();
     let look = poll_fn(|context| Poll::Ready(cursor.poll_next(LIMIT, context).is_pending()));
     assert!(look.await, "the beginning has left the memory and is not read yet");
     let one = PageLimit { messages: 1, ..LIMIT };
@@ -387,13 +387,13 @@ async fn readers_that_turned_away_while_the_log_is_read_keep_no_turn() {
     }
     let mut waiting = Vec::new();
     for _ in 0..4 * LOG_READERS_MAX {
-        let mut cursor = hub.cursor(filter("a"), &Since::All).await.unwrap();
+        let mut cursor = Cursor::open(&hub, filter("a"), &Since::All).await.unwrap();
         // One look: its page is asked for, and then it has something else to do.
         let look = poll_fn(|context| Poll::Ready(cursor.poll_next(LIMIT, context).is_pending()));
         assert!(look.await, "the beginning has left the memory and is not read yet");
         waiting.push(cursor);
     }
-    let mut reader = hub.cursor(filter("a"), &Since::All).await.unwrap();
+    let mut reader = Cursor::open(&hub, filter("a"), &Since::All).await.unwrap();
     let batch = reader.next(Wait::for_duration(PATIENCE), LIMIT).await.unwrap();
     assert!(!batch.messages.is_empty());
     for cursor in &mut waiting {
@@ -406,7 +406,7 @@ async fn readers_that_turned_away_while_the_log_is_read_keep_no_turn() {
 #[tokio::test]
 async fn others_see_how_far_a_reader_is_and_whether_it_waits() {
     let hub = memory(1 << 30);
-    let mut cursor = hub.idle_cursor();
+    let mut cursor = Cursor::new(&hub);
     assert!(cursor.progress().is_none(), "nothing is kept for who reads nothing");
     cursor.subscribe(filter("a,b"), &Since::None).await.unwrap();
     cursor.subscribe(filter("c.*"), &Since::None).await.unwrap();

@@ -39,7 +39,7 @@ enum Ending {
 pub(super) async fn run(seat: Seat, filter: Filter, since: Since) {
     let datagrams = seat.datagrams.clone();
     let _connected = datagrams.manners.metrics.of(Transport::Udp).connected();
-    match datagrams.hub.cursor(filter.clone(), &since).await {
+    match Cursor::open(&datagrams.hub, filter.clone(), &since).await {
         Ok(cursor) => Box::pin(Session::new(seat, cursor).run(&filter)).await,
         Err(error) => {
             let connection = seat.registered.connection();

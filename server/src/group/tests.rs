@@ -167,7 +167,7 @@ impl World {
     }
 
     async fn connect(&mut self) {
-        let cursor = self.hub.cursor("a".parse().unwrap(), &Since::None).await.unwrap();
+        let cursor = Cursor::open(&self.hub, "a".parse().unwrap(), &Since::None).await.unwrap();
         let peer = Arc::<Peer>::default();
         self.missed.push(cursor.place().seq());
         self.peers.push(peer.clone());

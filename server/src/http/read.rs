@@ -150,7 +150,7 @@ pub(crate) async fn open(
     since: &Since,
     conditions: Conditions,
 ) -> Result<Cursor, Error> {
-    Ok(app.hub.cursor(filter, since).await?.with_conditions(conditions))
+    Ok(Cursor::open(&app.hub, filter, since).await?.with_conditions(conditions))
 }
 
 async fn answer_once(
@@ -280,7 +280,7 @@ async fn collect(
                     }
                 });
                 let batch = news.await?;
-                cursor.turn_away();
+                cursor.stop_waiting();
                 batch
             }
         };

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::{ANSWER_WAIT_MAX, Failure, Subscriber};
 use crate::connections::Ends;
-use crate::cursor::{PageLimit, Wait};
+use crate::cursor::{Cursor, PageLimit, Wait};
 use crate::lab::accounts::Traffic;
 use crate::lab::lane::Name;
 use crate::lab::session::Said;
@@ -78,7 +78,7 @@ async fn count_lost(subscriber: &Subscriber, after: Id, last: Id) -> u64 {
     let hub = &subscriber.seat.parts().hub;
     let limit = PageLimit::BATCH;
     let mut count = 0;
-    if let Ok(mut cursor) = hub.cursor(filter, &Since::Id(after)).await {
+    if let Ok(mut cursor) = Cursor::open(hub, filter, &Since::Id(after)).await {
         while let Ok(batch) = cursor.next(Wait::No, limit).await {
             count += batch.messages.iter().filter(|message| message.id() <= last).count() as u64;
             let through = batch.messages.last().is_none_or(|message| message.id() >= last);
