@@ -80,7 +80,7 @@ impl Hub {
         limits: WireLimits,
     ) -> std::io::Result<Self> {
         let bounds = log.bounds();
-        let tail = Arc::new(Tail::new(bounds.last));
+        let tail = Tail::follow(log.as_ref());
         // A message may stay a tenth of its time longer than retention says.
         let expire_every =
             (retention.age / 10).clamp(Duration::from_millis(100), Duration::from_secs(10));

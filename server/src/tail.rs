@@ -1,7 +1,8 @@
 //! The newest messages in memory, and who waits for the next one.
 //!
-//! Whoever stores a batch pushes it here; that makes it visible and wakes the readers of just those
-//! topics. The tail knows nothing of storage or of what a reader does with a message.
+//! The log feeds it: what became durable, whoever appended it, is pushed here; that makes it visible and
+//! wakes the readers of just those topics. The tail knows nothing of storage or of what a reader does
+//! with a message.
 //!
 //! A wake-up is a level, not an edge: a [`Waiter`] holds the first seq that its reader has not looked
 //! at, so a reader that marks it seen, reads, and only then waits misses nothing, whatever happens
@@ -9,7 +10,7 @@
 //! published after that.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockWriteGuard};
 use std::task::{Context, Poll, Waker};
 
 use atomic_waker::AtomicWaker;
@@ -19,11 +20,11 @@ use foldhash::HashMap;
 use slab::Slab;
 
 use crate::limits::{TAIL_BYTES_MAX, TAIL_MESSAGES_MAX};
-use crate::log::{Page, Query, Ring};
+use crate::log::{Feed, Log, Page, Query, Ring};
 use crate::message::Message;
 
 /// Recent messages, and the readers that wait.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Tail {
     recent: RwLock<Recent>,
     waiting: Mutex<Waiting>,
@@ -33,7 +34,7 @@ pub struct Tail {
     visible: AtomicU64,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Recent {
     ring: Ring,
     /// Everything above this seq is in the ring.
@@ -47,73 +48,19 @@ struct Waiting {
 }
 
 impl Tail {
-    /// An empty tail over a log whose newest seq is `last`.
-    pub fn new(last: u64) -> Self {
-        Self {
-            recent: RwLock::new(Recent { ring: Ring::default(), floor: last }),
-            waiting: Mutex::default(),
-            woken: Mutex::default(),
-            visible: AtomicU64::new(last),
-        }
+    /// A tail that is told of every message from now on. It reaches no further back.
+    pub fn follow(log: &dyn Log) -> Arc<Self> {
+        let tail = Arc::new(Self::default());
+        // Nobody reads yet what may be pushed meanwhile.
+        let last = log.follow(tail.clone());
+        tail.recent_mut().forget_through(last);
+        tail.visible.fetch_max(last, Ordering::AcqRel);
+        tail
     }
 
     /// The newest seq that readers may see. It never falls.
     pub fn visible(&self) -> u64 {
         self.visible.load(Ordering::Acquire)
-    }
-
-    /// Makes stored messages visible and wakes their readers.
-    ///
-    /// # Panics
-    ///
-    /// When the seqs do not rise.
-    pub fn push(&self, batch: &[Message]) {
-        let Some(last) = batch.last() else { return };
-        {
-            let mut recent = self.recent.write().unwrap_or_else(PoisonError::into_inner);
-            for message in batch {
-                recent.ring.push(message.clone());
-            }
-            while recent.ring.len() > TAIL_MESSAGES_MAX || recent.ring.bytes() > TAIL_BYTES_MAX {
-                let Some(oldest) = recent.ring.pop() else {
-                    break;
-                };
-                recent.floor = oldest.seq();
-            }
-            self.visible.store(last.seq(), Ordering::Release);
-        }
-        self.wake(batch);
-    }
-
-    /// Tells every waiter of the whole batch, and only then wakes their readers: one that runs at once
-    /// finds all of it, not the first message alone.
-    fn wake(&self, batch: &[Message]) {
-        let mut woken = self.woken.lock().unwrap_or_else(PoisonError::into_inner);
-        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        for run in batch.chunk_by(|one, next| one.topic() == next.topic()) {
-            let (Some(first), Some(last)) = (run.first(), run.last()) else { continue };
-            let topic = first.topic();
-            let mut note = |waiter: &Waiter| woken.extend(waiter.note(first.seq(), last.seq()));
-            if let Some(waiters) = waiting.exact.get(topic) {
-                waiters.iter().for_each(|(_, waiter)| note(waiter));
-            }
-            for (_, (pattern, waiter)) in &waiting.wild {
-                if pattern.matches(topic.as_str()) {
-                    note(waiter);
-                }
-            }
-        }
-        drop(waiting);
-        woken.drain(..).for_each(Waker::wake);
-    }
-
-    /// Lets go of what the log no longer holds, so that retention means the same to every reader.
-    pub fn trim(&self, first_held: u64) {
-        let mut recent = self.recent.write().unwrap_or_else(PoisonError::into_inner);
-        while recent.ring.oldest().is_some_and(|message| message.seq() < first_held) {
-            recent.ring.pop();
-        }
-        recent.floor = recent.floor.max(first_held - 1);
     }
 
     /// Reads a page of what is visible; `None` if it reaches further back than the tail does.
@@ -145,6 +92,76 @@ impl Tail {
         }
         drop(waiting);
         Registration { tail: self.clone(), waiter, exact: exact.into(), wild: wild.into() }
+    }
+}
+
+impl Feed for Tail {
+    /// Makes stored messages visible and wakes their readers.
+    ///
+    /// # Panics
+    ///
+    /// When the seqs do not rise: a reader would miss one.
+    fn push(&self, batch: &[Message]) {
+        let (Some(first), Some(last)) = (batch.first(), batch.last()) else { return };
+        let visible = self.visible();
+        assert!(first.seq() > visible, "seq {} after {visible}", first.seq());
+        {
+            let mut recent = self.recent_mut();
+            for message in batch {
+                recent.ring.push(message.clone());
+            }
+            while recent.ring.len() > TAIL_MESSAGES_MAX || recent.ring.bytes() > TAIL_BYTES_MAX {
+                let Some(oldest) = recent.ring.pop() else {
+                    break;
+                };
+                recent.floor = oldest.seq();
+            }
+            self.visible.store(last.seq(), Ordering::Release);
+        }
+        self.wake(batch);
+    }
+
+    /// Lets go of what the log no longer holds, so that retention means the same to every reader.
+    fn trim(&self, first_held: u64) {
+        self.recent_mut().forget_through(first_held - 1);
+    }
+}
+
+impl Tail {
+    fn recent_mut(&self) -> RwLockWriteGuard<'_, Recent> {
+        self.recent.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells every waiter of the whole batch, and only then wakes their readers: one that runs at once
+    /// finds all of it, not the first message alone.
+    fn wake(&self, batch: &[Message]) {
+        let mut woken = self.woken.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        for run in batch.chunk_by(|one, next| one.topic() == next.topic()) {
+            let (Some(first), Some(last)) = (run.first(), run.last()) else { continue };
+            let topic = first.topic();
+            let mut note = |waiter: &Waiter| woken.extend(waiter.note(first.seq(), last.seq()));
+            if let Some(waiters) = waiting.exact.get(topic) {
+                waiters.iter().for_each(|(_, waiter)| note(waiter));
+            }
+            for (_, (pattern, waiter)) in &waiting.wild {
+                if pattern.matches(topic.as_str()) {
+                    note(waiter);
+                }
+            }
+        }
+        drop(waiting);
+        woken.drain(..).for_each(Waker::wake);
+    }
+}
+
+impl Recent {
+    /// Leaves what has this seq or a lower one to the log.
+    fn forget_through(&mut self, seq: u64) {
+        while self.ring.oldest().is_some_and(|message| message.seq() <= seq) {
+            self.ring.pop();
+        }
+        self.floor = self.floor.max(seq);
     }
 }
 
@@ -253,7 +270,7 @@ mod tests {
     /// What readers of these filters see when they are woken for the batches, each of messages of the
     /// given topics.
     fn seen(filters: &[&str], batches: &[&[&str]]) -> Vec<Vec<(u64, u64)>> {
-        let tail = Arc::new(Tail::new(0));
+        let tail = Arc::new(Tail::default());
         let mut readers = Vec::new();
         for filter in filters {
             let registration = tail.register(&[filter.parse().unwrap()]);

@@ -1,11 +1,18 @@
 //! What every engine promises, as tests over a constructor. Each engine runs all of it.
 
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
-use doorbell_protocol::{Draft, Filter, GapReason};
+use doorbell_protocol::{Draft, Filter, GapReason, Since};
 use tempfile::TempDir;
+use tokio::runtime::{Builder, Handle};
+use tokio::task::JoinSet;
 
-use super::{Log, MemoryLog, Page, PageLimit, Query, Retention, Selection, SqliteLog, Sync};
+use super::{Feed, Log, MemoryLog, Page, PageLimit, Query, Retention, Selection, SqliteLog, Sync};
+use crate::clock::unix_micros;
+use crate::cursor::{Cursor, Wait};
+use crate::hub::{Hub, WireLimits};
 use crate::message::Message;
 
 pub(super) const KEEP: Retention = Retention { age: Duration::from_secs(3600), bytes: 1 << 30 };
@@ -13,19 +20,19 @@ pub(super) const HOUR_US: u64 = 3_600_000_000;
 
 /// A log under test, with the folder that it may live in.
 struct Subject {
-    log: Box<dyn Log>,
+    log: Arc<dyn Log>,
     _folder: TempDir,
 }
 
 fn memory(retention: Retention) -> Subject {
     let folder = tempfile::tempdir().unwrap();
-    Subject { log: Box::new(MemoryLog::new(retention)), _folder: folder }
+    Subject { log: Arc::new(MemoryLog::new(retention)), _folder: folder }
 }
 
 fn sqlite(retention: Retention) -> Subject {
     let folder = tempfile::tempdir().unwrap();
     let log = SqliteLog::open(folder.path(), Sync::Os, retention).unwrap();
-    Subject { log: Box::new(log), _folder: folder }
+    Subject { log: Arc::new(log), _folder: folder }
 }
 
 pub(super) fn draft(topic: &str, text: &str) -> Draft {
@@ -246,6 +253,136 @@ fn nothing_is_skipped_in_silence_while_it_grows_and_shrinks(subject: &Subject) {
     });
 }
 
+/// Keeps what a log tells, and holds it against what the log knows then.
+#[derive(Debug)]
+struct Told {
+    log: Weak<dyn Log>,
+    seqs: Mutex<Vec<u64>>,
+    first_held: AtomicU64,
+}
+
+impl std::fmt::Debug for dyn Log {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.bounds().fmt(f)
+    }
+}
+
+impl Feed for Told {
+    fn push(&self, batch: &[Message]) {
+        let log = self.log.upgrade().unwrap();
+        for message in batch {
+            let seq = message.seq();
+            assert!(log.bounds().last >= seq);
+            assert_eq!(seqs(&page(log.as_ref(), ">", seq - 1, 1)), [seq]);
+            self.seqs.lock().unwrap().push(seq);
+        }
+    }
+
+    fn trim(&self, first_held: u64) {
+        self.first_held.store(first_held, Ordering::Relaxed);
+    }
+}
+
+fn the_feed_is_told_before_a_publisher_is_answered(subject: &Subject) {
+    let log = subject.log.as_ref();
+    append(log, "a", &["before"], 5);
+    let told = Arc::new(Told {
+        log: Arc::downgrade(&subject.log),
+        seqs: Mutex::default(),
+        first_held: AtomicU64::new(0),
+    });
+    assert_eq!(log.follow(told.clone()), 1);
+    assert!(told.seqs.lock().unwrap().is_empty());
+    append(log, "a", &["x", "y"], 6);
+    assert_eq!(*told.seqs.lock().unwrap(), [2, 3]);
+    log.append(&[], 7).unwrap();
+    append(log, "b", &["z"], 8);
+    assert_eq!(*told.seqs.lock().unwrap(), [2, 3, 4]);
+    while log.expire(2 * HOUR_US).unwrap() {}
+    assert_eq!(told.first_held.load(Ordering::Relaxed), 5);
+}
+
+/// Somebody stores messages without our writer, while publishers publish and readers read.
+fn others_messages_may_come_between_ours(subject: &Subject) {
+    const OURS: usize = 200;
+    let limits = WireLimits { message_bytes: 100, filter_topics: 10, subscriptions: 10 };
+    let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let hub = {
+        let _runtime = runtime.enter();
+        Hub::start(subject.log.clone(), 1 << 20, &KEEP, limits).unwrap()
+    };
+    let are_ours_stored = Arc::new(AtomicBool::new(false));
+    let (log, enough) = (subject.log.clone(), are_ours_stored.clone());
+    let others = std::thread::spawn(move || {
+        let mut stored = Vec::new();
+        while !enough.load(Ordering::Acquire) {
+            let texts = &["x"; 3][..=stored.len() % 3];
+            let batch = append(log.as_ref(), "theirs", texts, unix_micros());
+            stored.extend(batch.iter().map(Message::seq));
+        }
+        stored
+    });
+    runtime.block_on(async {
+        let mut readers = JoinSet::new();
+        for filter in ["ours", "theirs", ">"] {
+            let cursor = Cursor::open(&hub, filter.parse().unwrap(), &Since::All).await.unwrap();
+            readers.spawn_on(read_to_the_end(cursor, filter), &Handle::current());
+        }
+        let mut publishers = JoinSet::new();
+        for publisher in 0..4 {
+            publishers.spawn_on(publish_ours(hub.clone(), publisher, OURS), &Handle::current());
+        }
+        let ours = publishers.join_all().await.concat();
+        are_ours_stored.store(true, Ordering::Release);
+        let theirs = others.join().unwrap();
+        let within = |seq: &u64| ours.iter().min() < Some(seq) && ours.iter().max() > Some(seq);
+        assert!(theirs.iter().any(within), "nothing came between ours: this tested nothing");
+        hub.publish(draft("ours", "end")).await.unwrap();
+        append(subject.log.as_ref(), "theirs", &["end"], unix_micros());
+        for (filter, got) in readers.join_all().await {
+            let wanted = |own| filter == ">" || filter == own;
+            let ours = ours.iter().filter(|_| wanted("ours"));
+            let mut all: Vec<u64> =
+                ours.chain(theirs.iter().filter(|_| wanted("theirs"))).copied().collect();
+            all.sort_unstable();
+            assert_eq!(got, all, "{filter}");
+        }
+        hub.close();
+    });
+}
+
+/// Publishes messages one after the other, each visible when it is answered; returns their seqs.
+async fn publish_ours(hub: Hub, publisher: usize, count: usize) -> Vec<u64> {
+    let mut seqs = Vec::new();
+    for number in 0..count {
+        let text = format!("{publisher}.{number}");
+        let message = hub.publish(draft("ours", &text)).await.unwrap();
+        assert!(hub.visible() >= message.seq());
+        assert_eq!(message.raw_line(), format!("{text}\n"), "the answer to somebody else");
+        seqs.push(message.seq());
+    }
+    seqs
+}
+
+/// The seqs that a reader gets, in its order, up to the text that ends each topic.
+async fn read_to_the_end(mut cursor: Cursor, filter: &str) -> (&str, Vec<u64>) {
+    let mut open = if filter == ">" { 2 } else { 1 };
+    let mut got = Vec::new();
+    while open > 0 {
+        let wait = Wait::for_duration(Duration::from_secs(30));
+        let batch = cursor.next(wait, PageLimit::BATCH).await.unwrap();
+        assert!(batch.gap.is_none() && !batch.messages.is_empty(), "{filter}: {batch:?}");
+        for message in batch.messages {
+            if message.raw_line() == "end\n" {
+                open -= 1;
+            } else {
+                got.push(message.seq());
+            }
+        }
+    }
+    (filter, got)
+}
+
 fn a_closed_log_takes_nothing_more(subject: &Subject) {
     let log = subject.log.as_ref();
     append(log, "a", &["x"], 5);
@@ -276,5 +413,7 @@ contract! {
     an_empty_batch_changes_nothing(super::KEEP);
     a_reader_of_many_topics_gets_each_message_once(super::KEEP);
     nothing_is_skipped_in_silence_while_it_grows_and_shrinks(super::KEEP);
+    the_feed_is_told_before_a_publisher_is_answered(super::KEEP);
+    others_messages_may_come_between_ours(super::KEEP);
     a_closed_log_takes_nothing_more(super::KEEP);
 }

@@ -1,10 +1,10 @@
 //! The log that lives in memory only (`--ephemeral`): it ends with the process.
 
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use doorbell_protocol::{Draft, Epoch, GapReason};
 
-use super::{Bounds, Heads, Log, LogError, Page, Query, Retention, Ring};
+use super::{Bounds, Feed, Heads, Log, LogError, Page, Query, Retention, Ring};
 use crate::limits::{EXPIRE_MESSAGES_MAX, TOPICS_REMEMBERED_MAX};
 use crate::message::{Message, number_batch};
 
@@ -15,6 +15,8 @@ pub struct MemoryLog {
     retention: Retention,
     heads: Heads,
     inner: RwLock<Inner>,
+    /// Locked while something is stored and told, so that it is told in the order in which it was stored.
+    feed: Mutex<Option<Arc<dyn Feed>>>,
 }
 
 #[derive(Debug, Default)]
@@ -33,11 +35,16 @@ impl MemoryLog {
             retention,
             heads: Heads::default(),
             inner: RwLock::default(),
+            feed: Mutex::default(),
         }
     }
 
     fn inner(&self) -> RwLockReadGuard<'_, Inner> {
         self.inner.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn feed(&self) -> MutexGuard<'_, Option<Arc<dyn Feed>>> {
+        self.feed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn inner_mut(&self) -> RwLockWriteGuard<'_, Inner> {
@@ -52,7 +59,14 @@ impl Inner {
 }
 
 impl Log for MemoryLog {
+    fn follow(&self, feed: Arc<dyn Feed>) -> u64 {
+        let mut own = self.feed();
+        *own = Some(feed);
+        self.inner().last
+    }
+
     fn append(&self, drafts: &[Draft], time_us: u64) -> Result<Vec<Message>, LogError> {
+        let feed = self.feed();
         let mut inner = self.inner_mut();
         if inner.closed {
             return Err(LogError::Closed);
@@ -65,6 +79,8 @@ impl Log for MemoryLog {
             inner.ring.push(message.clone());
         }
         self.heads.advance(messages.iter().map(|message| (message.topic(), message.seq())));
+        drop(inner);
+        feed.iter().for_each(|feed| feed.push(&messages));
         Ok(messages)
     }
 
@@ -101,6 +117,7 @@ impl Log for MemoryLog {
     fn expire(&self, now_us: u64) -> Result<bool, LogError> {
         let oldest_us = now_us.saturating_sub(self.retention.age_us());
         let mut gone = Vec::new();
+        let feed = self.feed();
         let mut inner = self.inner_mut();
         let too_old_or_much = |ring: &Ring| {
             let too_old = ring.oldest().is_some_and(|message| message.time_us() < oldest_us);
@@ -112,6 +129,9 @@ impl Log for MemoryLog {
         let more = too_old_or_much(&inner.ring);
         let places = gone.iter().map(|message| (message.topic(), message.seq()));
         self.heads.expire(places, TOPICS_REMEMBERED_MAX);
+        let first = inner.first();
+        drop(inner);
+        feed.iter().for_each(|feed| feed.trim(first));
         Ok(more)
     }
 

@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::log::{Bounds, Heads, LogError, MemoryLog, Page, Query, Retention};
+use crate::log::{Bounds, Feed, Heads, LogError, MemoryLog, Page, Query, Retention};
 
 /// For what must come, on a slow machine too.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -55,6 +55,10 @@ impl Doors {
 }
 
 impl Log for Doors {
+    fn follow(&self, feed: Arc<dyn Feed>) -> u64 {
+        self.log.follow(feed)
+    }
+
     fn append(&self, drafts: &[Draft], time_us: u64) -> Result<Vec<Message>, LogError> {
         let mut state = self.state();
         match std::thread::current().name() {
@@ -101,7 +105,7 @@ impl Log for Doors {
 fn start() -> (Arc<Doors>, Arc<Writer>) {
     let retention = Retention { age: Duration::from_secs(3600), bytes: 1 << 30 };
     let log = MemoryLog::new(retention);
-    let tail = Arc::new(Tail::new(log.bounds().last));
+    let tail = Tail::follow(&log);
     let doors = Arc::new(Doors { log, state: Mutex::default(), changed: Condvar::new() });
     let every = Duration::from_secs(10);
     let writer = Writer::start(doors.clone(), tail, 1 << 20, every).unwrap();

@@ -21,6 +21,7 @@ use crate::limits::{
     COMMIT_ALONE, COMMIT_LOOK, COMMIT_MESSAGES_MAX, COMMIT_SHORT, EXPIRE_MESSAGES_MAX, TOPICS_MAX,
 };
 use crate::log::{Log, LogError};
+use crate::message::Message;
 use crate::tail::Tail;
 
 /// Where jobs wait, and what they are stored in.
@@ -259,7 +260,8 @@ impl Desk {
         let mut stored = match result {
             Ok(messages) => {
                 assert_eq!(messages.len(), drafts.len(), "the log stored another batch");
-                self.tail.push(&messages);
+                let last = messages.last().map_or(0, Message::seq);
+                assert!(self.tail.visible() >= last, "the log told nobody of {last}");
                 Ok(messages.into_iter())
             }
             Err(error) => Err(refusal(&error)),
@@ -296,12 +298,8 @@ impl Desk {
     fn expire(&self, steps: usize) -> bool {
         for _ in 0..steps {
             match self.log.expire(unix_micros()) {
-                Ok(more) => {
-                    self.tail.trim(self.log.bounds().first);
-                    if !more {
-                        return false;
-                    }
-                }
+                Ok(true) => {}
+                Ok(false) => return false,
                 Err(error) => {
                     tracing::warn!(%error, "retention could not let go of old messages");
                     return false;

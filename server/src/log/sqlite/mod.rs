@@ -40,7 +40,7 @@ mod writer;
 mod tests;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use doorbell_protocol::{Draft, Epoch, GapReason};
 
@@ -48,7 +48,7 @@ use self::damage::DamageSeen;
 use self::readers::Readers;
 use self::topics::Topics;
 use self::writer::Writer;
-use super::{Bounds, Heads, Log, LogError, OpenError, Page, Query, Retention};
+use super::{Bounds, Feed, Heads, Log, LogError, OpenError, Page, Query, Retention};
 use crate::message::Message;
 
 /// How durable an acknowledged message is.
@@ -103,11 +103,13 @@ struct Hole {
     reason: GapReason,
 }
 
-/// The writer for as long as the log is open, and why it may not be used if it may not.
+/// The writer for as long as the log is open, and why it may not be used if it may not. Locked while
+/// something is stored and told, so that it is told in the order in which it was stored.
 #[derive(Debug)]
 struct WriterSlot {
     writer: Option<Writer>,
     failed: Option<String>,
+    feed: Option<Arc<dyn Feed>>,
 }
 
 impl SqliteLog {
@@ -156,8 +158,17 @@ impl WriterSlot {
 }
 
 impl Log for SqliteLog {
+    fn follow(&self, feed: Arc<dyn Feed>) -> u64 {
+        let mut slot = self.slot();
+        slot.feed = Some(feed);
+        self.shared.held().last
+    }
+
     fn append(&self, drafts: &[Draft], time_us: u64) -> Result<Vec<Message>, LogError> {
-        self.slot().with(|writer| writer.append(&self.shared, drafts, time_us))
+        let mut slot = self.slot();
+        let messages = slot.with(|writer| writer.append(&self.shared, drafts, time_us))?;
+        slot.feed.iter().for_each(|feed| feed.push(&messages));
+        Ok(messages)
     }
 
     fn read(&self, query: &Query<'_>) -> Result<Page, LogError> {
@@ -179,7 +190,11 @@ impl Log for SqliteLog {
     }
 
     fn expire(&self, now_us: u64) -> Result<bool, LogError> {
-        self.slot().with(|writer| writer.expire(&self.shared, now_us))
+        let mut slot = self.slot();
+        let more = slot.with(|writer| writer.expire(&self.shared, now_us))?;
+        let first = self.shared.held().first;
+        slot.feed.iter().for_each(|feed| feed.trim(first));
+        Ok(more)
     }
 
     fn close(&self) -> Result<(), LogError> {

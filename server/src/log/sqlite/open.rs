@@ -98,7 +98,7 @@ pub(super) fn open(
         damage: DamageSeen::default(),
     };
     writer.look_around(&shared).map_err(refuse)?;
-    let slot = WriterSlot { writer: Some(writer), failed: None };
+    let slot = WriterSlot { writer: Some(writer), failed: None, feed: None };
     Ok(SqliteLog { shared, writer: Mutex::new(slot) })
 }
 
