@@ -14,18 +14,22 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::limits::LOG_READERS_MAX;
 use crate::log::{Bounds, Heads, Log, Page, PageLimit, Query, Retention, Selection};
 use crate::tail::{Registration, Tail};
-use crate::writer::{Answer, Condition, Pending, Writer};
+use crate::writer::{Answer, Health, Pending, Writer};
 
 /// One log with its readers and publishers. Clones share it.
 #[derive(Clone)]
 pub struct Hub(Arc<Shared>);
 
 struct Shared {
+    /// Where everything is, and what is older than the tail is read from.
     log: Arc<dyn Log>,
+    /// The newest of it, and the readers that wait.
     tail: Arc<Tail>,
+    /// The way into the log.
     writer: Writer,
+    /// The log's.
     epoch: Epoch,
-    /// Turns to look into the log on disk.
+    /// Permits to look into the log on disk.
     readers: Arc<Semaphore>,
     limits: WireLimits,
 }
@@ -40,8 +44,8 @@ pub(crate) enum Reading {
 
 /// A page that comes from the log. Dropped before it is there, it changes nothing.
 ///
-/// It queues in a task of its own: its reader may have turned to something else when its turn to read
-/// comes, and a turn that nobody takes would be lost to everybody.
+/// It queues for its permit in a task of its own: its reader may have turned to something else when
+/// the permit comes, and one that nobody takes would be lost to everybody.
 #[derive(Debug)]
 pub(crate) struct LaterPage(AbortOnDropHandle<Result<Page, Error>>);
 
@@ -105,8 +109,8 @@ impl Hub {
         self.submit(drafts).await.await
     }
 
-    /// The first half of a publish, for who has several: once this returns, the drafts have their
-    /// turn, after those submitted before them. What it returns is the second half.
+    /// The first half of a publish, for a publisher that has several: once this returns, the drafts
+    /// have their place after those submitted before them. What it returns is the second half.
     pub async fn submit(&self, drafts: Vec<Draft>) -> Pending {
         self.0.writer.submit(drafts).await
     }
@@ -143,8 +147,8 @@ impl Hub {
     }
 
     /// Whether publishes can be stored.
-    pub fn condition(&self) -> Condition {
-        self.0.writer.condition()
+    pub fn health(&self) -> Health {
+        self.0.writer.health()
     }
 
     /// Stores what waits and closes the log. Blocks; publishes are refused from here on.
@@ -160,8 +164,8 @@ impl Hub {
         self.0.tail.register(filters)
     }
 
-    /// Reads a page of what is visible: at once from memory if that reaches back far enough, else from
-    /// the log on a thread that may block.
+    /// Reads a page of what is visible: at once from memory if that reaches back far enough, else
+    /// from the log on a thread that may block.
     pub(crate) fn read(
         &self,
         filters: &[Filter],
@@ -181,7 +185,10 @@ impl Hub {
             })
             .await
         };
-        #[allow(clippy::disallowed_methods, reason = "it ends with its reader, who is waited for")]
+        #[allow(
+            clippy::disallowed_methods,
+            reason = "it ends with its reader, which is waited for"
+        )]
         let task = tokio::spawn(read);
         Reading::Later(LaterPage(AbortOnDropHandle::new(task)))
     }
@@ -195,11 +202,11 @@ impl Hub {
         work: impl FnOnce(&dyn Log) -> Result<T, crate::log::LogError> + Send + 'static,
     ) -> Result<T, Error> {
         let internal = || Error::new(Code::Internal, "the log could not be read");
-        let turn = self.0.readers.clone().acquire_owned().await.map_err(|_| internal())?;
+        let permit = self.0.readers.clone().acquire_owned().await.map_err(|_| internal())?;
         let log = self.0.log.clone();
         let result = tokio::task::spawn_blocking(move || {
-            // The turn ends with the work, also when nobody waits for it any more.
-            let _turn = turn;
+            // Held until the work ends, also when nobody waits for it any more.
+            let _permit = permit;
             work(log.as_ref())
         })
         .await;

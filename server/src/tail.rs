@@ -1,13 +1,13 @@
-//! The newest messages in memory, and who waits for the next one.
+//! The newest messages in memory, and the readers that wait for the next one.
 //!
-//! The log feeds it: what became durable, whoever appended it, is pushed here; that makes it visible and
-//! wakes the readers of just those topics. The tail knows nothing of storage or of what a reader does
-//! with a message.
+//! The log feeds it: what became durable, whoever appended it, is pushed here; that makes it
+//! visible and wakes the readers of just those topics. The tail knows nothing of storage or of what
+//! a reader does with a message.
 //!
-//! A wake-up is a level, not an edge: a [`Waiter`] holds the first seq that its reader has not looked
-//! at, so a reader that marks it seen, reads, and only then waits misses nothing, whatever happens
-//! between two of these steps. It holds the last one too, so that a reader need not look at what others
-//! published after that.
+//! A wake-up is a level, not an edge: a [`Waiter`] holds the first seq that its reader has not
+//! looked at, so a reader that marks it seen, reads, and only then waits misses nothing, whatever
+//! happens between two of these steps. It holds the last one too, so that a reader need not look at
+//! what others published after that.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockWriteGuard};
@@ -27,6 +27,7 @@ use crate::message::Message;
 #[derive(Debug, Default)]
 pub struct Tail {
     recent: RwLock<Recent>,
+    /// Never locked together with `recent`.
     waiting: Mutex<Waiting>,
     /// The wakers that one batch has found, empty between two batches: its room is kept.
     woken: Mutex<Vec<Waker>>,
@@ -43,7 +44,9 @@ struct Recent {
 
 #[derive(Debug, Default)]
 struct Waiting {
+    /// By topic the readers that named it.
     exact: HashMap<Topic, Slab<Arc<Waiter>>>,
+    /// The readers of patterns: each push looks at all of them.
     wild: Slab<(Pattern, Arc<Waiter>)>,
 }
 
@@ -132,8 +135,8 @@ impl Tail {
         self.recent.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells every waiter of the whole batch, and only then wakes their readers: one that runs at once
-    /// finds all of it, not the first message alone.
+    /// Tells every waiter of the whole batch, and only then wakes their readers: one that runs at
+    /// once finds all of it, not the first message alone.
     fn wake(&self, batch: &[Message]) {
         let mut woken = self.woken.lock().unwrap_or_else(PoisonError::into_inner);
         let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
@@ -172,6 +175,7 @@ pub struct Waiter {
     first_unseen: AtomicU64,
     /// The last wanted seq that was pushed.
     last: AtomicU64,
+    /// The task that waits, if one does.
     waker: AtomicWaker,
 }
 
@@ -185,8 +189,8 @@ impl Default for Waiter {
 }
 
 impl Waiter {
-    /// Notes that messages from `first` to `last` were pushed, of which those two are wanted. Returns
-    /// whom to wake, if that is not done yet.
+    /// Notes that messages from `first` to `last` were pushed, of which those two are wanted.
+    /// Returns whom to wake, if that is not done yet.
     fn note(&self, first: u64, last: u64) -> Option<Waker> {
         // Before the mark: a reader that takes the mark finds this last seq, or a later one.
         self.last.fetch_max(last, Ordering::AcqRel);
@@ -195,7 +199,8 @@ impl Waiter {
         if is_new { self.waker.take() } else { None }
     }
 
-    /// Marks everything seen and returns the first and the last seq that were not, if there were any.
+    /// Marks everything seen and returns the first and the last seq that were not, if there were
+    /// any.
     pub fn mark_seen(&self) -> Option<(u64, u64)> {
         let first = self.first_unseen.swap(NOTHING, Ordering::AcqRel);
         (first != NOTHING).then(|| (first, self.last.load(Ordering::Acquire)))
@@ -216,6 +221,7 @@ impl Waiter {
 pub struct Registration {
     tail: Arc<Tail>,
     waiter: Arc<Waiter>,
+    /// Where it stands under each topic, and among the patterns.
     exact: Box<[(Topic, usize)]>,
     wild: Box<[usize]>,
 }
@@ -267,8 +273,8 @@ mod tests {
         }
     }
 
-    /// What readers of these filters see when they are woken for the batches, each of messages of the
-    /// given topics.
+    /// What readers of these filters see when they are woken for the batches, each of messages of
+    /// the given topics.
     fn seen(filters: &[&str], batches: &[&[&str]]) -> Vec<Vec<(u64, u64)>> {
         let tail = Arc::new(Tail::default());
         let mut readers = Vec::new();

@@ -1,13 +1,13 @@
-//! Group commit: whoever has the turn stores everything that waits in one batch, makes it visible, and
-//! only then answers the publishers. Who has the turn, and when, is in `turn`.
+//! Group commit: what waits is stored in one batch, which makes it visible, and only then are the
+//! publishers answered. Which thread commits, and when, is in `queue`.
 //!
-//! Drafts that come together enter together and are answered together: who publishes much takes one
-//! turn for many of them. The queue is bounded by the bytes of what is in flight: a permit is taken
-//! before drafts enter and goes back when their publisher is answered.
+//! Drafts that come together are one job, stored and answered together. The queue is bounded by the
+//! bytes of what is in flight: a permit is taken before drafts enter and goes back when their
+//! publisher is answered.
 
+mod queue;
 #[cfg(test)]
 mod tests;
-mod turn;
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,7 +18,7 @@ use std::time::Duration;
 use doorbell_protocol::{Code, Draft, Error};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot};
 
-use self::turn::Desk;
+use self::queue::CommitQueue;
 use crate::limits::{PUBLISH_WAIT_MAX, RETRY_AFTER_SECONDS};
 use crate::log::Log;
 use crate::message::Message;
@@ -27,9 +27,12 @@ use crate::tail::Tail;
 /// The way into the log.
 #[derive(Debug)]
 pub struct Writer {
-    desk: Arc<Desk>,
+    queue: Arc<CommitQueue>,
+    /// Permits for the bytes in flight.
     room: Arc<Semaphore>,
+    /// The bytes that all permits stand for: a larger job takes all of them.
     room_bytes: usize,
+    /// Taken when it is joined.
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -43,6 +46,7 @@ pub type Answer = Result<Message, Error>;
 #[derive(Debug)]
 pub struct Pending {
     answers: oneshot::Receiver<Vec<Answer>>,
+    /// How many answers there will be.
     drafts: usize,
 }
 
@@ -60,7 +64,7 @@ impl Future for Pending {
 
 /// Whether publishes can be stored.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Condition {
+pub enum Health {
     /// They can.
     #[default]
     Healthy,
@@ -74,6 +78,7 @@ pub enum Condition {
 #[derive(Debug)]
 struct Job {
     drafts: Vec<Draft>,
+    /// Takes an answer to each draft, in their order.
     reply: oneshot::Sender<Vec<Answer>>,
     /// Held until the publisher is answered.
     permit: OwnedSemaphorePermit,
@@ -87,35 +92,35 @@ impl Job {
 
 impl Writer {
     /// Starts the thread. `room_bytes` bounds the publishes in flight; `expire_every` is how often
-    /// retention looks at an idle log. Publishers commit by themselves only if this is called in a runtime
-    /// with several threads.
+    /// retention looks at an idle log. Publishers commit by themselves only if this is called in a
+    /// runtime with several threads.
     pub fn start(
         log: Arc<dyn Log>,
         tail: Arc<Tail>,
         room_bytes: usize,
         expire_every: Duration,
     ) -> std::io::Result<Self> {
-        let desk = Arc::new(Desk::new(log, tail));
+        let queue = Arc::new(CommitQueue::new(log, tail));
         let thread = {
-            let desk = desk.clone();
-            let run = move || desk.serve(expire_every);
+            let queue = queue.clone();
+            let run = move || queue.serve(expire_every);
             std::thread::Builder::new().name("log-writer".into()).spawn(run)?
         };
         Ok(Self {
-            desk,
+            queue,
             room: Arc::new(Semaphore::new(room_bytes / PERMIT_BYTES)),
             room_bytes,
             thread: Mutex::new(Some(thread)),
         })
     }
 
-    /// Gives drafts their turn once there is room for them. They are stored in the order in which these
+    /// Lets drafts in once there is room for them. They are stored in the order in which these
     /// calls return.
     pub async fn submit(&self, drafts: Vec<Draft>) -> Pending {
         let (reply, answers) = oneshot::channel();
         let pending = Pending { answers, drafts: drafts.len() };
         match self.room_for(&drafts).await {
-            Ok(permit) => self.desk.enter(Job { drafts, reply, permit }),
+            Ok(permit) => self.queue.enter(Job { drafts, reply, permit }),
             Err(error) => {
                 let _ = reply.send(vec![Err(error); drafts.len()]);
             }
@@ -139,13 +144,13 @@ impl Writer {
     }
 
     /// Whether publishes can be stored.
-    pub fn condition(&self) -> Condition {
-        self.desk.condition()
+    pub fn health(&self) -> Health {
+        self.queue.health()
     }
 
     /// Stores what waits, closes the log and ends the thread. Blocks until that is done.
     pub fn close(&self) {
-        self.desk.close();
+        self.queue.close();
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if thread.is_some_and(|thread| thread.join().is_err()) {
             tracing::error!("the log's writer ended in a panic");

@@ -1,5 +1,5 @@
-//! What every reader may rely on, whatever happens between two of its steps: nothing is lost, doubled
-//! or out of order, and what is missing is told.
+//! What every reader may rely on, whatever happens between two of its steps: nothing is lost,
+//! doubled or out of order, and what is missing is told.
 
 use std::collections::BTreeSet;
 use std::future::poll_fn;

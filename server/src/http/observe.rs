@@ -13,17 +13,17 @@ use super::answer::Refusal;
 use super::params::Address;
 use crate::metrics::Transport;
 use crate::process::usage;
-use crate::writer::Condition;
+use crate::writer::Health;
 
 /// `GET /v1/health`: 503 while publishes cannot be stored.
 pub(crate) async fn health(State(app): State<App>) -> Response {
-    let (status, body) = match app.hub.condition() {
-        Condition::Healthy => (StatusCode::OK, json!({"healthy": true})),
-        Condition::Full => (
+    let (status, body) = match app.hub.health() {
+        Health::Healthy => (StatusCode::OK, json!({"healthy": true})),
+        Health::Full => (
             StatusCode::SERVICE_UNAVAILABLE,
             json!({"healthy": false, "reason": "no room left to store messages"}),
         ),
-        Condition::Failed => (
+        Health::Failed => (
             StatusCode::SERVICE_UNAVAILABLE,
             json!({"healthy": false, "reason": "storage failed; restart the server"}),
         ),

@@ -15,7 +15,8 @@ pub struct MemoryLog {
     retention: Retention,
     heads: Heads,
     inner: RwLock<Inner>,
-    /// Locked while something is stored and told, so that it is told in the order in which it was stored.
+    /// Locked while something is stored and told, so that it is told in the order in which it was
+    /// stored.
     feed: Mutex<Option<Arc<dyn Feed>>>,
 }
 

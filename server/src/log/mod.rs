@@ -1,18 +1,18 @@
 //! The durable sequence: one trait, its engines, and the contract that all of them keep.
 //!
-//! An engine stores, reads and lets go, and tells its [`Feed`] what became durable. It knows nothing of
-//! readers that wait, of transports, or of what is in memory above it.
+//! An engine stores, reads and lets go, and tells its [`Feed`] what became durable. It knows
+//! nothing of readers that wait, of transports, or of what is in memory above it.
 //!
 //! What an engine promises:
 //!
-//! - A batch is stored whole or not at all. Its seqs rise by one, are above all seqs before it, and are
-//!   never given out twice.
+//! - A batch is stored whole or not at all. Its seqs rise by one, are above all seqs before it, and
+//!   are never given out twice.
 //! - Messages may come from elsewhere: between two batches of ours others may have been stored, and
 //!   some may be stored at any time.
-//! - The feed is told of each message once, whoever appended it, in the order of the seqs, when it is
-//!   durable. `read`, `bounds` and `heads` know it by then.
-//! - `append` returns when the feed has been told of its messages. Therefore what is acknowledged has
-//!   been stored, and then made visible.
+//! - The feed is told of each message once, whoever appended it, in the order of the seqs, when it
+//!   is durable. `read`, `bounds` and `heads` know it by then.
+//! - `append` returns when the feed has been told of its messages. Therefore what is acknowledged
+//!   has been stored, and then made visible.
 //! - What retention let go is told, by the feed to memory, and to readers as [`Page::lost`].
 
 mod heads;
@@ -39,16 +39,16 @@ pub use sqlite::{SqliteLog, Sync};
 
 /// One sequence of messages.
 ///
-/// The writer calls `append`, `expire` and `close` one at a time. Everything else may be called by many
-/// threads at once and may block on the disk.
+/// The writer calls `append`, `expire` and `close` one at a time. Everything else may be called by
+/// many threads at once and may block on the disk.
 pub trait Log: Send + std::marker::Sync + 'static {
-    /// Has a feed told of every message from now on. Called once; a log that nobody follows needs no
-    /// feed. Returns the newest seq of which the feed is not told, 0 if none was given out.
+    /// Has a feed told of every message from now on. Called once; a log that nobody follows needs
+    /// no feed. Returns the newest seq of which the feed is not told, 0 if none was given out.
     fn follow(&self, feed: Arc<dyn Feed>) -> u64;
 
-    /// Stores a batch, all of it or nothing, as durable as the engine was told to be, tells the feed of
-    /// it, and returns the messages with their places. `time_us` is the time of acceptance in unix
-    /// microseconds; an engine raises it where it would fall behind the newest message's.
+    /// Stores a batch, all of it or nothing, as durable as the engine was told to be, tells the
+    /// feed of it, and returns the messages with their places. `time_us` is the time of acceptance
+    /// in unix microseconds; an engine raises it where it would fall behind the newest message's.
     fn append(&self, drafts: &[Draft], time_us: u64) -> Result<Vec<Message>, LogError>;
 
     /// Reads a page of what was stored before the call began.

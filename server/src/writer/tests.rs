@@ -1,5 +1,5 @@
-//! Who commits: a publisher while the log is at rest, else the thread. Whoever does it, what was submitted
-//! first is stored first, and nobody waits for a commit that hangs but those who publish.
+//! Which thread commits: a publisher's while the log is at rest, else the writer's. In either case
+//! what was submitted first is stored first, and only publishers wait for a commit that hangs.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -128,11 +128,11 @@ async fn publish_until_one_commits_itself(doors: &Doors, writer: &Writer) -> u64
         }
         rest();
     }
-    unreachable!("who counts ends")
+    unreachable!("a count ends")
 }
 
-/// Has a publisher's own commit hang, on the thread of the runtime that reads from sockets. Returns how
-/// many messages there were before.
+/// Has a publisher's own commit hang, on the thread of the runtime that reads from sockets. Returns
+/// how many messages there were before.
 async fn hang(doors: &Arc<Doors>, writer: &Arc<Writer>) -> (u64, JoinHandle<u64>) {
     let until = Instant::now() + PATIENCE;
     let mut count = publish_until_one_commits_itself(doors, writer).await;
@@ -265,6 +265,6 @@ async fn a_panic_in_a_publishers_commit_ends_publishing() {
     }
     let refused = writer.submit(drafts()).await.await.pop().unwrap();
     assert_eq!(refused.unwrap_err().code(), Code::Unavailable);
-    assert_eq!(writer.condition(), Condition::Failed);
+    assert_eq!(writer.health(), Health::Failed);
     writer.close();
 }

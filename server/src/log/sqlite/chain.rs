@@ -10,8 +10,8 @@
 //! A chain is a shortcut and is trusted no further than it proves itself: wherever a row is not
 //! what the chain promised, the page ends, and a page that would begin there is looked for among
 //! all rows instead. A `prev` is not verified while walking. It need not be: before anything beyond
-//! a chain's next row is handed out, that row is read whole, and its checksum covers the `prev` that
-//! says that nothing lies before it.
+//! a chain's next row is handed out, that row is read whole, and its checksum covers the `prev`
+//! that says that nothing lies before it.
 
 use doorbell_protocol::Topic;
 use rusqlite::{Connection, Result};
@@ -127,7 +127,7 @@ pub(super) fn are_dense(view: &View<'_>, chains: &mut [Chain]) -> Result<bool> {
             // The head may be the only one ahead; before a mark there are many.
             Ok(start) if start == chain.newest && start - chain.place > MARK_EVERY => {}
             Ok(start) if start - chain.place <= DENSE => return Ok(true),
-            // Whoever follows the chain finds out.
+            // A reader that follows the chain finds out.
             Err(error) if !is_corrupt(&error) => return Err(error),
             _ => {}
         }

@@ -1,7 +1,7 @@
 //! Retention: letting go of the oldest messages, a small step at a time.
 //!
-//! What is too much is counted in pages that hold anything, those of the topics' names included, so a
-//! bound smaller than these lets go of every message.
+//! What is too much is counted in pages that hold anything, those of the topics' names included, so
+//! a bound smaller than these lets go of every message.
 //!
 //! Deleted rows leave free pages, and new rows fill them: a log that turns over does not grow and
 //! does not need to be vacuumed. Only when the disk is full are free pages given back to it.

@@ -103,8 +103,8 @@ struct Hole {
     reason: GapReason,
 }
 
-/// The writer for as long as the log is open, and why it may not be used if it may not. Locked while
-/// something is stored and told, so that it is told in the order in which it was stored.
+/// The writer for as long as the log is open, and why it may not be used if it may not. Locked
+/// while something is stored and told, so that it is told in the order in which it was stored.
 #[derive(Debug)]
 struct WriterSlot {
     writer: Option<Writer>,

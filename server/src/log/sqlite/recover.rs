@@ -93,8 +93,8 @@ impl Recovered {
     }
 }
 
-/// Reads all of it. This is not done in the transaction that stores what comes of it: after a damaged
-/// page SQLite writes nothing more in the same one.
+/// Reads all of it. This is not done in the transaction that stores what comes of it: after a
+/// damaged page SQLite writes nothing more in the same one.
 pub(super) fn recover(connection: &Connection) -> Result<Recovered> {
     let expired_through = meta_seq(connection, "expired_through")?;
     let heads_seq = meta_seq(connection, "heads_seq")?;
@@ -105,7 +105,7 @@ pub(super) fn recover(connection: &Connection) -> Result<Recovered> {
         tracing::error!(
             "the list of topics is damaged: it is put together again from the messages"
         );
-        // Who is missing in the list may have lost anything that was let go.
+        // A topic that is missing in the list may have lost anything that was let go.
         forgotten = forgotten.max(expired_through);
     }
     let mut catch_up = CatchUp {
@@ -219,7 +219,8 @@ fn saved_topic(row: &rusqlite::Row<'_>) -> Option<(u64, Known)> {
 /// Reads the rows that are newer than what is known.
 ///
 /// Places are given out without a break, so a row that is not there is as damaged as one whose
-/// checksum is wrong. Both become holes: no chain leads to them, so nothing else would tell of them.
+/// checksum is wrong. Both become holes: no chain leads to them, so nothing else would tell of
+/// them.
 #[derive(Debug)]
 struct CatchUp {
     topics: HashMap<u64, Known>,

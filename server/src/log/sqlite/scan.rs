@@ -1,8 +1,8 @@
 //! Reading through all rows, and finding what is damaged among them.
 //!
 //! Every place from the first held message on has a row, so a missing one is damage just as a wrong
-//! checksum is. Whose message a damaged row was cannot be told from it; every reader that comes past
-//! is told of a gap.
+//! checksum is. Whose message a damaged row was cannot be told from it; every reader that comes
+//! past is told of a gap.
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;

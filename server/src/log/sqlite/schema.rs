@@ -84,8 +84,8 @@ const STATEMENTS: usize = 48;
 
 /// The connection that writes. Creates the file if it is not there.
 ///
-/// Its cache is small: it writes at the end, and hardly ever comes back to a page. A large one would only
-/// take new memory for each page until it is full.
+/// Its cache is small: it writes at the end, and hardly ever comes back to a page. A large one
+/// would only take new memory for each page until it is full.
 pub(super) fn connect_writer(database: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE

@@ -22,8 +22,8 @@ const UNCOUNTED_MAX: u64 = 1 << 20;
 /// Bytes of a row beside its body, about.
 const ROW_BYTES: u64 = 24;
 const PAGE_BYTES: u64 = 4096;
-/// Rows inserted by one statement where a batch has as many. With fewer the copies of pages that SQLite
-/// keeps during such a statement, so that it can fail alone, cost as much as is saved.
+/// Rows inserted by one statement where a batch has as many. With fewer the copies of pages that
+/// SQLite keeps during such a statement, so that it can fail alone, cost as much as is saved.
 const INSERT_ROWS: usize = 64;
 
 /// The connection that writes, and what only it needs to know.

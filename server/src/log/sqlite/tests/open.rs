@@ -1,4 +1,4 @@
-//! Opening again, and who is not let in.
+//! Opening again, and what is not let in.
 
 use std::fs;
 
