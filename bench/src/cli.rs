@@ -7,6 +7,8 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::failure::{Failure, Result};
 use crate::floor::Floor;
+use crate::generator::load::Refill;
+use crate::launch::Place;
 use crate::memory::Job;
 use crate::peer::{Contender, Setting, Storage};
 
@@ -112,9 +114,14 @@ pub(crate) struct Flags {
     #[arg(long, value_enum, value_delimiter = ',', value_name = "MODES")]
     pub(crate) storage: Vec<Storage>,
 
-    /// Servers on the first core, this program on the last [default: wherever the kernel puts them]
-    #[arg(long)]
-    pub(crate) pin: bool,
+    /// How much of a window must be free before it is filled again [default: a quarter; fan-out: each]
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "WAYS")]
+    pub(crate) refill: Vec<Refill>,
+
+    /// Where servers and this program run; `--pin` alone is `--pin apart` [default: free; fan-out: each]
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "PLACES")]
+    #[arg(num_args = 0..=1, default_missing_value = "apart")]
+    pub(crate) pin: Vec<Place>,
 
     /// For the texts of messages
     #[arg(long, default_value_t = 1, value_name = "NUMBER")]

@@ -8,12 +8,11 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use rustix::process::Pid;
-use rustix::thread::{CpuSet, sched_setaffinity};
+use clap::ValueEnum;
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use tempfile::TempDir;
 
 use crate::failure::{During, Failure, Result};
-use crate::usage::threads;
 
 /// How long a program may take to be ready, and to end when it is asked to.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -79,11 +78,6 @@ impl Program {
         self.child.id()
     }
 
-    /// Keeps all its threads on one core.
-    pub(crate) fn pin(&self, core: usize) -> Result<()> {
-        threads(self.pid())?.into_iter().try_for_each(|thread| pin(Some(thread), core))
-    }
-
     /// What went wrong, with the program's own words.
     fn failed(&mut self, what: &str) -> Failure {
         let _ = self.child.kill();
@@ -118,12 +112,47 @@ fn first_line(output: impl Read + Send + 'static) -> Option<String> {
     receiver.recv_timeout(PATIENCE).ok().flatten()
 }
 
-/// Keeps a thread, or the calling one, on one core.
-pub(crate) fn pin(thread: Option<u32>, core: usize) -> Result<()> {
-    let mut cores = CpuSet::new();
-    cores.set(core);
-    let thread = thread.and_then(|thread| Pid::from_raw(thread.cast_signed()));
-    Ok(sched_setaffinity(thread, &cores)?)
+/// Where servers and this program run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Place {
+    /// Wherever the kernel puts them.
+    Free,
+    /// Servers on the first core, this program on the last.
+    Apart,
+}
+
+/// The cores that this program was given.
+#[derive(Debug, Clone)]
+pub(crate) struct Cores(CpuSet);
+
+impl Cores {
+    /// Asks the kernel. Before anything is pinned.
+    pub(crate) fn given() -> Result<Self> {
+        Ok(Self(sched_getaffinity(None)?))
+    }
+
+    /// Keeps the calling thread where servers run: one that it starts counts the cores that it may use.
+    pub(crate) fn serve(&self, place: Place) -> Result<()> {
+        self.enter(place, self.each().next())
+    }
+
+    /// Keeps the calling thread where this program runs.
+    pub(crate) fn measure(&self, place: Place) -> Result<()> {
+        self.enter(place, self.each().last())
+    }
+
+    fn each(&self) -> impl Iterator<Item = usize> {
+        (0..CpuSet::MAX_CPU).filter(|core| self.0.is_set(*core))
+    }
+
+    fn enter(&self, place: Place, own: Option<usize>) -> Result<()> {
+        let mut cores = self.0;
+        if let (Place::Apart, Some(own)) = (place, own) {
+            cores.clear();
+            cores.set(own);
+        }
+        Ok(sched_setaffinity(None, &cores)?)
+    }
 }
 
 /// A port of this machine that nobody listens on.

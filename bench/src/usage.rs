@@ -83,7 +83,7 @@ fn family(pid: u32) -> Result<Vec<u32>> {
 }
 
 /// The threads of a process.
-pub(crate) fn threads(pid: u32) -> Result<Vec<u32>> {
+fn threads(pid: u32) -> Result<Vec<u32>> {
     let gone = |error| Failure(format!("process {pid} has ended: {error}"));
     let entries = fs::read_dir(format!("/proc/{pid}/task")).map_err(gone)?;
     let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());

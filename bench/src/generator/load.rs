@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use clap::ValueEnum;
 use hdrhistogram::Histogram;
 
 use super::tally::{Faults, Window};
@@ -14,9 +15,33 @@ use crate::usage::Cpu;
 pub(crate) enum Pace {
     /// When fewer than so many of a publisher's messages are on their way. One has arrived when all
     /// its subscribers have it, or, without subscribers, when it is acknowledged.
-    InFlight(u32),
+    InFlight { most: u32, refill: Refill },
     /// So many a second by the clock, whatever happens; latency counts from the planned moment.
     Rate(f64),
+}
+
+impl Pace {
+    /// When the one before has arrived.
+    pub(crate) const ONE_BY_ONE: Self = Self::InFlight { most: 1, refill: Refill::Any };
+}
+
+/// How much of a window must be free before it is filled again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Refill {
+    /// A quarter, so that messages go together as they would from a busy publisher.
+    Quarter,
+    /// Any place: what the server takes apart stays apart.
+    Any,
+}
+
+impl Refill {
+    /// The free places of a window of so many that are worth filling.
+    fn places(self, most: u32) -> u32 {
+        match self {
+            Self::Quarter => most.div_ceil(4),
+            Self::Any => 1,
+        }
+    }
 }
 
 /// How one run goes.
@@ -74,8 +99,6 @@ impl Mark {
 const BURST: u64 = 1000;
 /// A window in which nothing arrives for this long has lost a message.
 const STALLED_AFTER: Duration = Duration::from_secs(10);
-/// Of a window's room at least this share must be free before it is filled again.
-const REFILL_SHARE: u32 = 4;
 
 impl Generator {
     /// Publishes as told and measures; then waits until everything has arrived. `server` is the
@@ -115,11 +138,11 @@ impl Generator {
 
     fn pacer(&mut self, load: &Load) -> Pacer {
         match load.pace {
-            Pace::InFlight(most) => {
+            Pace::InFlight { most, refill } => {
                 let (topics, publishers) = (self.topics(), self.publishers.len());
                 let window = Window::new(topics, load.subscribers, publishers, most);
                 self.tally.window = Some(window);
-                Pacer::InFlight { most }
+                Pacer::InFlight { most, refill }
             }
             Pace::Rate(rate) => {
                 Pacer::Rate { next_ns: self.now_ns() as f64, every_ns: 1e9 / rate, publisher: 0 }
@@ -132,7 +155,7 @@ impl Generator {
         let mut progress = (Instant::now(), self.tally.deliveries + self.tally.acknowledged);
         loop {
             let until_next = match pacer {
-                Pacer::InFlight { most } => self.fill_windows(*most)?,
+                Pacer::InFlight { most, refill } => self.fill_windows(*most, *refill)?,
                 Pacer::Rate { .. } => self.publish_due(pacer)?,
             };
             let left = end.saturating_duration_since(Instant::now());
@@ -153,11 +176,10 @@ impl Generator {
     }
 
     /// Publishes as long as windows have room. Returns no time: what arrives makes room.
-    fn fill_windows(&mut self, most: u32) -> Result<Option<Duration>> {
+    fn fill_windows(&mut self, most: u32, refill: Refill) -> Result<Option<Duration>> {
         for publisher in 0..self.publishers.len() {
             let in_flight = self.tally.window.as_ref().map_or(0, |w| w.in_flight[publisher]);
-            // Filled in pieces, so that messages go together as they would from a busy publisher.
-            if in_flight > most - most.div_ceil(REFILL_SHARE) || self.is_held_up(publisher) {
+            if in_flight > most - refill.places(most) || self.is_held_up(publisher) {
                 continue;
             }
             let now = self.now_ns();
@@ -238,6 +260,6 @@ impl Generator {
 
 /// Where a pace stands.
 enum Pacer {
-    InFlight { most: u32 },
+    InFlight { most: u32, refill: Refill },
     Rate { next_ns: f64, every_ns: f64, publisher: usize },
 }

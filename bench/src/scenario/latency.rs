@@ -62,7 +62,7 @@ pub(super) fn run(bench: &Bench) -> Result<Report> {
     }
     if flags.subscribers.is_empty() {
         // Each is sent when the one before has arrived: nothing but the way there and back.
-        case(bench, &mut report, Pace::InFlight(1), 1, LONE, |_| "floor-echo")?;
+        case(bench, &mut report, Pace::ONE_BY_ONE, 1, LONE, |_| "floor-echo")?;
     }
     Ok(report)
 }
@@ -80,7 +80,7 @@ fn case(
     let case = [
         match pace {
             Pace::Rate(rate) => ("messages a second", rate.to_string()),
-            Pace::InFlight(count) => ("in flight", count.to_string()),
+            Pace::InFlight { most, .. } => ("in flight", most.to_string()),
         },
         ("subscribers", subscribers.to_string()),
         ("bytes", flags.payload().to_string()),

@@ -21,7 +21,7 @@ use crate::cli::{Command, Flags};
 use crate::failure::{During, Failure, Result};
 use crate::generator::load::{Load, Outcome, Pace};
 use crate::generator::{From, Generator};
-use crate::launch::pin;
+use crate::launch::{Cores, Place};
 use crate::machine::{Machine, load, raise_descriptors};
 use crate::peer::{Contender, Running, Setting};
 use crate::report::{Measured, Report, document};
@@ -64,13 +64,14 @@ pub(crate) fn run(command: Command) -> Result<()> {
     raise_descriptors();
     // Planned moments are met as exactly as the kernel can.
     set_current_timer_slack(NonZeroU64::new(1))?;
-    if flags.pin {
-        pin(None, std::thread::available_parallelism()?.get() - 1)?;
-    }
     let payload = Payload::new(flags.payload(), flags.seed)?;
-    let bench = Bench { setting: flags.setting()?, payload, flags };
+    let place = flags.pin.first().copied().unwrap_or(Place::Free);
+    let bench = Bench { setting: flags.setting()?, payload, cores: Cores::given()?, place, flags };
     println!("{}", Machine::this().line());
-    let place = if bench.flags.pin { "pinned apart" } else { "not pinned, the same for all" };
+    let place = match place {
+        Place::Free => "not pinned, the same for all, unless a case says so",
+        Place::Apart => "pinned apart",
+    };
     println!("load before: {:.2}; servers and generator {place}", load().unwrap_or(f64::NAN));
     let (versions, left_out) = bench.installed();
     for line in &left_out {
@@ -79,6 +80,7 @@ pub(crate) fn run(command: Command) -> Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let mut reports = Vec::new();
     for scenario in scenarios {
+        bench.cores.measure(bench.place)?;
         let report = scenario(&bench)?;
         print!("{}", report.table());
         reports.push(report);
@@ -96,10 +98,14 @@ pub(crate) fn run(command: Command) -> Result<()> {
 }
 
 /// What every scenario works with.
+#[derive(Clone)]
 pub(crate) struct Bench {
     pub(crate) flags: Flags,
     pub(crate) setting: Setting,
     payload: Payload,
+    cores: Cores,
+    /// Where contenders and the generator run.
+    pub(crate) place: Place,
 }
 
 /// Who takes part in rounds.
@@ -128,6 +134,11 @@ pub(crate) struct Trial {
 }
 
 impl Bench {
+    /// The same elsewhere.
+    pub(crate) fn at(&self, place: Place) -> Self {
+        Self { place, ..self.clone() }
+    }
+
     /// The versions of contenders that are there, and a line for each that is not.
     fn installed(&self) -> (BTreeMap<&'static str, String>, Vec<String>) {
         let mut versions = BTreeMap::new();
@@ -185,11 +196,10 @@ impl Bench {
 
     /// Starts a contender and keeps it where it is told to be.
     pub(crate) fn start(&self, contender: Contender, setting: &Setting) -> Result<Running> {
-        let running = contender.start(setting)?;
-        if self.flags.pin {
-            running.program.pin(0)?;
-        }
-        Ok(running)
+        self.cores.serve(self.place)?;
+        let running = contender.start(setting);
+        self.cores.measure(self.place)?;
+        running
     }
 
     /// A generator for so many topics.

@@ -70,7 +70,7 @@ fn measure(bench: &Bench, contender: Contender, answer: Answer, held: u64) -> Re
     let dialect: Rc<dyn Dialect> = Rc::new(Request(request));
     generator.connect_publishers(address, &dialect, POLLERS)?;
     let load = Load {
-        pace: Pace::InFlight(1),
+        pace: Pace::ONE_BY_ONE,
         subscribers: 0,
         warm_up: bench.warm_up(),
         duration: bench.flags.duration(0.2, 2.0)?,

@@ -3,7 +3,7 @@
 
 use super::{Bench, Trial};
 use crate::failure::Result;
-use crate::generator::load::Pace;
+use crate::generator::load::{Pace, Refill};
 use crate::report::figure::Figure;
 use crate::report::{Report, measured};
 
@@ -114,6 +114,7 @@ fn stored_like(name: &str) -> &'static str {
 pub(super) fn run(bench: &Bench) -> Result<Report> {
     let flags = &bench.flags;
     let mut report = Report::new("publish", COLUMNS, RATIOS);
+    let refill = flags.or(&flags.refill, &[Refill::Quarter], &[Refill::Quarter])[0];
     for case in CASES {
         let Ok(contenders) = bench.contenders(case.contenders) else { continue };
         for in_flight in flags.or(&flags.inflight, &[case.in_flight], &[case.in_flight]) {
@@ -122,7 +123,7 @@ pub(super) fn run(bench: &Bench) -> Result<Report> {
                 topics: case.topics,
                 subscribers: case.subscribers,
                 topics_each: 1,
-                pace: Pace::InFlight(in_flight),
+                pace: Pace::InFlight { most: in_flight, refill },
                 duration: flags.duration(0.2, 2.0)?,
             };
             let words = [
