@@ -64,10 +64,7 @@ impl Request {
     pub(crate) fn stream_from(&self, address: SocketAddr) -> Stream {
         let mut connection = Connection::open(address);
         connection.write(&self.bytes());
-        let head = connection.head().expect("an answer");
-        assert_eq!(head.header("transfer-encoding"), Some("chunked"), "{head:?}");
-        let body = Chunked { source: connection.reader, left: 0, ended: false };
-        Stream { head, body: BufReader::new(body) }
+        connection.into_stream()
     }
 }
 
@@ -156,9 +153,20 @@ impl Connection {
         self.response()
     }
 
-    /// Reads one whole answer.
+    /// Reads the head of an answer that does not end.
+    pub(crate) fn into_stream(mut self) -> Stream {
+        let head = self.head().expect("an answer");
+        assert_eq!(head.header("transfer-encoding"), Some("chunked"), "{head:?}");
+        let body = Chunked { source: self.reader, left: 0, ended: false };
+        Stream { head, body: BufReader::new(body) }
+    }
+
+    /// Reads one whole answer; that a body may come is not one.
     pub(crate) fn response(&mut self) -> Response {
         let mut response = self.head().expect("an answer");
+        while response.status == 100 {
+            response = self.head().expect("an answer");
+        }
         let chunked = response.header("transfer-encoding") == Some("chunked");
         let length = response.header("content-length").map(|length| length.parse().unwrap());
         match length {
@@ -176,6 +184,23 @@ impl Connection {
             }
         }
         response
+    }
+
+    /// Whether the server answers one more request on it; waits for the answer, or for the end.
+    pub(crate) fn goes_on(&mut self) -> bool {
+        let request = Request::get("/v1/health").bytes();
+        if self.reader.get_mut().write_all(&request).is_err() {
+            return false;
+        }
+        match self.reader.fill_buf() {
+            Ok([]) => return false,
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return false,
+            Err(error) => panic!("neither an answer nor the end: {error}"),
+        }
+        let response = self.response();
+        assert_eq!(response.text(), r#"{"healthy":true}"#);
+        true
     }
 
     /// Whether the server has closed its side; waits for it.
