@@ -25,7 +25,6 @@ fn the_configuration_tells_version_listeners_and_limits() {
         ("filter_topics", 64),
         ("header_bytes", 16 << 10),
         ("subscriptions_per_connection", 64),
-        ("poll_messages_default", 1000),
         ("wait_seconds_max", 60),
     ] {
         assert_eq!(limits[name], value, "{name}");

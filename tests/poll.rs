@@ -155,16 +155,24 @@ fn max_bounds_an_answer_and_more_is_announced() {
 }
 
 #[test]
-fn an_answer_holds_a_thousand_messages_unless_told_otherwise() {
+fn an_answer_holds_all_that_is_held_and_comes_in_pages_if_it_is_more_than_one() {
     let server = TestServer::start();
     let all: Vec<String> = (0..1005).map(|n| n.to_string()).collect();
     server.publish_all("t", &all);
-    let first = poll(&server, "t", "since=all");
-    assert_eq!((first.events().len(), first.header("doorbell-more")), (1000, Some("1")));
+    let visible = poll(&server, "t", "since=latest").next().to_owned();
+    for max in ["", "&max=1005", "&max=10000"] {
+        let whole = poll(&server, "t", &format!("since=all{max}"));
+        assert_eq!(texts(&whole), all, "{max}");
+        assert_eq!((whole.header("doorbell-more"), whole.next()), (None, visible.as_str()));
+        assert_eq!(whole.header("transfer-encoding"), Some("chunked"));
+    }
+    let first = poll(&server, "t", "since=all&max=1000");
+    assert_eq!(texts(&first), all[..1000]);
+    assert_eq!(first.header("doorbell-more"), Some("1"));
+    assert_eq!(first.next(), first.events().last().unwrap().id());
     let rest = poll(&server, "t", &format!("since={}", first.next()));
     assert_eq!(texts(&rest), all[1000..]);
-    assert_eq!(rest.header("doorbell-more"), None);
-    assert_eq!(poll(&server, "t", "since=all&max=1005").events().len(), 1005);
+    assert!(rest.header("content-length").is_some(), "it is one page");
     for max in ["0", "-1", "x", "99999999"] {
         let response = server.get(&format!("/t/json?poll=1&max={max}"));
         assert_eq!((response.status, &response.json()["code"]), (400, &40000.into()), "{max}");

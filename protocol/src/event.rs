@@ -47,6 +47,12 @@ pub struct Gap {
 }
 
 impl Gap {
+    /// This gap and one right behind it, told as one.
+    #[must_use]
+    pub fn joined(self, next: Self) -> Self {
+        Self { before: self.before.max(next.before), ..self }
+    }
+
     /// The gap as one line of JSON, for the header `Doorbell-Gap`.
     pub fn to_json(&self) -> String {
         // It holds nothing that JSON cannot write: no maps with odd keys, no floats.

@@ -15,13 +15,12 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use doorbell_protocol::{Code, Error, Filter, Gap, Id, Since};
-use tokio::time::{Instant, timeout_at};
 
+use crate::access::Access;
 use crate::conditions::Conditions;
-use crate::hub::{Hub, LaterPage, Reading};
+use crate::hub::{LaterPage, Reading};
 use crate::log::Page;
 use crate::message::Message;
 use crate::start;
@@ -33,7 +32,8 @@ pub use crate::log::PageLimit;
 /// A place in the log and what is wanted from there on.
 #[derive(Debug)]
 pub struct Cursor {
-    hub: Hub,
+    /// What may be read, and where from.
+    access: Access,
     /// What is wanted. The filters stand apart from the rest because the log asks for a slice.
     filters: Vec<Filter>,
     windows: Vec<Window>,
@@ -143,30 +143,22 @@ impl Batch {
     }
 }
 
-/// How long to wait for news.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wait {
-    /// Not at all.
-    No,
-    /// Until this moment.
-    Until(Instant),
-}
-
-impl Wait {
-    /// This long from now.
-    pub fn for_duration(duration: Duration) -> Self {
-        Self::Until(Instant::now() + duration)
-    }
+/// Where a cursor was, to return to.
+#[derive(Debug)]
+pub struct Bookmark {
+    place: u64,
+    latest: VecDeque<u64>,
+    gap: Option<Gap>,
 }
 
 impl Cursor {
     /// A cursor without a filter, at the newest visible place.
-    pub fn new(hub: &Hub) -> Self {
+    pub fn new(access: &Access) -> Self {
         Self {
-            hub: hub.clone(),
+            access: access.clone(),
             filters: Vec::new(),
             windows: Vec::new(),
-            place: hub.visible(),
+            place: access.visible(),
             state: State::default(),
             seldom: None,
             progress: None,
@@ -177,9 +169,9 @@ impl Cursor {
     ///
     /// # Errors
     ///
-    /// The filter passes a limit of the server's, or the log could not be read.
-    pub async fn open(hub: &Hub, filter: Filter, since: &Since) -> Result<Self, Error> {
-        let mut cursor = Self::new(hub);
+    /// The filter may not be read or passes a limit of the server's, or the log could not be read.
+    pub async fn open(access: &Access, filter: Filter, since: &Since) -> Result<Self, Error> {
+        let mut cursor = Self::new(access);
         cursor.subscribe(filter, since).await?;
         Ok(cursor)
     }
@@ -196,9 +188,9 @@ impl Cursor {
     /// The place reached: a reader that comes back with it misses nothing and gets nothing twice.
     pub fn place(&self) -> Id {
         if self.filters.is_empty() {
-            return self.hub.epoch().id(self.hub.visible());
+            return self.access.epoch().id(self.access.visible());
         }
-        self.hub.epoch().id(self.reached())
+        self.access.epoch().id(self.reached())
     }
 
     fn reached(&self) -> u64 {
@@ -229,6 +221,38 @@ impl Cursor {
         self.seldom.as_mut()?.gap.take()
     }
 
+    /// What was lost before the next event, if it was not told yet.
+    pub fn gap(&self) -> Option<&Gap> {
+        self.seldom.as_ref()?.gap.as_ref()
+    }
+
+    /// Where it is now, for [`return_to`](Self::return_to).
+    pub fn bookmark(&self) -> Bookmark {
+        let latest = self.seldom.as_ref().map(|seldom| seldom.latest.clone());
+        let latest = latest.unwrap_or_default();
+        Bookmark { place: self.place, latest, gap: self.gap().cloned() }
+    }
+
+    /// Goes back to where it was: everything from there on is handed out again. Its filters are to be the
+    /// same.
+    pub fn return_to(&mut self, bookmark: Bookmark) {
+        let Bookmark { place, latest, gap } = bookmark;
+        assert!(place <= self.place, "a cursor returns from {} to {place}", self.place);
+        self.place = place;
+        if gap.is_some() || !latest.is_empty() || self.seldom.is_some() {
+            let seldom = self.seldom();
+            seldom.latest = latest;
+            seldom.gap = gap;
+        }
+        self.begin_anew();
+        self.show_place();
+    }
+
+    /// Through what it reads.
+    pub fn access(&self) -> &Access {
+        &self.access
+    }
+
     /// What is wanted.
     pub fn filters(&self) -> &[Filter] {
         &self.filters
@@ -252,7 +276,7 @@ impl Cursor {
     /// A cursor that wants the same from another place on.
     #[must_use]
     pub fn at(&self, place: u64) -> Self {
-        let mut cursor = Self::new(&self.hub);
+        let mut cursor = Self::new(&self.access);
         cursor.place = place;
         cursor.windows = self.filters.iter().map(|_| Window { after: 0, delivered: 0 }).collect();
         cursor.filters.clone_from(&self.filters);
@@ -265,7 +289,7 @@ impl Cursor {
     /// already for another filter are not handed out again.
     pub async fn subscribe(&mut self, filter: Filter, since: &Since) -> Result<(), Error> {
         self.check_limits(&filter)?;
-        let start = start::resolve(&self.hub, &filter, since).await?;
+        let start = start::resolve(self.access.reading(&filter)?, &filter, since).await?;
         self.begin_anew();
         let after = start.latest.first().map_or(start.place, |seq| seq - 1);
         if self.filters.is_empty() {
@@ -286,7 +310,7 @@ impl Cursor {
         if let Some(other) = start.gap {
             let gap = &mut self.seldom().gap;
             *gap = Some(match gap.take() {
-                Some(gap) => Gap { before: gap.before.max(other.before), ..gap },
+                Some(gap) => gap.joined(other),
                 None => other,
             });
         }
@@ -302,7 +326,7 @@ impl Cursor {
     }
 
     fn check_limits(&self, filter: &Filter) -> Result<(), Error> {
-        let limits = self.hub.limits();
+        let limits = self.access.limits();
         let topics = filter.patterns().len();
         if topics > limits.filter_topics {
             let text = format!("filter has {topics} topics, limit is {}", limits.filter_topics);
@@ -323,7 +347,7 @@ impl Cursor {
             let window = self.windows.remove(index);
             // Reading has gone back for another filter and will come past what this one had.
             let passed = self.place >= window.delivered;
-            let most = self.hub.limits().subscriptions;
+            let most = self.access.limits().subscriptions;
             if !passed && self.seldom().removed.len() < most {
                 self.seldom().removed.push((filter, window));
             }
@@ -346,29 +370,30 @@ impl Cursor {
         self.state = state(registration);
     }
 
-    /// Hands out what comes next, oldest first, as much as `limit` allows.
+    /// Hands out what is there, oldest first, as much as `limit` allows; an empty batch if there is
+    /// nothing. It may be dropped at any point: nothing is skipped.
     ///
-    /// Without news it waits as it is told and then returns an empty batch. It also returns at once
-    /// when there is a gap to tell. It may be dropped at any point: nothing is skipped.
-    pub async fn next(&mut self, wait: Wait, limit: PageLimit) -> Result<Batch, Error> {
-        let cursor = WaitGuard(self);
-        let waits = wait != Wait::No;
-        let news = poll_fn(|context| match ready!(cursor.0.poll_news(limit, waits, context)?) {
-            None if wait == Wait::No => Poll::Ready(Ok(Batch::default())),
-            None => Poll::Pending,
-            Some(batch) => Poll::Ready(Ok(batch)),
-        });
-        match wait {
-            Wait::No => news.await,
-            Wait::Until(deadline) => {
-                timeout_at(deadline, news).await.unwrap_or_else(|_| Ok(Batch::default()))
-            }
-        }
+    /// # Errors
+    ///
+    /// The log could not be read.
+    pub async fn next(&mut self, limit: PageLimit) -> Result<Batch, Error> {
+        poll_fn(|context| self.poll_held(limit, context)).await
     }
 
-    /// [`Cursor::next`] for sessions that wait for more than news: pending until there is some, which
-    /// the task is woken for. A session that then turns to something else calls
-    /// [`Cursor::stop_waiting`].
+    /// [`Cursor::next`] as a step of something larger: pending only while the log is read.
+    pub fn poll_held(
+        &mut self,
+        limit: PageLimit,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<Batch, Error>> {
+        let batch = ready!(self.poll_news(limit, false, context)?);
+        self.stop_waiting();
+        Poll::Ready(Ok(batch.unwrap_or_default()))
+    }
+
+    /// [`Cursor::next`] for a reader that waits: pending until there is some news or a gap to tell,
+    /// which the task is woken for. Whatever ends the wait, it is followed by
+    /// [`Cursor::stop_waiting`], which `session::Wait` sees to.
     pub fn poll_next(
         &mut self,
         limit: PageLimit,
@@ -415,7 +440,7 @@ impl Cursor {
                 State::CaughtUp(None) if !waits => return Poll::Ready(Ok(None)),
                 State::CaughtUp(None) => {
                     // Nobody is woken for a topic that is registered too late: register, then look again.
-                    let registration = Some(self.hub.register(&self.filters));
+                    let registration = Some(self.access.hub().register(&self.filters));
                     self.state = State::Behind { until: u64::MAX, registration };
                 }
                 State::CaughtUp(Some(registration)) | State::Registered(registration) => {
@@ -456,7 +481,7 @@ impl Cursor {
         context: &mut Context<'_>,
     ) -> Poll<Result<Vec<Message>, Error>> {
         if self.filters.is_empty() {
-            self.place = self.hub.visible().max(self.place);
+            self.place = self.access.visible().max(self.place);
             self.enter(State::CaughtUp);
             return Poll::Ready(Ok(Vec::new()));
         }
@@ -504,8 +529,8 @@ impl Cursor {
                     (ready!(Pin::new(&mut begun.page).poll(context)), begun.visible)
                 }
                 _ => {
-                    let visible = self.hub.visible();
-                    match self.hub.read(&self.filters, after, last, limit) {
+                    let visible = self.access.visible();
+                    match self.access.hub().read(&self.filters, after, last, limit) {
                         Reading::Done(page) => (Ok(page), visible),
                         Reading::Later(page) => {
                             let page = Box::new(BegunPage { page, until, visible, limit });
@@ -522,8 +547,8 @@ impl Cursor {
 
     fn note_loss(&mut self, page: &Page) {
         let Some(reason) = page.lost else { return };
-        let epoch = self.hub.epoch();
-        let before = epoch.id((page.through + 1).max(self.hub.bounds().first));
+        let epoch = self.access.epoch();
+        let before = epoch.id((page.through + 1).max(self.access.bounds().first));
         let after = epoch.id(self.place);
         match &mut self.seldom().gap {
             Some(gap) => gap.before = before,
@@ -561,14 +586,5 @@ impl Cursor {
 
     fn meets(&self, message: &Message) -> bool {
         self.seldom.as_ref().is_none_or(|seldom| seldom.conditions.met_by(message))
-    }
-}
-
-/// A cursor that is asked for news until this is dropped.
-struct WaitGuard<'a>(&'a mut Cursor);
-
-impl Drop for WaitGuard<'_> {
-    fn drop(&mut self) {
-        self.0.stop_waiting();
     }
 }

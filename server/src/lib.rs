@@ -1,8 +1,9 @@
 //! doorbell's server: one durable log, read by cursors, worn by every transport.
 //!
-//! Read it in the order of a message's path. In: [`socket`] or [`http`], [`hub`], [`writer`],
-//! [`log`]. Out: [`tail`], [`cursor`], and the transport again. `ARCHITECTURE.md` has the map.
+//! Read it in the order of a message's path. In: [`line`] or [`http`], [`access`], [`hub`], [`writer`],
+//! [`log`]. Out: [`tail`], [`cursor`], [`session`], and the transport again. `ARCHITECTURE.md` has the map.
 
+pub mod access;
 pub mod alarm;
 pub mod clock;
 pub mod conditions;
@@ -10,7 +11,6 @@ pub mod config;
 pub mod connections;
 pub mod cursor;
 pub mod datagram;
-pub mod group;
 pub mod http;
 pub mod hub;
 pub mod lab;
@@ -22,7 +22,7 @@ pub mod message;
 pub mod metrics;
 mod process;
 pub mod serve;
-pub mod socket;
+pub mod session;
 mod start;
 pub mod stop;
 pub mod stream;

@@ -41,14 +41,9 @@ pub const GROUP_MEMBERS_MAX: usize = 256;
 /// A connection joins a group when its peer has said nothing for this long: who talks would only come
 /// and go.
 pub const GROUP_AFTER: Duration = Duration::from_millis(10);
-/// Bytes of messages in one poll answer; what is beyond comes with the next poll.
-pub const POLL_BYTES_MAX: usize = 1 << 20;
-
-/// Bytes of large poll answers that are on their way to clients, all together: a client that takes
-/// nothing of many answers cannot fill the memory.
-pub const ANSWERS_BYTES_MAX: usize = 256 << 20;
-/// Answers up to this many bytes are not counted among those.
-pub const ANSWER_BYTES_SMALL: usize = 64 << 10;
+/// Answers that are compressed at the same time: each keeps some hundred kilobytes of state until it is
+/// taken. Others are sent as they are.
+pub const COMPRESSORS_MAX: usize = 64;
 
 /// Readers that look into the log on disk at the same time; others wait their turn.
 pub const LOG_READERS_MAX: usize = 4;

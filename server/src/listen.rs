@@ -23,7 +23,7 @@ use crate::stop::Stop;
 use crate::stream::Guarded;
 
 /// Send buffer: what the kernel keeps for a reader that has stopped.
-const SEND_BUFFER_BYTES: usize = 32 << 10;
+const SEND_BUFFER_BYTES: usize = 256 << 10;
 /// Receive buffer: clients send little.
 const RECEIVE_BUFFER_BYTES: usize = 16 << 10;
 /// Unsent bytes above which the kernel reports a socket as not writable, so that what waits is read
@@ -102,7 +102,7 @@ pub fn bind_udp(address: SocketAddr) -> io::Result<UdpSocket> {
 
 /// How long a peer may be silent in which way.
 #[derive(Debug, Clone, Copy)]
-pub struct Patience {
+pub struct Timeouts {
     /// It may take nothing of what is written for this long.
     pub write_deadline: Duration,
     /// After this long without any other event the server gives a sign of life.
@@ -111,15 +111,15 @@ pub struct Patience {
 
 /// Options that are set on each accepted socket: a peer that vanished is noticed, whether data is on
 /// its way (user timeout) or not (keepalive).
-fn watch_peer(stream: &TcpStream, patience: Patience) -> io::Result<()> {
+fn watch_peer(stream: &TcpStream, timeouts: Timeouts) -> io::Result<()> {
     // The server's own signs of life are answered by the peer's kernel, so this is for connections that
     // have none. Sooner, it would only double the cost of waiting.
-    let time = (patience.keepalive + Duration::from_secs(15)).min(TCP_KEEPALIVE_MAX);
+    let time = (timeouts.keepalive + Duration::from_secs(15)).min(TCP_KEEPALIVE_MAX);
     let keepalive =
         TcpKeepalive::new().with_time(time).with_interval(Duration::from_secs(10)).with_retries(3);
     let socket = SockRef::from(stream);
     socket.set_tcp_keepalive(&keepalive)?;
-    let user_timeout = USER_TIMEOUT.max(patience.write_deadline + Duration::from_secs(5));
+    let user_timeout = USER_TIMEOUT.max(timeouts.write_deadline + Duration::from_secs(5));
     socket.set_tcp_user_timeout(Some(user_timeout))
 }
 
@@ -165,16 +165,16 @@ pub trait Accept: Send {
     /// The next stream, and its ends.
     fn accept(
         &self,
-        patience: Patience,
+        timeouts: Timeouts,
     ) -> impl Future<Output = io::Result<(Self::Stream, Ends)>> + Send;
 }
 
 impl Accept for TcpListener {
     type Stream = TcpStream;
 
-    async fn accept(&self, patience: Patience) -> io::Result<(TcpStream, Ends)> {
+    async fn accept(&self, timeouts: Timeouts) -> io::Result<(TcpStream, Ends)> {
         let (stream, peer) = TcpListener::accept(self).await?;
-        watch_peer(&stream, patience)?;
+        watch_peer(&stream, timeouts)?;
         let ends = Ends::internet(stream.local_addr()?, peer);
         Ok((stream, ends))
     }
@@ -183,7 +183,7 @@ impl Accept for TcpListener {
 impl Accept for UnixSocket {
     type Stream = UnixStream;
 
-    async fn accept(&self, _: Patience) -> io::Result<(UnixStream, Ends)> {
+    async fn accept(&self, _: Timeouts) -> io::Result<(UnixStream, Ends)> {
         let (stream, _) = self.listener.accept().await?;
         Ok((stream, Ends::Unix))
     }
@@ -191,7 +191,7 @@ impl Accept for UnixSocket {
 
 /// What the accept loops share.
 #[derive(Debug, Clone)]
-pub struct Door {
+pub struct Acceptor {
     /// Ends the loops.
     pub stop: Stop,
     /// Knows every task.
@@ -209,19 +209,19 @@ pub struct Door {
 #[derive(Debug)]
 struct Rules {
     metrics: Arc<Metrics>,
-    patience: Patience,
+    timeouts: Timeouts,
 }
 
-impl Door {
-    /// A door for at most so many connections.
-    pub fn new(connections: usize, metrics: Arc<Metrics>, patience: Patience) -> Self {
+impl Acceptor {
+    /// One for at most so many connections.
+    pub fn new(connections: usize, metrics: Arc<Metrics>, timeouts: Timeouts) -> Self {
         Self {
             stop: Stop::default(),
             tasks: TaskTracker::new(),
             connections: Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS))),
             register: Arc::default(),
             refusals: Arc::new(Semaphore::new(REFUSALS_MAX)),
-            rules: Arc::new(Rules { metrics, patience }),
+            rules: Arc::new(Rules { metrics, timeouts }),
         }
     }
 
@@ -238,7 +238,7 @@ impl Door {
         loop {
             let accepted = tokio::select! {
                 () = self.stop.cancelled() => return,
-                accepted = listener.accept(self.rules.patience) => accepted,
+                accepted = listener.accept(self.rules.timeouts) => accepted,
             };
             let (stream, ends) = match accepted {
                 Ok(accepted) => accepted,
@@ -255,7 +255,7 @@ impl Door {
                 continue;
             };
             let registered = self.register.register(entrance, ends);
-            let open = Open::new(permit, self.tasks.token(), &self.rules, registered);
+            let open = ConnectionGuard::new(permit, self.tasks.token(), &self.rules, registered);
             let serving = serve(Guarded::new(stream, open));
             self.tasks.spawn(serving);
         }
@@ -289,14 +289,14 @@ impl Door {
 /// What an open socket holds, whoever serves it in the end: its permit, its share of the wait at
 /// shutdown, its count in the metrics, its place in the register.
 #[derive(Debug)]
-pub struct Open {
+pub struct ConnectionGuard {
     _permit: OwnedSemaphorePermit,
     _token: TaskTrackerToken,
     rules: Arc<Rules>,
     registered: Registered,
 }
 
-impl Open {
+impl ConnectionGuard {
     fn new(
         permit: OwnedSemaphorePermit,
         token: TaskTrackerToken,
@@ -309,7 +309,7 @@ impl Open {
 
     /// How long the peer may take nothing of what is written.
     pub fn write_deadline(&self) -> Duration {
-        self.rules.patience.write_deadline
+        self.rules.timeouts.write_deadline
     }
 
     /// Counts bytes read. To be called by the one task that reads.
@@ -332,7 +332,7 @@ impl Open {
     }
 }
 
-impl Drop for Open {
+impl Drop for ConnectionGuard {
     fn drop(&mut self) {
         self.rules.metrics.sockets.dec();
         // The one line of this connection.

@@ -13,6 +13,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 
 pub use self::sharded::{Delays, SharedCounter};
+use crate::log::Bounds;
 use crate::message::Message;
 
 /// How a reader is served.
@@ -287,10 +288,9 @@ impl Metrics {
         self.started.elapsed()
     }
 
-    /// The text of `/metrics`. The state of the log is read at this moment.
-    pub fn encode(&self, hub: &crate::hub::Hub) -> Result<String, std::fmt::Error> {
-        let bounds = hub.bounds();
-        self.topics.set(i64::try_from(hub.topics()).unwrap_or(i64::MAX));
+    /// The text of `/metrics`, with what the log holds at this moment and how many topics it knows.
+    pub fn encode(&self, bounds: Bounds, topics: usize) -> Result<String, std::fmt::Error> {
+        self.topics.set(i64::try_from(topics).unwrap_or(i64::MAX));
         self.held_bytes.set(bounds.bytes);
         self.held_messages.set((bounds.last + 1).saturating_sub(bounds.first));
         let mut text = String::new();

@@ -9,25 +9,25 @@ use doorbell_protocol::{Code, Error, Event};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::net::{TcpListener, UdpSocket};
 
+use crate::access::Gate;
 use crate::clock::unix_micros;
 use crate::config::{Config, LabSetting, to_usize};
 use crate::datagram::Datagrams;
-use crate::group::Groups;
-use crate::http::{Answers, App, Http};
+use crate::http::{App, Compressors, Http};
 use crate::hub::Hub;
 use crate::lab::{Lab, Parts};
 use crate::limits::DESCRIPTORS_RESERVED;
-use crate::line::Manners;
-use crate::listen::{Addresses, Door, Patience, UnixSocket, bind_tcp, bind_udp, reachable};
+use crate::line::LineService;
+use crate::listen::{Acceptor, Addresses, Timeouts, UnixSocket, bind_tcp, bind_udp, reachable};
 use crate::log::{Log, MemoryLog, SqliteLog};
 use crate::metrics::{Entrance, Metrics, Transport};
-use crate::socket;
+use crate::session::{Groups, SessionConfig};
 
 /// A server that is bound and serving.
 #[derive(Debug)]
 pub struct Server {
     hub: Hub,
-    door: Door,
+    acceptor: Acceptor,
     grace: Duration,
     /// How many connections it takes.
     connections: usize,
@@ -58,53 +58,61 @@ pub fn start(config: &Config) -> Result<Server, StartError> {
     }
     let hub = open(config)?;
     let metrics = Metrics::new();
-    let patience = Patience { write_deadline: config.write_deadline, keepalive: config.keepalive };
-    let door = Door::new(connections, metrics.clone(), patience);
-    let manners = Arc::new(Manners {
+    let timeouts = Timeouts { write_deadline: config.write_deadline, keepalive: config.keepalive };
+    let acceptor = Acceptor::new(connections, metrics.clone(), timeouts);
+    let sessions = Arc::new(SessionConfig {
         keepalive: config.keepalive,
         unfinished: config.unfinished,
         line_bytes: to_usize(config.line_bytes),
-        groups: Groups::new(config.keepalive, metrics.clone(), door.stop.clone()),
+        groups: Groups::new(config.keepalive, metrics.clone(), acceptor.stop.clone()),
         metrics,
-        stop: door.stop.clone(),
+        stop: acceptor.stop.clone(),
     });
+    let gate = Gate::new(hub.clone());
     let app = App {
-        lab: lab(config, &hub, &door, &addresses),
-        hub: hub.clone(),
-        manners: manners.clone(),
+        lab: lab(config, &gate, &acceptor, &addresses),
+        gate: gate.clone(),
+        config: sessions.clone(),
         addresses: addresses.clone(),
-        answers: Answers::default(),
         connections,
+        message_bytes: hub.limits().message_bytes,
         header_bytes: to_usize(config.header_bytes),
+        compressors: Compressors::default(),
     };
     let http_service = Arc::new(Http::new(app));
     let refusals = Refusals::new(connections);
-    let accept = door.clone().accept(http, Entrance::Http, refusals.http, move |stream| {
-        http_service.clone().serve(stream)
-    });
-    door.tasks.spawn(accept);
-    let lines = refusals.lines.clone();
-    let (line_hub, line_manners) = (hub.clone(), manners.clone());
-    door.tasks.spawn(door.clone().accept(tcp, Entrance::Tcp, lines, move |stream| {
-        socket::serve(stream, line_hub.clone(), line_manners.clone(), Transport::Tcp)
-    }));
-    if let Some(udp) = udp {
-        let (hub, manners) = (hub.clone(), manners.clone());
-        let (tasks, register) = (door.tasks.clone(), door.register.clone());
-        let datagrams = Datagrams::new(udp, hub, manners, tasks, register).map_err(no_address)?;
-        door.tasks.spawn(datagrams.run());
-    }
+    acceptor.tasks.spawn(acceptor.clone().accept(
+        http,
+        Entrance::Http,
+        refusals.http,
+        move |stream| http_service.clone().serve(stream),
+    ));
+    let by_tcp = LineService::new(&gate, &sessions, Transport::Tcp);
+    acceptor.tasks.spawn(acceptor.clone().accept(
+        tcp,
+        Entrance::Tcp,
+        refusals.lines.clone(),
+        move |stream| by_tcp.serve(stream),
+    ));
     if let Some(unix) = unix {
-        let (hub, lines) = (hub.clone(), refusals.lines);
-        door.tasks.spawn(door.clone().accept(unix, Entrance::Unix, lines, move |stream| {
-            socket::serve(stream, hub.clone(), manners.clone(), Transport::Unix)
-        }));
+        let by_unix = LineService::new(&gate, &sessions, Transport::Unix);
+        acceptor.tasks.spawn(acceptor.clone().accept(
+            unix,
+            Entrance::Unix,
+            refusals.lines,
+            move |stream| by_unix.serve(stream),
+        ));
+    }
+    if let Some(udp) = udp {
+        let (tasks, register) = (acceptor.tasks.clone(), acceptor.register.clone());
+        let datagrams = Datagrams::new(udp, gate, sessions, tasks, register).map_err(no_address)?;
+        acceptor.tasks.spawn(datagrams.run());
     }
     tracing::info!(connections, ?addresses, "serving");
-    Ok(Server { hub, door, grace: config.grace, connections, addresses })
+    Ok(Server { hub, acceptor, grace: config.grace, connections, addresses })
 }
 
-fn lab(config: &Config, hub: &Hub, door: &Door, addresses: &Arc<Addresses>) -> Lab {
+fn lab(config: &Config, gate: &Gate, acceptor: &Acceptor, addresses: &Arc<Addresses>) -> Lab {
     Lab::new(Parts {
         on: match config.lab {
             LabSetting::Auto => addresses.are_local(),
@@ -113,11 +121,11 @@ fn lab(config: &Config, hub: &Hub, door: &Door, addresses: &Arc<Addresses>) -> L
         },
         asked_for: config.lab == LabSetting::On,
         trace: config.trace,
-        hub: hub.clone(),
-        register: door.register.clone(),
+        gate: gate.clone(),
+        register: acceptor.register.clone(),
         addresses: addresses.clone(),
-        tasks: door.tasks.clone(),
-        stop: (*door.stop).clone(),
+        tasks: acceptor.tasks.clone(),
+        stop: (*acceptor.stop).clone(),
     })
 }
 
@@ -125,15 +133,15 @@ impl Server {
     /// Tells every session to end, waits for them within the grace, and closes the log. Returns how
     /// many tasks had not ended by then. `hurry` ends the wait at once.
     pub async fn stop(self, hurry: impl Future<Output = ()>) -> usize {
-        let Self { hub, door, grace, .. } = self;
-        door.stop.cancel();
-        door.tasks.close();
+        let Self { hub, acceptor, grace, .. } = self;
+        acceptor.stop.cancel();
+        acceptor.tasks.close();
         tokio::select! {
-            () = door.tasks.wait() => {}
+            () = acceptor.tasks.wait() => {}
             () = tokio::time::sleep(grace) => {}
             () = hurry => {}
         }
-        let left = door.tasks.len();
+        let left = acceptor.tasks.len();
         if left > 0 {
             tracing::warn!(left, "sessions were cut off");
         }

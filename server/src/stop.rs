@@ -1,7 +1,8 @@
-//! The order to stop, as a value passed in.
+//! The order to stop, as a value passed in; and tasks that outlive the one that began them.
 //!
-//! A session asks at every turn whether it has come, and there may be a great many of them that turn often: for
-//! them it is a flag to look at and a waker to leave behind once. Who waits for little else awaits the token.
+//! A session asks at every turn whether the order has come, and there may be a great many of them that
+//! turn often: for them it is a flag to look at and a waker to leave behind once. A task that waits for
+//! little else awaits the token.
 
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -40,9 +41,9 @@ impl Stop {
         waiting.into_iter().for_each(|(_, waker)| waker.wake());
     }
 
-    /// Someone who asks at every turn.
-    pub fn listener(&self) -> Listener {
-        Listener { shared: self.shared.clone(), waiting: None }
+    /// For a task that asks at every turn.
+    pub fn signal(&self) -> StopSignal {
+        StopSignal { shared: self.shared.clone(), waiting: None }
     }
 }
 
@@ -54,15 +55,15 @@ impl Deref for Stop {
     }
 }
 
-/// Someone who asks at every turn whether to stop.
+/// What a task asks at every turn whether to stop.
 #[derive(Debug)]
-pub struct Listener {
+pub struct StopSignal {
     shared: Arc<Shared>,
-    /// Its place in the list, and who is woken there.
+    /// Its place in the list, and the waker that stands there.
     waiting: Option<(usize, Waker)>,
 }
 
-impl Listener {
+impl StopSignal {
     /// Whether the order was given.
     pub fn is_stopped(&self) -> bool {
         self.shared.is_given.load(Ordering::Acquire)
@@ -95,12 +96,19 @@ impl Listener {
     }
 }
 
-impl Drop for Listener {
+impl Drop for StopSignal {
     fn drop(&mut self) {
         if let Some((place, _)) = &self.waiting {
             self.shared.waiting().try_remove(*place);
         }
     }
+}
+
+/// Goes on with a connection in a task of its own. Its socket holds a guard for which the end of the
+/// server waits, as for any tracked task.
+#[allow(clippy::disallowed_methods, reason = "the one place for such tasks")]
+pub(crate) fn detach(connection: impl Future<Output = ()> + Send + 'static) {
+    tokio::spawn(connection);
 }
 
 #[cfg(test)]
@@ -130,14 +138,14 @@ mod tests {
     #[tokio::test]
     async fn whoever_waits_is_woken_and_who_comes_later_need_not_wait() {
         let stop = Stop::default();
-        let mut waiting = stop.listener();
+        let mut waiting = stop.signal();
         let (woken, count) = counting_waker();
         let mut context = Context::from_waker(&woken);
         assert!(waiting.poll_stopped(&mut context).is_pending());
         stop.cancel();
         assert_eq!(count.load(Ordering::Relaxed), 1);
         assert!(waiting.poll_stopped(&mut context).is_ready());
-        let mut late = stop.listener();
+        let mut late = stop.signal();
         assert_eq!(poll_fn(|c| late.poll_stopped(c)).now_or_never(), Some(()));
         assert!(stop.is_cancelled());
     }
@@ -145,7 +153,7 @@ mod tests {
     #[tokio::test]
     async fn who_goes_away_leaves_nothing_behind() {
         let stop = Stop::default();
-        let mut waiting = stop.listener();
+        let mut waiting = stop.signal();
         for _ in 0..2 {
             assert_eq!(poll_fn(|c| waiting.poll_stopped(c)).now_or_never(), None);
         }

@@ -6,12 +6,13 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
 use crate::connections::Connection;
-use crate::listen::Open;
+use crate::listen::ConnectionGuard;
 
 /// A stream whose writes fail with [`io::ErrorKind::TimedOut`] once the peer has taken nothing for
 /// the deadline.
@@ -21,18 +22,23 @@ pub struct Guarded<S> {
     /// Runs only while a write is blocked, so an idle connection holds no timer.
     blocked: Option<Pin<Box<Sleep>>>,
     /// Lives as long as the socket does.
-    open: Open,
+    guard: ConnectionGuard,
 }
 
 impl<S> Guarded<S> {
     /// Guards a stream.
-    pub fn new(inner: S, open: Open) -> Self {
-        Self { inner, blocked: None, open }
+    pub fn new(inner: S, guard: ConnectionGuard) -> Self {
+        Self { inner, blocked: None, guard }
     }
 
     /// Its entry in the register of connections.
     pub fn connection(&self) -> &Arc<Connection> {
-        self.open.connection()
+        self.guard.connection()
+    }
+
+    /// How long the peer may take nothing of what is written.
+    pub fn write_deadline(&self) -> Duration {
+        self.guard.write_deadline()
     }
 
     fn poll_progress(
@@ -44,12 +50,12 @@ impl<S> Guarded<S> {
             Poll::Ready(result) => {
                 self.blocked = None;
                 if let Ok(count) = &result {
-                    self.open.count_sent(*count);
+                    self.guard.count_sent(*count);
                 }
                 Poll::Ready(result)
             }
             Poll::Pending => {
-                let deadline = self.open.write_deadline();
+                let deadline = self.guard.write_deadline();
                 let blocked = self.blocked.get_or_insert_with(|| Box::pin(sleep(deadline)));
                 ready!(blocked.as_mut().poll(context));
                 Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
@@ -67,7 +73,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.inner).poll_read(context, buffer))?;
         let count = buffer.filled().len() - before;
-        self.open.count_received(count);
+        self.guard.count_received(count);
         Poll::Ready(Ok(()))
     }
 }

@@ -8,16 +8,16 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use doorbell_protocol::{Draft, Epoch};
+use doorbell_server::access::Gate;
 use doorbell_server::config::{self, to_usize};
 use doorbell_server::connections::Ends;
-use doorbell_server::group::Groups;
 use doorbell_server::hub::Hub;
-use doorbell_server::line::Manners;
-use doorbell_server::listen::{Accept, Door, Patience};
+use doorbell_server::line::LineService;
+use doorbell_server::listen::{Accept, Acceptor, Timeouts};
 use doorbell_server::log::MemoryLog;
 use doorbell_server::message::number_batch;
 use doorbell_server::metrics::{Entrance, Metrics, Transport};
-use doorbell_server::socket;
+use doorbell_server::session::{Groups, SessionConfig};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::runtime::Runtime;
 use tokio::sync::{Mutex, mpsc, watch};
@@ -170,24 +170,25 @@ impl Sessions {
         let hub = Hub::start(log, room, &retention, settings.wire_limits())?;
         let metrics = Metrics::new();
         let (write_deadline, keepalive) = (settings.write_deadline, settings.keepalive);
-        let patience = Patience { write_deadline, keepalive };
-        let door = Door::new(usize::MAX, metrics.clone(), patience);
-        let manners = Arc::new(Manners {
+        let timeouts = Timeouts { write_deadline, keepalive };
+        let acceptor = Acceptor::new(usize::MAX, metrics.clone(), timeouts);
+        let config = Arc::new(SessionConfig {
             keepalive,
             unfinished: settings.unfinished,
             line_bytes: to_usize(settings.line_bytes),
-            groups: Groups::new(keepalive, metrics.clone(), door.stop.clone()),
+            groups: Groups::new(keepalive, metrics.clone(), acceptor.stop.clone()),
             metrics,
-            stop: door.stop.clone(),
+            stop: acceptor.stop.clone(),
         });
         let runtime = Runtime::new()?;
         let (incoming, waiting) = mpsc::channel(1);
         let listener = Incoming(Mutex::new(waiting));
+        let lines = LineService::new(&Gate::new(hub), &config, Transport::Unix);
         let accepting =
-            door.clone().accept(listener, Entrance::Unix, String::new(), move |stream| {
-                socket::serve(stream, hub.clone(), manners.clone(), Transport::Unix)
-            });
-        door.tasks.spawn_on(accepting, runtime.handle());
+            acceptor
+                .clone()
+                .accept(listener, Entrance::Unix, String::new(), move |stream| lines.serve(stream));
+        acceptor.tasks.spawn_on(accepting, runtime.handle());
         let (mut publisher, served) = pair();
         runtime.block_on(async {
             let gone = |_| Failure("nobody accepts".into());
@@ -238,7 +239,7 @@ struct Incoming(Mutex<mpsc::Receiver<End>>);
 impl Accept for Incoming {
     type Stream = End;
 
-    async fn accept(&self, _: Patience) -> io::Result<(End, Ends)> {
+    async fn accept(&self, _: Timeouts) -> io::Result<(End, Ends)> {
         match self.0.lock().await.recv().await {
             Some(end) => Ok((end, Ends::Unix)),
             None => std::future::pending().await,

@@ -14,10 +14,12 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
-use super::{Batch, Cursor, Reached, Wait};
+use super::{Batch, Cursor, Reached};
+use crate::access::{Access, Gate, Principal};
 use crate::hub::{Hub, WireLimits};
 use crate::limits::LOG_READERS_MAX;
 use crate::log::{Log, MemoryLog, PageLimit, Retention, SqliteLog, Sync};
+use crate::session::wait_for;
 
 const LIMIT: PageLimit = PageLimit { messages: 5, bytes: 1 << 20 };
 const FOREVER: Duration = Duration::from_secs(3600);
@@ -56,6 +58,11 @@ fn runtime() -> Runtime {
     Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 }
 
+/// An access to all of it.
+fn access(hub: &Hub) -> Access {
+    Gate::new(hub.clone()).admit(Principal::Anonymous)
+}
+
 const TOPICS: [&str; 4] = ["a", "b", "c.x", "c.y"];
 const FILTERS: [&str; 6] = ["a", "b", "a,b", "c.*", "a,c.>", ">"];
 
@@ -71,7 +78,7 @@ struct Reader {
 impl Reader {
     async fn new(hub: &Hub, which: usize, since: &Since) -> Self {
         let filter = filter(FILTERS[which % FILTERS.len()]);
-        let cursor = Cursor::open(hub, filter.clone(), since).await.unwrap();
+        let cursor = Cursor::open(&access(hub), filter.clone(), since).await.unwrap();
         let start = cursor.place().seq();
         Self { cursor, filter, start, got: Vec::new(), told: BTreeSet::new() }
     }
@@ -90,7 +97,7 @@ impl Reader {
     /// Begins to wait for news and gives up after a few polls, wherever it is then.
     async fn read_and_cancel(&mut self, polls: u8) {
         let batch = {
-            let mut next = Box::pin(self.cursor.next(Wait::for_duration(FOREVER), LIMIT));
+            let mut next = Box::pin(wait_for(&mut self.cursor, FOREVER, LIMIT));
             let mut batch = None;
             for _ in 0..polls {
                 if let std::task::Poll::Ready(ready) = poll!(next.as_mut()) {
@@ -108,7 +115,7 @@ impl Reader {
 
     async fn drain(&mut self) {
         loop {
-            let batch = self.cursor.next(Wait::No, LIMIT).await.unwrap();
+            let batch = self.cursor.next(LIMIT).await.unwrap();
             if !self.take(batch) {
                 break;
             }
@@ -225,8 +232,8 @@ fn readers_that_join_while_others_publish_miss_nothing() {
                 let place = hub.epoch().id(hub.visible());
                 let mut reader = Reader::new(&hub, which, &Since::Id(place)).await;
                 loop {
-                    let wait = Wait::for_duration(Duration::from_secs(2));
-                    let batch = reader.cursor.next(wait, LIMIT).await.unwrap();
+                    let wait = Duration::from_secs(2);
+                    let batch = wait_for(&mut reader.cursor, wait, LIMIT).await.unwrap();
                     let quiet = !reader.take(batch);
                     if quiet && reader.cursor.place().seq() >= 2000 {
                         return reader;
@@ -251,11 +258,11 @@ fn several_subscriptions_are_one_union_without_repeats() {
         for topic in ["a", "b", "a", "b", "c.x"] {
             publish(&hub, topic).await;
         }
-        let mut cursor = Cursor::open(&hub, filter("a"), &Since::All).await.unwrap();
+        let mut cursor = Cursor::open(&access(&hub), filter("a"), &Since::All).await.unwrap();
         let mut got = Vec::new();
         let mut read = async |cursor: &mut Cursor| {
             loop {
-                let batch = cursor.next(Wait::No, LIMIT).await.unwrap();
+                let batch = cursor.next(LIMIT).await.unwrap();
                 if batch.messages.is_empty() {
                     return std::mem::take(&mut got);
                 }
@@ -313,11 +320,11 @@ fn each_form_of_since_begins_where_it_says() {
             (Since::Id(id(9)), vec![], Some(ahead)),
         ];
         for (since, expected, gap) in cases {
-            let mut cursor = Cursor::open(&hub, filter("a,b"), &since).await.unwrap();
+            let mut cursor = Cursor::open(&access(&hub), filter("a,b"), &since).await.unwrap();
             assert_eq!(cursor.take_gap(), gap, "{since:?}");
             let mut got = Vec::new();
             loop {
-                let batch = cursor.next(Wait::No, LIMIT).await.unwrap();
+                let batch = cursor.next(LIMIT).await.unwrap();
                 if batch.messages.is_empty() {
                     break;
                 }
@@ -332,9 +339,9 @@ fn each_form_of_since_begins_where_it_says() {
 #[tokio::test(start_paused = true)]
 async fn a_wait_without_news_ends_with_an_empty_batch_in_time() {
     let hub = memory(1 << 30);
-    let mut cursor = Cursor::open(&hub, filter("a"), &Since::None).await.unwrap();
+    let mut cursor = Cursor::open(&access(&hub), filter("a"), &Since::None).await.unwrap();
     let began = tokio::time::Instant::now();
-    let batch = cursor.next(Wait::for_duration(Duration::from_secs(30)), LIMIT).await.unwrap();
+    let batch = wait_for(&mut cursor, Duration::from_secs(30), LIMIT).await.unwrap();
     assert!(batch.messages.is_empty() && batch.gap.is_none());
     assert_eq!(began.elapsed().as_secs(), 30);
     hub.close();
@@ -366,12 +373,12 @@ async fn who_goes_on_with_a_smaller_limit_gets_no_more_than_that() {
     for _ in 0..100 {
         publish(&hub, "a").await;
     }
-    let mut cursor = Cursor::open(&hub, filter("a"), &Since::All).await.unwrap();
+    let mut cursor = Cursor::open(&access(&hub), filter("a"), &Since::All).await.unwrap();
     let look = poll_fn(|context| Poll::Ready(cursor.poll_next(LIMIT, context).is_pending()));
     assert!(look.await, "the beginning has left the memory and is not read yet");
     let one = PageLimit { messages: 1, ..LIMIT };
     for seq in [1, 2] {
-        let batch = cursor.next(Wait::for_duration(PATIENCE), one).await.unwrap();
+        let batch = wait_for(&mut cursor, PATIENCE, one).await.unwrap();
         let seqs: Vec<u64> = batch.messages.iter().map(crate::message::Message::seq).collect();
         assert_eq!(seqs, [seq]);
     }
@@ -387,17 +394,17 @@ async fn readers_that_turned_away_while_the_log_is_read_keep_no_turn() {
     }
     let mut waiting = Vec::new();
     for _ in 0..4 * LOG_READERS_MAX {
-        let mut cursor = Cursor::open(&hub, filter("a"), &Since::All).await.unwrap();
+        let mut cursor = Cursor::open(&access(&hub), filter("a"), &Since::All).await.unwrap();
         // One look: its page is asked for, and then it has something else to do.
         let look = poll_fn(|context| Poll::Ready(cursor.poll_next(LIMIT, context).is_pending()));
         assert!(look.await, "the beginning has left the memory and is not read yet");
         waiting.push(cursor);
     }
-    let mut reader = Cursor::open(&hub, filter("a"), &Since::All).await.unwrap();
-    let batch = reader.next(Wait::for_duration(PATIENCE), LIMIT).await.unwrap();
+    let mut reader = Cursor::open(&access(&hub), filter("a"), &Since::All).await.unwrap();
+    let batch = wait_for(&mut reader, PATIENCE, LIMIT).await.unwrap();
     assert!(!batch.messages.is_empty());
     for cursor in &mut waiting {
-        let batch = cursor.next(Wait::for_duration(PATIENCE), LIMIT).await.unwrap();
+        let batch = wait_for(cursor, PATIENCE, LIMIT).await.unwrap();
         assert_eq!(batch.messages[0].seq(), 1, "nothing was skipped meanwhile");
     }
     hub.close();
@@ -406,7 +413,7 @@ async fn readers_that_turned_away_while_the_log_is_read_keep_no_turn() {
 #[tokio::test]
 async fn others_see_how_far_a_reader_is_and_whether_it_waits() {
     let hub = memory(1 << 30);
-    let mut cursor = Cursor::new(&hub);
+    let mut cursor = Cursor::new(&access(&hub));
     assert!(cursor.progress().is_none(), "nothing is kept for who reads nothing");
     cursor.subscribe(filter("a,b"), &Since::None).await.unwrap();
     cursor.subscribe(filter("c.*"), &Since::None).await.unwrap();
@@ -416,20 +423,22 @@ async fn others_see_how_far_a_reader_is_and_whether_it_waits() {
     seen(0, false);
     publish(&hub, "a").await;
     seen(0, false);
-    let batch = cursor.next(Wait::No, LIMIT).await.unwrap();
+    let batch = cursor.next(LIMIT).await.unwrap();
     assert_eq!(batch.messages.len(), 1);
     seen(1, false);
     {
-        let mut next = std::pin::pin!(cursor.next(Wait::for_duration(FOREVER), LIMIT));
+        let mut next = std::pin::pin!(wait_for(&mut cursor, FOREVER, LIMIT));
         assert!(poll!(next.as_mut()).is_pending());
         seen(1, true);
         publish(&hub, "elsewhere").await;
         seen(1, true);
     }
-    // The wait was given up: what is published now is still to be looked at.
+    // A wait that ends without news: what is published now is still to be looked at.
+    let batch = wait_for(&mut cursor, Duration::ZERO, LIMIT).await.unwrap();
+    assert!(batch.messages.is_empty());
     seen(1, false);
     publish(&hub, "b").await;
-    let batch = cursor.next(Wait::for_duration(FOREVER), LIMIT).await.unwrap();
+    let batch = wait_for(&mut cursor, FOREVER, LIMIT).await.unwrap();
     assert_eq!(batch.messages.len(), 1);
     seen(3, false);
     assert!(cursor.unsubscribe(&filter("a,b")) && cursor.unsubscribe(&filter("c.*")));

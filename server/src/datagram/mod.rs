@@ -25,12 +25,12 @@ use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 use self::cookie::Cookies;
+use crate::access::Gate;
 use crate::clock::unix_micros;
 use crate::connections::{Connection, Connections, Ends, Registered};
-use crate::hub::Hub;
 use crate::limits::{DATAGRAM_SUBSCRIPTIONS_MAX, DATAGRAM_SUBSCRIPTIONS_PER_HOST_MAX};
-use crate::line::Manners;
 use crate::metrics::{Entrance, SocketBytes};
+use crate::session::SessionConfig;
 
 /// How long hearing pauses after a failure that is not one datagram's.
 const FAILURE_PAUSE: Duration = Duration::from_millis(10);
@@ -39,8 +39,8 @@ const FAILURE_PAUSE: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub struct Datagrams {
     socket: UdpSocket,
-    hub: Hub,
-    manners: Arc<Manners>,
+    gate: Gate,
+    config: Arc<SessionConfig>,
     tasks: TaskTracker,
     /// The address that the socket is bound to.
     local: SocketAddr,
@@ -64,13 +64,13 @@ struct Seated {
     connection: Arc<Connection>,
     /// Tells this seat from an earlier one of the same address.
     number: u64,
-    wishes: watch::Sender<Wishes>,
+    control: watch::Sender<Control>,
 }
 
-/// What a client wants of its session. Of several wishes at once the last one says it all; a
-/// session whose wishes end was replaced by another.
-#[derive(Debug, Default)]
-struct Wishes {
+/// What a client wants of its session. Of several at once the last one says it all; a session whose
+/// client can want nothing more of it was replaced by another.
+#[derive(Debug, Clone, Default)]
+struct Control {
     /// The word of the last `PING`.
     word: Option<String>,
     /// Whether it said `QUIT`.
@@ -82,7 +82,6 @@ struct Seat {
     datagrams: Arc<Datagrams>,
     peer: SocketAddr,
     number: u64,
-    wishes: watch::Receiver<Wishes>,
     registered: Registered,
 }
 
@@ -98,14 +97,14 @@ impl Seats {
         &mut self,
         peer: SocketAddr,
         connection: &Arc<Connection>,
-        wishes: watch::Sender<Wishes>,
+        control: watch::Sender<Control>,
     ) -> Result<u64, Error> {
         let connection = connection.clone();
         let number = self.given + 1;
         let all = self.by_peer.len();
         match self.by_peer.entry(peer) {
             Entry::Occupied(mut seated) => {
-                seated.insert(Seated { connection, number, wishes });
+                seated.insert(Seated { connection, number, control });
             }
             Entry::Vacant(free) => {
                 if all >= DATAGRAM_SUBSCRIPTIONS_MAX {
@@ -116,7 +115,7 @@ impl Seats {
                     return Err(full("this address", *host));
                 }
                 *host += 1;
-                free.insert(Seated { connection, number, wishes });
+                free.insert(Seated { connection, number, control });
             }
         }
         self.given = number;
@@ -137,12 +136,12 @@ impl Seats {
 
     /// Tells a session what its client wants, in a datagram of so many bytes; false if there is
     /// none.
-    fn wish(&self, peer: SocketAddr, bytes: usize, wishes: Wishes) -> bool {
+    fn tell(&self, peer: SocketAddr, bytes: usize, control: Control) -> bool {
         let Some(seated) = self.by_peer.get(&peer) else {
             return false;
         };
         seated.connection.count_datagram_received(bytes);
-        seated.wishes.send(wishes).is_ok()
+        seated.control.send(control).is_ok()
     }
 }
 
@@ -156,15 +155,15 @@ impl Datagrams {
     /// listed in `register`.
     pub fn new(
         socket: UdpSocket,
-        hub: Hub,
-        manners: Arc<Manners>,
+        gate: Gate,
+        config: Arc<SessionConfig>,
         tasks: TaskTracker,
         register: Arc<Connections>,
     ) -> io::Result<Arc<Self>> {
         let local = socket.local_addr()?;
-        let bytes = manners.metrics.socket_bytes(Entrance::Udp).clone();
+        let bytes = config.metrics.socket_bytes(Entrance::Udp).clone();
         let (cookies, seats) = (Cookies::new(), Mutex::default());
-        Ok(Arc::new(Self { socket, hub, manners, tasks, local, register, bytes, cookies, seats }))
+        Ok(Arc::new(Self { socket, gate, config, tasks, local, register, bytes, cookies, seats }))
     }
 
     /// Hears until the stop.
@@ -174,7 +173,7 @@ impl Datagrams {
         let mut buffer = vec![0; DATAGRAM_BYTES_MAX + 1];
         loop {
             let received = tokio::select! {
-                () = self.manners.stop.cancelled() => return,
+                () = self.config.stop.cancelled() => return,
                 received = self.socket.recv_from(&mut buffer) => received,
             };
             match received {
@@ -220,7 +219,7 @@ impl Datagrams {
             Command::Ping(word) => (word.map(str::to_owned), false),
             Command::Quit => (None, true),
         };
-        if !self.seats().wish(peer, bytes, Wishes { word, quit }) {
+        if !self.seats().tell(peer, bytes, Control { word, quit }) {
             let mut event = Event::new(Kind::Close, unix_micros());
             event.message = Some("there is no subscription of this address: SUB again".into());
             self.answer(line(&event).as_bytes(), peer);
@@ -235,13 +234,13 @@ impl Datagrams {
         filter: Filter,
         since: Since,
     ) -> Result<(), Error> {
-        let (sender, wishes) = watch::channel(Wishes::default());
+        let (sender, control) = watch::channel(Control::default());
         let registered = self.register.register(Entrance::Udp, Ends::internet(self.local, peer));
         let connection = registered.connection();
         let number = self.seats().take(peer, connection, sender)?;
         connection.count_datagram_received(bytes);
-        let seat = Seat { datagrams: self.clone(), peer, number, wishes, registered };
-        self.tasks.spawn(session::run(seat, filter, since));
+        let seat = Seat { datagrams: self.clone(), peer, number, registered };
+        self.tasks.spawn(session::run(seat, control, filter, since));
         Ok(())
     }
 

@@ -1,21 +1,28 @@
 //! One subscription over UDP: a cursor whose events are sent as datagrams, as long as the lease runs.
 
+use std::future::poll_fn;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use doorbell_protocol::datagram::Members;
 use doorbell_protocol::limits::DATAGRAM_BYTES_MAX;
 use doorbell_protocol::{Error, Event, Filter, Gap, Id, Kind, Since};
-use tokio::time::{Instant, sleep, sleep_until};
+use futures_util::StreamExt;
+use futures_util::stream::{self, BoxStream};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
 
-use super::{Seat, error_event, line};
+use super::{Control, Seat, error_event, line};
+use crate::access::Principal;
 use crate::clock::unix_micros;
 use crate::connections::{Service, Serving};
-use crate::cursor::{Batch, Cursor, PageLimit, Wait};
+use crate::cursor::{Batch, Cursor, PageLimit};
 use crate::limits::{
     BATCH_BYTES_MAX, DATAGRAM_BURST_MAX, DATAGRAM_BURST_PAUSE, DATAGRAM_LEASE, DATAGRAM_QUIET_FIRST,
 };
 use crate::message::Message;
 use crate::metrics::Transport;
+use crate::session::{Hear, Wait, Wakeup};
 
 const BURST: PageLimit = PageLimit { messages: DATAGRAM_BURST_MAX, bytes: BATCH_BYTES_MAX };
 /// Each keepalive that follows another waits this many times as long.
@@ -36,11 +43,19 @@ enum Ending {
 }
 
 /// Serves a subscription until it ends.
-pub(super) async fn run(seat: Seat, filter: Filter, since: Since) {
+pub(super) async fn run(
+    seat: Seat,
+    control: watch::Receiver<Control>,
+    filter: Filter,
+    since: Since,
+) {
     let datagrams = seat.datagrams.clone();
-    let _connected = datagrams.manners.metrics.of(Transport::Udp).connected();
-    match Cursor::open(&datagrams.hub, filter.clone(), &since).await {
-        Ok(cursor) => Box::pin(Session::new(seat, cursor).run(&filter)).await,
+    let _connected = datagrams.config.metrics.of(Transport::Udp).connected();
+    let access = datagrams.gate.admit(Principal::Anonymous);
+    match Cursor::open(&access, filter.clone(), &since).await {
+        Ok(cursor) => {
+            Box::pin(Session::new(seat, Controlled::new(control), cursor).run(&filter)).await
+        }
         Err(error) => {
             let connection = seat.registered.connection();
             let text = line(&error_event(&error));
@@ -49,9 +64,36 @@ pub(super) async fn run(seat: Seat, filter: Filter, since: Since) {
     }
 }
 
+/// What the client wants of a session.
+struct Controlled {
+    changes: BoxStream<'static, Control>,
+    /// The last change that was heard; `None` when there will be no other.
+    wanted: Option<Control>,
+}
+
+impl Controlled {
+    fn new(control: watch::Receiver<Control>) -> Self {
+        let changes = stream::unfold(control, async |mut control| {
+            control.changed().await.ok()?;
+            let wanted = control.borrow_and_update().clone();
+            Some((wanted, control))
+        });
+        Self { changes: changes.boxed(), wanted: None }
+    }
+}
+
+impl Hear for Controlled {
+    fn poll_heard(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        self.wanted = ready!(self.changes.poll_next_unpin(context));
+        Poll::Ready(())
+    }
+}
+
 struct Session {
     seat: Seat,
+    control: Controlled,
     cursor: Cursor,
+    wait: Wait,
     /// The last message that was sent, or the place where the subscription began.
     last: Id,
     lease_end: Instant,
@@ -63,14 +105,16 @@ struct Session {
 }
 
 impl Session {
-    fn new(seat: Seat, cursor: Cursor) -> Self {
-        let quiet = seat.datagrams.manners.keepalive;
+    fn new(seat: Seat, control: Controlled, cursor: Cursor) -> Self {
+        let quiet = seat.datagrams.config.keepalive;
         let serving = seat.registered.connection().serve(Service::Reader(Transport::Udp));
         serving.reads(cursor.progress());
         Self {
             _serving: serving,
+            control,
             last: cursor.place(),
             cursor,
+            wait: Wait::new(&seat.datagrams.config.stop),
             lease_end: Instant::now() + DATAGRAM_LEASE,
             next_keepalive: Instant::now() + quiet,
             quiet,
@@ -103,16 +147,19 @@ impl Session {
 
     /// Waits for one thing to happen and deals with it.
     async fn turn(&mut self) -> Result<(), Ending> {
-        let stop = &self.seat.datagrams.manners.stop;
-        tokio::select! {
-            () = stop.cancelled() => Err(Ending::Stopping),
-            changed = self.seat.wishes.changed() => match changed {
-                Ok(()) => self.obey().await,
-                Err(_) => Err(Ending::Replaced),
-            },
-            () = sleep_until(self.lease_end) => Err(Ending::Expired),
-            batch = self.cursor.next(Wait::Until(self.next_keepalive), BURST) => {
+        let Self { wait, cursor, control, .. } = self;
+        let due = self.lease_end.min(self.next_keepalive);
+        let wakeup = poll_fn(|context| wait.poll(cursor, BURST, control, |_, _| due, context));
+        match wakeup.await {
+            Wakeup::Stop => Err(Ending::Stopping),
+            Wakeup::Heard => self.obey().await,
+            Wakeup::News(batch) => {
                 self.deliver(batch.map_err(Ending::Fault)?).await;
+                Ok(())
+            }
+            Wakeup::Due if self.lease_end <= Instant::now() => Err(Ending::Expired),
+            Wakeup::Due => {
+                self.keep_alive(None).await;
                 Ok(())
             }
         }
@@ -131,13 +178,12 @@ impl Session {
     }
 
     async fn obey(&mut self) -> Result<(), Ending> {
-        let word = {
-            let wishes = self.seat.wishes.borrow_and_update();
-            if wishes.quit {
-                return Err(Ending::Quit);
-            }
-            wishes.word.clone()
+        let Some(Control { word, quit }) = self.control.wanted.take() else {
+            return Err(Ending::Replaced);
         };
+        if quit {
+            return Err(Ending::Quit);
+        }
         self.lease_end = Instant::now() + DATAGRAM_LEASE;
         self.next_keepalive = Instant::now() + self.quiet;
         let mut event = self.event(Kind::Pong);
@@ -155,7 +201,7 @@ impl Session {
             self.send_message(message, batch.gap.as_ref().filter(|_| index == 0)).await;
         }
         // It may be the last message for long, and it may be lost: say soon where we are.
-        self.quiet = DATAGRAM_QUIET_FIRST.min(self.seat.datagrams.manners.keepalive);
+        self.quiet = DATAGRAM_QUIET_FIRST.min(self.seat.datagrams.config.keepalive);
         self.next_keepalive = Instant::now() + self.quiet;
         if batch.messages.len() >= DATAGRAM_BURST_MAX {
             sleep(DATAGRAM_BURST_PAUSE).await;
@@ -178,7 +224,7 @@ impl Session {
         self.last = message.id();
         // What was only announced is delivered by the poll that fetches it.
         let delivered = if large { &[][..] } else { std::slice::from_ref(message) };
-        self.seat.datagrams.manners.metrics.of(Transport::Udp).delivered(
+        self.seat.datagrams.config.metrics.of(Transport::Udp).delivered(
             1,
             delivered,
             datagram.len(),
@@ -188,7 +234,7 @@ impl Session {
     }
 
     async fn keep_alive(&mut self, gap: Option<Gap>) {
-        let keepalive = self.seat.datagrams.manners.keepalive;
+        let keepalive = self.seat.datagrams.config.keepalive;
         self.quiet = (self.quiet * QUIET_GROWTH).min(keepalive);
         self.next_keepalive = Instant::now() + self.quiet;
         let mut event = self.event(Kind::Keepalive);
@@ -198,7 +244,7 @@ impl Session {
         if told {
             // A gap must not be lost on the way: it is a link of the chain, as a message is.
             self.last = self.cursor.place();
-            self.seat.datagrams.manners.metrics.of(Transport::Udp).delivered(
+            self.seat.datagrams.config.metrics.of(Transport::Udp).delivered(
                 1,
                 &[],
                 0,
@@ -213,11 +259,11 @@ impl Session {
         Event::new(kind, unix_micros()).at(self.cursor.place())
     }
 
-    async fn say(&self, event: &Event<'_>, members: &Members) {
+    async fn say(&mut self, event: &Event<'_>, members: &Members) {
         self.send(&members.join(event.to_json().as_bytes())).await;
     }
 
-    async fn send(&self, datagram: &[u8]) {
+    async fn send(&mut self, datagram: &[u8]) {
         let Seat { datagrams, peer, registered, .. } = &self.seat;
         datagrams.send(datagram, *peer, registered.connection()).await;
     }

@@ -10,12 +10,12 @@ use doorbell_protocol::{Draft, GapReason, Id};
 use tokio::time::timeout;
 
 use super::*;
-use crate::group::Groups;
-use crate::hub::WireLimits;
+use crate::hub::{Hub, WireLimits};
 use crate::limits::DATAGRAM_LEASE;
 use crate::listen::bind_udp;
 use crate::log::{MemoryLog, Retention};
 use crate::metrics::{Metrics, Transport};
+use crate::session::{Groups, SessionConfig};
 use crate::stop::Stop;
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -37,7 +37,7 @@ impl Server {
         let log = Arc::new(MemoryLog::new(retention));
         let hub = Hub::start(log, 1 << 20, &retention, limits).unwrap();
         let (metrics, stop) = (Metrics::new(), Stop::default());
-        let manners = Manners {
+        let config = SessionConfig {
             keepalive: Duration::from_secs(45),
             unfinished: Duration::from_secs(30),
             line_bytes: LINE_BYTES_DEFAULT,
@@ -48,9 +48,9 @@ impl Server {
         let socket = bind_udp("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = socket.local_addr().unwrap();
         let tasks = TaskTracker::new();
-        let (hub_too, register) = (hub.clone(), Arc::default());
+        let (gate, register) = (Gate::new(hub.clone()), Arc::default());
         let datagrams =
-            Datagrams::new(socket, hub_too, Arc::new(manners), tasks.clone(), register).unwrap();
+            Datagrams::new(socket, gate, Arc::new(config), tasks.clone(), register).unwrap();
         tasks.spawn(datagrams.clone().run());
         Self { hub, datagrams, address }
     }
@@ -61,12 +61,12 @@ impl Server {
     }
 
     fn readers(&self) -> i64 {
-        self.datagrams.manners.metrics.of(Transport::Udp).connections.get()
+        self.datagrams.config.metrics.of(Transport::Udp).connections.get()
     }
 
     /// Stops, and waits until no task is left.
     async fn stop(&self) {
-        self.datagrams.manners.stop.cancel();
+        self.datagrams.config.stop.cancel();
         self.datagrams.tasks.close();
         self.datagrams.tasks.wait().await;
     }
@@ -232,7 +232,7 @@ async fn each_message_names_the_one_before_it_on_this_subscription() {
         assert_eq!(client.news().await.event.event, Kind::Close);
         server.stop().await;
         assert!(server.datagrams.seats().by_host.is_empty());
-        assert_eq!(server.datagrams.manners.metrics.of(Transport::Udp).deliveries.get(), 3);
+        assert_eq!(server.datagrams.config.metrics.of(Transport::Udp).deliveries.get(), 3);
     })
     .await;
 }

@@ -1,8 +1,8 @@
 //! One HTTP connection: read a request, answer it, and so on.
 //!
-//! A plain request is read from the connection's own buffer (`request`) and answered here (`encode`), so
-//! that a connection that waits holds no buffer at all. Polls, streams and publishes are answered without
-//! the router. What is not plain is for the HTTP library (`guest`), and so is that connection from there on.
+//! A plain request is read from the connection's own buffer (`request`), dispatched as any other
+//! (`dispatch`), and answered here (`reply`), so that a connection that waits holds no buffer at all.
+//! What is not plain is for the HTTP library (`fallback`), and so is that connection from there on.
 
 use std::future::poll_fn;
 use std::io;
@@ -11,47 +11,40 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use axum::Router;
-use axum::extract::Request;
-use axum::response::{IntoResponse, Response};
-use bytes::{Buf, Bytes, BytesMut};
-use doorbell_protocol::{Code, Draft, Error};
-use hyper::body::Body as _;
-use hyper::service::Service as _;
-use hyper_util::service::TowerToHyperService;
+use bytes::{Buf, BytesMut};
+use doorbell_protocol::{Code, Error};
+use futures_util::StreamExt;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-use super::answer::Refusal;
-use super::encode::{Head, end_answer, write_head, write_piece};
-use super::endless::{Streamed, Streaming};
-use super::guest::{Guest, Handed};
-use super::params::Params;
-use super::read::{Answer, Polled, Question, Waiting};
-use super::request::{Address, Parsed, Plain, parse, room};
-use super::stream::Endless;
-use super::{App, Wishes, is_compressible, publish, read, router};
+use super::dispatch::{Operation, Route, Served};
+use super::fallback::{Fallback, Handed};
+use super::policy::ResponsePolicy;
+use super::poll::Kept;
+use super::reply::{Body, Head, Reply};
+use super::request::{Parsed, Plain, parse, room};
+use super::stream::StreamSession;
+use super::{App, publish, streaming};
+use crate::access::{Access, Permitted};
 use crate::connections::Connection;
 use crate::lab;
-use crate::line::Manners;
+use crate::session::Wait;
+use crate::stop::detach;
 use crate::stream::Guarded;
 
 /// The HTTP protocol over accepted streams.
 #[derive(Debug)]
 pub struct Http {
     app: App,
-    router: TowerToHyperService<Router>,
-    guest: Guest,
+    fallback: Fallback,
 }
 
 /// What belongs to one connection.
-pub(super) struct Client<S> {
-    pub(super) wire: Wire<S>,
+struct Client<S> {
+    wire: Wire<S>,
     connection: Arc<Connection>,
     watched: lab::Requests,
-    pub(super) waiting: Waiting,
-    /// The answer without an end that is being written.
-    pub(super) endless: Option<Box<Streaming>>,
+    kept: Kept,
 }
 
 /// A stream and what was read of it.
@@ -63,6 +56,8 @@ pub(super) struct Wire<S> {
     pub(super) has_ended: bool,
     /// By when a request that was begun must be whole.
     deadline: Option<Pin<Box<Sleep>>>,
+    /// Bytes that are read before a request is answered.
+    limit: usize,
 }
 
 /// What is to be done next.
@@ -72,39 +67,38 @@ enum Turn {
         /// Whether only a part of a body is missing.
         for_body: bool,
     },
-    Read(Result<Question, Error>, Manner),
-    /// The answer has no end, or not yet.
-    Stream(Box<Streaming>),
-    Publish(Result<Draft, Error>, Manner),
-    /// The router has the answer; whether the client means to go on.
-    Route(Box<Request>, bool),
-    /// The library has it.
-    Guest,
+    /// There is one.
+    Answer(Operation, Manner),
+    /// The HTTP library has it.
+    Fallback,
 }
 
 /// How a request is to be answered.
 struct Manner {
-    wishes: Wishes,
+    policy: ResponsePolicy,
     /// Whether the client means to go on with the connection.
     keep_alive: bool,
+}
+
+impl Manner {
+    fn of(plain: &Plain<'_>) -> Self {
+        Self { policy: ResponsePolicy::of(&plain.request), keep_alive: plain.keep_alive }
+    }
+}
+
+/// How far a request was answered.
+enum Answered {
+    /// To the end of its answer; whether the connection goes on.
+    Whole(bool),
+    /// The answer does not end. Its head, what follows, and whether the client would go on after it.
+    Stream(Head, Box<StreamSession>, bool),
 }
 
 impl Http {
     /// HTTP/1.1 and cleartext HTTP/2 for many quiet connections.
     pub fn new(app: App) -> Self {
-        let router = router(app.clone());
-        let manners = &app.manners;
-        let guest =
-            Guest::new(router.clone(), app.header_bytes, manners.unfinished, manners.stop.clone());
-        Self { app, router: TowerToHyperService::new(router), guest }
-    }
-
-    pub(super) fn manners(&self) -> &Arc<Manners> {
-        &self.app.manners
-    }
-
-    pub(super) fn header_bytes(&self) -> usize {
-        self.app.header_bytes
+        let fallback = Fallback::new(app.clone());
+        Self { app, fallback }
     }
 
     /// Serves one connection until it ends, or, after the stop, until its answers are out.
@@ -113,57 +107,43 @@ impl Http {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let connection = stream.connection().clone();
+        let limit = self.app.header_bytes;
         let client = Client {
             watched: lab::Requests::new(self.app.lab.clone(), connection.clone()),
             connection,
-            waiting: Waiting::new(&self.app.manners.stop),
-            wire: Wire { stream, unread: BytesMut::new(), has_ended: false, deadline: None },
-            endless: None,
+            kept: Kept::new(Wait::new(&self.app.config.stop)),
+            wire: Wire { stream, unread: BytesMut::new(), has_ended: false, deadline: None, limit },
         };
-        self.go_on(client)
+        self.run(client)
     }
 
-    /// Serves a connection from here on.
     #[allow(clippy::manual_async_fn, reason = "it would keep room for the connection twice")]
-    pub(super) fn go_on<S>(
-        self: Arc<Self>,
-        mut client: Client<S>,
-    ) -> impl Future<Output = ()> + Send
+    fn run<S>(self: Arc<Self>, mut client: Client<S>) -> impl Future<Output = ()> + Send
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         async move {
             loop {
-                let goes_on = match self.next_turn(&mut client) {
+                let answered = match self.next_turn(&mut client) {
                     Turn::Wait { for_body } => self.wait(&mut client, for_body).await,
-                    Turn::Read(question, manner) => {
-                        Box::pin(self.read(&mut client, question, manner)).await
+                    Turn::Answer(operation, manner) => {
+                        Box::pin(self.answer(&mut client, operation, manner)).await
                     }
-                    Turn::Stream(mut streaming) => {
-                        match Box::pin(self.stream(&mut client, &mut streaming)).await {
-                            Ok(Streamed::Waits) => {
-                                return self.wait_with_others(client, *streaming);
-                            }
-                            Ok(Streamed::Ended(goes_on)) => Ok(goes_on),
-                            Err(error) => Err(error),
-                        }
-                    }
-                    Turn::Publish(draft, manner) => {
-                        Box::pin(self.publish(&mut client, draft, manner)).await
-                    }
-                    Turn::Route(request, keep_alive) => {
-                        Box::pin(self.route(&mut client, request, keep_alive)).await
-                    }
-                    Turn::Guest => {
+                    Turn::Fallback => {
                         let Client { wire, connection, watched, .. } = client;
                         let (stream, unread) = (wire.stream, wire.unread.freeze());
                         let handed = Handed { stream, unread, connection, watched };
-                        return Box::pin(self.guest.serve(handed)).await;
+                        return Box::pin(self.fallback.serve(handed)).await;
                     }
                 };
-                // There is nobody to tell of an error here: the connection is broken.
-                if !goes_on.unwrap_or(false) {
-                    return;
+                match answered {
+                    Ok(Answered::Whole(true)) => {}
+                    Ok(Answered::Stream(head, session, keep_alive)) => {
+                        let session = streaming::over(client.wire, head, *session, keep_alive);
+                        return detach(session.run());
+                    }
+                    // There is nobody to tell of an error here: the connection is broken.
+                    Ok(Answered::Whole(false)) | Err(_) => return,
                 }
             }
         }
@@ -171,12 +151,9 @@ impl Http {
 
     /// Takes the next request out of the buffer.
     fn next_turn<S>(&self, client: &mut Client<S>) -> Turn {
-        if let Some(streaming) = client.endless.take() {
-            return Turn::Stream(streaming);
-        }
         let unread = &client.wire.unread;
         let mut room = room();
-        let plain = match parse(unread, &mut room) {
+        let mut plain = match parse(unread, &mut room) {
             Parsed::Plain(plain) => plain,
             Parsed::Head if unread.len() < self.app.header_bytes => {
                 return Turn::Wait { for_body: false };
@@ -184,39 +161,38 @@ impl Http {
             Parsed::Body(bytes) if bytes <= self.app.header_bytes => {
                 return Turn::Wait { for_body: true };
             }
-            _ => return Turn::Guest,
+            _ => return Turn::Fallback,
         };
-        let turn = match plain.address() {
-            Some(Address::Read(filter, framing)) => {
-                let params = Params::new(plain.headers(), plain.query());
-                let question = params.and_then(|params| Question::new(filter, framing, &params));
-                Turn::Read(question, Manner::of(&plain))
-            }
-            Some(Address::Publish(topic)) => {
-                let (draft, manner) = self.publish_of(topic, &plain);
-                Turn::Publish(draft, manner)
-            }
-            None => match plain.to_request() {
-                Some(request) => Turn::Route(Box::new(request), plain.keep_alive),
-                None => return Turn::Guest,
-            },
-        };
-        client.watched.begin(plain.query());
+        let manner = Manner::of(&plain);
+        let route = Route::of(&plain.request);
+        let operation = Operation::of(&self.app, route, &mut plain.request, plain.body);
+        client.watched.begin(plain.request.query);
         let length = plain.length;
         client.wire.take(length);
-        turn
+        Turn::Answer(operation, manner)
     }
 
-    /// Waits for more of a request. False when the connection is at its end.
-    async fn wait<S>(&self, client: &mut Client<S>, for_body: bool) -> io::Result<bool>
+    /// Takes the next request out of the buffer if it is a publish.
+    fn next_publish<S>(&self, client: &mut Client<S>) -> Option<(Operation, Manner)> {
+        let mut room = room();
+        let Parsed::Plain(plain) = parse(&client.wire.unread, &mut room) else { return None };
+        let is_publish = matches!(Route::of(&plain.request), Route::Publish(_));
+        match is_publish.then(|| self.next_turn(client))? {
+            Turn::Answer(operation, manner) => Some((operation, manner)),
+            Turn::Wait { .. } | Turn::Fallback => None,
+        }
+    }
+
+    /// Waits for more of a request.
+    async fn wait<S>(&self, client: &mut Client<S>, for_body: bool) -> io::Result<Answered>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let Client { wire, waiting, .. } = client;
-        let unfinished = self.app.manners.unfinished;
+        let Client { wire, kept, .. } = client;
+        let unfinished = self.app.config.unfinished;
         let read = poll_fn(|context| {
             // A request whose head has not come whole was not heard.
-            if !for_body && waiting.stopped.poll_stopped(context).is_ready() {
+            if !for_body && kept.wait().poll_stopped(context).is_ready() {
                 return Poll::Ready(Ok(0));
             }
             if let Poll::Ready(read) = wire.poll_read(context) {
@@ -230,82 +206,41 @@ impl Http {
             Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
         });
         match read.await {
-            Ok(bytes) => Ok(bytes > 0),
+            Ok(bytes) => Ok(Answered::Whole(bytes > 0)),
             Err(error) if for_body && error.kind() == io::ErrorKind::TimedOut => {
                 let text = format!("body was not finished within {} s", unfinished.as_secs_f64());
-                let refusal = Refusal(Error::new(Code::Timeout, text)).into_response();
-                let refusal = Box::pin(Wishes::new(None, None).grant(refusal)).await;
-                Box::pin(self.answer(client, refusal, false)).await
+                let refusal = Reply::refusal(&Error::new(Code::Timeout, text));
+                let manner = Manner { policy: ResponsePolicy::default(), keep_alive: false };
+                Box::pin(self.write(client, refusal, manner)).await
             }
             Err(error) => Err(error),
         }
     }
 
-    /// Answers a poll, or finds the answer.
-    async fn read<S>(
+    /// Does what a request asks for, and writes the answer.
+    async fn answer<S>(
         &self,
         client: &mut Client<S>,
-        question: Result<Question, Error>,
+        operation: Operation,
         manner: Manner,
-    ) -> io::Result<bool>
+    ) -> io::Result<Answered>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let answer = match &question {
-            Ok(question) => {
-                let answer = {
-                    let Client { wire, connection, waiting, .. } = client;
-                    // Pinned here: a future keeps room for its arguments beside what it makes of them.
-                    let answer = pin!(read::answer(&self.app, connection, question, waiting));
-                    wire.unless_gone(self.app.header_bytes, answer).await?
-                };
-                let Some(answer) = answer else { return Ok(false) };
-                match answer {
-                    Ok(Answer::Polled(polled)) if manner.wishes.takes_plain(polled.length()) => {
-                        return self.write_polled(client, polled, &manner).await;
-                    }
-                    Ok(Answer::Endless(endless)) => {
-                        let Endless { head, session } = *endless;
-                        let head = Box::pin(manner.wishes.grant(head)).await;
-                        let keep_alive = client.goes_on(manner.keep_alive);
-                        client.watched.end();
-                        client.endless = Some(Streaming::new(head, session, keep_alive).into());
-                        return Ok(true);
-                    }
-                    answer => answer.map_err(Refusal).into_response(),
-                }
-            }
-            Err(error) => Refusal(error.clone()).into_response(),
+        if let Operation::Publish(access, draft) = operation {
+            return self.publish(client, &access, draft, manner).await;
+        }
+        let reply = {
+            let Client { wire, connection, kept, .. } = client;
+            let served = Served { connection, kept };
+            // Pinned here: a future keeps room for its arguments beside what it makes of them.
+            let reply = pin!(operation.perform(&self.app, served));
+            wire.unless_gone(reply).await?
         };
-        let answer = Box::pin(manner.wishes.grant(answer)).await;
-        Box::pin(self.answer(client, answer, manner.keep_alive)).await
-    }
-
-    /// Writes the answer to a poll as it is.
-    async fn write_polled<S>(
-        &self,
-        client: &mut Client<S>,
-        polled: Polled,
-        manner: &Manner,
-    ) -> io::Result<bool>
-    where
-        S: AsyncRead + AsyncWrite + Unpin,
-    {
-        client.watched.end();
-        let goes_on = client.goes_on(manner.keep_alive);
-        let mut head = Head::new(polled.status());
-        polled.headers(|name, value| head.add(name, value));
-        let length = polled.length();
-        manner
-            .wishes
-            .headers(is_compressible(length), |name, value| head.add(name, value.as_bytes()));
-        let mut outgoing = head.end(Some(length as u64), goes_on);
-        let body = polled.into_body();
-        let bytes = body.as_ref().map_or_else(Bytes::new, |held| held.bytes.clone());
-        let stream = &mut client.wire.stream;
-        write_piece(stream, &mut outgoing, bytes).await?;
-        end_answer(stream, outgoing).await?;
-        client.wire.go_on(goes_on).await
+        match reply {
+            Some(reply) => self.write(client, reply, manner).await,
+            None => Ok(Answered::Whole(false)),
+        }
     }
 
     /// Publishes, and whatever else is to be published right behind it: all of them are handed in before
@@ -313,128 +248,100 @@ impl Http {
     async fn publish<S>(
         &self,
         client: &mut Client<S>,
-        draft: Result<Draft, Error>,
+        access: &Access,
+        draft: Permitted,
         manner: Manner,
-    ) -> io::Result<bool>
+    ) -> io::Result<Answered>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let mut drafts = Vec::new();
-        let mut publishes = Vec::new();
-        let mut next = Some((draft, manner));
-        while let Some((draft, manner)) = next {
-            let is_last = !manner.keep_alive;
-            publishes.push((draft.map(|draft| drafts.push(draft)), manner));
-            next = if is_last { None } else { self.next_publish(client) };
+        let mut goes_on = manner.keep_alive;
+        let mut drafts = vec![draft];
+        let mut publishes = vec![(None, manner)];
+        while goes_on && let Some((operation, manner)) = self.next_publish(client) {
+            goes_on = manner.keep_alive;
+            match operation {
+                Operation::Publish(_, draft) => {
+                    drafts.push(draft);
+                    publishes.push((None, manner));
+                }
+                refused => publishes.push((Some(refused), manner)),
+            }
         }
-        let mut answers = self.app.hub.publish_all(drafts).await.into_iter();
-        let settled: Vec<(Response, Manner)> = publishes
-            .into_iter()
-            .map(|(accepted, manner)| {
-                let none = || Err(Error::new(Code::Internal, "there was no answer"));
-                let answer = accepted.and_then(|()| answers.next().unwrap_or_else(none));
-                (publish::answer(&self.app, answer).into_response(), manner)
-            })
-            .collect();
+        let mut answers = access.submit(drafts).await.await.into_iter();
         client.watched.end();
-        let goes_on = client.goes_on(settled.iter().all(|(_, manner)| manner.keep_alive));
+        goes_on &= !client.kept.wait().is_stopped();
         let mut bytes = Vec::new();
-        let mut left = settled.len();
-        for (answer, manner) in settled {
+        let mut left = publishes.len();
+        for (refused, Manner { policy, .. }) in publishes {
             left -= 1;
-            let answer = manner.wishes.grant(answer).await;
-            write_whole(&mut bytes, answer, goes_on || left > 0).await?;
+            let reply = match refused {
+                None => publish::answer(&self.app, answers.next()),
+                Some(refused) => {
+                    let served = Served { connection: &client.connection, kept: &mut client.kept };
+                    Box::pin(refused.perform(&self.app, served)).await
+                }
+            };
+            let Reply { head, body, .. } = policy.apply(reply, &self.app.compressors).await;
+            if let Body::Whole(body) = body {
+                let mut outgoing = head.end(Some(body.len() as u64), goes_on || left > 0);
+                outgoing.write_piece(&mut bytes, body).await?;
+                outgoing.end(&mut bytes).await?;
+            }
         }
         client.wire.stream.write_all(&bytes).await?;
         client.wire.go_on(goes_on).await
     }
 
-    /// Takes the next request out of the buffer if it is a publish.
-    fn next_publish<S>(&self, client: &mut Client<S>) -> Option<(Result<Draft, Error>, Manner)> {
-        let mut room = room();
-        let Parsed::Plain(plain) = parse(&client.wire.unread, &mut room) else { return None };
-        let Some(Address::Publish(topic)) = plain.address() else { return None };
-        let publish = self.publish_of(topic, &plain);
-        client.watched.begin(plain.query());
-        let length = plain.length;
-        client.wire.take(length);
-        Some(publish)
-    }
-
-    fn publish_of(&self, topic: &str, plain: &Plain<'_, '_>) -> (Result<Draft, Error>, Manner) {
-        let params = Params::new(plain.headers(), plain.query());
-        let draft = params.and_then(|params| publish::draft(&self.app, topic, plain.body, &params));
-        (draft, Manner::of(plain))
-    }
-
-    async fn route<S>(
+    /// Writes an answer, but for one that does not end.
+    async fn write<S>(
         &self,
         client: &mut Client<S>,
-        mut request: Box<Request>,
-        keep_alive: bool,
-    ) -> io::Result<bool>
+        reply: Reply,
+        manner: Manner,
+    ) -> io::Result<Answered>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        request.extensions_mut().insert(client.connection.clone());
-        let answer = self.router.call(*request);
-        match client.wire.unless_gone(self.app.header_bytes, answer).await? {
-            Some(Ok(answer)) => self.answer(client, answer, keep_alive).await,
-            None => Ok(false),
-        }
-    }
-
-    /// Writes an answer, which may have no end. False when the connection has ended with it.
-    async fn answer<S>(
-        &self,
-        client: &mut Client<S>,
-        answer: Response,
-        keep_alive: bool,
-    ) -> io::Result<bool>
-    where
-        S: AsyncRead + AsyncWrite + Unpin,
-    {
+        let Manner { policy, keep_alive } = manner;
+        let Reply { head, body, .. } = policy.apply(reply, &self.app.compressors).await;
         client.watched.end();
-        let keep_alive = client.goes_on(keep_alive);
+        let keep_alive = keep_alive && !client.kept.wait().is_stopped();
         let wire = &mut client.wire;
-        let (head, body) = answer.into_parts();
-        let mut body = pin!(body);
-        let mut outgoing = write_head(&head, &body.size_hint(), keep_alive);
-        loop {
-            let frame = poll_fn(|context| body.as_mut().poll_frame(context));
-            let Some(frame) = wire.unless_gone(self.app.header_bytes, frame).await? else {
-                return Ok(false);
-            };
-            let Some(frame) = frame else { break };
-            // The rest of an answer that failed half way must not pass for the whole.
-            let piece = frame.map_err(io::Error::other)?.into_data().unwrap_or_default();
-            write_piece(&mut wire.stream, &mut outgoing, piece).await?;
+        match body {
+            Body::Stream(session) => return Ok(Answered::Stream(head, session, keep_alive)),
+            Body::Whole(bytes) => {
+                let mut outgoing = head.end(Some(bytes.len() as u64), keep_alive);
+                outgoing.write_piece(&mut wire.stream, bytes).await?;
+                outgoing.end(&mut wire.stream).await?;
+            }
+            Body::Pieces(mut pieces) => {
+                let mut outgoing = head.end(None, keep_alive);
+                loop {
+                    let Some(piece) = wire.unless_gone(pieces.next()).await? else {
+                        return Ok(Answered::Whole(false));
+                    };
+                    let Some(piece) = piece else { break };
+                    // What is left of an answer that failed half way must not pass for the whole.
+                    outgoing
+                        .write_piece(&mut wire.stream, piece.map_err(io::Error::other)?)
+                        .await?;
+                }
+                outgoing.end(&mut wire.stream).await?;
+            }
+            // Only a connection of the HTTP library can change its protocol.
+            Body::Upgraded => return Ok(Answered::Whole(false)),
         }
-        end_answer(&mut wire.stream, outgoing).await?;
         wire.go_on(keep_alive).await
     }
 }
 
-impl<S> Client<S> {
-    /// Whether the connection goes on after an answer, if the client means it to.
-    fn goes_on(&self, keep_alive: bool) -> bool {
-        keep_alive && !self.waiting.stopped.is_stopped()
-    }
-}
-
-impl Manner {
-    fn of(plain: &Plain<'_, '_>) -> Self {
-        let (origin, accepted) = (plain.header("origin"), plain.header("accept-encoding"));
-        Self { wishes: Wishes::new(origin, accepted), keep_alive: plain.keep_alive }
-    }
-}
-
-/// Bytes read at a time, through the stack: who waits holds no buffer.
+/// Bytes read at a time, through the stack: a connection that waits holds no buffer.
 const READ_BYTES: usize = 8 << 10;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// Reads what there is, and says how many bytes; 0 when the peer has ended its side.
-    pub(super) fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let mut space = [MaybeUninit::uninit(); READ_BYTES];
         let mut buffer = ReadBuf::uninit(&mut space);
         ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer))?;
@@ -444,36 +351,46 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         Poll::Ready(Ok(bytes.len()))
     }
 
-    /// Waits for something while the client stays; `None` when it has gone. What it sends meanwhile is
-    /// kept up to a limit, for the requests to come.
-    pub(super) async fn unless_gone<T>(
-        &mut self,
-        limit: usize,
-        what: impl Future<Output = T>,
-    ) -> io::Result<Option<T>> {
+    /// Whether the client has ended its side and has asked for nothing that is not answered yet.
+    pub(super) fn is_gone(&self) -> bool {
+        self.has_ended && self.unread.is_empty()
+    }
+
+    /// Ready when the client has sent more, which is kept up to a limit for the requests to come, or has
+    /// ended its side; or when the connection is broken, which shows again at the next write.
+    pub(super) fn poll_more(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if self.unread.len() >= self.limit || self.has_ended {
+            return Poll::Pending;
+        }
+        if ready!(self.poll_read(context)).is_err() {
+            self.has_ended = true;
+            self.unread = BytesMut::new();
+        }
+        Poll::Ready(())
+    }
+
+    /// Waits for something while the client stays; `None` when it has gone.
+    async fn unless_gone<T>(&mut self, what: impl Future<Output = T>) -> io::Result<Option<T>> {
         let mut what = pin!(what);
         poll_fn(|context| {
             if let Poll::Ready(done) = what.as_mut().poll(context) {
                 return Poll::Ready(Ok(Some(done)));
             }
-            // Who has asked for more and then ended its side waits for the answers.
-            while self.unread.len() < limit && !self.has_ended {
+            // A client that has asked for more and then ended its side waits for the answers.
+            while self.unread.len() < self.limit && !self.has_ended {
                 ready!(self.poll_read(context))?;
             }
-            if self.has_ended && self.unread.is_empty() {
-                return Poll::Ready(Ok(None));
-            }
-            Poll::Pending
+            if self.is_gone() { Poll::Ready(Ok(None)) } else { Poll::Pending }
         })
         .await
     }
 
     /// Ends the connection unless it goes on; returns whether it does.
-    pub(super) async fn go_on(&mut self, goes_on: bool) -> io::Result<bool> {
+    async fn go_on(&mut self, goes_on: bool) -> io::Result<Answered> {
         if !goes_on {
             self.stream.shutdown().await?;
         }
-        Ok(goes_on)
+        Ok(Answered::Whole(goes_on))
     }
 }
 
@@ -487,16 +404,4 @@ impl<S> Wire<S> {
             self.unread = BytesMut::new();
         }
     }
-}
-
-/// Writes an answer whose body is there.
-async fn write_whole(bytes: &mut Vec<u8>, answer: Response, keep_alive: bool) -> io::Result<()> {
-    let (head, body) = answer.into_parts();
-    let mut body = pin!(body);
-    let mut outgoing = write_head(&head, &body.size_hint(), keep_alive);
-    while let Some(frame) = poll_fn(|context| body.as_mut().poll_frame(context)).await {
-        let piece = frame.map_err(io::Error::other)?.into_data().unwrap_or_default();
-        write_piece(bytes, &mut outgoing, piece).await?;
-    }
-    end_answer(bytes, outgoing).await
 }

@@ -2,84 +2,96 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
-use axum::http::request::Parts;
-use axum::http::uri::Authority;
-use axum::http::{HeaderMap, Uri, header};
-use axum::response::Response;
-use axum::{Extension, Json};
+use axum::http::StatusCode;
 use doorbell_protocol::code::quoted;
 use doorbell_protocol::{Code, Error, Topic};
 use serde::Serialize;
 
 use super::App;
-use super::answer::Refusal;
 use super::params::Params;
+use super::reply::Reply;
+use super::request::Request;
 use super::upgrade::Upgrade;
+use crate::access::{Access, Operation};
 use crate::connections::{Connection, Service};
 use crate::lab::{Page, Row, session};
 use crate::limits::{CONNECTIONS_ROWS_DEFAULT, CONNECTIONS_ROWS_MAX, LAB_FRAME_BYTES_MAX};
 
 /// The connections that are open, and the newest of them.
 #[derive(Debug, Serialize)]
-pub(crate) struct Listing {
+struct Listing {
     total: usize,
     rows: Vec<Row>,
 }
 
-/// `GET /v1/connections`: who is connected, the newest first.
-pub(crate) async fn connections(
-    State(app): State<App>,
-    parts: Parts,
-) -> Result<Json<Listing>, Refusal> {
-    let params = Params::of(&parts)?;
-    admit(&app, &parts.uri, &parts.headers)?;
-    let max = rows_max(&params)?;
-    let lab = app.lab.clone();
-    let looking = tokio::task::spawn_blocking(move || lab.newest(max));
-    let failed = |_| Error::new(Code::Internal, "the connections could not be listed");
-    let (total, rows) = looking.await.map_err(failed)?;
-    Ok(Json(Listing { total, rows }))
+/// How many rows a request for `GET /v1/connections` asks for.
+pub(super) fn rows(app: &App, access: &Access, request: &Request<'_>) -> Result<usize, Error> {
+    let params = Params::of(request)?;
+    admit(app, access, request)?;
+    rows_max(&params)
 }
 
-/// `GET /v1/lab`: a page watches.
-pub(crate) async fn session(
-    State(app): State<App>,
-    Extension(connection): Extension<Arc<Connection>>,
-    parts: Parts,
-    upgrade: Result<Upgrade, Refusal>,
-) -> Result<Response, Refusal> {
-    let params = Params::of(&parts)?;
-    admit(&app, &parts.uri, &parts.headers)?;
-    let parameter = |name| params.get(&[name]).unwrap_or_default();
-    let page = Page::parse(&parameter("page"))?;
-    let topic: Topic = parameter("topic").parse()?;
-    let upgrade = upgrade?;
+/// Who is connected, the newest first.
+pub(super) async fn connections(app: &App, rows: usize) -> Result<Reply, Error> {
+    let lab = app.lab.clone();
+    let looking = tokio::task::spawn_blocking(move || lab.newest(rows));
+    let failed = |_| Error::new(Code::Internal, "the connections could not be listed");
+    let (total, rows) = looking.await.map_err(failed)?;
+    Ok(Reply::json(StatusCode::OK, &Listing { total, rows }))
+}
+
+/// A page that asks to watch, by `GET /v1/lab`.
+pub(super) struct Opening {
+    page: Page,
+    topic: Topic,
+    upgrade: Upgrade,
+}
+
+impl Opening {
+    /// Reads it from a request.
+    pub(super) fn of(app: &App, access: &Access, request: &mut Request<'_>) -> Result<Self, Error> {
+        let params = Params::of(request)?;
+        admit(app, access, request)?;
+        let parameter = |name| params.get(&[name]).unwrap_or_default();
+        let page = Page::parse(&parameter("page"))?;
+        let topic = parameter("topic").parse()?;
+        Ok(Self { page, topic, upgrade: Upgrade::of(request)? })
+    }
+}
+
+/// Lets a page watch.
+pub(super) fn open(
+    app: &App,
+    opening: Opening,
+    connection: &Arc<Connection>,
+) -> Result<Reply, Error> {
+    let Opening { page, topic, upgrade } = opening;
     let seat = app.lab.enter(page)?;
+    let connection = connection.clone();
     Ok(upgrade.serve(LAB_FRAME_BYTES_MAX, move |socket| async move {
         let serving = connection.serve(Service::Lab);
         session::run(socket, seat, topic, serving).await;
     }))
 }
 
-/// Lets those in who may see who is connected.
-fn admit(app: &App, uri: &Uri, headers: &HeaderMap) -> Result<(), Error> {
+/// Lets those in that may see who is connected.
+fn admit(app: &App, access: &Access, request: &Request<'_>) -> Result<(), Error> {
+    access.permits(Operation::Watch)?;
     if !app.lab.is_on() {
         let text = "the lab is off, because it shows the addresses of everybody who is connected, \
                     and the server listens beyond this machine; --lab on switches it on";
         return Err(Error::new(Code::NotFound, text));
     }
-    let host = uri.authority().map(Authority::as_str);
-    let host = host.or_else(|| headers.get(header::HOST)?.to_str().ok()).unwrap_or_default();
+    let host = request.host();
     if !app.lab.is_for(host) {
         let host = quoted(host);
         let text = format!("{host} is not this machine's own name; --lab on lets others look");
         return Err(Error::new(Code::Forbidden, text));
     }
-    let Some(origin) = headers.get(header::ORIGIN) else {
+    let Some(origin) = request.header("origin") else {
         return Ok(());
     };
-    let origin = origin.to_str().unwrap_or_default();
+    let origin = std::str::from_utf8(origin).unwrap_or_default();
     let own = origin.split_once("://").is_some_and(|(_, own)| own.eq_ignore_ascii_case(host));
     if own {
         return Ok(());

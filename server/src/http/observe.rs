@@ -1,40 +1,60 @@
 //! What the server tells about itself: health, configuration, statistics, metrics.
 
-use axum::Json;
-use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use doorbell_protocol::limits::{POLL_MESSAGES_DEFAULT, POLL_MESSAGES_MAX, WAIT_SECONDS_MAX};
-use doorbell_protocol::{Code, Error, Filter};
+use axum::http::StatusCode;
+use doorbell_protocol::limits::{POLL_MESSAGES_MAX, WAIT_SECONDS_MAX};
+use doorbell_protocol::{Code, Error};
 use serde_json::{Map, Value, json};
 
 use super::App;
-use super::answer::Refusal;
-use super::params::Address;
+use super::reply::Reply;
+use crate::access::{Access, Operation};
 use crate::metrics::Transport;
 use crate::process::usage;
 use crate::writer::Health;
 
-/// `GET /v1/health`: 503 while publishes cannot be stored.
-pub(crate) async fn health(State(app): State<App>) -> Response {
-    let (status, body) = match app.hub.health() {
-        Health::Healthy => (StatusCode::OK, json!({"healthy": true})),
-        Health::Full => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            json!({"healthy": false, "reason": "no room left to store messages"}),
-        ),
-        Health::Failed => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            json!({"healthy": false, "reason": "storage failed; restart the server"}),
-        ),
-    };
-    (status, Json(body)).into_response()
+/// What can be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Report {
+    /// `GET /v1/health`: 503 while publishes cannot be stored. Anybody may ask.
+    Health,
+    /// `GET /v1/config`: version, addresses, limits.
+    Config,
+    /// `GET /v1/stats`: the counters as JSON.
+    Stats,
+    /// `GET /metrics`: the counters for Prometheus.
+    Metrics,
 }
 
-/// `GET /v1/config`: version, addresses, limits.
-pub(crate) async fn config(State(app): State<App>) -> Json<Value> {
-    let limits = app.hub.limits();
-    let manners = &app.manners;
+/// Tells it.
+///
+/// # Errors
+///
+/// That it may not be asked.
+pub(super) fn report(app: &App, access: &Access, report: Report) -> Result<Reply, Error> {
+    if report != Report::Health {
+        access.permits(Operation::Observe)?;
+    }
+    match report {
+        Report::Health => Ok(health(access)),
+        Report::Config => Ok(Reply::json(StatusCode::OK, &config(app, access))),
+        Report::Stats => Ok(Reply::json(StatusCode::OK, &stats(app, access))),
+        Report::Metrics => metrics(app, access),
+    }
+}
+
+fn health(access: &Access) -> Reply {
+    let reason = match access.health() {
+        Health::Healthy => return Reply::json(StatusCode::OK, &json!({"healthy": true})),
+        Health::Full => "no room left to store messages",
+        Health::Failed => "storage failed; restart the server",
+    };
+    let body = json!({"healthy": false, "reason": reason});
+    Reply::json(StatusCode::SERVICE_UNAVAILABLE, &body)
+}
+
+fn config(app: &App, access: &Access) -> Value {
+    let limits = access.limits();
+    let config = &app.config;
     let mut listen = Map::new();
     listen.insert("http".into(), json!(app.addresses.http.to_string()));
     listen.insert("tcp".into(), json!(app.addresses.tcp.to_string()));
@@ -44,32 +64,31 @@ pub(crate) async fn config(State(app): State<App>) -> Json<Value> {
     if let Some(udp) = app.addresses.udp {
         listen.insert("udp".into(), json!(udp.to_string()));
     }
-    Json(json!({
+    json!({
         "version": env!("CARGO_PKG_VERSION"),
-        "epoch": app.hub.epoch().to_string(),
+        "epoch": access.epoch().to_string(),
         "listen": listen,
         "lab": app.lab.is_on(),
         "trace": app.lab.traces(),
-        "keepalive_seconds": manners.keepalive.as_secs_f64(),
+        "keepalive_seconds": config.keepalive.as_secs_f64(),
         "limits": {
             "message_bytes": limits.message_bytes,
-            "line_bytes": manners.line_bytes,
+            "line_bytes": config.line_bytes,
             "filter_topics": limits.filter_topics,
             "subscriptions_per_connection": limits.subscriptions,
             "connections": app.connections,
             "header_bytes": app.header_bytes,
-            "poll_messages_default": POLL_MESSAGES_DEFAULT,
             "poll_messages_max": POLL_MESSAGES_MAX,
             "wait_seconds_max": WAIT_SECONDS_MAX,
         },
-    }))
+    })
 }
 
-/// `GET /v1/stats`: the counters as JSON. The rate is the mean since the start.
+/// The rate is the mean since the start.
 #[allow(clippy::cast_precision_loss, reason = "a rate needs no 53 bits")]
-pub(crate) async fn stats(State(app): State<App>) -> Json<Value> {
-    let metrics = &app.manners.metrics;
-    let bounds = app.hub.bounds();
+fn stats(app: &App, access: &Access) -> Value {
+    let metrics = &app.config.metrics;
+    let bounds = access.bounds();
     let published = metrics.publishes.get();
     let uptime = metrics.uptime().as_secs_f64();
     let mut transports = Map::new();
@@ -85,7 +104,7 @@ pub(crate) async fn stats(State(app): State<App>) -> Json<Value> {
             }),
         );
     }
-    Json(json!({
+    json!({
         "messages": published,
         "messages_rate": published as f64 / uptime.max(1.0),
         "messages_refused": metrics.publishes_refused.get(),
@@ -93,7 +112,7 @@ pub(crate) async fn stats(State(app): State<App>) -> Json<Value> {
         "polls": metrics.polls.get(),
         "polls_empty": metrics.polls_empty.get(),
         "sockets": metrics.sockets.get(),
-        "topics": app.hub.topics(),
+        "topics": access.topics(),
         "log": {
             "first": bounds.epoch.id(bounds.first),
             "last": bounds.epoch.id(bounds.last),
@@ -102,19 +121,12 @@ pub(crate) async fn stats(State(app): State<App>) -> Json<Value> {
         "process": usage(),
         "uptime_seconds": uptime,
         "transports": transports,
-    }))
+    })
 }
 
-/// `GET /metrics`.
-pub(crate) async fn metrics(State(app): State<App>) -> Result<Response, Refusal> {
-    let text = app.manners.metrics.encode(&app.hub);
+fn metrics(app: &App, access: &Access) -> Result<Reply, Error> {
+    let text = app.config.metrics.encode(access.bounds(), access.topics());
     let text = text.map_err(|_| Error::new(Code::Internal, "metrics could not be written"))?;
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    Ok(([(header::CONTENT_TYPE, kind)], text).into_response())
-}
-
-/// `GET /FILTER/auth`: everyone may read and write, if the filter is one.
-pub(crate) async fn auth(Address(filter): Address<String>) -> Result<Json<Value>, Refusal> {
-    filter.parse::<Filter>()?;
-    Ok(Json(json!({"success": true})))
+    Ok(Reply::whole(StatusCode::OK, kind, text))
 }

@@ -1,12 +1,14 @@
 //! The demo page: the files of `web/`, inside the binary.
 
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use std::borrow::Cow;
+
+use axum::http::StatusCode;
+use bytes::Bytes;
 use doorbell_protocol::{Code, Error, Topic};
 use rust_embed::RustEmbed;
 
-use super::answer::Refusal;
-use super::params::Address;
+use super::reply::{Body, Head, Reply};
+use super::request::Request;
 
 #[derive(RustEmbed)]
 #[folder = "../web"]
@@ -17,56 +19,41 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; st
      img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
      frame-ancestors 'none'";
 
-/// `GET /`.
-pub(crate) async fn index(headers: HeaderMap) -> Result<Response, Refusal> {
-    file("index.html", &headers)
-}
-
-/// `GET /TOPIC`: the page, which reads the topic from its own address.
-pub(crate) async fn topic(
-    Address(topic): Address<String>,
-    headers: HeaderMap,
-) -> Result<Response, Refusal> {
+/// The page for a topic, which it reads from its own address.
+pub(super) fn topic(topic: &str, request: &Request<'_>) -> Result<Reply, Error> {
     topic.parse::<Topic>()?;
-    file("index.html", &headers)
+    file("index.html", request)
 }
 
-/// `GET /static/FILE`.
-pub(crate) async fn asset(
-    Address(name): Address<String>,
-    headers: HeaderMap,
-) -> Result<Response, Refusal> {
-    file(&name, &headers)
-}
-
-fn file(name: &str, request: &HeaderMap) -> Result<Response, Refusal> {
+/// A file of the page.
+pub(super) fn file(name: &str, request: &Request<'_>) -> Result<Reply, Error> {
     let found = Files::get(name).and_then(|file| Some((file, content_type(name)?)));
     let Some((file, content_type)) = found else {
-        return Err(Error::new(Code::NotFound, "page not found").into());
+        return Err(Error::new(Code::NotFound, "page not found"));
     };
     let hash = file.metadata.sha256_hash();
     let tag = format!("\"{:016x}\"", u64::from_be_bytes(*hash.first_chunk().unwrap_or(&[0; 8])));
-    let known =
-        request.get(header::IF_NONE_MATCH).is_some_and(|sent| sent.as_bytes() == tag.as_bytes());
-    let mut response = if known {
-        StatusCode::NOT_MODIFIED.into_response()
+    let known = request.header("if-none-match").is_some_and(|sent| sent == tag.as_bytes());
+    let mut reply = if known {
+        Reply::new(Head::new(StatusCode::NOT_MODIFIED), Body::Whole(Bytes::new()))
     } else {
-        ([(header::CONTENT_TYPE, content_type)], file.data).into_response()
+        let bytes = match file.data {
+            Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+            Cow::Owned(bytes) => bytes.into(),
+        };
+        Reply::whole(StatusCode::OK, content_type, bytes)
     };
-    let headers = response.headers_mut();
     let fixed = [
-        (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
-        (header::CACHE_CONTROL, "no-cache"),
+        ("content-security-policy", CONTENT_SECURITY_POLICY),
+        ("x-content-type-options", "nosniff"),
+        ("referrer-policy", "no-referrer"),
+        ("cache-control", "no-cache"),
+        ("etag", &tag),
     ];
     for (name, value) in fixed {
-        headers.insert(name, HeaderValue::from_static(value));
+        reply.head.add(name, value.as_bytes());
     }
-    if let Ok(tag) = HeaderValue::try_from(tag) {
-        headers.insert(header::ETAG, tag);
-    }
-    Ok(response)
+    Ok(reply)
 }
 
 fn content_type(name: &str) -> Option<&'static str> {

@@ -2,35 +2,17 @@
 
 use std::borrow::Cow;
 
-use axum::extract::{FromRequestParts, Path};
-use axum::http::request::Parts;
 use doorbell_protocol::code::quoted;
 use doorbell_protocol::draft::is_yes;
 use doorbell_protocol::{Code, Error, Parameter, Since};
 use rfc2047_decoder::{Decoder, RecoverStrategy};
-use serde::de::DeserializeOwned;
 
-use super::answer::Refusal;
+use super::request::Request;
 use crate::conditions::Conditions;
-
-/// The variable parts of an address, refused in the shape of the dialect.
-#[derive(Debug)]
-pub(crate) struct Address<T>(pub(crate) T);
-
-impl<S: Sync + Send, T: DeserializeOwned + Send> FromRequestParts<S> for Address<T> {
-    type Rejection = Refusal;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
-        match Path::from_request_parts(parts, state).await {
-            Ok(Path(place)) => Ok(Self(place)),
-            Err(_) => Err(Error::new(Code::TopicInvalid, "address is not UTF-8").into()),
-        }
-    }
-}
 
 /// Where the parameters of one request are found.
 #[derive(Debug)]
-pub(crate) struct Params<'a> {
+pub(super) struct Params<'a> {
     headers: Vec<(&'a str, &'a str)>,
     query: Vec<(Cow<'a, str>, Cow<'a, str>)>,
 }
@@ -46,11 +28,8 @@ fn members(query: &str) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {
 }
 
 impl<'a> Params<'a> {
-    /// Those of a request with these headers and this query.
-    pub(crate) fn new(
-        headers: impl Iterator<Item = (&'a str, &'a [u8])>,
-        query: Option<&'a str>,
-    ) -> Result<Self, Error> {
+    /// Those of a request.
+    pub(super) fn of(request: &Request<'a>) -> Result<Self, Error> {
         let text = |(name, value): (&'a str, &'a [u8])| match std::str::from_utf8(value) {
             Ok(value) => Ok((name, value.trim())),
             Err(_) => {
@@ -60,19 +39,13 @@ impl<'a> Params<'a> {
             }
         };
         Ok(Self {
-            headers: headers.map(text).collect::<Result<_, _>>()?,
-            query: members(query.unwrap_or_default()),
+            headers: request.headers().map(text).collect::<Result<_, _>>()?,
+            query: members(request.query.unwrap_or_default()),
         })
     }
 
-    /// Those of a request that was read by the HTTP library.
-    pub(crate) fn of(parts: &'a Parts) -> Result<Self, Error> {
-        let headers = parts.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-        Self::new(headers, parts.uri.query())
-    }
-
     /// The first value under any of the names: headers in any case before the query in lower case.
-    pub(crate) fn get(&self, names: &[&str]) -> Option<Cow<'_, str>> {
+    pub(super) fn get(&self, names: &[&str]) -> Option<Cow<'_, str>> {
         names.iter().find_map(|name| self.header(name)).or_else(|| {
             names.iter().find_map(|name| {
                 let (_, value) = self.query.iter().find(|(key, _)| key == name)?;
@@ -82,7 +55,7 @@ impl<'a> Params<'a> {
     }
 
     /// A header as text; encoded words of RFC 2047 are decoded.
-    pub(crate) fn header(&self, name: &str) -> Option<Cow<'_, str>> {
+    pub(super) fn header(&self, name: &str) -> Option<Cow<'_, str>> {
         let found = self.headers.iter().find(|(other, _)| other.eq_ignore_ascii_case(name));
         let (_, value) = *found?;
         // Browsers send the standard header of RFC 9218, which says nothing about the message.
@@ -98,7 +71,7 @@ impl<'a> Params<'a> {
     }
 
     /// A parameter of a publish.
-    pub(crate) fn parameter(&self, parameter: Parameter) -> Option<String> {
+    pub(super) fn parameter(&self, parameter: Parameter) -> Option<String> {
         let found = self.get(parameter.names());
         if found.is_none() && parameter == Parameter::Markdown {
             let content_type = self.header("content-type")?;
@@ -108,12 +81,12 @@ impl<'a> Params<'a> {
     }
 
     /// Whether the request asks to poll.
-    pub(crate) fn poll(&self) -> bool {
+    pub(super) fn poll(&self) -> bool {
         self.get(&["x-poll", "poll", "po"]).is_some_and(|value| is_yes(&value))
     }
 
     /// Where the reader wants to begin; `default` where it does not say.
-    pub(crate) fn since(&self, default: Since) -> Result<Since, Error> {
+    pub(super) fn since(&self, default: Since) -> Result<Since, Error> {
         match self.get(&["x-since", "since", "si"]) {
             Some(text) => text.parse(),
             None => Ok(default),
@@ -121,7 +94,7 @@ impl<'a> Params<'a> {
     }
 
     /// What the reader asks of messages beyond their topic.
-    pub(crate) fn conditions(&self) -> Result<Conditions, Error> {
+    pub(super) fn conditions(&self) -> Result<Conditions, Error> {
         let owned = |names| self.get(names).map(Cow::into_owned);
         Conditions::new(
             owned(&["x-id", "id"]),

@@ -1,126 +1,108 @@
-//! Publishing over HTTP: a body, a JSON object, or a query.
+//! Publishing over HTTP: a body, a JSON object, or a query; and what the publisher is told.
 
-use axum::body::{Body, Bytes};
-use axum::extract::State;
-use axum::http::header;
-use axum::http::request::Parts;
-use axum::response::{IntoResponse, Response};
 use doorbell_protocol::draft::JsonDraft;
-use doorbell_protocol::{Code, Draft, Error, Topic};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
-use tokio::time::timeout;
+use doorbell_protocol::{Code, Draft, Error, Parameter};
 
 use super::App;
-use super::answer::Refusal;
-use super::params::{Address, Params};
-use crate::message::Message;
+use super::dispatch::decoded;
+use super::params::Params;
+use super::reply::Reply;
+use super::request::Request;
+use crate::writer::Answer;
 
 /// Bytes of a JSON publish beside its text: its other members, and their escapes.
 const JSON_EXTRA_BYTES: usize = 16 << 10;
 
-/// `POST` or `PUT /TOPIC`: the body is the text.
-pub(crate) async fn body(
-    State(app): State<App>,
-    Address(topic): Address<String>,
-    parts: Parts,
-    body: Body,
-) -> Result<Response, Refusal> {
-    let params = Params::of(&parts)?;
-    let text = read_text(&app, body).await;
-    publish(&app, || draft_of(&app, &topic, &text?, &params)).await
+/// The ways to publish.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Publish<'a> {
+    /// `POST` or `PUT /TOPIC`: the body is the text.
+    Body(&'a str),
+    /// `POST` or `PUT /TOPIC/SEQUENCE_ID`: the text is a new version of a notification.
+    Update(&'a str, &'a str),
+    /// `POST` or `PUT /`: the body is a JSON object with a `topic`.
+    Json,
+    /// `GET /TOPIC/publish`: everything is in the query.
+    Query(&'a str),
 }
 
-/// `POST` or `PUT /TOPIC/SEQUENCE_ID`: the text is a new version of a notification.
-pub(crate) async fn update(
-    State(app): State<App>,
-    Address((topic, sequence_id)): Address<(String, String)>,
-    parts: Parts,
-    body: Body,
-) -> Result<Response, Refusal> {
-    let params = Params::of(&parts)?;
-    let text = read_text(&app, body).await;
-    publish(&app, || {
-        let limit = app.hub.limits().message_bytes;
-        Draft::new(parse_topic(&topic)?, &text?, limit, |parameter| match parameter {
-            doorbell_protocol::Parameter::SequenceId => Some(sequence_id.clone()),
-            other => params.parameter(other),
-        })
-    })
-    .await
+/// The body that a way to publish takes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct BodyLimit {
+    /// At most so many bytes.
+    pub(super) bytes: usize,
+    /// What it is called.
+    pub(super) what: &'static str,
+    code: Code,
 }
 
-/// `POST` or `PUT /`: the body is a JSON object with a `topic`.
-pub(crate) async fn json(
-    State(app): State<App>,
-    parts: Parts,
-    body: Body,
-) -> Result<Response, Refusal> {
-    let params = Params::of(&parts)?;
-    let message_bytes = app.hub.limits().message_bytes;
-    let limit = 2 * message_bytes + JSON_EXTRA_BYTES;
-    let body = read_body(&app, body, limit, "JSON body", Code::JsonTooLarge).await;
-    publish(&app, || {
-        JsonDraft::parse(&body?)?.into_draft(message_bytes, |parameter| params.parameter(parameter))
-    })
-    .await
-}
-
-/// `GET /TOPIC/publish`: everything is in the query.
-pub(crate) async fn query(
-    State(app): State<App>,
-    Address(topic): Address<String>,
-    parts: Parts,
-) -> Result<Response, Refusal> {
-    let params = Params::of(&parts)?;
-    publish(&app, || draft_of(&app, &topic, "", &params)).await
-}
-
-fn draft_of(app: &App, topic: &str, text: &str, params: &Params<'_>) -> Result<Draft, Error> {
-    let limit = app.hub.limits().message_bytes;
-    Draft::new(parse_topic(topic)?, text, limit, |parameter| params.parameter(parameter))
-}
-
-fn parse_topic(text: &str) -> Result<Topic, Error> {
-    text.parse()
-}
-
-/// The draft of a `POST` or `PUT /TOPIC` whose body is there.
-pub(crate) fn draft(
-    app: &App,
-    topic: &str,
-    body: &[u8],
-    params: &Params<'_>,
-) -> Result<Draft, Error> {
-    let limit = app.hub.limits().message_bytes;
-    if body.len() > limit {
-        return Err(too_large(body.len() as u64, limit, "message", Code::MessageTooLarge));
+impl Publish<'_> {
+    /// What its body may be, where a message may have so many bytes; `None` if it takes none.
+    pub(super) fn limit(self, message_bytes: usize) -> Option<BodyLimit> {
+        match self {
+            Self::Body(_) | Self::Update(..) => Some(BodyLimit {
+                bytes: message_bytes,
+                what: "message",
+                code: Code::MessageTooLarge,
+            }),
+            Self::Json => Some(BodyLimit {
+                bytes: 2 * message_bytes + JSON_EXTRA_BYTES,
+                what: "JSON body",
+                code: Code::JsonTooLarge,
+            }),
+            Self::Query(_) => None,
+        }
     }
-    draft_of(app, topic, text_of(body)?, params)
 }
 
-async fn publish(
-    app: &App,
-    draft: impl FnOnce() -> Result<Draft, Error>,
-) -> Result<Response, Refusal> {
-    let result = match draft() {
-        Ok(draft) => app.hub.publish(draft).await,
-        Err(error) => Err(error),
-    };
-    answer(app, result)
+impl BodyLimit {
+    /// The refusal of a body of so many bytes, if they are too many.
+    pub(super) fn check(self, bytes: u64) -> Result<(), Error> {
+        let Self { bytes: limit, what, code } = self;
+        if bytes <= limit as u64 {
+            return Ok(());
+        }
+        Err(Error::new(code, format!("{what} is {bytes} bytes long, limit is {limit}")))
+    }
+
+    /// The refusal of a body that is too long, nobody knows how much.
+    pub(super) fn passed(self) -> Error {
+        let Self { bytes, what, code } = self;
+        Error::new(code, format!("{what} is longer than {bytes} bytes, which is the limit"))
+    }
 }
 
-/// What a publisher is told.
-pub(crate) fn answer(app: &App, result: Result<Message, Error>) -> Result<Response, Refusal> {
-    app.manners.metrics.published(result.is_ok());
-    let message = result?;
-    let json = [(header::CONTENT_TYPE, "application/json")];
-    Ok((json, message.frame().line()).into_response())
-}
-
-async fn read_text(app: &App, body: Body) -> Result<String, Error> {
-    let limit = app.hub.limits().message_bytes;
-    let body = read_body(app, body, limit, "message", Code::MessageTooLarge).await?;
-    text_of(&body).map(str::to_owned)
+/// What is to be published.
+///
+/// # Errors
+///
+/// Why it cannot be.
+pub(super) fn draft(
+    publish: Publish<'_>,
+    request: &Request<'_>,
+    body: &[u8],
+    message_bytes: usize,
+) -> Result<Draft, Error> {
+    let params = Params::of(request)?;
+    let parameter = |parameter| params.parameter(parameter);
+    if let Some(limit) = publish.limit(message_bytes) {
+        limit.check(body.len() as u64)?;
+    }
+    match publish {
+        Publish::Body(topic) => {
+            let text = text_of(body)?;
+            Draft::new(decoded(topic)?.parse()?, text, message_bytes, parameter)
+        }
+        Publish::Update(topic, id) => {
+            let (topic, id) = (decoded(topic)?.parse()?, decoded(id)?);
+            Draft::new(topic, text_of(body)?, message_bytes, |wanted| match wanted {
+                Parameter::SequenceId => Some(id.clone().into_owned()),
+                other => parameter(other),
+            })
+        }
+        Publish::Json => JsonDraft::parse(body)?.into_draft(message_bytes, parameter),
+        Publish::Query(topic) => Draft::new(decoded(topic)?.parse()?, "", message_bytes, parameter),
+    }
 }
 
 fn text_of(body: &[u8]) -> Result<&str, Error> {
@@ -133,32 +115,16 @@ fn text_of(body: &[u8]) -> Result<&str, Error> {
     }
 }
 
-fn too_large(bytes: u64, limit: usize, what: &str, code: Code) -> Error {
-    Error::new(code, format!("{what} is {bytes} bytes long, limit is {limit}"))
-}
-
-async fn read_body(
-    app: &App,
-    body: Body,
-    limit: usize,
-    what: &str,
-    code: Code,
-) -> Result<Bytes, Error> {
-    let size = hyper::body::Body::size_hint(&body).exact();
-    if let Some(size) = size.filter(|size| *size > limit as u64) {
-        return Err(too_large(size, limit, what, code));
-    }
-    let unfinished = app.manners.unfinished;
-    let Ok(collected) = timeout(unfinished, Limited::new(body, limit).collect()).await else {
-        let text = format!("{what} was not finished within {} s", unfinished.as_secs_f64());
-        return Err(Error::new(Code::Timeout, text));
-    };
-    match collected {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => {
-            let text = format!("{what} is longer than {limit} bytes, which is the limit");
-            Err(Error::new(code, text))
+/// What a publisher is told. There always is an answer.
+pub(super) fn answer(app: &App, answer: Option<Answer>) -> Reply {
+    let none = || Err(Error::new(Code::Internal, "there was no answer"));
+    let answer = answer.unwrap_or_else(none);
+    app.config.metrics.published(answer.is_ok());
+    match answer {
+        Ok(message) => {
+            let json = message.frame().line();
+            Reply::whole(axum::http::StatusCode::OK, "application/json", json)
         }
-        Err(_) => Err(Error::new(Code::BadRequest, "body was not received whole")),
+        Err(error) => Reply::refusal(&error),
     }
 }

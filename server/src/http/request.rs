@@ -1,29 +1,101 @@
-//! Requests of HTTP/1.1 as they stand in a connection's buffer.
+//! A request as handlers see it, whichever reader has read it; and the reader of plain ones.
 //!
-//! Only plain ones are read here: a whole head, and a body of known length that has come with it.
-//! Everything else (chunks, upgrades, expectations, `HEAD`, HTTP/1.0, what is malformed) is the HTTP
-//! library's to read or to refuse.
+//! Plain requests of HTTP/1.1 are read as they stand in a connection's buffer: a whole head, and a body
+//! of known length that has come with it. Everything else (chunks, upgrades, expectations, `HEAD`,
+//! HTTP/1.0, what is malformed) is the HTTP library's to read or to refuse.
 
 use std::mem::MaybeUninit;
 use std::str::from_utf8;
 
-use axum::body::Body;
-use axum::extract::Request;
-use axum::http::{HeaderName, HeaderValue, Method, Uri};
-use bytes::Bytes;
-use doorbell_protocol::topic::RESERVED;
+use axum::http::header;
+use axum::http::request::Parts;
+use axum::http::uri::Authority;
 use httparse::{Header, Status};
-
-use super::stream::Framing;
+use hyper::upgrade::OnUpgrade;
 
 /// Headers of a plain request.
 const HEADERS_MAX: usize = 64;
 
+/// A request without its body.
+#[derive(Debug)]
+pub(super) struct Request<'a> {
+    /// The method, as it was sent.
+    pub(super) method: &'a str,
+    /// The path, with its escapes.
+    pub(super) path: &'a str,
+    /// What follows the path's `?`.
+    pub(super) query: Option<&'a str>,
+    headers: Headers<'a>,
+    /// What becomes a WebSocket, if the client asks for one.
+    pub(super) upgrade: Option<Upgradable<'a>>,
+}
+
+/// Headers as their reader has them.
+#[derive(Debug, Clone, Copy)]
+enum Headers<'a> {
+    Plain(&'a [Header<'a>]),
+    Parsed(&'a Parts),
+}
+
+/// A request that may become a WebSocket.
+#[derive(Debug)]
+pub(super) struct Upgradable<'a> {
+    /// The connection, once the answer is out.
+    pub(super) connection: OnUpgrade,
+    /// All of the request.
+    pub(super) parts: &'a Parts,
+}
+
+impl<'a> Request<'a> {
+    /// A request that was read by the HTTP library, and its connection if that may change its protocol.
+    pub(super) fn parsed(parts: &'a Parts, connection: Option<OnUpgrade>) -> Self {
+        Self {
+            method: parts.method.as_str(),
+            path: parts.uri.path(),
+            query: parts.uri.query(),
+            headers: Headers::Parsed(parts),
+            upgrade: connection.map(|connection| Upgradable { connection, parts }),
+        }
+    }
+
+    /// The headers, their names in any case.
+    pub(super) fn headers(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> + use<'a> {
+        let (plain, parsed) = match self.headers {
+            Headers::Plain(headers) => (headers, None),
+            Headers::Parsed(parts) => (&[][..], Some(&parts.headers)),
+        };
+        let plain = plain.iter().map(|header| (header.name, header.value));
+        let parsed = parsed.into_iter().flatten();
+        plain.chain(parsed.map(|(name, value)| (name.as_str(), value.as_bytes())))
+    }
+
+    /// The first value of a header.
+    pub(super) fn header(&self, name: &str) -> Option<&'a [u8]> {
+        match self.headers {
+            Headers::Plain(headers) => {
+                let found = headers.iter().find(|header| header.name.eq_ignore_ascii_case(name));
+                found.map(|header| header.value)
+            }
+            Headers::Parsed(parts) => Some(parts.headers.get(name)?.as_bytes()),
+        }
+    }
+
+    /// The host that the client means.
+    pub(super) fn host(&self) -> &'a str {
+        let authority = match self.headers {
+            Headers::Plain(_) => None,
+            Headers::Parsed(parts) => parts.uri.authority().map(Authority::as_str),
+        };
+        let host = || from_utf8(self.header(header::HOST.as_str())?).ok();
+        authority.or_else(host).unwrap_or_default()
+    }
+}
+
 /// What stands at the beginning of a buffer.
 #[derive(Debug)]
-pub(super) enum Parsed<'b, 'h> {
+pub(super) enum Parsed<'b> {
     /// A whole request.
-    Plain(Plain<'b, 'h>),
+    Plain(Plain<'b>),
     /// The beginning of a head, or nothing.
     Head,
     /// A plain head and less than its body; all of it has so many bytes.
@@ -34,25 +106,15 @@ pub(super) enum Parsed<'b, 'h> {
 
 /// A plain request.
 #[derive(Debug)]
-pub(super) struct Plain<'b, 'h> {
-    method: &'b str,
-    target: &'b str,
-    headers: &'h [Header<'b>],
+pub(super) struct Plain<'b> {
+    /// All but its body.
+    pub(super) request: Request<'b>,
     /// The whole body.
     pub(super) body: &'b [u8],
     /// Whether the client means to go on with the connection.
     pub(super) keep_alive: bool,
     /// Bytes of all of it.
     pub(super) length: usize,
-}
-
-/// The addresses that are answered without the router.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Address<'b> {
-    /// `GET /FILTER/json` and its like.
-    Read(&'b str, Framing),
-    /// `POST` or `PUT /TOPIC`.
-    Publish(&'b str),
 }
 
 /// Room for the headers of a request.
@@ -64,7 +126,7 @@ pub(super) const fn room<'b>() -> Room<'b> {
 }
 
 /// Reads the request at the beginning of a buffer.
-pub(super) fn parse<'b, 'h>(bytes: &'b [u8], room: &'h mut Room<'b>) -> Parsed<'b, 'h> {
+pub(super) fn parse<'b>(bytes: &'b [u8], room: &'b mut Room<'b>) -> Parsed<'b> {
     let mut request = httparse::Request::new(&mut []);
     let head = match request.parse_with_uninit_headers(bytes, room) {
         Ok(Status::Complete(head)) => head,
@@ -75,17 +137,25 @@ pub(super) fn parse<'b, 'h>(bytes: &'b [u8], room: &'h mut Room<'b>) -> Parsed<'
     else {
         return Parsed::Other;
     };
-    let headers: &'h [Header<'b>] = request.headers;
-    let Some((body, keep_alive)) =
-        framing(headers).filter(|_| !matches!(method, "HEAD" | "CONNECT"))
-    else {
+    let headers: &'b [Header<'b>] = request.headers;
+    let is_plain = is_plain(target) && !matches!(method, "HEAD" | "CONNECT");
+    let Some((body, keep_alive)) = framing(headers).filter(|_| is_plain) else {
         return Parsed::Other;
     };
     let Some(length) = head.checked_add(body) else { return Parsed::Other };
-    match bytes.get(head..length) {
-        Some(body) => Parsed::Plain(Plain { method, target, headers, body, keep_alive, length }),
-        None => Parsed::Body(length),
-    }
+    let Some(body) = bytes.get(head..length) else { return Parsed::Body(length) };
+    let (path, query) = match target.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (target, None),
+    };
+    let headers = Headers::Plain(headers);
+    let request = Request { method, path, query, headers, upgrade: None };
+    Parsed::Plain(Plain { request, body, keep_alive, length })
+}
+
+/// Whether a target is a path whose every byte stands for itself (RFC 3986) or begins an escape.
+fn is_plain(target: &str) -> bool {
+    target.starts_with('/') && target.bytes().all(|byte| PLAIN[usize::from(byte)])
 }
 
 /// Bytes of the body, and whether the connection goes on after the answer; `None` if that is not plain.
@@ -110,59 +180,7 @@ fn framing(headers: &[Header<'_>]) -> Option<(usize, bool)> {
     Some((length.unwrap_or(0), keep_alive))
 }
 
-impl<'b, 'h> Plain<'b, 'h> {
-    /// The headers, their names as they were sent.
-    pub(super) fn headers(&self) -> impl Iterator<Item = (&'b str, &'b [u8])> + use<'b, 'h> {
-        self.headers.iter().map(|header| (header.name, header.value))
-    }
-
-    /// The first value of a header.
-    pub(super) fn header(&self, name: &str) -> Option<&'b [u8]> {
-        let mut headers = self.headers();
-        headers.find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value)
-    }
-
-    /// The query of the target.
-    pub(super) fn query(&self) -> Option<&'b str> {
-        self.target.split_once('?').map(|(_, query)| query)
-    }
-
-    /// What it asks for, if the router need not say; a target with anything odd is for the router.
-    pub(super) fn address(&self) -> Option<Address<'b>> {
-        if !self.target.bytes().all(|byte| PLAIN[usize::from(byte)]) {
-            return None;
-        }
-        let (path, _) = self.target.split_once('?').unwrap_or((self.target, ""));
-        let (name, rest) = match path.strip_prefix('/')?.split_once('/') {
-            Some((name, rest)) => (name, Some(rest)),
-            None => (&path[1..], None),
-        };
-        if name.is_empty() || RESERVED.contains(&name) || name.contains('%') {
-            return None;
-        }
-        match (self.method, rest) {
-            ("GET", Some("json")) => Some(Address::Read(name, Framing::Ndjson)),
-            ("GET", Some("sse")) => Some(Address::Read(name, Framing::Sse)),
-            ("GET", Some("raw")) => Some(Address::Read(name, Framing::Raw)),
-            ("POST" | "PUT", None) => Some(Address::Publish(name)),
-            _ => None,
-        }
-    }
-
-    /// The same for the router; `None` if the library must refuse it.
-    pub(super) fn to_request(&self) -> Option<Request> {
-        let mut request = Request::new(Body::from(Bytes::copy_from_slice(self.body)));
-        *request.method_mut() = Method::from_bytes(self.method.as_bytes()).ok()?;
-        *request.uri_mut() = Uri::try_from(self.target).ok()?;
-        for (name, value) in self.headers() {
-            let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
-            request.headers_mut().append(name, HeaderValue::from_bytes(value).ok()?);
-        }
-        Some(request)
-    }
-}
-
-/// Which bytes stand for themselves in every part of an address (RFC 3986); `%` is among them.
+/// Which bytes may stand in a plain target; `%` is among them.
 const PLAIN: [bool; 256] = {
     let mut plain = [false; 256];
     let mut rest: &[u8] = b"0123456789-._~!$&'()*+,;=:@/?%\

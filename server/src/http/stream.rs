@@ -1,32 +1,28 @@
 //! HTTP answers that do not end: NDJSON, server-sent events, raw text.
 //!
-//! What stands in them and when is said here; they are written by whoever has the connection.
+//! What stands in them is said here. They are sessions: over a connection that is read here they have a
+//! peer of their own (`streaming`), over one of the HTTP library they are a body that is only fed.
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
-use axum::body::Body;
-use axum::http::{HeaderValue, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::StatusCode;
 use bytes::Bytes;
-use doorbell_protocol::{Error, Event, Filter, Gap, Kind};
+use doorbell_protocol::{Error, Event, Gap, Kind};
 use futures_util::Stream;
-use tokio::time::Instant;
 
-use crate::alarm::Alarm;
+use super::reply::{Body, Head, Reply};
 use crate::clock::unix_micros;
 use crate::connections::Serving;
-use crate::cursor::{Batch, Cursor, PageLimit};
-use crate::limits::GROUP_AFTER;
-use crate::line::Manners;
+use crate::cursor::{Batch, Cursor};
 use crate::message::Message;
-use crate::metrics::{Connected, Transport};
-use crate::stop::Listener;
+use crate::metrics::Transport;
+use crate::session::{Encode, Hear, Session, SessionConfig};
 
 /// How messages stand in a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Framing {
+pub(super) enum Framing {
     /// One JSON object a line.
     Ndjson,
     /// Server-sent events of the HTML standard, section 9.2.
@@ -39,15 +35,17 @@ pub(crate) enum Framing {
 const SSE_RETRY: &str = "retry: 1000\n";
 
 impl Framing {
-    pub(crate) fn content_type(self) -> HeaderValue {
-        HeaderValue::from_static(match self {
+    /// The media type of a body.
+    pub(super) fn content_type(self) -> &'static str {
+        match self {
             Self::Ndjson => "application/x-ndjson; charset=utf-8",
             Self::Sse => "text/event-stream; charset=utf-8",
             Self::Raw => "text/plain; charset=utf-8",
-        })
+        }
     }
 
-    pub(crate) fn transport(self) -> Transport {
+    /// The transport whose stream has this framing.
+    pub(super) fn transport(self) -> Transport {
         match self {
             Self::Ndjson => Transport::Ndjson,
             Self::Sse => Transport::Sse,
@@ -55,8 +53,21 @@ impl Framing {
         }
     }
 
+    /// The messages of a batch; the first one tells of the gap.
+    pub(super) fn messages(self, batch: &Batch) -> Bytes {
+        let mut gap = batch.gap.as_ref();
+        match batch.messages.as_slice() {
+            [] => Bytes::new(),
+            [only] => self.message(only, gap),
+            many => {
+                let framed = many.iter().map(|message| self.message(message, gap.take()));
+                framed.collect::<Vec<Bytes>>().concat().into()
+            }
+        }
+    }
+
     /// A message, with what was lost before it.
-    pub(crate) fn message(self, message: &Message, gap: Option<&Gap>) -> Bytes {
+    fn message(self, message: &Message, gap: Option<&Gap>) -> Bytes {
         match (self, gap) {
             (Self::Ndjson, _) => message.frame_after(gap).line(),
             (Self::Sse, _) => message.frame_after(gap).sse(),
@@ -91,190 +102,59 @@ fn raw_gap(gap: &Gap) -> Bytes {
     format!("{{\"gap\":{}}}\n", gap.to_json()).into()
 }
 
-/// An answer that does not end.
-pub(crate) struct Endless {
-    /// Its head.
-    pub(crate) head: Response,
-    pub(crate) session: Session,
+/// An event that tells the place reached, and the filter.
+fn event_at(kind: Kind, cursor: &Cursor, gap: Option<Gap>) -> Event<'static> {
+    let mut event = Event::new(kind, unix_micros()).at(cursor.place());
+    event.topic = cursor.filters().first().map(|filter| filter.to_string().into());
+    event.gap = gap;
+    event
 }
 
-impl Endless {
-    /// Streams a cursor for as long as the client stays.
-    pub(crate) fn new(
-        manners: &Arc<Manners>,
-        mut cursor: Cursor,
-        filter: Filter,
-        framing: Framing,
-        serving: Serving,
-    ) -> Self {
-        let gap = cursor.take_gap();
-        let metrics = manners.metrics.of(framing.transport());
-        metrics.gaps.inc_by(u64::from(gap.is_some()));
-        let header = gap.as_ref().and_then(|gap| HeaderValue::try_from(gap.to_json()).ok());
-        let mut open = Event::new(Kind::Open, unix_micros()).at(cursor.place());
-        open.topic = Some(filter.to_string().into());
-        open.gap = gap;
-        let reader = Reader {
-            filter,
-            framing,
-            _connected: metrics.connected(),
-            serving,
-            began: std::time::Instant::now(),
-        };
-        let mut session = reader.resume(manners.clone(), cursor, Instant::now());
-        session.first = Some(framing.event(&open));
-        let mut head = Response::default();
-        let headers = head.headers_mut();
-        headers.insert(header::CONTENT_TYPE, framing.content_type());
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        // Asks proxies of the nginx kind not to hold back what is pushed.
-        headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
-        if let Some(gap) = header {
-            headers.insert("doorbell-gap", gap);
+impl Encode for Framing {
+    fn transport(&self) -> Transport {
+        Framing::transport(*self)
+    }
+
+    fn encode(&self, batch: &Batch, cursor: &Cursor) -> Bytes {
+        if batch.messages.is_empty() {
+            return self.event(&event_at(Kind::Keepalive, cursor, batch.gap.clone()));
         }
-        Self { head, session }
+        self.messages(batch)
     }
 }
 
-impl IntoResponse for Endless {
-    fn into_response(self) -> Response {
-        self.head.map(|_| Body::from_stream(self.session))
+impl Hear for Framing {
+    fn poll_heard(&mut self, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Pending
     }
 }
 
-/// What is left of a session while it only waits.
-pub(crate) struct Reader {
-    filter: Filter,
+/// An answer that does not end, as a body that is fed.
+pub(super) type StreamSession = Session<Framing>;
+
+/// Streams a cursor for as long as the client stays.
+pub(super) fn begin(
+    config: &Arc<SessionConfig>,
+    mut cursor: Cursor,
     framing: Framing,
-    _connected: Connected,
     serving: Serving,
-    began: std::time::Instant,
+) -> Reply {
+    let gap = cursor.take_gap();
+    config.metrics.of(framing.transport()).gaps.inc_by(u64::from(gap.is_some()));
+    let mut head = Head::new(StatusCode::OK);
+    head.add("content-type", framing.content_type().as_bytes());
+    head.add("cache-control", b"no-store");
+    // Asks proxies of the nginx kind not to hold back what is pushed.
+    head.add("x-accel-buffering", b"no");
+    if let Some(gap) = &gap {
+        head.add("doorbell-gap", gap.to_json().as_bytes());
+    }
+    let open = framing.event(&event_at(Kind::Open, &cursor, gap));
+    let session = Session::new(framing, cursor, serving, config.clone(), open);
+    Reply::new(head, Body::Stream(Box::new(session)))
 }
 
-impl Reader {
-    /// Over what it is served.
-    pub(crate) fn transport(&self) -> Transport {
-        self.framing.transport()
-    }
-
-    /// Shows others which reader this is now.
-    pub(crate) fn reads(&self, cursor: &Cursor) {
-        self.serving.reads(cursor.progress());
-    }
-
-    /// A batch as a piece of the body; a sign of life if there is nothing in it.
-    pub(crate) fn piece(&self, batch: &Batch, cursor: &Cursor) -> Bytes {
-        let mut gap = batch.gap.as_ref();
-        let framed: Vec<Bytes> = batch
-            .messages
-            .iter()
-            .map(|message| self.framing.message(message, gap.take()))
-            .collect();
-        match framed.as_slice() {
-            [] => {
-                let mut event = Event::new(Kind::Keepalive, unix_micros()).at(cursor.place());
-                event.topic = Some(self.filter.to_string().into());
-                event.gap.clone_from(&batch.gap);
-                self.framing.event(&event)
-            }
-            [only] => only.clone(),
-            many => many.concat().into(),
-        }
-    }
-
-    /// A session that goes on at the place of this cursor. The client was last sent something at
-    /// `spoken_to`.
-    pub(crate) fn resume(
-        self,
-        manners: Arc<Manners>,
-        cursor: Cursor,
-        spoken_to: Instant,
-    ) -> Session {
-        self.reads(&cursor);
-        let next_keepalive = spoken_to + manners.keepalive;
-        Session {
-            reader: self,
-            first: None,
-            cursor,
-            next_keepalive,
-            idle_at: Instant::now() + GROUP_AFTER,
-            alarm: Alarm::new(next_keepalive),
-            stopped: manners.stop.listener(),
-            manners,
-        }
-    }
-}
-
-/// A reader whose answer is being written.
-pub(crate) struct Session {
-    reader: Reader,
-    /// The `open` event, until it is sent.
-    first: Option<Bytes>,
-    cursor: Cursor,
-    next_keepalive: Instant,
-    /// When it has waited long enough to wait with others.
-    idle_at: Instant,
-    alarm: Alarm,
-    stopped: Listener,
-    manners: Arc<Manners>,
-}
-
-/// What a session waits for.
-pub(crate) enum Happening {
-    /// The next piece of the body.
-    Piece(Result<Bytes, Error>),
-    /// There is nothing but news to wait for, such as others wait for as well.
-    Idle,
-    /// The server stops.
-    Stop,
-}
-
-impl Session {
-    /// What happens next. `may_wait`: whether its connection has nothing else to do.
-    pub(crate) fn poll_happening(
-        &mut self,
-        may_wait: bool,
-        context: &mut Context<'_>,
-    ) -> Poll<Happening> {
-        if let Some(first) = self.first.take() {
-            return Poll::Ready(Happening::Piece(Ok(first)));
-        }
-        if self.stopped.poll_stopped(context).is_ready() {
-            return Poll::Ready(Happening::Stop);
-        }
-        let batch = match self.cursor.poll_next(PageLimit::BATCH, context) {
-            Poll::Ready(batch) => batch,
-            Poll::Pending => {
-                let may_wait = may_wait && self.cursor.sole_filter().is_some();
-                let due = if may_wait { self.idle_at } else { self.next_keepalive };
-                ready!(self.alarm.poll_until(due.min(self.next_keepalive), context));
-                if may_wait && self.idle_at <= Instant::now() {
-                    return Poll::Ready(Happening::Idle);
-                }
-                Ok(Batch::default())
-            }
-        };
-        self.next_keepalive = Instant::now() + self.manners.keepalive;
-        Poll::Ready(Happening::Piece(batch.map(|batch| self.deliver(&batch))))
-    }
-
-    fn deliver(&self, batch: &Batch) -> Bytes {
-        let piece = self.reader.piece(batch, &self.cursor);
-        if !batch.messages.is_empty() {
-            let metrics = self.manners.metrics.of(self.reader.transport());
-            let gaps = usize::from(batch.gap.is_some());
-            metrics.delivered(1, &batch.messages, piece.len(), gaps, self.reader.began);
-        }
-        piece
-    }
-
-    /// Takes it apart: it only waits. The last is when the client was last sent something.
-    pub(crate) fn wait(self) -> (Reader, Cursor, Instant) {
-        (self.reader, self.cursor, self.next_keepalive - self.manners.keepalive)
-    }
-}
-
-impl Stream for Session {
+impl Stream for StreamSession {
     type Item = Result<Bytes, Error>;
 
     /// The next piece of the body; the end of the body when the server stops.
@@ -282,9 +162,6 @@ impl Stream for Session {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, Error>>> {
-        Poll::Ready(match ready!(self.poll_happening(false, context)) {
-            Happening::Piece(piece) => Some(piece),
-            Happening::Stop | Happening::Idle => None,
-        })
+        self.poll_piece(context)
     }
 }

@@ -1,9 +1,6 @@
 //! From a request to a WebSocket (RFC 6455, section 4).
 
-use axum::body::Body;
-use axum::extract::{FromRequestParts, Request};
-use axum::http::request::Parts;
-use axum::response::Response;
+use axum::extract::Request as HttpRequest;
 use doorbell_protocol::{Code, Error};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
@@ -11,7 +8,9 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
-use super::answer::Refusal;
+use super::reply::{Body, Head, Reply};
+use super::request::{Request, Upgradable};
+use crate::stop::detach;
 
 /// A WebSocket that a client has opened.
 pub(crate) type Socket = WebSocketStream<TokioIo<Upgraded>>;
@@ -19,59 +18,54 @@ pub(crate) type Socket = WebSocketStream<TokioIo<Upgraded>>;
 /// The library's default read buffer costs 128 KiB a connection; clients here send little.
 const READ_BUFFER_BYTES: usize = 512;
 
-/// A request that asks for a WebSocket.
+/// A request that asks for a WebSocket, and the answer to it.
 #[derive(Debug)]
-pub(crate) struct Upgrade {
-    response: Response,
-    upgrade: OnUpgrade,
-}
-
-impl<S: Sync> FromRequestParts<S> for Upgrade {
-    type Rejection = Refusal;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
-        let refused = || {
-            Error::new(
-                Code::NotWebSocket,
-                "this address speaks WebSocket, and the request does not",
-            )
-        };
-        let upgrade = parts.extensions.remove::<OnUpgrade>().ok_or_else(refused)?;
-        let request = Request::from_parts(parts.clone(), ());
-        let response = create_response_with_body(&request, Body::empty).map_err(|_| refused())?;
-        Ok(Self { response, upgrade })
-    }
+pub(super) struct Upgrade {
+    head: Head,
+    connection: OnUpgrade,
 }
 
 impl Upgrade {
+    /// Takes the connection of a request that asks for one.
+    ///
+    /// # Errors
+    ///
+    /// That it does not.
+    pub(super) fn of(request: &mut Request<'_>) -> Result<Self, Error> {
+        let refused = || {
+            let text = "this address speaks WebSocket, and the request does not";
+            Error::new(Code::NotWebSocket, text)
+        };
+        let Upgradable { connection, parts } = request.upgrade.take().ok_or_else(refused)?;
+        let request = HttpRequest::from_parts(parts.clone(), ());
+        let response = create_response_with_body(&request, || ()).map_err(|_| refused())?;
+        let (parts, ()) = response.into_parts();
+        Ok(Self { head: Head::parsed(&parts), connection })
+    }
+
     /// The answer to the request; once it is out, the WebSocket is served. Its messages have so many
     /// bytes at most.
-    pub(crate) fn serve<T>(
+    pub(super) fn serve<T>(
         self,
         message_bytes: usize,
         serve: impl FnOnce(Socket) -> T + Send + 'static,
-    ) -> Response
+    ) -> Reply
     where
         T: Future<Output = ()> + Send + 'static,
     {
-        let Self { response, upgrade } = self;
+        let Self { head, connection } = self;
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER_BYTES)
             .max_message_size(Some(message_bytes))
             .max_frame_size(Some(message_bytes));
-        let opened = async move {
-            // Who goes away before that needs nobody.
-            let Ok(stream) = upgrade.await else { return None };
+        detach(async move {
+            // A client that goes away before that needs nothing.
+            let Ok(stream) = connection.await else { return };
             let stream = TokioIo::new(stream);
-            Some(WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await)
-        };
-        #[allow(clippy::disallowed_methods, reason = "its socket is waited for")]
-        tokio::spawn(async move {
-            if let Some(socket) = Box::pin(opened).await {
-                #[allow(clippy::disallowed_methods, reason = "its socket is waited for")]
-                tokio::spawn(serve(socket));
-            }
+            let socket = WebSocketStream::from_raw_socket(stream, Role::Server, Some(config));
+            // In a task of its own, which does not keep the room that the handshake took.
+            detach(serve(Box::pin(socket).await));
         });
-        response
+        Reply::new(head, Body::Upgraded)
     }
 }

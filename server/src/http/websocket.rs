@@ -5,12 +5,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use axum::Extension;
-use axum::extract::State;
-use axum::http::request::Parts;
-use axum::response::Response;
 use bytes::Bytes;
-use doorbell_protocol::{Code, Filter, Since};
+use doorbell_protocol::{Code, Error, Filter, Since};
 use futures_util::{SinkExt, StreamExt};
 use tokio::io::AsyncWrite;
 use tokio_tungstenite::tungstenite;
@@ -19,36 +15,60 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Control
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message as Frame};
 
 use super::App;
-use super::answer::Refusal;
-use super::params::{Address, Params};
-use super::read::open;
+use super::dispatch::decoded;
+use super::params::Params;
+use super::reply::Reply;
+use super::request::Request;
 use super::upgrade::{Socket, Upgrade};
+use crate::access::Access;
+use crate::conditions::Conditions;
 use crate::connections::{Connection, Service};
-use crate::line::{Conversation, Ending, Link};
+use crate::cursor::Cursor;
+use crate::line::{self, Link};
 use crate::metrics::Transport;
+use crate::session::Ending;
 
 /// Bytes of a close reason that fit into a control frame beside its code (RFC 6455, section 5.5).
 const CLOSE_REASON_BYTES: usize = 123;
 
-/// `GET /FILTER/ws`.
-pub(crate) async fn upgrade(
-    State(app): State<App>,
-    Address(filter): Address<String>,
-    Extension(connection): Extension<Arc<Connection>>,
-    parts: Parts,
-    upgrade: Result<Upgrade, Refusal>,
-) -> Result<Response, Refusal> {
-    let params = Params::of(&parts)?;
-    let upgrade = upgrade?;
-    let filter: Filter = filter.parse()?;
-    let since = params.since(Since::None)?;
-    let cursor = open(&app, filter, &since, params.conditions()?).await?;
-    let App { hub, manners, .. } = app;
-    Ok(upgrade.serve(manners.line_bytes, move |socket| {
+/// A request for `GET /FILTER/ws`.
+pub(super) struct Opening {
+    access: Access,
+    filter: Filter,
+    since: Since,
+    conditions: Conditions,
+    upgrade: Upgrade,
+}
+
+impl Opening {
+    /// Reads it from a request.
+    pub(super) fn of(
+        access: Access,
+        filter: &str,
+        request: &mut Request<'_>,
+    ) -> Result<Self, Error> {
+        let params = Params::of(request)?;
+        let (since, conditions) = (params.since(Since::None), params.conditions());
+        let upgrade = Upgrade::of(request)?;
+        let filter = decoded(filter)?.parse()?;
+        Ok(Self { access, filter, since: since?, conditions: conditions?, upgrade })
+    }
+}
+
+/// Opens one, and speaks lines over it.
+pub(super) async fn open(
+    app: &App,
+    opening: Opening,
+    connection: &Arc<Connection>,
+) -> Result<Reply, Error> {
+    let Opening { access, filter, since, conditions, upgrade } = opening;
+    let cursor = Cursor::open(&access, filter, &since).await?.with_conditions(conditions);
+    let (config, connection) = (app.config.clone(), connection.clone());
+    Ok(upgrade.serve(config.line_bytes, move |socket| {
         let transport = Transport::Websocket;
         let serving = connection.serve(Service::Reader(transport));
         let link = Bridge { socket, unanswered: false };
-        Conversation::new(link, hub, manners, transport, cursor, serving).run()
+        line::serve(link, access, config, transport, cursor, serving)
     }))
 }
 

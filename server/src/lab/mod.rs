@@ -34,8 +34,8 @@ pub(crate) use self::lane::Page;
 use self::lane::{Lane, Name};
 pub(crate) use self::table::Row;
 pub(crate) use self::wiretap::check as check_capture;
+use crate::access::{Gate, Principal};
 use crate::connections::{Connection, Connections, Ends};
-use crate::hub::Hub;
 use crate::limits::{LAB_ROWS_MAX, LAB_SESSIONS_MAX, LAB_TRACES_MAX};
 use crate::listen::Addresses;
 use crate::metrics::Entrance;
@@ -58,8 +58,8 @@ pub struct Parts {
     pub asked_for: bool,
     /// Whether packets may be captured.
     pub trace: bool,
-    /// The log, for places.
-    pub hub: Hub,
+    /// Where what runs for a page gets its access to the log.
+    pub gate: Gate,
     /// Who is connected.
     pub register: Arc<Connections>,
     /// Where the server listens.
@@ -134,8 +134,9 @@ impl Lab {
     }
 
     fn rows(&self, connections: Vec<(Arc<Connection>, Option<Name>)>) -> Vec<Row> {
-        let Parts { hub, addresses, .. } = &self.0.parts;
-        table::rows(connections, hub, addresses.unix.as_deref())
+        let Parts { gate, addresses, .. } = &self.0.parts;
+        let access = gate.admit(Principal::Anonymous);
+        table::rows(connections, &access, addresses.unix.as_deref())
     }
 
     /// Opens a session's place.

@@ -8,8 +8,8 @@ use doorbell_wire::{Ip, Lookup, Opener, TcpCounts};
 use serde::Serialize;
 
 use super::lane::Name;
+use crate::access::Access;
 use crate::connections::{Connection, Ends, Service};
-use crate::hub::Hub;
 use crate::metrics::Entrance;
 
 /// Bytes of the header of UDP.
@@ -63,13 +63,13 @@ pub(super) fn datagram_header_bytes(ip: Ip) -> u64 {
 /// to be called where others wait.
 pub(crate) fn rows(
     connections: Vec<(Arc<Connection>, Option<Name>)>,
-    hub: &Hub,
+    access: &Access,
     unix: Option<&Path>,
 ) -> Vec<Row> {
     // Where the kernel cannot be asked a row has what the server counts itself.
     let mut lookup = Lookup::open().ok();
     let row = |(connection, lane): (Arc<Connection>, _)| {
-        row(&connection, lane, hub, unix, lookup.as_mut())
+        row(&connection, lane, access, unix, lookup.as_mut())
     };
     connections.into_iter().map(row).collect()
 }
@@ -77,11 +77,11 @@ pub(crate) fn rows(
 fn row(
     connection: &Connection,
     lane: Option<Name>,
-    hub: &Hub,
+    access: &Access,
     unix: Option<&Path>,
     lookup: Option<&mut Lookup>,
 ) -> Row {
-    let (service, reading) = reading(connection, hub);
+    let (service, reading) = reading(connection, access);
     let (local, peer) = match connection.ends() {
         Ends::Internet { local, peer } => (local.to_string(), Some(peer.to_string())),
         Ends::Unix => (unix.map(|path| path.display().to_string()).unwrap_or_default(), None),
@@ -112,13 +112,13 @@ fn row(
 }
 
 /// The place is read before the newest one, so that a reader is never ahead.
-fn reading(connection: &Connection, hub: &Hub) -> (Service, Option<Reading>) {
+fn reading(connection: &Connection, access: &Access) -> (Service, Option<Reading>) {
     let (service, progress) = connection.now();
     let reading = progress.and_then(|progress| {
         let (filter, reached) = (progress.filter()?, progress.reached());
-        let left = hub.visible().saturating_sub(reached.place);
+        let left = access.visible().saturating_sub(reached.place);
         let behind = if reached.waiting { 0 } else { left };
-        Some(Reading { filter, place: hub.epoch().id(reached.place), behind })
+        Some(Reading { filter, place: access.epoch().id(reached.place), behind })
     });
     (service, reading)
 }

@@ -5,9 +5,7 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use doorbell_protocol::Draft;
-
-use crate::hub::Hub;
+use crate::access::{Access, Permitted};
 use crate::limits::PUBLISHES_PENDING_MAX;
 use crate::writer::{Answer, Pending};
 
@@ -15,7 +13,7 @@ use crate::writer::{Answer, Pending};
 #[derive(Debug, Default)]
 pub(super) struct Publishes {
     /// What is not submitted yet: newer than all that is.
-    gathered: Vec<Draft>,
+    gathered: Vec<Permitted>,
     submitted: VecDeque<Pending>,
     /// How many there are in both.
     count: usize,
@@ -38,15 +36,15 @@ impl Publishes {
     }
 
     /// Adds one, to be submitted with those that come right after it.
-    pub(super) fn gather(&mut self, draft: Draft) {
+    pub(super) fn gather(&mut self, draft: Permitted) {
         self.gathered.push(draft);
         self.count += 1;
     }
 
     /// Submits what was gathered.
-    pub(super) async fn submit(&mut self, hub: &Hub) {
+    pub(super) async fn submit(&mut self, access: &Access) {
         if self.has_gathered() {
-            let pending = hub.submit(std::mem::take(&mut self.gathered)).await;
+            let pending = access.submit(std::mem::take(&mut self.gathered)).await;
             self.submitted.push_back(pending);
         }
     }

@@ -10,10 +10,12 @@ use tokio::runtime::{Builder, Handle};
 use tokio::task::JoinSet;
 
 use super::{Feed, Log, MemoryLog, Page, PageLimit, Query, Retention, Selection, SqliteLog, Sync};
+use crate::access::{Gate, Principal};
 use crate::clock::unix_micros;
-use crate::cursor::{Cursor, Wait};
+use crate::cursor::Cursor;
 use crate::hub::{Hub, WireLimits};
 use crate::message::Message;
+use crate::session::wait_for;
 
 pub(super) const KEEP: Retention = Retention { age: Duration::from_secs(3600), bytes: 1 << 30 };
 pub(super) const HOUR_US: u64 = 3_600_000_000;
@@ -324,8 +326,9 @@ fn others_messages_may_come_between_ours(subject: &Subject) {
     });
     runtime.block_on(async {
         let mut readers = JoinSet::new();
+        let access = Gate::new(hub.clone()).admit(Principal::Anonymous);
         for filter in ["ours", "theirs", ">"] {
-            let cursor = Cursor::open(&hub, filter.parse().unwrap(), &Since::All).await.unwrap();
+            let cursor = Cursor::open(&access, filter.parse().unwrap(), &Since::All).await.unwrap();
             readers.spawn_on(read_to_the_end(cursor, filter), &Handle::current());
         }
         let mut publishers = JoinSet::new();
@@ -369,8 +372,8 @@ async fn read_to_the_end(mut cursor: Cursor, filter: &str) -> (&str, Vec<u64>) {
     let mut open = if filter == ">" { 2 } else { 1 };
     let mut got = Vec::new();
     while open > 0 {
-        let wait = Wait::for_duration(Duration::from_secs(30));
-        let batch = cursor.next(wait, PageLimit::BATCH).await.unwrap();
+        let patience = Duration::from_secs(30);
+        let batch = wait_for(&mut cursor, patience, PageLimit::BATCH).await.unwrap();
         assert!(batch.gap.is_none() && !batch.messages.is_empty(), "{filter}: {batch:?}");
         for message in batch.messages {
             if message.raw_line() == "end\n" {

@@ -11,27 +11,38 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::timeout;
 
+use super::Link;
+use crate::access::{Gate, Principal};
 use crate::connections::Service;
 use crate::cursor::Cursor;
-use crate::hub::Hub;
-use crate::line::{Conversation, Ending, Link, Manners};
 use crate::metrics::Transport;
+use crate::session::{Ending, SessionConfig};
 use crate::stream::Guarded;
 
-/// Speaks the line protocol over a stream until either side ends it.
-pub fn serve<S>(
-    stream: Guarded<S>,
-    hub: Hub,
-    manners: Arc<Manners>,
+/// The line protocol over accepted streams.
+#[derive(Debug)]
+pub struct LineService {
+    gate: Gate,
+    config: Arc<SessionConfig>,
     transport: Transport,
-) -> impl Future<Output = ()> + Send
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let cursor = Cursor::new(&hub);
-    let serving = stream.connection().serve(Service::Reader(transport));
-    let link = Wire(stream);
-    Conversation::new(link, hub, manners, transport, cursor, serving).run()
+}
+
+impl LineService {
+    /// For the streams of one listener.
+    pub fn new(gate: &Gate, config: &Arc<SessionConfig>, transport: Transport) -> Self {
+        Self { gate: gate.clone(), config: config.clone(), transport }
+    }
+
+    /// Speaks over a stream until either side ends it.
+    pub fn serve<S>(&self, stream: Guarded<S>) -> impl Future<Output = ()> + Send + use<S>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let access = self.gate.admit(Principal::Anonymous);
+        let cursor = Cursor::new(&access);
+        let serving = stream.connection().serve(Service::Reader(self.transport));
+        super::serve(Wire(stream), access, self.config.clone(), self.transport, cursor, serving)
+    }
 }
 
 /// A byte stream as a link.

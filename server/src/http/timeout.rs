@@ -18,14 +18,14 @@ use tokio::time::{Sleep, sleep};
 
 /// Whether a request was begun that has not reached the service. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Begun(Arc<AtomicU8>);
+pub(super) struct RequestTimeout(Arc<AtomicU8>);
 
 const NOTHING: u8 = 0;
 const REQUEST: u8 = 1;
 /// What comes is not watched.
 const NO_MORE: u8 = 2;
 
-impl Begun {
+impl RequestTimeout {
     /// The request is whole, or answered.
     pub(super) fn clear(&self) {
         let _ = self.0.compare_exchange(REQUEST, NOTHING, Ordering::Relaxed, Ordering::Relaxed);
@@ -47,26 +47,31 @@ impl Begun {
 
 /// A stream whose reads fail with [`io::ErrorKind::TimedOut`] when a request stays unfinished.
 #[derive(Debug)]
-pub(super) struct Requests<S> {
+pub(super) struct TimedStream<S> {
     inner: S,
-    begun: Begun,
+    timeout: RequestTimeout,
     unfinished: Duration,
     deadline: Option<Pin<Box<Sleep>>>,
     /// What was read already and is to be read again.
     unread: Bytes,
 }
 
-impl<S> Requests<S> {
-    /// Watches a stream whose service clears `begun`. What was read of it already comes first.
-    pub(super) fn new(inner: S, unread: Bytes, begun: Begun, unfinished: Duration) -> Self {
+impl<S> TimedStream<S> {
+    /// Watches a stream whose service clears `timeout`. What was read of it already comes first.
+    pub(super) fn new(
+        inner: S,
+        unread: Bytes,
+        timeout: RequestTimeout,
+        unfinished: Duration,
+    ) -> Self {
         if !unread.is_empty() {
-            begun.note();
+            timeout.note();
         }
-        Self { inner, begun, unfinished, deadline: None, unread }
+        Self { inner, timeout, unfinished, deadline: None, unread }
     }
 
     fn poll_deadline(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
-        if !self.begun.is_request() {
+        if !self.timeout.is_request() {
             self.deadline = None;
             return Poll::Pending;
         }
@@ -77,7 +82,7 @@ impl<S> Requests<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Requests<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for TimedStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -97,7 +102,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Requests<S> {
         match Pin::new(&mut self.inner).poll_read(context, buffer) {
             Poll::Ready(result) => {
                 if buffer.filled().len() > before {
-                    self.begun.note();
+                    self.timeout.note();
                 }
                 Poll::Ready(result)
             }
@@ -106,7 +111,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Requests<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Requests<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for TimedStream<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

@@ -1,13 +1,13 @@
 //! Readers that want the same, have all of it and only wait: one cursor and one task for many of them.
 //!
-//! A connection that waits for nothing but news of one filter hands itself over to a group and
-//! its own task ends. The group's cursor reads each batch once, the batch is framed once for each
-//! transport, and its bytes are tried on every member's socket at once. A member whose socket does
-//! not take them all, or whose peer says something, goes on by itself, with a cursor at the place
-//! that it has reached. So what a message costs for each reader is a pointer, a comparison and a
-//! system call, and what a waiting reader costs is little more than its socket.
+//! A session that waits for nothing but news of one filter hands itself over to a group and its own
+//! task ends. The group's cursor reads each batch once, the batch is encoded once for each transport,
+//! and its bytes are tried on every member's socket at once. A member whose socket does not take them
+//! all, or whose peer says something, goes on by itself, with a cursor at the place that it has
+//! reached. So what a message costs for each reader is a pointer, a comparison and a system call, and
+//! what a waiting reader costs is little more than its socket.
 //!
-//! A group knows neither sockets nor framings: its members do.
+//! A group knows neither sockets nor encodings: its members do.
 
 #[cfg(test)]
 mod tests;
@@ -16,39 +16,40 @@ use std::collections::HashMap;
 use std::future::poll_fn;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Wake, Waker, ready};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use atomic_waker::AtomicWaker;
 use bytes::Bytes;
-use doorbell_protocol::{Error, Filter};
+use doorbell_protocol::Filter;
 use slab::Slab;
 use tokio::task::coop::unconstrained;
 use tokio::time::Instant;
 
-use crate::alarm::Alarm;
+use super::wait::{Hear, Wait, Wakeup};
+use crate::access::Grant;
 use crate::cursor::{Batch, Cursor, PageLimit};
 use crate::limits::GROUP_MEMBERS_MAX;
 use crate::metrics::{Metrics, Transport};
-use crate::stop::{Listener, Stop};
+use crate::stop::{Stop, detach};
 
-/// A connection that waits for nothing but news.
-pub trait Member: Send {
+/// A session that waits for nothing but news.
+pub(super) trait Member: Send {
     /// Over what it is served. Members of one transport are sent the same bytes.
     fn transport(&self) -> Transport;
 
     /// A batch as it stands on this transport's wire; a sign of life if there is nothing in it.
     /// `cursor` is the one that gave it.
-    fn frame(&self, batch: &Batch, cursor: &Cursor) -> Bytes;
+    fn encode(&self, batch: &Batch, cursor: &Cursor) -> Bytes;
 
-    /// Writes some of what `frame` made, in its order.
+    /// Writes some of what `encode` made, in its order.
     fn poll_write(&mut self, bytes: &[u8], context: &mut Context<'_>) -> Poll<io::Result<usize>>;
 
     /// Ready when the peer has said something or has gone. Until then the task is woken when it has.
     fn poll_heard(&mut self, context: &mut Context<'_>) -> Poll<()>;
 
-    /// Shows others which reader this is now.
-    fn reads(&self, cursor: &Cursor);
+    /// Shows others that this cursor reads for it now.
+    fn show(&self, cursor: &Cursor);
 
     /// Goes on by itself from the place of this cursor, once the rest of what was begun is sent. It was
     /// last sent something at `spoken_to`.
@@ -60,22 +61,26 @@ pub trait Member: Send {
 pub struct Groups(Arc<Shared>);
 
 struct Shared {
-    /// By filter the group that takes members.
-    open: Mutex<HashMap<Filter, Arc<Post>>>,
+    /// The group that takes members, by what they want and may have.
+    open: Mutex<HashMap<Key, Arc<Inbox>>>,
     keepalive: Duration,
     metrics: Arc<Metrics>,
     stop: Stop,
 }
 
+/// What the readers of one group have in common: what one of them may not have, none of them is sent.
+type Key = (Grant, Filter);
+
 /// What a group is told by others.
 #[derive(Default)]
-struct Post {
-    mail: Mutex<Mail>,
+struct Inbox {
+    pending: Mutex<Pending>,
     waker: AtomicWaker,
 }
 
+/// What a group was told and has not dealt with.
 #[derive(Default)]
-struct Mail {
+struct Pending {
     newcomers: Vec<Newcomer>,
     /// Seats whose peers have said something.
     heard: Vec<usize>,
@@ -91,9 +96,9 @@ struct Newcomer {
     spoken_to: Instant,
 }
 
-impl Post {
-    fn mail(&self) -> MutexGuard<'_, Mail> {
-        self.mail.lock().unwrap_or_else(PoisonError::into_inner)
+impl Inbox {
+    fn pending(&self) -> MutexGuard<'_, Pending> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -114,44 +119,44 @@ impl Groups {
     ///
     /// A cursor that is more than one filter and a place has none to share it with: its member goes
     /// on by itself.
-    pub fn join(&self, cursor: Cursor, member: Box<dyn Member>, spoken_to: Instant) {
+    pub(super) fn join(&self, cursor: Cursor, member: Box<dyn Member>, spoken_to: Instant) {
         let Some(filter) = cursor.sole_filter().cloned() else {
             return member.go_on(cursor, Bytes::new(), spoken_to);
         };
+        let key = (cursor.access().grant(), filter);
         let newcomer = Newcomer { cursor, member, spoken_to };
         let mut open = self.0.open();
-        if let Some(post) = open.get(&filter) {
-            let mut mail = post.mail();
-            if mail.members < GROUP_MEMBERS_MAX {
-                mail.members += 1;
-                mail.newcomers.push(newcomer);
-                drop(mail);
-                return post.waker.wake();
+        if let Some(inbox) = open.get(&key) {
+            let mut pending = inbox.pending();
+            if pending.members < GROUP_MEMBERS_MAX {
+                pending.members += 1;
+                pending.newcomers.push(newcomer);
+                drop(pending);
+                return inbox.waker.wake();
             }
         }
-        let post = Arc::<Post>::default();
-        post.mail().members = 1;
-        open.insert(filter.clone(), post.clone());
+        let inbox = Arc::<Inbox>::default();
+        inbox.pending().members = 1;
+        open.insert(key.clone(), inbox.clone());
         drop(open);
-        let group = Group::new(self.0.clone(), filter, post, newcomer);
-        #[allow(clippy::disallowed_methods, reason = "its members' sockets are waited for")]
-        tokio::spawn(unconstrained(group.run()));
+        let group = Group::new(self.0.clone(), key, inbox, newcomer);
+        detach(unconstrained(group.run()));
     }
 }
 
 impl Shared {
-    fn open(&self) -> MutexGuard<'_, HashMap<Filter, Arc<Post>>> {
+    fn open(&self) -> MutexGuard<'_, HashMap<Key, Arc<Inbox>>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends a group unless it has members, or somebody is about to become one.
-    fn close(&self, filter: &Filter, post: &Arc<Post>) -> bool {
+    fn close(&self, key: &Key, inbox: &Arc<Inbox>) -> bool {
         let mut open = self.open();
-        if post.mail().members > 0 {
+        if inbox.pending().members > 0 {
             return false;
         }
-        if open.get(filter).is_some_and(|open| Arc::ptr_eq(open, post)) {
-            open.remove(filter);
+        if open.get(key).is_some_and(|open| Arc::ptr_eq(open, inbox)) {
+            open.remove(key);
         }
         true
     }
@@ -169,47 +174,58 @@ struct Seat {
 /// Readers of one filter, all of which have had everything up to the place of its cursor.
 struct Group {
     shared: Arc<Shared>,
-    filter: Filter,
-    post: Arc<Post>,
+    key: Key,
+    mailbox: Mailbox,
     cursor: Cursor,
     seats: Slab<Seat>,
     /// When the last batch was handed out.
     handed_out: Instant,
+    /// When a sign of life is due to some member.
     next_keepalive: Instant,
-    alarm: Alarm,
-    stopped: Listener,
+    wait: Wait,
 }
 
-/// What a group waits for.
-enum Happening {
-    /// The server is stopping.
-    Stop,
-    /// Somebody came, or a member's peer said something.
-    Mail { newcomers: Vec<Newcomer>, heard: Vec<usize> },
-    /// The cursor has something.
-    News(Result<Batch, Error>),
-    /// To some member nothing was said for long.
-    Quiet,
+/// The group's own end of its inbox.
+struct Mailbox {
+    inbox: Arc<Inbox>,
+    newcomers: Vec<Newcomer>,
+    heard: Vec<usize>,
+}
+
+impl Hear for Mailbox {
+    fn poll_urgent(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        self.inbox.waker.register(context.waker());
+        let mut pending = self.inbox.pending();
+        self.newcomers.append(&mut pending.newcomers);
+        self.heard.append(&mut pending.heard);
+        match self.newcomers.is_empty() && self.heard.is_empty() {
+            true => Poll::Pending,
+            false => Poll::Ready(()),
+        }
+    }
+
+    fn poll_heard(&mut self, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Pending
+    }
 }
 
 /// Members after whom the time is read again: how far off a delay in the metrics can be.
 const TIMED_TOGETHER: usize = 32;
 
 impl Group {
-    fn new(shared: Arc<Shared>, filter: Filter, post: Arc<Post>, newcomer: Newcomer) -> Self {
+    fn new(shared: Arc<Shared>, key: Key, inbox: Arc<Inbox>, newcomer: Newcomer) -> Self {
         let Newcomer { cursor, member, spoken_to } = newcomer;
         let next_keepalive = spoken_to + shared.keepalive;
-        let stopped = shared.stop.listener();
+        let wait = Wait::new(&shared.stop);
         let mut group = Self {
             shared,
-            filter,
-            post,
+            key,
+            mailbox: Mailbox { inbox, newcomers: Vec::new(), heard: Vec::new() },
             cursor,
             seats: Slab::new(),
             handed_out: spoken_to,
             next_keepalive,
-            alarm: Alarm::new(next_keepalive),
-            stopped,
+            wait,
         };
         let had = group.cursor.place().seq();
         group.seat(member, had, spoken_to);
@@ -219,23 +235,16 @@ impl Group {
     /// Serves its members until the last one has gone.
     async fn run(mut self) {
         let mut sent = 0;
-        while !self.seats.is_empty() || !self.shared.close(&self.filter, &self.post) {
-            match poll_fn(|context| self.poll_happening(context)).await {
-                Happening::Mail { newcomers, heard } => {
-                    for newcomer in newcomers {
-                        self.admit(newcomer);
-                    }
-                    for seat in heard {
-                        self.listen(seat);
-                    }
-                }
-                Happening::News(Ok(batch)) => {
+        while !self.seats.is_empty() || !self.shared.close(&self.key, &self.mailbox.inbox) {
+            match poll_fn(|context| self.poll_wakeup(context)).await {
+                Wakeup::Heard => self.open_mail(),
+                Wakeup::News(Ok(batch)) => {
                     sent += self.seats.len();
                     self.hand_out(&batch);
                 }
-                Happening::Quiet => self.keep_alive(),
+                Wakeup::Due => self.keep_alive(),
                 // Each of them says so to its peer.
-                Happening::Stop | Happening::News(Err(_)) => self.dissolve(),
+                Wakeup::Stop | Wakeup::News(Err(_)) => self.dissolve(),
             }
             if sent >= GROUP_MEMBERS_MAX {
                 // Others on this thread have waited for as many writes.
@@ -245,23 +254,19 @@ impl Group {
         }
     }
 
-    fn poll_happening(&mut self, context: &mut Context<'_>) -> Poll<Happening> {
-        if self.stopped.poll_stopped(context).is_ready() && !self.seats.is_empty() {
-            return Poll::Ready(Happening::Stop);
+    fn poll_wakeup(&mut self, context: &mut Context<'_>) -> Poll<Wakeup> {
+        let Self { wait, cursor, mailbox, next_keepalive, .. } = self;
+        wait.poll(cursor, PageLimit::BATCH, mailbox, |_, _| *next_keepalive, context)
+    }
+
+    /// Deals with what others have told.
+    fn open_mail(&mut self) {
+        for newcomer in std::mem::take(&mut self.mailbox.newcomers) {
+            self.admit(newcomer);
         }
-        self.post.waker.register(context.waker());
-        let mut mail = self.post.mail();
-        if !mail.newcomers.is_empty() || !mail.heard.is_empty() {
-            let newcomers = std::mem::take(&mut mail.newcomers);
-            let heard = std::mem::take(&mut mail.heard);
-            return Poll::Ready(Happening::Mail { newcomers, heard });
+        for seat in std::mem::take(&mut self.mailbox.heard) {
+            self.listen(seat);
         }
-        drop(mail);
-        if let Poll::Ready(batch) = self.cursor.poll_next(PageLimit::BATCH, context) {
-            return Poll::Ready(Happening::News(batch));
-        }
-        ready!(self.alarm.poll_until(self.next_keepalive, context));
-        Poll::Ready(Happening::Quiet)
     }
 
     /// A newcomer reads with its own cursor for as long as that has something: then it has had what
@@ -278,17 +283,17 @@ impl Group {
                 }
                 _ => break,
             };
-            let bytes = member.frame(&batch, &cursor);
+            let bytes = member.encode(&batch, &cursor);
             count(&self.shared.metrics, member.transport(), 1, &batch, bytes.len());
             unsent = send(member.as_mut(), &bytes);
             spoken_to = Instant::now();
         }
-        self.post.mail().members -= 1;
+        self.mailbox.inbox.pending().members -= 1;
         member.go_on(cursor, unsent, spoken_to);
     }
 
     fn seat(&mut self, member: Box<dyn Member>, had: u64, spoken_to: Instant) {
-        member.reads(&self.cursor);
+        member.show(&self.cursor);
         self.next_keepalive = self.next_keepalive.min(spoken_to + self.shared.keepalive);
         if self.seats.len() == self.seats.capacity() {
             // Twice as many at a time is a lot where most groups are small.
@@ -302,8 +307,9 @@ impl Group {
     fn listen(&mut self, key: usize) {
         // The seat may have been left since, and taken by another.
         let Some(seat) = self.seats.get_mut(key) else { return };
-        let bell = Waker::from(Arc::new(Bell { post: self.post.clone(), seat: key }));
-        if seat.member.poll_heard(&mut Context::from_waker(&bell)).is_ready() {
+        let waker =
+            Waker::from(Arc::new(SeatWaker { inbox: self.mailbox.inbox.clone(), seat: key }));
+        if seat.member.poll_heard(&mut Context::from_waker(&waker)).is_ready() {
             self.leave(key, Bytes::new());
         }
     }
@@ -316,7 +322,7 @@ impl Group {
 
     fn leave_at(&mut self, place: u64, key: usize, unsent: Bytes) {
         let seat = self.seats.remove(key);
-        self.post.mail().members -= 1;
+        self.mailbox.inbox.pending().members -= 1;
         let spoken_to = seat.spoken_to.max(self.handed_out);
         seat.member.go_on(self.cursor.at(place), unsent, spoken_to);
     }
@@ -325,25 +331,25 @@ impl Group {
     fn hand_out(&mut self, batch: &Batch) {
         let Some(first) = batch.first() else { return };
         self.handed_out = Instant::now();
-        let mut framed = Framed::default();
+        let mut encoded = Encoded::default();
         let place = self.cursor.place().seq();
         let mut leaving = Vec::new();
         for (index, (key, seat)) in self.seats.iter_mut().enumerate() {
             if index % TIMED_TOGETHER == 0 {
-                framed.count(batch, &self.shared.metrics);
+                encoded.count(batch, &self.shared.metrics);
             }
             if seat.had >= first {
                 // It had some of this when it came, and reads the others by itself.
                 leaving.push((seat.had, key, Bytes::new()));
                 continue;
             }
-            let bytes = framed.of(seat, batch, &self.cursor);
+            let bytes = encoded.of(seat, batch, &self.cursor);
             let unsent = send(seat.member.as_mut(), bytes);
             if !unsent.is_empty() {
                 leaving.push((place, key, unsent));
             }
         }
-        framed.count(batch, &self.shared.metrics);
+        encoded.count(batch, &self.shared.metrics);
         for (place, key, unsent) in leaving {
             self.leave_at(place, key, unsent);
         }
@@ -354,7 +360,7 @@ impl Group {
         let now = Instant::now();
         let keepalive = self.shared.keepalive;
         let nothing = Batch::default();
-        let mut framed = Framed::default();
+        let mut encoded = Encoded::default();
         let mut leaving = Vec::new();
         let mut next = now + keepalive;
         for (key, seat) in &mut self.seats {
@@ -364,7 +370,7 @@ impl Group {
                 continue;
             }
             seat.spoken_to = now;
-            let bytes = framed.of(seat, &nothing, &self.cursor);
+            let bytes = encoded.of(seat, &nothing, &self.cursor);
             let unsent = send(seat.member.as_mut(), bytes);
             if !unsent.is_empty() {
                 leaving.push((key, unsent));
@@ -376,8 +382,10 @@ impl Group {
         }
     }
 
-    /// Every member goes on by itself.
+    /// Every member goes on by itself, and so does everybody that was about to become one.
     fn dissolve(&mut self) {
+        let _ = self.mailbox.poll_urgent(&mut Context::from_waker(Waker::noop()));
+        self.open_mail();
         let seats: Vec<usize> = self.seats.iter().map(|(key, _)| key).collect();
         for key in seats {
             self.leave(key, Bytes::new());
@@ -402,17 +410,17 @@ fn count(metrics: &Metrics, transport: Transport, readers: u64, batch: &Batch, b
 
 /// One batch as the members' transports have it, each made when the first member needs it.
 #[derive(Default)]
-struct Framed {
+struct Encoded {
     bytes: [Option<Bytes>; Transport::ALL.len()],
     /// How many members of each transport got it since the last count.
     members: [u64; Transport::ALL.len()],
 }
 
-impl Framed {
+impl Encoded {
     fn of(&mut self, seat: &Seat, batch: &Batch, cursor: &Cursor) -> &Bytes {
         let transport = seat.member.transport() as usize;
         self.members[transport] += 1;
-        self.bytes[transport].get_or_insert_with(|| seat.member.frame(batch, cursor))
+        self.bytes[transport].get_or_insert_with(|| seat.member.encode(batch, cursor))
     }
 
     /// Notes in the metrics what was handed out since the last count.
@@ -429,18 +437,18 @@ impl Framed {
 }
 
 /// Tells a group that one of its members' peers has said something.
-struct Bell {
-    post: Arc<Post>,
+struct SeatWaker {
+    inbox: Arc<Inbox>,
     seat: usize,
 }
 
-impl Wake for Bell {
+impl Wake for SeatWaker {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.post.mail().heard.push(self.seat);
-        self.post.waker.wake();
+        self.inbox.pending().heard.push(self.seat);
+        self.inbox.waker.wake();
     }
 }

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use tokio::runtime::{Builder, Runtime};
 
 use super::*;
-use crate::cursor::Wait;
+use crate::access::{Gate, Principal};
 use crate::hub::{Hub, WireLimits};
 use crate::log::{MemoryLog, Retention};
 use crate::message::Message;
@@ -106,7 +106,7 @@ impl Member for Connection {
         Transport::Tcp
     }
 
-    fn frame(&self, batch: &Batch, _: &Cursor) -> Bytes {
+    fn encode(&self, batch: &Batch, _: &Cursor) -> Bytes {
         lines(batch)
     }
 
@@ -126,15 +126,14 @@ impl Member for Connection {
         Poll::Pending
     }
 
-    fn reads(&self, _: &Cursor) {}
+    fn show(&self, _: &Cursor) {}
 
     fn go_on(self: Box<Self>, mut cursor: Cursor, unsent: Bytes, _: Instant) {
-        #[allow(clippy::disallowed_methods, reason = "the runtime of the test ends it")]
-        tokio::spawn(async move {
+        detach(async move {
             self.peer.take_all(&unsent).await;
             loop {
                 let limit = PageLimit { messages: 3, bytes: 1 << 20 };
-                let batch = cursor.next(Wait::No, limit).await.unwrap();
+                let batch = cursor.next(limit).await.unwrap();
                 if batch.messages.is_empty() && cursor.has_caught_up() {
                     break;
                 }
@@ -167,7 +166,8 @@ impl World {
     }
 
     async fn connect(&mut self) {
-        let cursor = Cursor::open(&self.hub, "a".parse().unwrap(), &Since::None).await.unwrap();
+        let access = Gate::new(self.hub.clone()).admit(Principal::Anonymous);
+        let cursor = Cursor::open(&access, "a".parse().unwrap(), &Since::None).await.unwrap();
         let peer = Arc::<Peer>::default();
         self.missed.push(cursor.place().seq());
         self.peers.push(peer.clone());
@@ -237,7 +237,9 @@ proptest! {
 /// Ready when so many members are seated.
 async fn seated(groups: &Groups, members: usize) {
     let are_there = async {
-        while groups.0.open().values().map(|post| post.mail().members).sum::<usize>() != members {
+        while groups.0.open().values().map(|inbox| inbox.pending().members).sum::<usize>()
+            != members
+        {
             tokio::task::yield_now().await;
         }
     };
@@ -289,7 +291,7 @@ async fn a_group_is_full_at_its_bound_and_another_takes_the_next() {
     }
     let groups = world.groups.clone();
     let second = async {
-        while groups.0.open().values().map(|post| post.mail().members).sum::<usize>() != 1 {
+        while groups.0.open().values().map(|inbox| inbox.pending().members).sum::<usize>() != 1 {
             tokio::task::yield_now().await;
         }
     };

@@ -1,0 +1,251 @@
+//! From a request to what it asks for, and from that to its answer: the one table of addresses, and one
+//! handler an operation.
+//!
+//! Both readers of requests come here, in two steps. [`Operation::of`] looks at the request as it
+//! stands and keeps nothing of it; [`Operation::perform`] does what was asked for, which may take long.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use axum::http::StatusCode;
+use bytes::Bytes;
+use doorbell_protocol::{Code, Error};
+
+use super::observe::{self, Report};
+use super::params::Params;
+use super::poll::{Kept, ReadRequest};
+use super::publish::{self, BodyLimit, Publish};
+use super::reply::{Body, Head, Reply};
+use super::request::Request;
+use super::stream::Framing;
+use super::{App, lab, page, poll, websocket};
+use crate::access::{Access, Permitted, Principal};
+use crate::connections::Connection;
+
+/// What stands at an address for a method.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Route<'a> {
+    /// The page, which reads a topic from its own address.
+    Page(Option<&'a str>),
+    /// A file of the page.
+    File(&'a str),
+    /// What the server tells about itself.
+    Report(Report),
+    /// Who is connected.
+    Connections,
+    /// A page that watches.
+    Lab,
+    /// To publish.
+    Publish(Publish<'a>),
+    /// To read, once or without an end.
+    Read(&'a str, Framing),
+    /// To open a WebSocket.
+    WebSocket(&'a str),
+    /// Whether a filter may be read.
+    Auth(&'a str),
+    /// Whether a page of another origin may ask, and for which methods there is something.
+    Preflight(Option<Allow>),
+    /// There is nothing.
+    Nothing,
+    /// There is something, but not for this method.
+    NotAllowed(Allow),
+}
+
+/// The methods that an address takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Allow(&'static str);
+
+/// What stands at an address: for `GET`, and for `POST` and `PUT`.
+struct Address<'a>(Route<'a>, Option<Publish<'a>>);
+
+/// The one table of addresses.
+fn address(path: &str) -> Option<Address<'_>> {
+    let read = |route| Some(Address(route, None));
+    let mut segments = path.strip_prefix('/')?.splitn(3, '/');
+    let segments = (segments.next()?, segments.next(), segments.next());
+    match segments {
+        ("", None, _) => Some(Address(Route::Page(None), Some(Publish::Json))),
+        ("static", Some(file), rest) if !file.is_empty() || rest.is_some() => {
+            read(Route::File(&path["/static/".len()..]))
+        }
+        ("v1", Some("health"), None) => read(Route::Report(Report::Health)),
+        ("v1", Some("config"), None) => read(Route::Report(Report::Config)),
+        ("v1", Some("stats"), None) => read(Route::Report(Report::Stats)),
+        ("v1", Some("connections"), None) => read(Route::Connections),
+        ("v1", Some("lab"), None) => read(Route::Lab),
+        ("metrics", None, _) => read(Route::Report(Report::Metrics)),
+        ("", ..) | (_, Some(""), _) | (_, _, Some(_)) => None,
+        (topic, None, _) => Some(Address(Route::Page(Some(topic)), Some(Publish::Body(topic)))),
+        (topic, Some("publish" | "send" | "trigger"), _) => {
+            read(Route::Publish(Publish::Query(topic)))
+        }
+        (filter, Some("json"), _) => read(Route::Read(filter, Framing::Ndjson)),
+        (filter, Some("sse"), _) => read(Route::Read(filter, Framing::Sse)),
+        (filter, Some("raw"), _) => read(Route::Read(filter, Framing::Raw)),
+        (filter, Some("ws"), _) => read(Route::WebSocket(filter)),
+        (filter, Some("auth"), _) => read(Route::Auth(filter)),
+        (topic, Some(id), _) => Some(Address(Route::Nothing, Some(Publish::Update(topic, id)))),
+    }
+}
+
+impl Address<'_> {
+    fn allow(&self) -> Allow {
+        Allow(match self {
+            Self(Route::Publish(_), _) => "GET",
+            Self(Route::Nothing, _) => "POST,PUT,GET,HEAD",
+            Self(_, None) => "GET,HEAD",
+            Self(_, Some(_)) => "GET,HEAD,POST,PUT",
+        })
+    }
+}
+
+impl<'a> Route<'a> {
+    /// What a request is for.
+    pub(super) fn of(request: &Request<'a>) -> Self {
+        let address = address(request.path);
+        if request.method == "OPTIONS" {
+            return Self::Preflight(address.map(|address| address.allow()));
+        }
+        let Some(address) = address else { return Self::Nothing };
+        match (request.method, &address) {
+            ("GET", Address(route, _)) => *route,
+            // It changes nothing, so it cannot publish.
+            ("HEAD", Address(route, _)) if !matches!(route, Route::Publish(_)) => *route,
+            ("POST" | "PUT", Address(_, Some(publish))) => Self::Publish(*publish),
+            _ => Self::NotAllowed(address.allow()),
+        }
+    }
+}
+
+impl Route<'_> {
+    /// What its body may be, where a message may have so many bytes; `None` if it takes none.
+    pub(super) fn body(self, message_bytes: usize) -> Option<BodyLimit> {
+        match self {
+            Self::Publish(publish) => publish.limit(message_bytes),
+            _ => None,
+        }
+    }
+}
+
+/// A part of a path with its escapes decoded.
+pub(super) fn decoded(segment: &str) -> Result<Cow<'_, str>, Error> {
+    if !segment.contains('%') {
+        return Ok(segment.into());
+    }
+    let decoded = percent_encoding::percent_decode_str(segment).decode_utf8();
+    decoded.map_err(|_| Error::new(Code::TopicInvalid, "address is not UTF-8"))
+}
+
+/// What a request asks for. It has nothing of the request any more.
+pub(super) enum Operation {
+    /// To publish, by this access.
+    Publish(Access, Permitted),
+    /// To read, once or without an end.
+    Read(Box<ReadRequest>),
+    /// To open a WebSocket.
+    WebSocket(Box<websocket::Opening>),
+    /// To be told about the server.
+    Report(Access, Report),
+    /// To see so many of those who are connected.
+    Connections(usize),
+    /// To watch.
+    Lab(Box<lab::Opening>),
+    /// Nothing more: this is the answer.
+    Answered(Reply),
+}
+
+/// Where a request is served.
+pub(super) struct Served<'c> {
+    /// Its connection.
+    pub(super) connection: &'c Arc<Connection>,
+    /// What is kept from one long poll to the next.
+    pub(super) kept: &'c mut Kept,
+}
+
+impl Operation {
+    /// What a request asks for, or its refusal. `body` is all of its body if its route takes one.
+    pub(super) fn of(app: &App, route: Route<'_>, request: &mut Request<'_>, body: &[u8]) -> Self {
+        let operation = Self::look(app, route, request, body);
+        operation.unwrap_or_else(|error| Self::refused(app, route, &error))
+    }
+
+    /// The refusal of what stands at a route.
+    pub(super) fn refused(app: &App, route: Route<'_>, error: &Error) -> Self {
+        if matches!(route, Route::Publish(_)) {
+            app.config.metrics.published(false);
+        }
+        Self::Answered(Reply::refusal(error))
+    }
+
+    fn look(
+        app: &App,
+        route: Route<'_>,
+        request: &mut Request<'_>,
+        body: &[u8],
+    ) -> Result<Self, Error> {
+        let access = app.gate.admit(Principal::Anonymous);
+        Ok(match route {
+            Route::Page(None) => Self::Answered(page::file("index.html", request)?),
+            Route::Page(Some(topic)) => Self::Answered(page::topic(&decoded(topic)?, request)?),
+            Route::File(name) => Self::Answered(page::file(&decoded(name)?, request)?),
+            Route::Report(report) => Self::Report(access, report),
+            Route::Connections => Self::Connections(lab::rows(app, &access, request)?),
+            Route::Lab => Self::Lab(Box::new(lab::Opening::of(app, &access, request)?)),
+            Route::Publish(publish) => {
+                let draft = publish::draft(publish, request, body, access.limits().message_bytes)?;
+                let permitted = access.permit(draft)?;
+                Self::Publish(access, permitted)
+            }
+            Route::Read(filter, framing) => {
+                let params = Params::of(request)?;
+                let filter = decoded(filter)?.parse()?;
+                Self::Read(Box::new(ReadRequest::new(access, filter, framing, &params)?))
+            }
+            Route::WebSocket(filter) => {
+                Self::WebSocket(Box::new(websocket::Opening::of(access, filter, request)?))
+            }
+            Route::Auth(filter) => {
+                access.permits(crate::access::Operation::Read(&decoded(filter)?.parse()?))?;
+                let success = serde_json::json!({"success": true});
+                Self::Answered(Reply::json(StatusCode::OK, &success))
+            }
+            Route::Preflight(allow) => Self::Answered(preflight(allow)),
+            Route::Nothing => return Err(Error::new(Code::NotFound, "page not found")),
+            Route::NotAllowed(allow) => {
+                let error = Error::new(Code::MethodNotAllowed, "method not allowed");
+                let mut reply = Reply::refusal(&error);
+                reply.head.add("allow", allow.0.as_bytes());
+                Self::Answered(reply)
+            }
+        })
+    }
+
+    /// Does it, and says what the client is answered.
+    pub(super) async fn perform(self, app: &App, served: Served<'_>) -> Reply {
+        match self {
+            Self::Publish(access, draft) => {
+                let answers = access.submit(vec![draft]).await.await;
+                publish::answer(app, answers.into_iter().next())
+            }
+            Self::Read(request) => poll::answer(app, *request, served).await.into(),
+            Self::WebSocket(opening) => {
+                websocket::open(app, *opening, served.connection).await.into()
+            }
+            Self::Report(access, report) => observe::report(app, &access, report).into(),
+            Self::Connections(rows) => lab::connections(app, rows).await.into(),
+            Self::Lab(opening) => lab::open(app, *opening, served.connection).into(),
+            Self::Answered(reply) => reply,
+        }
+    }
+}
+
+/// Any page may read and publish, as in the dialect: this says so before it does.
+fn preflight(allow: Option<Allow>) -> Reply {
+    let mut head = Head::new(StatusCode::OK);
+    head.add("access-control-allow-methods", b"GET,PUT,POST,PATCH,DELETE");
+    head.add("access-control-allow-headers", b"*");
+    if let Some(Allow(methods)) = allow {
+        head.add("allow", methods.as_bytes());
+    }
+    Reply::new(head, Body::Whole(Bytes::new()))
+}

@@ -1,0 +1,94 @@
+//! What is done to every answer on its way out: which pages may see it, and whether it is compressed.
+
+use std::convert::Infallible;
+use std::future::ready;
+use std::sync::Arc;
+
+use axum::body::Body as HttpBody;
+use axum::extract::Request as HttpRequest;
+use axum::http::{HeaderValue, header};
+use axum::response::Response;
+use tokio::sync::Semaphore;
+use tower::{Layer, ServiceExt, service_fn};
+use tower_http::compression::{CompressionLayer, predicate::SizeAbove};
+
+use super::reply::{Body, Reply};
+use super::request::Request;
+use crate::limits::COMPRESSORS_MAX;
+
+/// Answers shorter than this are not compressed.
+const COMPRESSED_BYTES_MIN: usize = 32;
+
+/// Headers of a poll that any page may see.
+const EXPOSED: &[u8] = b"doorbell-next,doorbell-more,doorbell-gap,etag,retry-after";
+
+/// Turns to compress. Clones share them.
+#[derive(Debug, Clone)]
+pub struct Compressors(Arc<Semaphore>);
+
+impl Default for Compressors {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(COMPRESSORS_MAX)))
+    }
+}
+
+/// What a client says about how it takes its answer.
+#[derive(Debug, Default)]
+pub(super) struct ResponsePolicy {
+    is_page: bool,
+    accepted: Option<HeaderValue>,
+}
+
+impl ResponsePolicy {
+    /// From the headers `Origin` and `Accept-Encoding`.
+    pub(super) fn of(request: &Request<'_>) -> Self {
+        // A copy, because a header's value is a slice of the connection's buffer.
+        let accepted = request.header("accept-encoding");
+        let accepted = accepted.and_then(|value| HeaderValue::from_bytes(value).ok());
+        Self { is_page: request.header("origin").is_some(), accepted }
+    }
+
+    /// Finishes an answer.
+    ///
+    /// What a page of another origin may see is told only to such a page: no other client pays for it
+    /// with every poll. A poll's answer is compressed if the client asks for it; others do not pass
+    /// through the compressor, whose state of some kilobytes would stay with them for as long as they
+    /// last, nor do those for which there is no turn.
+    pub(super) async fn apply(&self, mut reply: Reply, compressors: &Compressors) -> Reply {
+        reply.head.add("access-control-allow-origin", b"*");
+        if self.is_page {
+            reply.head.add("access-control-expose-headers", EXPOSED);
+        }
+        if !reply.is_compressible || !is_long(&reply.body) {
+            return reply;
+        }
+        if let Some(accepted) = &self.accepted
+            && let Ok(turn) = compressors.0.clone().try_acquire_owned()
+        {
+            // The compressor says itself that the answer varies.
+            return Box::pin(compress(accepted.clone(), reply, turn)).await;
+        }
+        reply.head.add("vary", b"accept-encoding");
+        reply
+    }
+}
+
+/// Whether compressing an answer gains anything.
+fn is_long(body: &Body) -> bool {
+    match body {
+        Body::Whole(bytes) => bytes.len() >= COMPRESSED_BYTES_MIN,
+        Body::Pieces(_) => true,
+        Body::Stream(_) | Body::Upgraded => false,
+    }
+}
+
+async fn compress(accepted: HeaderValue, reply: Reply, turn: impl Send + 'static) -> Reply {
+    let mut request = HttpRequest::new(HttpBody::empty());
+    request.headers_mut().insert(header::ACCEPT_ENCODING, accepted);
+    let mut answer = Some(reply.into_response(false));
+    let service = service_fn(|_| ready(Ok::<_, Infallible>(answer.take().unwrap_or_default())));
+    let compression = CompressionLayer::new().compress_when(SizeAbove::new(0));
+    let Ok(answer): Result<Response<_>, Infallible> =
+        compression.layer(service).oneshot(request).await;
+    Reply::from_response(answer.map(HttpBody::new), turn)
+}

@@ -1,0 +1,482 @@
+//! Reading over HTTP: what a reader asks for, and the answers to polls and long polls.
+//!
+//! A poll takes what is there; a long poll waits for it once; a stream goes on for as long as the client
+//! stays, and is a session (`stream`). All of them are the same cursor.
+//!
+//! An answer that fits into one page is made at once and has a length. One that does not is read again
+//! from its beginning, page by page, as the client takes it: nothing of it is kept but the cursor.
+
+use std::borrow::Cow;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use axum::http::StatusCode;
+use bytes::Bytes;
+use doorbell_protocol::code::quoted;
+use doorbell_protocol::id::ID_CHARS;
+use doorbell_protocol::limits::{POLL_MESSAGES_MAX, WAIT_SECONDS_MAX};
+use doorbell_protocol::since::parse_duration;
+use doorbell_protocol::{Code, Error, Filter, Gap, Id, Since};
+use futures_util::Stream;
+
+use super::App;
+use super::dispatch::Served;
+use super::params::Params;
+use super::reply::{Body, Head, Reply};
+use super::stream::{self, Framing};
+use crate::access::Access;
+use crate::conditions::Conditions;
+use crate::connections::{Connection, Service, Serving};
+use crate::cursor::{Batch, Cursor, PageLimit};
+use crate::metrics::{Connected, Metrics, Transport};
+use crate::session::{Nobody, Wait, Wakeup};
+
+/// What a reader asks for.
+#[derive(Debug)]
+pub(super) struct ReadRequest {
+    access: Access,
+    filter: Filter,
+    framing: Framing,
+    since: Since,
+    conditions: Conditions,
+    /// Without it, the answer does not end.
+    poll: Option<PollOptions>,
+}
+
+/// What the answer to a poll is to be.
+#[derive(Debug)]
+struct PollOptions {
+    /// Messages, if the client bounds them.
+    max: Option<usize>,
+    wait: Option<Duration>,
+    /// The tags that the client knows.
+    tags: Option<String>,
+}
+
+/// What a connection keeps from one long poll to the next.
+#[derive(Debug)]
+pub(super) struct Kept {
+    wait: Wait,
+    /// The cursor of the last one: the next poll mostly asks for what comes after that.
+    cursor: Option<Box<Cursor>>,
+}
+
+impl Kept {
+    /// There was none yet.
+    pub(super) fn new(wait: Wait) -> Self {
+        Self { wait, cursor: None }
+    }
+
+    /// What ends the waits of the connection.
+    pub(super) fn wait(&mut self) -> &mut Wait {
+        &mut self.wait
+    }
+}
+
+impl ReadRequest {
+    /// Reads it from the parameters of a request for one of the three addresses.
+    pub(super) fn new(
+        access: Access,
+        filter: Filter,
+        framing: Framing,
+        params: &Params<'_>,
+    ) -> Result<Self, Error> {
+        let poll = if params.poll() {
+            let (max, wait) = (poll_max(params)?, poll_wait(params)?);
+            let tags = params.header("if-none-match").map(Cow::into_owned);
+            Some(PollOptions { max, wait, tags })
+        } else {
+            None
+        };
+        let since = match (framing, params.header("last-event-id")) {
+            _ if poll.is_some() => params.since(Since::All)?,
+            // What a browser sends when its EventSource comes back.
+            (Framing::Sse, Some(id)) => id.parse()?,
+            _ => params.since(Since::None)?,
+        };
+        Ok(Self { access, filter, framing, since, conditions: params.conditions()?, poll })
+    }
+
+    /// Whether a cursor for it would be this one.
+    fn continues(&self, cursor: &Cursor) -> bool {
+        matches!(self.since, Since::Id(place) if place == cursor.place())
+            && self.access.grant() == cursor.access().grant()
+            && self.conditions.is_empty()
+            && cursor.sole_filter() == Some(&self.filter)
+    }
+
+    /// A cursor from a place on.
+    async fn open(&self, since: &Since) -> Result<Box<Cursor>, Error> {
+        // Apart, because finding a place may take much room, and a poll that waits has found it.
+        let cursor = Box::pin(Cursor::open(&self.access, self.filter.clone(), since)).await?;
+        Ok(Box::new(cursor.with_conditions(self.conditions.clone())))
+    }
+}
+
+/// Answers a reader: with what is there, with what it waits for, or without an end.
+///
+/// # Errors
+///
+/// That the filter may not be read, or the log could not be.
+pub(super) async fn answer(
+    app: &App,
+    request: ReadRequest,
+    served: Served<'_>,
+) -> Result<Reply, Error> {
+    match &request.poll {
+        Some(options) => Box::pin(answer_once(app, &request, options, served)).await,
+        None => {
+            let cursor = *request.open(&request.since).await?;
+            let transport = request.framing.transport();
+            let serving = served.connection.serve(Service::Reader(transport));
+            Ok(stream::begin(&app.config, cursor, request.framing, serving))
+        }
+    }
+}
+
+async fn answer_once(
+    app: &App,
+    request: &ReadRequest,
+    options: &PollOptions,
+    served: Served<'_>,
+) -> Result<Reply, Error> {
+    let ReadRequest { access, filter, framing, .. } = request;
+    let PollOptions { max, wait, tags } = options;
+    let Served { connection, kept } = served;
+    let metrics = &app.config.metrics;
+    let transport = if wait.is_some() { Transport::Longpoll } else { Transport::Poll };
+    let reader = Reader::new(metrics.clone(), request, connection, transport);
+
+    let continued = kept.cursor.take().filter(|cursor| request.continues(cursor));
+    let mut cursor = match continued {
+        Some(cursor) => cursor,
+        None => request.open(&request.since).await?,
+    };
+    let tags = tags.as_ref().filter(|_| cursor.gap().is_none());
+    let known = tags.and_then(|tags| knows_all(access, filter, tags));
+    if let Some(place) = known {
+        cursor = request.open(&Since::Id(place)).await?;
+    }
+    reader.serving.reads(cursor.progress());
+    let beginning = cursor.bookmark();
+    let most = max.unwrap_or(usize::MAX);
+    let mut found = Gathered::default();
+    if let Some(wait) = wait {
+        let until = tokio::time::Instant::now() + *wait;
+        let news = wait_for(&mut cursor, most, until, &mut kept.wait).await?;
+        found.is_all = news.first().is_none();
+        found.add(news);
+    }
+    if !found.is_all {
+        gather(&mut cursor, &mut found, most).await?;
+    }
+    metrics.polls.inc();
+    if found.messages == 0 {
+        metrics.polls_empty.inc();
+    }
+    if !found.is_all {
+        let end = end_of(&mut cursor, found.messages, most).await?;
+        cursor.return_to(beginning);
+        let place = Place::new(access, filter, end);
+        let head = place.head(StatusCode::OK, cursor.gap().into_iter(), Some(*framing));
+        let pages = Pages { reader, cursor, end, left: most };
+        return Ok(poll_reply(head, Body::Pieces(Box::pin(pages))));
+    }
+    let place = Place::new(access, filter, cursor.place().seq());
+    if wait.is_some() {
+        kept.cursor = Some(cursor);
+    }
+    if known.is_some() && found.messages == 0 && found.gaps().next().is_none() {
+        let head = place.head(StatusCode::NOT_MODIFIED, found.gaps(), None);
+        return Ok(Reply::new(head, Body::Whole(Bytes::new())));
+    }
+    let head = place.head(StatusCode::OK, found.gaps(), Some(*framing));
+    let body = match found.batches.as_slice() {
+        [only] => reader.body(only),
+        many => many.iter().map(|batch| reader.body(batch)).collect::<Vec<_>>().concat().into(),
+    };
+    Ok(poll_reply(head, Body::Whole(body)))
+}
+
+fn poll_reply(head: Head, body: Body) -> Reply {
+    Reply { is_compressible: true, ..Reply::new(head, body) }
+}
+
+/// Where a client stands that knows the tag of the newest message of the filter: what it has is all
+/// there is up to that place, whatever its `since` says.
+fn knows_all(access: &Access, filter: &Filter, tags: &str) -> Option<Id> {
+    // The place first: what is published after this line must not be skipped.
+    let visible = access.visible();
+    let newest = access.epoch().id(access.newest(filter));
+    matches_tag(tags.as_bytes(), &etag(newest))
+        .then(|| access.epoch().id(visible.max(newest.seq())))
+}
+
+// --- What there is to answer --------------------------------------------------------------------------
+
+/// Waits for the first of it. A reader that waits when the server stops gets nothing, and its place.
+async fn wait_for(
+    cursor: &mut Cursor,
+    most: usize,
+    until: tokio::time::Instant,
+    wait: &mut Wait,
+) -> Result<Batch, Error> {
+    let limit = page_limit(most, 0);
+    let wakeup = poll_fn(|context| wait.poll(cursor, limit, &mut Nobody, |_, _| until, context));
+    match wakeup.await {
+        Wakeup::News(batch) => batch,
+        Wakeup::Stop | Wakeup::Heard | Wakeup::Due => Ok(Batch::default()),
+    }
+}
+
+/// What was found for one page.
+#[derive(Debug, Default)]
+struct Gathered {
+    /// In their order, each but the first with a gap at its beginning.
+    batches: Vec<Batch>,
+    messages: usize,
+    bytes: usize,
+    /// Whether this is all there is, or all that was asked for.
+    is_all: bool,
+}
+
+impl Gathered {
+    fn add(&mut self, batch: Batch) {
+        self.messages += batch.messages.len();
+        self.bytes += batch.messages.iter().map(|message| message.frame().len()).sum::<usize>();
+        match self.batches.last_mut() {
+            // All that was lost before one event is one gap.
+            Some(last) if last.messages.is_empty() => {
+                last.gap = match (last.gap.take(), batch.gap) {
+                    (Some(gap), Some(next)) => Some(gap.joined(next)),
+                    (gap, next) => gap.or(next),
+                };
+                last.messages = batch.messages;
+            }
+            Some(last) if batch.gap.is_none() => last.messages.extend(batch.messages),
+            _ => self.batches.push(batch),
+        }
+    }
+
+    /// Whether there is nothing at all.
+    fn is_empty(&self) -> bool {
+        self.batches.is_empty()
+    }
+
+    fn gaps(&self) -> impl Iterator<Item = &Gap> {
+        self.batches.iter().filter_map(|batch| batch.gap.as_ref())
+    }
+}
+
+/// Adds what is there to what was waited for, up to one page.
+async fn gather(cursor: &mut Cursor, found: &mut Gathered, most: usize) -> Result<(), Error> {
+    let page = PageLimit::BATCH;
+    loop {
+        if found.messages >= most || (!found.is_empty() && cursor.has_caught_up()) {
+            found.is_all = true;
+            return Ok(());
+        }
+        if found.messages >= page.messages || found.bytes >= page.bytes {
+            return Ok(());
+        }
+        let left = most.min(page.messages) - found.messages;
+        let more = cursor.next(page_limit(left, found.bytes)).await?;
+        if more.first().is_none() {
+            found.is_all = true;
+            return Ok(());
+        }
+        found.add(more);
+    }
+}
+
+/// Where an answer ends of which so many messages were found and that has several pages: at the last
+/// message that was asked for, else at what is visible now.
+async fn end_of(cursor: &mut Cursor, mut messages: usize, most: usize) -> Result<u64, Error> {
+    let visible = cursor.access().visible();
+    if most == usize::MAX {
+        return Ok(visible);
+    }
+    while messages < most && cursor.place().seq() < visible {
+        let more = cursor.next(page_limit(most - messages, 0)).await?;
+        if more.first().is_none() {
+            break;
+        }
+        messages += more.messages.len();
+    }
+    Ok(if messages < most { visible } else { cursor.place().seq() })
+}
+
+/// What may still come of so many messages, on a page that holds so many bytes already.
+fn page_limit(left: usize, bytes: usize) -> PageLimit {
+    let whole = PageLimit::BATCH;
+    PageLimit { messages: left.min(whole.messages), bytes: whole.bytes.saturating_sub(bytes) }
+}
+
+// --- What is sent -------------------------------------------------------------------------------------
+
+/// A reader that is answered once.
+struct Reader {
+    metrics: Arc<Metrics>,
+    transport: Transport,
+    framing: Framing,
+    /// What was accepted before is history to it.
+    since: Instant,
+    serving: Serving,
+    _connected: Connected,
+}
+
+impl Reader {
+    fn new(
+        metrics: Arc<Metrics>,
+        request: &ReadRequest,
+        connection: &Arc<Connection>,
+        transport: Transport,
+    ) -> Self {
+        let since = match request.since {
+            // It comes back with its place, so it has been waiting since then.
+            Since::Id(_) => metrics.started,
+            _ => Instant::now(),
+        };
+        let connected = metrics.of(transport).connected();
+        let serving = connection.serve(Service::Reader(transport));
+        let framing = request.framing;
+        Self { metrics, transport, framing, since, serving, _connected: connected }
+    }
+
+    /// A batch as it stands in a body; its first message tells of the gap.
+    fn body(&self, batch: &Batch) -> Bytes {
+        let body = self.framing.messages(batch);
+        let gaps = usize::from(batch.gap.is_some());
+        let metrics = self.metrics.of(self.transport);
+        metrics.delivered(1, &batch.messages, body.len(), gaps, self.since);
+        body
+    }
+}
+
+/// An answer of several pages, each read when the one before it was taken.
+struct Pages {
+    reader: Reader,
+    cursor: Box<Cursor>,
+    /// The place where the answer ends.
+    end: u64,
+    /// Messages that may still be sent.
+    left: usize,
+}
+
+impl Stream for Pages {
+    type Item = Result<Bytes, Error>;
+
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Error>>> {
+        let Self { reader, cursor, end, left } = &mut *self;
+        while *left > 0 && cursor.place().seq() < *end {
+            let mut batch = ready!(cursor.poll_held(page_limit(*left, 0), context))?;
+            batch.messages.retain(|message| message.seq() <= *end);
+            if !batch.messages.is_empty() {
+                *left -= batch.messages.len();
+                return Poll::Ready(Some(Ok(reader.body(&batch))));
+            }
+            if batch.gap.is_some() {
+                // There is no event to tell it with, and the head is out: the answer must not pass for
+                // a whole one.
+                let lost = Error::new(Code::Internal, "what was left of the answer has expired");
+                return Poll::Ready(Some(Err(lost)));
+            }
+        }
+        Poll::Ready(None)
+    }
+}
+
+/// What the answer to a poll says about places.
+#[derive(Debug)]
+struct Place {
+    next: Id,
+    newest: Id,
+    more: bool,
+}
+
+impl Place {
+    /// For an answer that reaches this seq.
+    fn new(access: &Access, filter: &Filter, reached: u64) -> Self {
+        let (epoch, newest) = (access.epoch(), access.newest(filter));
+        Self {
+            next: epoch.id(reached),
+            newest: epoch.id(newest.min(reached)),
+            more: newest > reached,
+        }
+    }
+
+    /// The head of such an answer.
+    fn head<'g>(
+        &self,
+        status: StatusCode,
+        gaps: impl Iterator<Item = &'g Gap>,
+        body: Option<Framing>,
+    ) -> Head {
+        let mut head = Head::new(status);
+        head.add("doorbell-next", &self.next.encode());
+        head.add("etag", &etag(self.newest));
+        if self.more {
+            head.add("doorbell-more", b"1");
+        }
+        for gap in gaps {
+            head.add("doorbell-gap", gap.to_json().as_bytes());
+        }
+        // A cache may keep the answer but must ask whether there is news.
+        head.add("cache-control", b"no-cache");
+        if let Some(framing) = body {
+            head.add("content-type", framing.content_type().as_bytes());
+        }
+        head
+    }
+}
+
+/// A weak tag: the same messages may be sent compressed.
+fn etag(newest: Id) -> [u8; ID_CHARS + 4] {
+    let mut tag = *b"W/\"............\"";
+    tag[3..][..ID_CHARS].copy_from_slice(&newest.encode());
+    tag
+}
+
+/// The comparison of RFC 9110, section 13.1.2.
+fn matches_tag(sent: &[u8], current: &[u8]) -> bool {
+    fn opaque(tag: &[u8]) -> &[u8] {
+        let tag = tag.trim_ascii();
+        tag.strip_prefix(b"W/").unwrap_or(tag)
+    }
+    let mut tags = sent.split(|byte| *byte == b',');
+    sent.trim_ascii() == b"*" || tags.any(|tag| opaque(tag) == opaque(current))
+}
+
+// --- Parameters ---------------------------------------------------------------------------------------
+
+fn poll_max(params: &Params<'_>) -> Result<Option<usize>, Error> {
+    let Some(text) = params.get(&["x-max", "max"]) else {
+        return Ok(None);
+    };
+    match text.parse() {
+        Ok(max) if (1..=POLL_MESSAGES_MAX).contains(&max) => Ok(Some(max)),
+        _ => {
+            let text = quoted(&text);
+            let text = format!("max {text} is no number from 1 to {POLL_MESSAGES_MAX}");
+            Err(Error::new(Code::BadRequest, text))
+        }
+    }
+}
+
+fn poll_wait(params: &Params<'_>) -> Result<Option<Duration>, Error> {
+    let Some(text) = params.get(&["x-wait", "wait"]) else {
+        return Ok(None);
+    };
+    let seconds = text.parse().ok().map(Duration::from_secs);
+    let wait = seconds.or_else(|| parse_duration(&text)).ok_or_else(|| {
+        let text = quoted(&text);
+        Error::new(Code::BadRequest, format!("wait {text} is no duration such as 30s"))
+    })?;
+    Ok((!wait.is_zero()).then(|| wait.min(Duration::from_secs(WAIT_SECONDS_MAX))))
+}

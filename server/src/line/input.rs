@@ -1,0 +1,134 @@
+//! From bytes to lines, and from lines to what they ask for.
+
+use doorbell_protocol::draft::JsonDraft;
+use doorbell_protocol::{Code, Draft, Error, Filter, Format, Since, command};
+use tokio::time::Instant;
+
+use crate::session::SessionConfig;
+
+/// What a peer sent that was not obeyed yet.
+#[derive(Debug, Default)]
+pub(super) struct Input {
+    bytes: Vec<u8>,
+    /// Where the first line begins that was not taken yet.
+    start: usize,
+    /// When the unfinished line at the end must be finished.
+    deadline: Option<Instant>,
+}
+
+impl Input {
+    /// Where more is to be appended.
+    pub(super) fn bytes(&mut self) -> &mut Vec<u8> {
+        &mut self.bytes
+    }
+
+    /// Whether there is nothing.
+    pub(super) fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// When the unfinished line at the end must be finished.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// Takes the next whole line, without its `\n` or `\r\n`.
+    ///
+    /// # Errors
+    ///
+    /// That the line, whole or not, is longer than the limit.
+    pub(super) fn take_line(&mut self, config: &SessionConfig) -> Result<Option<&[u8]>, Error> {
+        let waiting = &self.bytes[self.start..];
+        let end = memchr::memchr(b'\n', waiting);
+        let line = &waiting[..end.unwrap_or(waiting.len())];
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let limit = config.line_bytes;
+        if line.len() > limit {
+            let text = format!("line is longer than {limit} bytes, which is the limit");
+            return Err(Error::new(Code::LineTooLong, text));
+        }
+        if let Some(end) = end {
+            let line = self.start..self.start + line.len();
+            self.start += end + 1;
+            self.deadline = None;
+            return Ok(Some(&self.bytes[line]));
+        }
+        self.bytes.drain(..self.start);
+        self.start = 0;
+        if self.bytes.is_empty() {
+            // A connection that says nothing keeps no buffer.
+            self.bytes = Vec::new();
+            self.deadline = None;
+        } else {
+            self.deadline.get_or_insert_with(|| Instant::now() + config.unfinished);
+        }
+        Ok(None)
+    }
+}
+
+/// What a line asks for. It is parsed once.
+#[derive(Debug)]
+pub(super) enum Line {
+    /// Nothing.
+    Blank,
+    /// To publish.
+    Publish(Draft),
+    /// To publish what cannot be published.
+    Refused(Error),
+    /// Something else.
+    Command(Command),
+    /// It cannot be understood.
+    Bad(Error),
+}
+
+/// A command that needs an answer of its own.
+#[derive(Debug)]
+pub(super) enum Command {
+    /// `SUB`
+    Subscribe { filter: Filter, since: Option<Since>, format: Format },
+    /// `UNSUB`
+    Unsubscribe(Filter),
+    /// `PING`
+    Ping(Option<String>),
+    /// `AUTH`
+    Authenticate,
+    /// `QUIT`
+    Quit,
+}
+
+impl Line {
+    /// Reads a line without its end. A message may have so many bytes.
+    pub(super) fn parse(line: &[u8], message_bytes: usize) -> Self {
+        let Ok(text) = std::str::from_utf8(line) else {
+            return Self::Bad(Error::new(Code::NotUtf8, "line is not UTF-8"));
+        };
+        let command = match command::Command::parse(text) {
+            Ok(Some(command)) => command,
+            Ok(None) => return Self::Blank,
+            Err(error) => return Self::Bad(error),
+        };
+        Self::Command(match command {
+            command::Command::Publish { topic, message } => {
+                return Self::draft(Draft::text(topic, message, message_bytes));
+            }
+            command::Command::PublishJson(json) => {
+                let json = JsonDraft::parse(json.as_bytes());
+                return Self::draft(json.and_then(|json| json.into_draft(message_bytes, |_| None)));
+            }
+            command::Command::Subscribe { filter, since, format } => {
+                Command::Subscribe { filter, since, format }
+            }
+            command::Command::Unsubscribe(filter) => Command::Unsubscribe(filter),
+            command::Command::Ping(word) => Command::Ping(word.map(str::to_owned)),
+            command::Command::Authenticate(_) => Command::Authenticate,
+            command::Command::Quit => Command::Quit,
+        })
+    }
+
+    fn draft(draft: Result<Draft, Error>) -> Self {
+        match draft {
+            Ok(draft) => Self::Publish(draft),
+            Err(error) => Self::Refused(error),
+        }
+    }
+}

@@ -1,0 +1,488 @@
+//! The conversation in lines: what TCP, Unix sockets and WebSockets speak, written once.
+//!
+//! A [`Link`] carries lines to and fro; the [`Conversation`] knows what they mean. It is the [`Peer`] of
+//! a session, which reads for it and waits: here lines are obeyed and answered in their order.
+//!
+//! - `input`: bytes into lines, and lines into what they ask for
+//! - `publishes`: publishes that are not answered yet
+//! - `event`: what the server says
+//! - `socket`: TCP and Unix streams as links; WebSockets are one of `http`
+
+mod event;
+mod input;
+mod publishes;
+mod socket;
+
+use std::future::poll_fn;
+use std::io;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use doorbell_protocol::{Code, Error, Event, Filter, Format, Since};
+use futures_util::FutureExt;
+use tokio::time::{Instant, timeout};
+
+use self::input::{Command, Input, Line};
+use self::publishes::Publishes;
+pub use self::socket::LineService;
+use crate::access::Access;
+use crate::connections::Serving;
+use crate::cursor::{Batch, Cursor, PageLimit};
+use crate::limits::SETTLE_WAIT_MAX;
+use crate::message::Message;
+use crate::metrics::Transport;
+use crate::session::{Encode, Ending, Hear, Peer, Reading, Session, SessionConfig, deliver, write};
+use crate::writer::Answer;
+
+/// What carries the lines.
+pub(crate) trait Link: Send + 'static {
+    /// Appends what the peer sent to `input`, lines with their `\n`, if it was anything of that kind; false
+    /// when the peer will send nothing more. Pending until it has sent something, which the task is
+    /// woken for.
+    ///
+    /// # Errors
+    ///
+    /// With [`io::ErrorKind::InvalidData`] the peer has broken the rules of the link.
+    fn poll_receive(
+        &mut self,
+        input: &mut Vec<u8>,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<bool>>;
+
+    /// Lines, each with its `\n`, as they stand on the wire.
+    fn frame(&self, lines: &[Bytes]) -> Bytes;
+
+    /// What shows a quiet peer that the connection lives. `line` is the event for it.
+    fn sign_of_life(&self, line: Bytes) -> Bytes;
+
+    /// Writes some of what `frame` or `sign_of_life` made, in their order and all of it.
+    fn poll_write(&mut self, bytes: &[u8], context: &mut Context<'_>) -> Poll<io::Result<usize>>;
+
+    /// Ends the conversation from this side. `line` is the event for it, if it is to be sent.
+    fn close(
+        &mut self,
+        ending: &Ending,
+        line: Option<Bytes>,
+    ) -> impl Future<Output = io::Result<()>> + Send;
+}
+
+/// Speaks over a link until either side ends it. The cursor may have a filter already, which is sent
+/// as JSON.
+pub(crate) fn serve<L: Link>(
+    link: L,
+    access: Access,
+    config: Arc<SessionConfig>,
+    transport: Transport,
+    mut cursor: Cursor,
+    serving: Serving,
+) -> impl Future<Output = ()> + Send + use<L> {
+    let open = event::open(&mut cursor);
+    config.metrics.of(transport).gaps.inc_by(u64::from(open.gap.is_some()));
+    let first = link.frame(&[event::line(&open)]);
+    let conversation = Conversation { link, access, transport, talk: None };
+    Session::new(conversation, cursor, serving, config, first).run()
+}
+
+/// One peer that speaks lines.
+struct Conversation<L> {
+    link: L,
+    access: Access,
+    transport: Transport,
+    /// What there is once the peer has said something: one that only listens costs no more than its
+    /// link.
+    talk: Option<Box<Talk>>,
+}
+
+/// What a peer has said and what it is owed for that.
+struct Talk {
+    input: Input,
+    /// Whether the peer may still send.
+    hearing: bool,
+    /// Why nothing more can be heard of it.
+    broken: Option<io::Error>,
+    publishes: Publishes,
+    /// Answers to the oldest publishes, which go out before anything else.
+    answers: Vec<Answer>,
+    /// How each subscription is sent; absent while all are sent as JSON, as with nearly every peer.
+    formats: Option<Vec<(Filter, Format)>>,
+}
+
+impl Default for Talk {
+    fn default() -> Self {
+        Self {
+            input: Input::default(),
+            hearing: true,
+            broken: None,
+            publishes: Publishes::default(),
+            answers: Vec::new(),
+            formats: None,
+        }
+    }
+}
+
+impl Talk {
+    /// Whether the peer is heard at the moment: so many publishes may wait for their answers.
+    fn is_listening(&self) -> bool {
+        self.hearing && self.publishes.has_room()
+    }
+
+    /// When a line that was begun must be finished. A peer is not late while it is the server that
+    /// keeps it waiting.
+    fn deadline(&self) -> Option<Instant> {
+        self.input.deadline().filter(|_| self.is_listening())
+    }
+
+    fn format_of(&self, message: &Message) -> Format {
+        let mut formats = self.formats.iter().flatten();
+        let found = formats.find(|(filter, _)| filter.matches(message.topic().as_str()));
+        found.map_or(Format::Json, |(_, format)| *format)
+    }
+
+    /// Whether the peer reads nothing but texts.
+    fn is_raw(&self) -> bool {
+        self.formats.as_ref().is_some_and(|formats| {
+            !formats.is_empty() && formats.iter().all(|(_, format)| *format == Format::Raw)
+        })
+    }
+}
+
+impl<L: Link> Encode for Conversation<L> {
+    fn transport(&self) -> Transport {
+        self.transport
+    }
+
+    /// A batch as lines; what was lost is told with the first of them.
+    fn encode(&self, batch: &Batch, cursor: &Cursor) -> Bytes {
+        if batch.messages.is_empty() {
+            let gap = batch.gap.clone();
+            return match gap {
+                Some(_) => self.link.frame(&[event::line(&event::keepalive(cursor, gap))]),
+                // A peer that reads nothing but texts gets an empty one.
+                None if self.is_raw() => self.link.sign_of_life(Bytes::from_static(b"\n")),
+                None => self.link.sign_of_life(event::line(&event::keepalive(cursor, None))),
+            };
+        }
+        let mut lines = Vec::with_capacity(batch.messages.len() + 1);
+        let mut gap = batch.gap.as_ref();
+        for message in &batch.messages {
+            let gap = gap.take();
+            match self.talk.as_ref().map_or(Format::Json, |talk| talk.format_of(message)) {
+                Format::Json => lines.push(message.frame_after(gap).line()),
+                Format::Raw => {
+                    let told = gap.map(|gap| event::keepalive(cursor, Some(gap.clone())));
+                    lines.extend(told.map(|event| event::line(&event)));
+                    lines.push(message.raw_line());
+                }
+            }
+        }
+        self.link.frame(&lines)
+    }
+}
+
+impl<L: Link> Hear for Conversation<L> {
+    fn poll_urgent(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let Some(talk) = &mut self.talk else { return Poll::Pending };
+        let answers = ready!(talk.publishes.poll_answers(context));
+        talk.answers.extend(answers);
+        Poll::Ready(())
+    }
+
+    fn poll_heard(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let mut first = Vec::new();
+        let input = match &mut self.talk {
+            Some(talk) if !talk.is_listening() => return Poll::Pending,
+            Some(talk) => talk.input.bytes(),
+            None => &mut first,
+        };
+        let received = ready!(self.link.poll_receive(input, context));
+        let talk = self.talk.get_or_insert_default();
+        if !first.is_empty() {
+            *talk.input.bytes() = first;
+        }
+        match received {
+            Ok(hearing) => talk.hearing = hearing,
+            Err(error) => talk.broken = Some(error),
+        }
+        Poll::Ready(())
+    }
+}
+
+impl<L: Link> Peer for Conversation<L> {
+    fn poll_write(&mut self, bytes: &[u8], context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        self.link.poll_write(bytes, context)
+    }
+
+    async fn obey(&mut self, reading: &mut Reading) -> Result<(), Ending> {
+        if self.talk.is_none() {
+            return Ok(());
+        }
+        // What is done seldom is boxed: a session costs what its task needs to wait.
+        loop {
+            if self.owes_answers() {
+                Box::pin(self.answer(reading)).await?;
+            }
+            if let Some(error) = self.talk().broken.take() {
+                return Err(fault(error));
+            }
+            while let Some(line) = self.take_line(reading)? {
+                Box::pin(self.obey_line(line, reading)).await?;
+            }
+            if self.talk().publishes.has_gathered() {
+                Box::pin(self.submit()).await;
+            }
+            if !self.is_late() {
+                break;
+            }
+            self.look_for_end(reading)?;
+        }
+        let talk = self.talk();
+        if talk.hearing {
+            return Ok(());
+        }
+        if talk.publishes.has_room() && !talk.input.bytes().is_empty() {
+            Box::pin(self.obey_cut_off(reading)).await?;
+        }
+        let waits = !self.talk().publishes.is_empty() || !reading.cursor.filters().is_empty();
+        if waits { Ok(()) } else { Err(Ending::Gone) }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.talk.as_ref()?.deadline()
+    }
+
+    fn is_at_rest(&self) -> bool {
+        self.talk.as_ref().is_none_or(|talk| {
+            talk.hearing
+                && talk.broken.is_none()
+                && talk.input.is_empty()
+                && talk.publishes.is_empty()
+                && talk.answers.is_empty()
+                && talk.formats.is_none()
+        })
+    }
+
+    fn rest(&mut self) {
+        self.talk = None;
+    }
+
+    /// Says why it is over.
+    async fn end(&mut self, ending: Ending, reading: &mut Reading) {
+        if matches!(ending, Ending::Stopping | Ending::Fault(_)) {
+            // What was accepted before is stored: its publisher is told so.
+            let _ = timeout(SETTLE_WAIT_MAX, self.settle(reading)).await;
+        }
+        match &ending {
+            Ending::Broken(_) => return,
+            Ending::Fault(error) => {
+                let _ = self.send(&[event::line(&event::error(error))]).await;
+            }
+            Ending::Quit | Ending::Gone | Ending::Stopping => {}
+        }
+        // A peer that reads nothing but texts would take the event for one.
+        let event = (!self.is_raw()).then(|| event::line(&event::close(&reading.cursor, &ending)));
+        // A peer that does not listen any more does not hear this either.
+        let _ = self.link.close(&ending, event).await;
+    }
+}
+
+/// Why a conversation ends over which nothing more can be heard.
+fn fault(error: io::Error) -> Ending {
+    if error.kind() == io::ErrorKind::InvalidData {
+        return Error::new(Code::LineTooLong, "frame is invalid or too long").into();
+    }
+    error.into()
+}
+
+impl<L: Link> Conversation<L> {
+    fn talk(&mut self) -> &mut Talk {
+        self.talk.get_or_insert_default()
+    }
+
+    fn is_raw(&self) -> bool {
+        self.talk.as_ref().is_some_and(|talk| talk.is_raw())
+    }
+
+    fn owes_answers(&self) -> bool {
+        self.talk.as_ref().is_some_and(|talk| !talk.answers.is_empty())
+    }
+
+    fn is_late(&self) -> bool {
+        self.deadline().is_some_and(|deadline| deadline <= Instant::now())
+    }
+
+    /// The time to finish a line has passed. Its end may have come while the server was busy sending.
+    fn look_for_end(&mut self, reading: &Reading) -> Result<(), Ending> {
+        let heard = poll_fn(|context| self.poll_heard(context)).now_or_never();
+        heard.ok_or_else(|| {
+            let limit = reading.config.unfinished.as_secs_f64();
+            let text = format!("line was not finished within {limit} s");
+            Error::new(Code::Timeout, text).into()
+        })
+    }
+
+    /// Takes the next line that needs more than to be gathered: publishes need no answer before they
+    /// are stored.
+    fn take_line(&mut self, reading: &Reading) -> Result<Option<Line>, Error> {
+        let limit = self.access.limits().message_bytes;
+        let Self { access, talk, .. } = self;
+        let talk = talk.get_or_insert_default();
+        while talk.publishes.has_room()
+            && let Some(line) = talk.input.take_line(&reading.config)?
+        {
+            match Line::parse(line, limit) {
+                Line::Blank => {}
+                Line::Publish(draft) => match access.permit(draft) {
+                    Ok(permitted) => talk.publishes.gather(permitted),
+                    Err(refusal) => return Ok(Some(Line::Refused(refusal))),
+                },
+                other => return Ok(Some(other)),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Does what a line asks for, after every publish before it is answered.
+    async fn obey_line(&mut self, line: Line, reading: &mut Reading) -> Result<(), Ending> {
+        self.settle(reading).await?;
+        let event = match line {
+            Line::Blank | Line::Publish(_) => return Ok(()),
+            Line::Refused(error) => {
+                reading.config.metrics.published(false);
+                event::error(&error)
+            }
+            Line::Bad(error) => event::error(&error),
+            Line::Command(Command::Subscribe { filter, since, format }) => {
+                self.subscribe(filter, since, format, reading).await
+            }
+            Line::Command(Command::Unsubscribe(filter)) => self.unsubscribe(&filter, reading),
+            Line::Command(Command::Ping(word)) => event::pong(word),
+            Line::Command(Command::Quit) => return self.quit(reading).await,
+            Line::Command(Command::Authenticate) => {
+                event::error(&Error::new(Code::Unauthorized, "the server has no tokens configured"))
+            }
+        };
+        self.say(&event, reading).await
+    }
+
+    /// Obeys a last line without its end, unless it publishes: the rest of the message may be missing.
+    async fn obey_cut_off(&mut self, reading: &mut Reading) -> Result<(), Ending> {
+        let rest = std::mem::take(self.talk().input.bytes());
+        let line = match Line::parse(&rest, self.access.limits().message_bytes) {
+            Line::Publish(_) | Line::Refused(_) => {
+                Line::Bad(Error::new(Code::BadRequest, "line was cut off: its end did not come"))
+            }
+            other => other,
+        };
+        self.obey_line(line, reading).await
+    }
+
+    /// Sends what is held by now for the peer's subscriptions, then ends: `SUB` and `QUIT` make a poll.
+    async fn quit(&mut self, reading: &mut Reading) -> Result<(), Ending> {
+        let end = self.access.visible();
+        let stop = reading.config.stop.clone();
+        while reading.cursor.place().seq() < end {
+            let batch = tokio::select! {
+                () = stop.cancelled() => return Err(Ending::Stopping),
+                batch = reading.cursor.next(PageLimit::BATCH) => batch?,
+            };
+            if batch.messages.is_empty() && batch.gap.is_none() {
+                break;
+            }
+            deliver(self, reading, batch).await?;
+        }
+        Err(Ending::Quit)
+    }
+
+    async fn subscribe(
+        &mut self,
+        filter: Filter,
+        since: Option<Since>,
+        format: Format,
+        reading: &mut Reading,
+    ) -> Event<'static> {
+        let since = since.unwrap_or(Since::None);
+        let cursor = &mut reading.cursor;
+        if let Err(error) = cursor.subscribe(filter.clone(), &since).await {
+            return event::error(&error);
+        }
+        let event = event::subscribed(&filter, cursor);
+        self.note_format(filter, format, cursor);
+        reading.show();
+        event
+    }
+
+    fn unsubscribe(&mut self, filter: &Filter, reading: &mut Reading) -> Event<'static> {
+        if !reading.cursor.unsubscribe(filter) {
+            let text = format!("there is no subscription to {filter}");
+            return event::error(&Error::new(Code::BadRequest, text));
+        }
+        if let Some(formats) = &mut self.talk().formats {
+            formats.retain(|(subscribed, _)| subscribed != filter);
+        }
+        event::unsubscribed(filter, &reading.cursor)
+    }
+
+    /// Remembers how the subscription is sent that the cursor has got last.
+    fn note_format(&mut self, filter: Filter, format: Format, cursor: &Cursor) {
+        let formats = &mut self.talk().formats;
+        if formats.is_none() && format == Format::Json {
+            return;
+        }
+        let filters = cursor.filters();
+        let before = &filters[..filters.len().saturating_sub(1)];
+        let formats = formats.get_or_insert_with(|| {
+            before.iter().map(|filter| (filter.clone(), Format::Json)).collect()
+        });
+        formats.push((filter, format));
+    }
+
+    /// Submits the publishes that were gathered.
+    async fn submit(&mut self) {
+        let Self { access, talk, .. } = self;
+        talk.get_or_insert_default().publishes.submit(access).await;
+    }
+
+    /// Waits for every publish so far and answers it.
+    async fn settle(&mut self, reading: &mut Reading) -> Result<(), Ending> {
+        self.submit().await;
+        self.answer(reading).await?;
+        while !self.talk().publishes.is_empty() {
+            poll_fn(|context| self.poll_urgent(context)).await;
+            self.answer(reading).await?;
+        }
+        Ok(())
+    }
+
+    /// Answers publishes, all of them in one write.
+    async fn answer(&mut self, reading: &mut Reading) -> Result<(), Ending> {
+        let answers = std::mem::take(&mut self.talk().answers);
+        if answers.is_empty() {
+            return Ok(());
+        }
+        let mut lines = Vec::with_capacity(answers.len());
+        for answer in &answers {
+            reading.config.metrics.published(answer.is_ok());
+            lines.push(event::line(&match answer {
+                Ok(message) => event::stored(message),
+                Err(error) => event::error(error),
+            }));
+        }
+        reading.spoke();
+        Ok(self.send(&lines).await?)
+    }
+
+    async fn say(&mut self, event: &Event<'_>, reading: &mut Reading) -> Result<(), Ending> {
+        reading.spoke();
+        self.send(&[event::line(event)]).await?;
+        let gaps = u64::from(event.gap.is_some());
+        reading.config.metrics.of(self.transport).gaps.inc_by(gaps);
+        Ok(())
+    }
+
+    /// Sends lines, each with its `\n`.
+    async fn send(&mut self, lines: &[Bytes]) -> io::Result<()> {
+        let bytes = self.link.frame(lines);
+        write(self, &bytes).await
+    }
+}
