@@ -33,6 +33,30 @@ fn the_configuration_tells_version_listeners_and_limits() {
 }
 
 #[test]
+fn the_configuration_names_every_way_of_receiving() {
+    let config = TestServer::start().get("/v1/config").json();
+    let transports = config["transports"].as_array().unwrap();
+    let told: Vec<[&str; 3]> = transports
+        .iter()
+        .map(|one| ["name", "family", "title"].map(|member| one[member].as_str().unwrap()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ["poll", "poll", "Polling"],
+            ["longpoll", "longpoll", "Long poll"],
+            ["ndjson", "push", "NDJSON"],
+            ["sse", "push", "SSE"],
+            ["raw", "push", "Raw"],
+            ["ws", "push", "WebSocket"],
+            ["tcp", "push", "TCP"],
+            ["unix", "push", "Unix socket"],
+            ["udp", "push", "UDP"],
+        ]
+    );
+}
+
+#[test]
 fn the_counters_move_with_what_they_count() {
     let server = TestServer::start();
     let zero = server.stats();

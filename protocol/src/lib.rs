@@ -12,6 +12,7 @@
 //! - [`event`]: the JSON objects that the server sends
 //! - [`command`]: the lines that a client sends over TCP, a Unix socket or a WebSocket
 //! - [`datagram`]: the lines of UDP, one a datagram, and how a loss is noticed
+//! - [`transport`]: the ways of receiving, and what each is called
 //! - [`code`]: the errors, their numbers and their HTTP status
 //! - [`limits`]: every bound of the wire
 
@@ -26,6 +27,7 @@ mod json;
 pub mod limits;
 pub mod since;
 pub mod topic;
+pub mod transport;
 
 pub use code::{Code, Error};
 pub use command::{Command, Format};
@@ -34,3 +36,4 @@ pub use event::{Event, Frame, Gap, GapReason, Kind};
 pub use id::{Epoch, Id};
 pub use since::Since;
 pub use topic::{Filter, Topic};
+pub use transport::{Family, Transport};

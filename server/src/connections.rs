@@ -10,8 +10,10 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use doorbell_protocol::Transport;
+
 use crate::cursor::Progress;
-use crate::metrics::{Entrance, Transport};
+use crate::metrics::Entrance;
 
 /// The open connections, by the order of their coming.
 #[derive(Debug, Default)]
@@ -60,7 +62,7 @@ pub enum Service {
     Http,
     /// A session of the lab.
     Lab,
-    /// A reader, or who might become one, over a transport.
+    /// A reader, or a client that might become one, over a transport.
     Reader(Transport),
 }
 
@@ -70,7 +72,6 @@ impl Service {
         match self {
             Self::Http => "http",
             Self::Lab => "lab",
-            Self::Reader(Transport::Websocket) => "ws",
             Self::Reader(transport) => transport.name(),
         }
     }

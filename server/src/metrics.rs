@@ -12,54 +12,11 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 
+pub use doorbell_protocol::Transport;
+
 pub use self::sharded::{Delays, SharedCounter};
 use crate::log::Bounds;
 use crate::message::Message;
-
-/// How a reader is served.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[allow(missing_docs, reason = "each is the transport of that name")]
-pub enum Transport {
-    Poll,
-    Longpoll,
-    Ndjson,
-    Sse,
-    Raw,
-    Websocket,
-    Tcp,
-    Unix,
-    Udp,
-}
-
-impl Transport {
-    /// All of them, in the order of their discriminants.
-    pub const ALL: [Self; 9] = [
-        Self::Poll,
-        Self::Longpoll,
-        Self::Ndjson,
-        Self::Sse,
-        Self::Raw,
-        Self::Websocket,
-        Self::Tcp,
-        Self::Unix,
-        Self::Udp,
-    ];
-
-    /// The name in metrics and statistics.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Poll => "poll",
-            Self::Longpoll => "longpoll",
-            Self::Ndjson => "ndjson",
-            Self::Sse => "sse",
-            Self::Raw => "raw",
-            Self::Websocket => "websocket",
-            Self::Tcp => "tcp",
-            Self::Unix => "unix",
-            Self::Udp => "udp",
-        }
-    }
-}
 
 /// Which listener a socket came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -195,7 +152,7 @@ impl Metrics {
         let delay = Family::<TransportLabel, Delays>::default();
         let sockets = Family::<SocketLabel, SharedCounter>::default();
         let transports = Transport::ALL.map(|transport| {
-            let label = TransportLabel { transport: transport.name() };
+            let label = TransportLabel { transport: transport.metric_name() };
             TransportMetrics {
                 deliveries: deliveries.get_or_create(&label).clone(),
                 bytes: bytes.get_or_create(&label).clone(),

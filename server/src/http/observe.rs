@@ -68,6 +68,7 @@ fn config(app: &App, access: &Access) -> Value {
         "version": env!("CARGO_PKG_VERSION"),
         "epoch": access.epoch().to_string(),
         "listen": listen,
+        "transports": transports(),
         "lab": app.lab.is_on(),
         "trace": app.lab.traces(),
         "keepalive_seconds": config.keepalive.as_secs_f64(),
@@ -84,6 +85,18 @@ fn config(app: &App, access: &Access) -> Value {
     })
 }
 
+/// The ways of receiving, and what each is called.
+fn transports() -> Value {
+    let described = Transport::ALL.map(|transport| {
+        json!({
+            "name": transport.name(),
+            "family": transport.family().name(),
+            "title": transport.title(),
+        })
+    });
+    described.into_iter().collect()
+}
+
 /// The rate is the mean since the start.
 #[allow(clippy::cast_precision_loss, reason = "a rate needs no 53 bits")]
 fn stats(app: &App, access: &Access) -> Value {
@@ -95,7 +108,7 @@ fn stats(app: &App, access: &Access) -> Value {
     for transport in Transport::ALL {
         let counters = metrics.of(transport);
         transports.insert(
-            transport.name().into(),
+            transport.metric_name().into(),
             json!({
                 "deliveries": counters.deliveries.get(),
                 "bytes": counters.bytes.get(),
