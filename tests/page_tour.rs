@@ -64,8 +64,8 @@ fn the_tour_says_the_same_in_both_languages() {
             const shape = (value) => typeof value === 'string'
                 ? (value.match(/\\{[a-z]+\\}/g) ?? []).sort()
                 : Object.entries(value).sort().map(([key, inner]) => [key, shape(inner)]);
-            return Promise.all([import('/static/tour_english.js'), import('/static/tour_chinese.js'),
-                import('/static/tour_steps.js')]).then(([english, chinese, plan]) => ({
+            return Promise.all([import('/static/tour/english.js'), import('/static/tour/chinese.js'),
+                import('/static/tour/steps.js')]).then(([english, chinese, plan]) => ({
                 english: shape(english.ENGLISH),
                 chinese: shape(chinese.CHINESE),
                 steps: Object.keys(chinese.CHINESE.steps),

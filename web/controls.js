@@ -1,7 +1,7 @@
 // controls.js: the things a visitor can press and move: publishing by hand, the demo stream, the
 // sliders, the buttons. It passes on what was asked; it measures and draws nothing.
 
-import { textBytes } from "./bytes.js";
+import { textBytes } from "./lane/bytes.js";
 import { find } from "./elements.js";
 import { interval as intervalText, minutes } from "./format.js";
 import { INTERVALS, RATES, isTopic, putIntoAddress, rememberDemo } from "./settings.js";

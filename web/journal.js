@@ -2,7 +2,7 @@
 // brought it, and whether a lane lost or repeated it. All moments are performance.now() of this
 // page, one clock. Delays that the server's side measured come with their lane, kept as told.
 
-import { forEachLane } from "./lanes.js";
+import { forEachLane } from "./lane/list.js";
 
 /** Records kept, for the picture and for the check that nothing is missed or repeated. */
 const RECORDS_KEPT = 5000;
@@ -28,7 +28,7 @@ const LOG_NAME_LENGTH = 3;
 /** Follows messages through all lanes and feeds the counters. */
 export class Journal {
   /**
-   * @param {Record<string, import("./stats.js").LaneStats>} stats by lane
+   * @param {Record<string, import("./lane/stats.js").LaneStats>} stats by lane
    * @param {{onDelay: Function, onMessage: Function}} hooks
    */
   constructor(stats, hooks) {

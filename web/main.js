@@ -2,33 +2,33 @@
 // no logic of its own beyond who hears of what; each part is in the file of its name.
 
 import { Announcer } from "./announcer.js";
-import { Chips } from "./chips.js";
-import { Connections } from "./connections.js";
-import { Contest } from "./contest.js";
+import { Chips } from "./lane/chips.js";
+import { Connections } from "./lab/connections.js";
+import { Contest } from "./lane/contest.js";
+import { CONFIG, readConfig } from "./config.js";
 import { connectControls } from "./controls.js";
 import { DemoStream } from "./demo.js";
-import { Distribution } from "./distribution.js";
+import { Distribution } from "./picture/distribution.js";
 import { find } from "./elements.js";
 import { Journal } from "./journal.js";
-import { Lab } from "./lab.js";
-import { LabWatch } from "./lab_watch.js";
-import { forEachLane } from "./lanes.js";
+import { Lab } from "./lab/lab.js";
+import { LabWatch } from "./lab/watch.js";
+import { forEachLane } from "./lane/list.js";
 import { MessageList } from "./messages.js";
 import { Publisher } from "./publisher.js";
-import { Reports } from "./reports.js";
+import { Reports } from "./lane/reports.js";
 import { buildScoreboard, showCounters, sidesOf } from "./scoreboard.js";
 import { readSettings, rememberLanes } from "./settings.js";
-import { buildStage, showLanes, showMedians } from "./stage.js";
-import { LaneStats } from "./stats.js";
-import { LaneStatus, showGap, showLastEvent } from "./status.js";
-import { isOutOfReach, readConfig, showInvitation, showTerminalLines, terminalLines }
-  from "./terminal.js";
+import { buildStage, showLanes, showMedians } from "./picture/stage.js";
+import { LaneStats } from "./lane/stats.js";
+import { LaneStatus, showGap, showLastEvent } from "./lane/status.js";
+import { isOutOfReach, showInvitation, showTerminalLines, terminalLines } from "./terminal.js";
 import { Theory } from "./theory.js";
-import { Timeline } from "./timeline.js";
-import { mountTour } from "./tour.js";
-import { mountTrace } from "./trace.js";
+import { Timeline } from "./picture/timeline.js";
+import { mountTour } from "./tour/tour.js";
+import { mountTrace } from "./trace/trace.js";
 import { showTheory, showVerdict, summary } from "./verdict.js";
-import { WireCounts } from "./wire.js";
+import { WireCounts } from "./lab/wire.js";
 
 /** How often figures and lists are brought up to date. */
 const REFRESH_MS = 250;
@@ -38,9 +38,6 @@ const LAB_PATIENCE_MS = 2000;
 
 /** How long the demo stream waits for every lane to be up. */
 const LANES_PATIENCE_MS = 5000;
-
-/** The server's default, until it has told its own. */
-const KEEPALIVE_SECONDS = 45;
 
 const settings = readSettings();
 const stage = find("stage");
@@ -57,7 +54,7 @@ const timeline = new Timeline(find("canvas"), stage, journal);
 const publisher = new Publisher(settings.topic, journal, (path) => lab.tag(path, "publish"));
 const demo = new DemoStream(settings.rate, (text) => publisher.publish(text));
 const reports = new Reports({ stats, lab, journal, theory, timeline, onConnect, onGap, onState });
-let keepalive = KEEPALIVE_SECONDS;
+let keepalive = CONFIG.keepalive_seconds;
 const contest = new Contest(settings.topic, settings.interval, lab, () => keepalive, reports);
 const connections = new Connections(find("connection-table"), say);
 const distribution = new Distribution(find("spread"), find("spread-empty"));
@@ -89,8 +86,8 @@ function onMessage(entry, name, isNew) {
   if (name !== "poll") ringBell();
 }
 
-function onConnect() {
-  if (!configKnown) learnAddresses();
+async function onConnect() {
+  if (!configKnown) learn(await readConfig());
 }
 
 function onGap(name, gap) {
@@ -141,11 +138,11 @@ function applyLanes() {
   if (changed) restartCount();
 }
 
-async function learnAddresses() {
-  const config = await readConfig();
+/** The server has told its configuration, or null: it has not. */
+function learn(config) {
   const listen = config?.listen ?? {};
   configKnown = config !== null;
-  keepalive = Number(config?.keepalive_seconds) || keepalive;
+  keepalive = config?.keepalive_seconds ?? keepalive;
   labWatch.learned(config);
   tour.learned(config);
   const groups = terminalLines(settings.topic, listen, location);
@@ -200,7 +197,7 @@ const controls = connectControls({
 
 /** The lanes begin when the lab listens, so that it counts them from the first packet on. */
 async function begin() {
-  await learnAddresses();
+  learn(CONFIG);
   await labWatch.firstWord(LAB_PATIENCE_MS);
   begun = true;
   contest.run(lanes);

@@ -2,7 +2,7 @@
 // goes in as text, is cut at a bound, and is kept apart from the page's own words.
 
 import { duration } from "./format.js";
-import { LANES } from "./lanes.js";
+import { LANES } from "./lane/list.js";
 
 /** Messages shown. */
 const SHOWN = 50;
@@ -92,7 +92,7 @@ function arrival(entry, journal) {
 
 /** One part for each lane that has the message, has lost it, or still owes it. */
 function partsOf(entry, journal, delayOf, sign = "") {
-  const asked = ({ way }) => (way === "asks" ? 1 : 0);
+  const asked = ({ family }) => (family === "poll" ? 1 : 0);
   const lanes = [...LANES].sort((one, other) => asked(one) - asked(other));
   return lanes.flatMap(({ name, inText, clock }) => {
     if (entry.lost[name]) return [`${inText}: ${entry.lost[name]}`];

@@ -3,8 +3,8 @@
 
 import { find, make, write } from "./elements.js";
 import * as format from "./format.js";
-import { LANES } from "./lanes.js";
-import { DELAYS_FOR_P99 } from "./stats.js";
+import { LANES } from "./lane/list.js";
+import { DELAYS_FOR_P99 } from "./lane/stats.js";
 
 /** A lane is called ahead only when the difference is worth the word. */
 export const WORTH_SAYING = 0.95;
@@ -14,9 +14,9 @@ export const MESSAGES_NEEDED = 5;
 
 /**
  * @typedef {object} Side what is known of one lane
- * @property {import("./lanes.js").Lane} lane
- * @property {import("./stats.js").LaneStats} stats
- * @property {import("./wire.js").Counted|null} wire null: not counted, only estimated
+ * @property {import("./lane/list.js").Lane} lane
+ * @property {import("./lane/stats.js").LaneStats} stats
+ * @property {import("./lab/wire.js").Counted|null} wire null: not counted, only estimated
  * @property {number|null} payload application bytes, counted or estimated
  * @property {number|null} wireBytes both directions, counted or estimated
  * @property {number|null} wireEach the same for each message
@@ -25,8 +25,8 @@ export const MESSAGES_NEEDED = 5;
 /**
  * Collects what is known of the lanes in the picture.
  * @param {string[]} names
- * @param {Record<string, import("./stats.js").LaneStats>} stats
- * @param {import("./wire.js").WireCounts} wires
+ * @param {Record<string, import("./lane/stats.js").LaneStats>} stats
+ * @param {import("./lab/wire.js").WireCounts} wires
  * @returns {Side[]}
  */
 export function sidesOf(names, stats, wires) {
@@ -150,17 +150,17 @@ function showP99({ stats }) {
 
 function showRequests({ lane, stats }) {
   const failed = stats.failed > 0 ? `${format.count(stats.failed)} failed` : "";
-  return [format.count(stats.requests), lane.way === "rings" ? "to connect" : failed];
+  return [format.count(stats.requests), lane.family === "push" ? "to connect" : failed];
 }
 
 function showEmpty({ lane, stats }) {
-  if (lane.way === "rings") return [format.NOTHING, "none asked"];
+  if (lane.family === "push") return [format.NOTHING, "none asked"];
   const share = stats.emptyShare;
   return [format.count(stats.empty), share === null ? "" : format.percent(share)];
 }
 
 function showUnchanged({ lane, stats }) {
-  return [lane.way === "rings" ? format.NOTHING : format.count(stats.unchanged)];
+  return [lane.family === "push" ? format.NOTHING : format.count(stats.unchanged)];
 }
 
 function showPayload({ wire, payload, stats }) {

@@ -2,7 +2,7 @@
 // They come from the address (`/TOPIC?lanes=poll,ws&interval=1&rate=0.5&demo=off`) and go back into
 // it when they change; lanes and demo switch are remembered. Nothing here touches the network.
 
-import { LANE_NAMES, NARROW_CHOICE } from "./lanes.js";
+import { LANE_NAMES, NARROW_CHOICE } from "./lane/list.js";
 
 /** The stops of the interval slider, in seconds. */
 export const INTERVALS = [0.25, 0.5, 1, 2, 3, 5, 10, 15, 20, 30, 60];

@@ -1,23 +1,9 @@
 // terminal.js: the lines to paste into a terminal, with the addresses that the server really
-// listens on. It asks /v1/config once, and again after a failure; it runs nothing.
+// listens on. It asks for nothing and runs nothing.
 
 import { make } from "./elements.js";
-import { exchange, parseJson } from "./net.js";
 
 const LOOPBACK = /^(127\.|::1$|localhost$)/;
-
-/**
- * Asks the server where it listens.
- * @returns {Promise<object|null>} its configuration, or null if it did not say
- */
-export async function readConfig() {
-  try {
-    const answer = await exchange("/v1/config", {});
-    return answer.status === 200 ? parseJson(answer.text) : null;
-  } catch {
-    return null;
-  }
-}
 
 /**
  * The lines, in groups.

@@ -2,7 +2,7 @@
 // at random moments (a Poisson process) and one unchanged interval, so its samples begin anew
 // whenever the interval, the rate or the connection changes. It draws nothing.
 
-import { HOLD_SECONDS } from "./longpoll.js";
+import { HOLD_SECONDS } from "./lane/longpoll.js";
 
 /** Before so many looks and so many delays the comparison would be noise. */
 export const SAMPLES_NEEDED = 12;

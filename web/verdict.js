@@ -49,7 +49,7 @@ export function summary(sides) {
   const told = sides.filter(({ stats }) => stats.messages + stats.answers > 0);
   if (told.length === 0) return null;
   return told.map(({ lane, stats }) => {
-    const asked = lane.way === "asks"
+    const asked = lane.family === "poll"
       ? ` asked ${stats.requests} times, ${stats.empty} in vain, and`
       : "";
     return `${lane.title}${asked} brought ${stats.messages} messages, median delay ` +
@@ -68,7 +68,7 @@ function delays(sides) {
   const factor = times >= 10 ? format.count(times) : times.toFixed(1);
   const least = format.duration(first.stats.median);
   const ahead = `Delay: ${first.lane.inText} is ahead with ${least}; `;
-  if (last.lane.way !== "asks") return `${ahead}${last.lane.inText} takes ${factor} times as long.`;
+  if (last.lane.family !== "poll") return `${ahead}${last.lane.inText} takes ${factor} times as long.`;
   return `${ahead}a visitor at the polling door waits ${factor} times as long.`;
 }
 
@@ -92,7 +92,7 @@ function bytes(sides) {
     return "Bytes on the wire: all move about the same.";
   }
   const times = (most.wireEach / least.wireEach).toFixed(1);
-  const poll = known.find(({ lane }) => lane.way === "asks");
+  const poll = known.find(({ lane }) => lane.family === "poll");
   const why = !poll ? ""
     : poll === least ? `; one look of polling brings ${format.ratio(poll.stats.perAnswer)} at once`
     : poll === most ? `; ${format.percent(poll.stats.emptyShare)} of its looks found nobody`

@@ -1,8 +1,8 @@
-// connection_row.js: the columns of the table of connections: what each is called and which words
-// of a row stand in it. It makes no elements.
+// lab/connection_row.js: the columns of the table of connections: what each is called and which
+// words of a row stand in it. It makes no elements.
 
-import * as format from "./format.js";
-import { laneOf } from "./lanes.js";
+import * as format from "../format.js";
+import { laneOf } from "../lane/list.js";
 
 /** Names of this page's connections that are no lanes. */
 const OTHER_NAMES = { publish: "publishing", lab: "this table" };

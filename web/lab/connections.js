@@ -1,11 +1,11 @@
-// connections.js: the live table of who is connected, as the lab tells it twice a second: others
-// first, then the lanes of this page, then what waits for its next request. It asks for nothing
-// and keeps only what is on the page.
+// lab/connections.js: the live table of who is connected, as the lab tells it twice a second:
+// others first, then the lanes of this page, then what waits for its next request. It asks for
+// nothing and keeps only what is on the page.
 
-import { find, make, write } from "./elements.js";
+import { find, make, write } from "../elements.js";
 import { COLUMNS, MARKED } from "./connection_row.js";
-import { laneOf } from "./lanes.js";
-import * as format from "./format.js";
+import { laneOf } from "../lane/list.js";
+import * as format from "../format.js";
 
 /** How long a new row, or a figure that changed, stands out. */
 const NEW_MS = 2500;

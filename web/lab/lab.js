@@ -1,15 +1,15 @@
-// lab.js: the page's line to the server's lab, which tells what it observes: who is connected, what
-// the kernel counted for each lane, what its own subscribers read. It comes back by itself and
+// lab/lab.js: the page's line to the server's lab, which tells what it observes: who is connected,
+// what the kernel counted for each lane, what its own subscribers read. It comes back by itself and
 // says again what the page wants. Messages of the topic do not travel here.
 
-import { Backoff } from "./backoff.js";
-import { parseJson } from "./net.js";
-
-/** An attempt that has not connected by then is given up. */
-const CONNECT_LIMIT_MS = 10_000;
+import { parseJson } from "../net.js";
+import { Reconnecting, openSocket } from "../reconnecting.js";
 
 /** The lab speaks twice a second; after so much silence the line is dead. */
 const SILENCE_MS = 15_000;
+
+/** What is said when there is no line, whatever the cause. */
+const BROKE = "the line to the lab broke";
 
 const TOKEN_LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789";
 const TOKEN_LENGTH = 12;
@@ -19,22 +19,20 @@ const TOKEN_LENGTH = 12;
  * arrival, lost, trace, error. Two kinds are the page's own: `up`, when the line is there (before
  * the hello), and `down`, with `{why}`, when it broke or the lab is off.
  */
-export class Lab {
+export class Lab extends Reconnecting {
   /** Names this page, so that the server knows which connections are its own. */
   page = token();
   /** @type {"unknown"|"off"|"connecting"|"up"|"waiting"} */
   state = "unknown";
   #topic;
   #socket = null;
-  #timer = null;
-  #guard = null;
-  #backoff = new Backoff();
   #handlers = new Map();
   #wishes = {};
   #runs = new Set();
 
   /** @param {string} topic */
   constructor(topic) {
+    super();
     this.#topic = topic;
   }
 
@@ -48,31 +46,10 @@ export class Lab {
     this.#handlers.set(kind, [...handlers, handler]);
   }
 
-  /** Connects, and stays connected until stopped. */
-  start() {
-    if (this.#socket || this.#timer !== null) return;
-    this.#connect();
-  }
-
-  /** Closes the line for good. */
-  stop() {
-    clearTimeout(this.#timer);
-    this.#timer = null;
-    this.#letGo();
-  }
-
   /** The server has no lab: says so once, and does not try. */
   turnOff() {
     this.stop();
     this.#become("off", { why: "off" });
-  }
-
-  /** Tries at once, instead of waiting for the next attempt. */
-  retryNow() {
-    if (this.#timer === null) return;
-    clearTimeout(this.#timer);
-    this.#timer = null;
-    this.#connect();
   }
 
   /**
@@ -107,32 +84,36 @@ export class Lab {
     return `${path}${path.includes("?") ? "&" : "?"}lane=${this.page}.${lane}`;
   }
 
-  #connect() {
+  open() {
     this.state = "connecting";
-    const scheme = location.protocol === "https:" ? "wss:" : "ws:";
     const query = new URLSearchParams({ page: this.page, topic: this.#topic });
-    const socket = new WebSocket(`${scheme}//${location.host}/v1/lab?${query}`);
-    this.#socket = socket;
-    this.#giveUpAfter(CONNECT_LIMIT_MS);
-    socket.onopen = () => {
-      this.#backoff.opened();
-      this.#giveUpAfter(SILENCE_MS);
-      this.#become("up", {});
-      if (Object.keys(this.#wishes).length > 0) this.say(this.#wishes);
-    };
-    socket.onmessage = ({ data }) => {
-      this.#giveUpAfter(SILENCE_MS);
-      const told = parseJson(data);
-      if (typeof told?.kind === "string") this.#tell(told.kind, told);
-    };
-    socket.onclose = () => this.#lost();
+    this.#socket = openSocket(`/v1/lab?${query}`, {
+      onopen: () => this.#opened(),
+      onmessage: ({ data }) => this.#heard(data),
+      onclose: () => this.lost(BROKE),
+    });
   }
 
-  #lost() {
-    this.#letGo();
-    const wait = this.#backoff.next();
-    this.#timer = setTimeout(() => this.retryNow(), wait);
-    this.#become("waiting", { why: "the line to the lab broke" });
+  close() {
+    this.#socket?.close();
+    this.#socket = null;
+  }
+
+  waits() {
+    this.#become("waiting", { why: BROKE });
+  }
+
+  #opened() {
+    this.opened();
+    this.giveUpAfter(SILENCE_MS, BROKE);
+    this.#become("up", {});
+    if (Object.keys(this.#wishes).length > 0) this.say(this.#wishes);
+  }
+
+  #heard(data) {
+    this.giveUpAfter(SILENCE_MS, BROKE);
+    const told = parseJson(data);
+    if (typeof told?.kind === "string") this.#tell(told.kind, told);
   }
 
   #become(state, told) {
@@ -142,20 +123,6 @@ export class Lab {
 
   #tell(kind, told) {
     for (const handler of this.#handlers.get(kind) ?? []) handler(told);
-  }
-
-  #giveUpAfter(milliseconds) {
-    clearTimeout(this.#guard);
-    this.#guard = setTimeout(() => this.#lost(), milliseconds);
-  }
-
-  #letGo() {
-    clearTimeout(this.#guard);
-    const socket = this.#socket;
-    this.#socket = null;
-    if (!socket) return;
-    socket.onopen = socket.onmessage = socket.onclose = null;
-    socket.close();
   }
 }
 

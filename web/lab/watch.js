@@ -1,9 +1,9 @@
-// lab_watch.js: what the server's lab makes possible right now: which lanes can be had, whether
+// lab/watch.js: what the server's lab makes possible right now: which lanes can be had, whether
 // there is a table of connections, and the one quiet line that says what is missing. The line to
 // the lab is lab.js's.
 
-import { find, write } from "./elements.js";
-import { needsLab } from "./lanes.js";
+import { find, write } from "../elements.js";
+import { needsLab } from "../lane/list.js";
 
 /** What to start the server with. */
 const LAB_FLAG = "--lab on";

@@ -1,6 +1,6 @@
-// wire.js: what the server's kernel counted for the lanes of this page, from the beginning of a
+// lab/wire.js: what the server's kernel counted for the lanes of this page, from the beginning of a
 // count on. The lab tells totals of its session; sessions end and begin anew, counts do too.
-// These are counts, not estimates: bytes.js has those.
+// These are counts, not estimates: lane/bytes.js has those.
 
 /**
  * @typedef {object} Counted bytes and packets, with the headers of IP and TCP or UDP

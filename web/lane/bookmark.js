@@ -1,7 +1,7 @@
-// bookmark.js: the place of a lane that asks: what it sends so that no message comes twice and
+// lane/bookmark.js: the place of a lane that asks: what it sends so that no message comes twice and
 // none is missed, and what an answer does to it. It sends nothing itself.
 
-import { parseJson } from "./net.js";
+import { parseJson } from "../net.js";
 
 /** Where a lane that asks has got to. */
 export class Bookmark {

@@ -1,6 +1,7 @@
-// bytes.js: estimates of the bytes that each lane moves, both directions. A browser shows a page
-// neither its own request headers nor anything of TCP and IP, so what cannot be seen is rebuilt
-// here from what is known of it. These are estimates, and the page says so; it measures no packet.
+// lane/bytes.js: estimates of the bytes that each lane moves, both directions. A browser shows a
+// page neither its own request headers nor anything of TCP and IP, so what cannot be seen is
+// rebuilt here from what is known of it. These are estimates, and the page says so; it measures no
+// packet.
 
 const encoder = new TextEncoder();
 

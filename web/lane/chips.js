@@ -1,8 +1,8 @@
-// chips.js: the row of contenders to choose from. A chip is a checkbox; one that cannot be chosen
-// says what is missing. It starts and stops nothing itself.
+// lane/chips.js: the row of contenders to choose from. A chip is a checkbox; one that cannot be
+// chosen says what is missing. It starts and stops nothing itself.
 
-import { find, make, write } from "./elements.js";
-import { LANES } from "./lanes.js";
+import { find, make, write } from "../elements.js";
+import { LANES } from "./list.js";
 
 /** The chips of all lanes. */
 export class Chips {

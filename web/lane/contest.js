@@ -1,12 +1,12 @@
-// contest.js: runs the lanes that are in the picture, starts and ends them as they are chosen, and
-// lets them rest while nobody looks. What they bring and cost goes to the hooks (reports.js).
+// lane/contest.js: runs the lanes that are in the picture, starts and ends them as they are chosen,
+// and lets them rest while nobody looks. What they bring and cost goes to the hooks (reports.js).
 
-import { needsLab } from "./lanes.js";
+import { needsLab } from "./list.js";
 import { LongPollLane } from "./longpoll.js";
 import { PollLane } from "./polling.js";
-import { WebSocketLane } from "./push.js";
+import { WebSocketLane } from "./websocket.js";
 import { SseLane } from "./sse.js";
-import { SubscriberLane } from "./subscriber.js";
+import { SubscriberLane } from "./tcp_udp.js";
 
 /** Goes on while the tab is hidden. The others would take connections from other tabs. */
 const NEVER_RESTS = "ws";
@@ -22,7 +22,7 @@ export class Contest {
   /**
    * @param {string} topic
    * @param {number} seconds the polling interval
-   * @param {import("./lab.js").Lab} lab
+   * @param {import("../lab/lab.js").Lab} lab
    * @param {() => number} keepalive seconds between two signs of life of the server
    * @param {import("./reports.js").Reports} reports
    */

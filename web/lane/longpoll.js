@@ -1,11 +1,11 @@
-// longpoll.js: the lane that asks and lets the server keep its answer back until there is news.
-// As soon as it is answered it asks again, with its cursor, so that what happens in between is in
-// the next answer. It has no schedule: polling.js has one.
+// lane/longpoll.js: the lane that asks and lets the server keep its answer back until there is
+// news. As soon as it is answered it asks again, with its cursor, so that what happens in between
+// is in the next answer. It has no schedule: polling.js has one.
 
-import { Backoff } from "./backoff.js";
+import { Backoff } from "../backoff.js";
 import { Bookmark } from "./bookmark.js";
 import { answerBytes, exchangeOverhead, requestBytes } from "./bytes.js";
-import { exchange, reasonOf, retryAfter } from "./net.js";
+import { exchange, reasonOf, retryAfter } from "../net.js";
 
 /** How long the server may keep an answer back. */
 export const HOLD_SECONDS = 30;

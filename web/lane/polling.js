@@ -1,10 +1,10 @@
-// polling.js: the lane that walks to the door: one request every T seconds on a fixed schedule,
-// with a cursor, so that nothing falls between two looks, and with If-None-Match, so that an
-// unchanged answer is a short 304. It is not long polling: no answer is ever held back.
+// lane/polling.js: the lane that walks to the door: one request every T seconds on a fixed
+// schedule, with a cursor, so that nothing falls between two looks, and with If-None-Match, so that
+// an unchanged answer is a short 304. It is not long polling: no answer is ever held back.
 
 import { Bookmark } from "./bookmark.js";
 import { answerBytes, exchangeOverhead, requestBytes } from "./bytes.js";
-import { exchange, reasonOf, retryAfter } from "./net.js";
+import { exchange, reasonOf, retryAfter } from "../net.js";
 
 /** The polling lane of one topic. */
 export class PollLane {

@@ -1,5 +1,5 @@
-// reports.js: what a lane reports while it runs, and where each report goes: to the counters, the
-// journal, the arithmetic, the picture, the words. It decides nothing about connections.
+// lane/reports.js: what a lane reports while it runs, and where each report goes: to the counters,
+// the journal, the arithmetic, the picture, the words. It decides nothing about connections.
 
 /**
  * @typedef {object} Hooks what a lane calls
@@ -26,10 +26,10 @@ export class Reports {
   /**
    * @param {object} page
    * @param {Record<string, import("./stats.js").LaneStats>} page.stats
-   * @param {import("./lab.js").Lab} page.lab
-   * @param {import("./journal.js").Journal} page.journal
-   * @param {import("./theory.js").Theory} page.theory
-   * @param {import("./timeline.js").Timeline} page.timeline
+   * @param {import("../lab/lab.js").Lab} page.lab
+   * @param {import("../journal.js").Journal} page.journal
+   * @param {import("../theory.js").Theory} page.theory
+   * @param {import("../picture/timeline.js").Timeline} page.timeline
    * @param {(lane: string, state: object) => void} page.onState
    * @param {(lane: string, gap: object) => void} page.onGap
    */

@@ -1,4 +1,4 @@
-// stats.js: what one lane has cost and what it has brought, as numbers only. It draws nothing
+// lane/stats.js: what one lane has cost and what it has brought, as numbers only. It draws nothing
 // and does not decide what counts: the journal and the lanes tell it.
 
 /** Delays kept for median and distribution. The worst one is kept apart and never forgotten. */

@@ -1,8 +1,8 @@
-// status.js: says in words how each lane is connected, what it has lost, and how the last event
-// came. It shows state; it keeps none that matters.
+// lane/status.js: says in words how each lane is connected, what it has lost, and how the last
+// event came. It shows state; it keeps none that matters.
 
-import { duration } from "./format.js";
-import { LANES, laneOf } from "./lanes.js";
+import { duration } from "../format.js";
+import { LANES, laneOf } from "./list.js";
 
 /** The words beside a lane's name. */
 export class LaneStatus {
@@ -14,7 +14,7 @@ export class LaneStatus {
 
   /**
    * @param {HTMLElement} element
-   * @param {import("./lanes.js").Lane} lane
+   * @param {import("./list.js").Lane} lane
    * @param {(text: string) => void} say
    */
   constructor(element, lane, say) {
@@ -91,12 +91,12 @@ export function showGap(place, lane, gap) {
 /**
  * Tells under the picture how the last event of this page came, on this page's clock.
  * @param {HTMLElement} place
- * @param {import("./journal.js").Entry} entry
+ * @param {import("../journal.js").Entry} entry
  * @param {string[]} lanes those in the picture
  */
 export function showLastEvent(place, entry, lanes) {
   const here = LANES.filter(({ name, clock }) => clock === "page" && lanes.includes(name));
-  const bells = here.filter(({ way }) => way !== "asks");
+  const bells = here.filter(({ family }) => family !== "poll");
   const rung = bells.filter(({ name }) => entry.delay[name] !== undefined);
   rung.sort((one, other) => entry.delay[one.name] - entry.delay[other.name]);
   const times = rung.map(({ name, title, inText }, at) =>

@@ -1,4 +1,4 @@
-// subscriber.js: a lane that a browser cannot run itself: TCP or UDP. The server's lab connects a
+// lane/tcp_udp.js: a lane that a browser cannot run itself: TCP or UDP. The server's lab connects a
 // real socket to the server's own port, reads from it as any program would, and tells here
 // what came and how late. Those delays are on the server's clock. No message text comes this way.
 
@@ -11,7 +11,7 @@ export class SubscriberLane {
 
   /**
    * @param {string} via tcp or udp
-   * @param {import("./lab.js").Lab} lab
+   * @param {import("../lab/lab.js").Lab} lab
    * @param {import("./reports.js").Hooks} hooks
    */
   constructor(via, lab, hooks) {

@@ -1,13 +1,10 @@
-// push.js: the WebSocket lane. It holds one WebSocket open and lets the server ring. When the
-// connection breaks it comes back by itself and resumes after the last id it has seen. It never
+// lane/websocket.js: the WebSocket lane. It holds one WebSocket open and lets the server ring. When
+// the connection breaks it comes back by itself and resumes after the last id it has seen. It never
 // asks for messages.
 
-import { Backoff } from "./backoff.js";
 import { askingBytes, connectBytes, exchangeOverhead, frameBytes, frameOverhead } from "./bytes.js";
-import { parseJson } from "./net.js";
-
-/** An attempt that has not connected by then is given up. */
-const CONNECT_LIMIT_MS = 10_000;
+import { parseJson } from "../net.js";
+import { Reconnecting, openSocket } from "../reconnecting.js";
 
 /** After so much silence the page asks whether the line is still alive, and waits so long for an
  * answer. The server's own keepalives are WebSocket pings, which a page cannot see. */
@@ -19,16 +16,12 @@ const PING = "PING";
 /** What the server sends as close code when it is stopping. */
 const GOING_AWAY = 1001;
 
-/** The WebSocket lane of one topic. */
-export class WebSocketLane {
+/** The WebSocket lane of one topic. The last id stays from one start to the next. */
+export class WebSocketLane extends Reconnecting {
   #topic;
   #hooks;
   #socket = null;
   #since = "none";
-  #backoff = new Backoff();
-  #timer = null;
-  #guard = null;
-  #running = false;
   #said = "";
   #firstWhy = "";
 
@@ -37,60 +30,45 @@ export class WebSocketLane {
    * @param {import("./reports.js").Hooks} hooks
    */
   constructor(topic, hooks) {
+    super();
     this.#topic = topic;
     this.#hooks = hooks;
   }
 
-  /** Connects, and stays connected until stopped. */
-  start() {
-    if (this.#running) return;
-    this.#running = true;
-    this.#connect();
-  }
-
-  /** Closes the connection. The last id stays for the next start. */
-  stop() {
-    this.#running = false;
-    clearTimeout(this.#timer);
-    this.#letGo();
-  }
-
-  /** Tries at once, instead of waiting for the next attempt. */
-  retryNow() {
-    if (!this.#running || this.#socket) return;
-    clearTimeout(this.#timer);
-    this.#connect();
-  }
-
-  /** Cuts the line on purpose, to show how the lane comes back. */
-  cut() {
-    if (!this.#socket) return;
-    this.#letGo();
-    this.#lost("you cut the line");
-  }
-
-  #connect() {
+  open() {
     this.#said = "";
     const since = encodeURIComponent(this.#since);
     const path = this.#hooks.tag(`/${encodeURIComponent(this.#topic)}/ws?since=${since}`);
     this.#hooks.onState({ kind: "connecting" });
-    const scheme = location.protocol === "https:" ? "wss:" : "ws:";
-    const socket = new WebSocket(`${scheme}//${location.host}${path}`);
-    this.#socket = socket;
-    this.#giveUpAfter(CONNECT_LIMIT_MS, "no answer");
-    socket.onopen = () => {
-      this.#backoff.opened();
-      this.#listen();
-      const { asked, answered } = connectBytes(path);
-      this.#hooks.onConnect(asked + answered, exchangeOverhead(asked, answered, true));
-      this.#hooks.onState({ kind: "up" });
-    };
-    socket.onmessage = (frame) => this.#frame(frame.data);
-    socket.onclose = (event) => {
-      if (this.#socket !== socket) return;
-      this.#letGo();
-      this.#lost(this.#whyClosed(event));
-    };
+    this.#socket = openSocket(path, {
+      onopen: () => this.#opened(path),
+      onmessage: (frame) => this.#frame(frame.data),
+      onclose: (event) => this.lost(this.#whyClosed(event)),
+    });
+  }
+
+  close() {
+    if (!this.#socket) return;
+    this.#socket.close();
+    this.#socket = null;
+    this.#hooks.onRelease(performance.now());
+  }
+
+  lost(why) {
+    if (this.wasOpen) this.#firstWhy = why;
+    super.lost(this.wasOpen || !this.#firstWhy ? why : `${this.#firstWhy}, no answer since`);
+  }
+
+  waits(why, wait) {
+    this.#hooks.onState({ kind: "waiting", why, retryAt: performance.now() + wait });
+  }
+
+  #opened(path) {
+    this.opened();
+    this.#listen();
+    const { asked, answered } = connectBytes(path);
+    this.#hooks.onConnect(asked + answered, exchangeOverhead(asked, answered, true));
+    this.#hooks.onState({ kind: "up" });
   }
 
   #frame(text) {
@@ -113,43 +91,14 @@ export class WebSocketLane {
     this.#listen();
   }
 
-  /** Plans the next attempt and says so. */
-  #lost(why) {
-    if (!this.#running) return;
-    if (this.#backoff.wasOpen) this.#firstWhy = why;
-    else if (this.#firstWhy) why = `${this.#firstWhy}, no answer since`;
-    const wait = this.#backoff.next();
-    this.#timer = setTimeout(() => this.#connect(), wait);
-    this.#hooks.onState({ kind: "waiting", why, retryAt: performance.now() + wait });
-  }
-
   /** Waits for the next frame; a line that stays silent is asked once, then given up. */
   #listen() {
-    clearTimeout(this.#guard);
-    this.#guard = setTimeout(() => {
+    this.guard(SILENCE_MS, () => {
       const bytes = askingBytes(PING);
       this.#socket.send(PING);
       this.#hooks.onFrame(bytes, frameOverhead(bytes), false);
-      this.#giveUpAfter(PONG_LIMIT_MS, "the line went silent");
-    }, SILENCE_MS);
-  }
-
-  #giveUpAfter(milliseconds, why) {
-    clearTimeout(this.#guard);
-    this.#guard = setTimeout(() => {
-      this.#letGo();
-      this.#lost(why);
-    }, milliseconds);
-  }
-
-  #letGo() {
-    clearTimeout(this.#guard);
-    const socket = this.#socket;
-    this.#socket = null;
-    if (!socket) return;
-    socket.onopen = socket.onmessage = socket.onclose = null;
-    socket.close();
-    this.#hooks.onRelease(performance.now());
+      this.giveUpAfter(PONG_LIMIT_MS, "the line went silent");
+    });
   }
 
   #whyClosed(event) {
@@ -157,7 +106,7 @@ export class WebSocketLane {
     if (navigator.onLine === false) return "this device is offline";
     if (this.#said) return this.#said;
     if (event.reason) return event.reason.slice(0, 200);
-    return this.#backoff.wasOpen ? "the connection broke" : "no answer";
+    return this.wasOpen ? "the connection broke" : "no answer";
   }
 }
 

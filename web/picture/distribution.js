@@ -1,8 +1,9 @@
-// distribution.js: how the delays of each lane are spread, all on one logarithmic axis: a row for
-// each lane, a bar for each narrow range of delays, a mark at the median. It measures nothing.
+// picture/distribution.js: how the delays of each lane are spread, all on one logarithmic axis: a
+// row for each lane, a bar for each narrow range of delays, a mark at the median. It measures
+// nothing.
 
-import { write } from "./elements.js";
-import { duration } from "./format.js";
+import { write } from "../elements.js";
+import { duration } from "../format.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -42,7 +43,7 @@ export class Distribution {
 
   /**
    * Brings the picture up to date, if it is time.
-   * @param {import("./scoreboard.js").Side[]} sides
+   * @param {import("../scoreboard.js").Side[]} sides
    */
   show(sides) {
     const now = performance.now();

@@ -1,5 +1,5 @@
-// ink.js: the few strokes that all drawings on the canvas are made of. It knows the canvas and
-// nothing of lanes or messages.
+// picture/ink.js: the few strokes that all drawings on the canvas are made of. It knows the canvas
+// and nothing of lanes or messages.
 
 /**
  * A straight line in the present stroke style.

@@ -1,9 +1,10 @@
-// picture.js: draws one frame of the timeline: the axis, what was published, and the lanes, each as
-// its way of getting messages asks for. It only draws what it is given; timeline.js decides when.
+// picture/picture.js: draws one frame of the timeline: the axis, what was published, and the lanes,
+// each as its way of getting messages asks for. It only draws what it is given; timeline.js decides
+// when.
 
 import { stroke, text } from "./ink.js";
-import { AskingPicture } from "./picture_asking.js";
-import { drawLine, drawRings } from "./picture_ringing.js";
+import { AskingPicture } from "./polling.js";
+import { drawLine, drawRings } from "./push.js";
 
 /** How long a published mark takes to fall through the lanes. */
 const FALL_MS = 350;
@@ -20,7 +21,7 @@ const MARGIN = 12;
 /**
  * @typedef {object} Frame
  * @property {CanvasRenderingContext2D} context
- * @property {import("./lanes.js").Lane[]} lanes those in the picture, from the top
+ * @property {import("../lane/list.js").Lane[]} lanes those in the picture, from the top
  * @property {Record<string, DOMRect>} tracks where each lane is drawn; also `time` and `axis`
  * @property {Record<string, string>} colours
  * @property {string} font
@@ -36,7 +37,7 @@ const MARGIN = 12;
 
 /**
  * @typedef {object} Shown
- * @property {import("./journal.js").Journal} journal
+ * @property {import("../journal.js").Journal} journal
  * @property {object[]} looks requests of the polling lane
  * @property {Record<string, import("./spans.js").Spans>} spans of the other lanes
  */
@@ -63,11 +64,11 @@ export class Picture {
     const entries = inView(frame, journal.entries);
     frame.dense = entries.length > DENSE_FROM;
     for (const entry of entries) drawFall(frame, entry);
-    for (const { name, way } of lanes) {
-      if (way === "asks") {
+    for (const { name, family } of lanes) {
+      if (family === "poll") {
         this.#asking.draw(frame, name, entries, looks, journal);
       } else {
-        drawLine(frame, name, spans[name].list, way === "holds");
+        drawLine(frame, name, spans[name].list, family === "longpoll");
         drawRings(frame, name, entries, journal);
       }
     }

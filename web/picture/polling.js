@@ -1,7 +1,7 @@
-// picture_asking.js: draws the polling lane: each look, and above it how long each event waits at
-// the door. The other lanes are picture_ringing.js's.
+// picture/polling.js: draws the polling lane: each look, and above it how long each event waits at
+// the door. The other lanes are push.js's.
 
-import { duration } from "./format.js";
+import { duration } from "../format.js";
 import { cross, stroke, text } from "./ink.js";
 
 /** Rows in which events wait without covering each other. */
@@ -25,9 +25,9 @@ export class AskingPicture {
    * Draws the lane.
    * @param {import("./picture.js").Frame} frame
    * @param {string} lane
-   * @param {import("./journal.js").Entry[]} entries
+   * @param {import("../journal.js").Entry[]} entries
    * @param {object[]} looks
-   * @param {import("./journal.js").Journal} journal
+   * @param {import("../journal.js").Journal} journal
    */
   draw(frame, lane, entries, looks, journal) {
     if (this.#rows.size > ROWS_KEPT) this.#rows.clear();

@@ -1,7 +1,7 @@
-// picture_ringing.js: draws the lanes that are rung: the open line, or the questions that wait,
-// and what came. Polling is picture_asking.js's.
+// picture/push.js: draws the lanes that are rung: the open line, or the questions that wait,
+// and what came. Polling is polling.js's.
 
-import { duration } from "./format.js";
+import { duration } from "../format.js";
 import { cross, stroke, text } from "./ink.js";
 
 /** Room for the figure below a dot, and for the word that stands there instead. */
@@ -46,8 +46,8 @@ export function drawLine(frame, lane, spans, asks) {
  * What came: a dot, or a square if it was sent from elsewhere, with the delay below.
  * @param {import("./picture.js").Frame} frame
  * @param {string} lane
- * @param {import("./journal.js").Entry[]} entries
- * @param {import("./journal.js").Journal} journal
+ * @param {import("../journal.js").Entry[]} entries
+ * @param {import("../journal.js").Journal} journal
  */
 export function drawRings(frame, lane, entries, journal) {
   const { context, colours } = frame;

@@ -1,5 +1,5 @@
-// spans.js: from when to when a lane's line was open, or its question was waiting. It keeps moments
-// for the picture to draw and knows nothing of connections.
+// picture/spans.js: from when to when a lane's line was open, or its question was waiting. It keeps
+// moments for the picture to draw and knows nothing of connections.
 
 /** Spans kept; older ones have long left the picture. */
 const SPANS_KEPT = 400;

@@ -1,9 +1,9 @@
-// stage.js: the boxes of the lanes in the picture: label, figure, state and the track that the
-// canvas draws into. Words of the state are status.js's, what is drawn is picture.js's.
+// picture/stage.js: the boxes of the lanes in the picture: label, figure, state and the track that
+// the canvas draws into. Words of the state are lane/status.js's, what is drawn is picture.js's.
 
-import { find, make, write } from "./elements.js";
-import { duration } from "./format.js";
-import { LANES, LANE_NAMES } from "./lanes.js";
+import { find, make, write } from "../elements.js";
+import { duration } from "../format.js";
+import { LANES, LANE_NAMES } from "../lane/list.js";
 
 /**
  * Puts a row for every lane on the stage, hidden until it is chosen.
@@ -32,7 +32,7 @@ export function showLanes(stage, names) {
 
 /**
  * The median beside each lane.
- * @param {Record<string, import("./stats.js").LaneStats>} stats
+ * @param {Record<string, import("../lane/stats.js").LaneStats>} stats
  */
 export function showMedians(stats) {
   for (const name of LANE_NAMES) write(find(`lane-${name}-median`), duration(stats[name].median));

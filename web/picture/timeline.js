@@ -1,8 +1,8 @@
-// timeline.js: keeps the picture going: its size, its colours, its clock, and when it may rest.
-// It draws only while it can be seen, and once a second where movement is unwelcome. What a
+// picture/timeline.js: keeps the picture going: its size, its colours, its clock, and when it may
+// rest. It draws only while it can be seen, and once a second where movement is unwelcome. What a
 // frame looks like is picture.js's business.
 
-import { LANES, LANE_NAMES, forEachLane } from "./lanes.js";
+import { LANES, LANE_NAMES, forEachLane } from "../lane/list.js";
 import { Picture } from "./picture.js";
 import { Spans } from "./spans.js";
 
@@ -39,7 +39,7 @@ export class Timeline {
   /**
    * @param {HTMLCanvasElement} canvas
    * @param {HTMLElement} stage the box that the canvas covers and that holds the tracks
-   * @param {import("./journal.js").Journal} journal
+   * @param {import("../journal.js").Journal} journal
    */
   constructor(canvas, stage, journal) {
     this.#canvas = canvas;

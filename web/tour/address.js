@@ -1,4 +1,4 @@
-// tour_address.js: a socket address as bytes in network order. Pure functions; it resolves no
+// tour/address.js: a socket address as bytes in network order. Pure functions; it resolves no
 // names and opens nothing.
 
 /** The longest path of a Unix socket on Linux, without the zero byte that ends it. */

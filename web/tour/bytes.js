@@ -1,9 +1,9 @@
-// tour_bytes.js: the live figure of the tour's first step: type an address and see its bytes in
-// the order in which they travel. tour_address.js does the reading; nothing is sent anywhere.
+// tour/bytes.js: the live figure of the tour's first step: type an address and see its bytes in
+// the order in which they travel. address.js does the reading; nothing is sent anywhere.
 
-import { AddressError, addressBytes } from "./tour_address.js";
-import { fill, nodesOf } from "./tour_language.js";
-import { make } from "./elements.js";
+import { AddressError, addressBytes } from "./address.js";
+import { fill, nodesOf } from "./language.js";
+import { make } from "../elements.js";
 
 /** Longer texts cannot be an address of any kind, and are cut by the box. */
 const TEXT_MAX = 200;
@@ -13,7 +13,7 @@ const ZEROS_MIN = 4;
 
 /**
  * The box and what it shows.
- * @param {import("./tour_language.js").Texts["bytes"]} texts
+ * @param {import("./language.js").Texts["bytes"]} texts
  * @param {{first: string, examples: string[]}} offer what stands in the box, and what else could
  * @param {() => void} onLook called when a person has looked at a valid address
  * @returns {HTMLElement}

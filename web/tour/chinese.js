@@ -1,8 +1,8 @@
-// tour_chinese.js: the words of the guided tour in simplified Chinese. Only words, and the same
-// shape as tour_english.js, member for member; written for readers of Chinese, not translated
+// tour/chinese.js: the words of the guided tour in simplified Chinese. Only words, and the same
+// shape as english.js, member for member; written for readers of Chinese, not translated
 // sentence by sentence. Names of things on the page stay as the page writes them.
 
-/** @type {import("./tour_language.js").Texts} */
+/** @type {import("./language.js").Texts} */
 export const CHINESE = {
   lang: "zh-Hans",
   own: "中文",

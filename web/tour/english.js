@@ -1,8 +1,8 @@
-// tour_english.js: the words of the guided tour in English. Only words: tour_steps.js says what
-// there is to do, tour_view.js puts it on the page. `code`, **strong** and {values} are filled in
-// there. tour_chinese.js has the same shape, member for member.
+// tour/english.js: the words of the guided tour in English. Only words: steps.js says what
+// there is to do, view.js puts it on the page. `code`, **strong** and {values} are filled in
+// there. chinese.js has the same shape, member for member.
 
-/** @type {import("./tour_language.js").Texts} */
+/** @type {import("./language.js").Texts} */
 export const ENGLISH = {
   lang: "en",
   own: "English",

@@ -1,8 +1,8 @@
-// tour_figures.js: the small drawings of the tour, one a step. Each is plain SVG whose colours
+// tour/figures.js: the small drawings of the tour, one a step. Each is plain SVG whose colours
 // tour.css gives by class; words come from the language in {places}. They are pictures of ideas,
 // not of measurements.
 
-import { fill } from "./tour_language.js";
+import { fill } from "./language.js";
 
 const HEAD = 'xmlns="http://www.w3.org/2000/svg" role="img"';
 

@@ -1,15 +1,15 @@
-// tour_language.js: which language the tour speaks, and how its texts become nodes. It holds no
-// words (tour_english.js and tour_chinese.js do) and never makes markup of a text's characters.
+// tour/language.js: which language the tour speaks, and how its texts become nodes. It holds no
+// words (english.js and chinese.js do) and never makes markup of a text's characters.
 
-import { CHINESE } from "./tour_chinese.js";
-import { ENGLISH } from "./tour_english.js";
+import { CHINESE } from "./chinese.js";
+import { ENGLISH } from "./english.js";
 
 /**
  * @typedef {object} Texts
  * @property {string} lang for the attribute of that name
  * @property {string} own the language's name in itself
  * @property {Record<string, string>} frame words around the steps
- * @property {Record<string, StepTexts>} steps by the keys of tour_steps.js
+ * @property {Record<string, StepTexts>} steps by the keys of steps.js
  *
  * @typedef {object} StepTexts
  * @property {string} name short, for the numbered list

@@ -1,7 +1,7 @@
-// tour_steps.js: the plan of the tour, the same in every language: its steps in order, the figure
+// tour/steps.js: the plan of the tour, the same in every language: its steps in order, the figure
 // and the tasks of each, the part of the page it speaks of, and the lines to paste into a terminal.
 
-import { splitAddress } from "./terminal.js";
+import { splitAddress } from "../terminal.js";
 
 /**
  * @typedef {object} Ground where the tour takes place
@@ -18,7 +18,7 @@ import { splitAddress } from "./terminal.js";
  *
  * @typedef {object} Step
  * @property {string} key
- * @property {string} figure of tour_figures.js
+ * @property {string} figure of figures.js
  * @property {string[]} places ids of the part of the page; the first one that is there counts
  * @property {Task[]} tasks
  */

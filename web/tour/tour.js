@@ -1,13 +1,13 @@
-// tour.js: the guided tour: six steps that begin with what a socket is. The address says which
+// tour/tour.js: the guided tour: six steps that begin with what a socket is. The address says which
 // step is open (#tour-3), so links, history and keys all do the same. Words, plan, drawings and
 // noticing are in the files beside it; this one opens, closes and moves.
 
-import { INTERVALS, RATES } from "./settings.js";
-import { LANGUAGES, firstLanguage, nodesOf, rememberLanguage } from "./tour_language.js";
-import { make } from "./elements.js";
-import { STEPS } from "./tour_steps.js";
-import { StepView, noteOf } from "./tour_view.js";
-import { Watch } from "./tour_watch.js";
+import { INTERVALS, RATES } from "../settings.js";
+import { LANGUAGES, firstLanguage, nodesOf, rememberLanguage } from "./language.js";
+import { make } from "../elements.js";
+import { STEPS } from "./steps.js";
+import { StepView, noteOf } from "./view.js";
+import { Watch } from "./watch.js";
 
 const ADDRESS = /^#tour-([1-9])$/;
 
@@ -21,7 +21,7 @@ const OWN_KEYS = "input, textarea, select, pre";
  * Puts the tour on the page, and lets it hear the server's lab.
  * @param {HTMLElement} section
  * @param {string} topic
- * @param {import("./lab.js").Lab} lab
+ * @param {import("../lab/lab.js").Lab} lab
  * @returns {Tour}
  */
 export function mountTour(section, topic, lab) {
@@ -50,7 +50,7 @@ export class Tour {
 
   /**
    * @param {HTMLElement} section
-   * @param {import("./tour_steps.js").Ground} ground
+   * @param {import("./steps.js").Ground} ground
    */
   constructor(section, ground) {
     this.#section = section;
@@ -67,7 +67,9 @@ export class Tour {
     this.#follow(false);
     // The browser goes to the place that an address names by itself, and takes the keyboard away.
     const arrive = () => setTimeout(() => this.#arrive());
-    if (this.#step) addEventListener("load", arrive, { once: true });
+    if (!this.#step) return;
+    if (document.readyState === "complete") arrive();
+    else addEventListener("load", arrive, { once: true });
   }
 
   /** @returns {Watch} what hears of messages and of the lab */
@@ -87,7 +89,7 @@ export class Tour {
 
   /**
    * A lane has brought a message, or its delay has become known.
-   * @param {import("./journal.js").Entry} entry
+   * @param {import("../journal.js").Entry} entry
    */
   heard({ event, delay }) {
     if (typeof event?.message === "string") this.#watch.heard(event.message, delay);

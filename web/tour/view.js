@@ -1,11 +1,11 @@
-// tour_view.js: one step of the tour as nodes: text, figure, tasks with their lines and what was
+// tour/view.js: one step of the tour as nodes: text, figure, tasks with their lines and what was
 // noticed. It builds and updates; tour.js decides which step and when.
 
-import { addressFigure } from "./tour_bytes.js";
-import { figure } from "./tour_figures.js";
-import { fill, nodesOf } from "./tour_language.js";
-import { make } from "./elements.js";
-import { linesOf } from "./tour_steps.js";
+import { addressFigure } from "./bytes.js";
+import { figure } from "./figures.js";
+import { fill, nodesOf } from "./language.js";
+import { make } from "../elements.js";
+import { linesOf } from "./steps.js";
 
 /** How long a button says that it has copied. */
 const COPIED_MS = 2000;
@@ -24,10 +24,10 @@ export class StepView {
   #tasks = new Map();
 
   /**
-   * @param {import("./tour_language.js").Texts} texts
-   * @param {import("./tour_steps.js").Step} step
+   * @param {import("./language.js").Texts} texts
+   * @param {import("./steps.js").Step} step
    * @param {{number: number, count: number}} place among the steps
-   * @param {import("./tour_steps.js").Ground} ground
+   * @param {import("./steps.js").Ground} ground
    * @param {{isOn: boolean, captures: boolean}} lab what the server can show
    * @param {() => void} onLook when a valid address was looked at
    */
@@ -55,7 +55,7 @@ export class StepView {
   /**
    * Shows what was noticed of a task.
    * @param {string} key
-   * @param {import("./tour_watch.js").TaskState} state
+   * @param {import("./watch.js").TaskState} state
    */
   show(key, state) {
     const shown = this.#tasks.get(key);
@@ -104,10 +104,10 @@ export class StepView {
 
 /**
  * What to say of a task: what was noticed, or why nothing can be.
- * @param {import("./tour_language.js").Texts} texts
- * @param {import("./tour_steps.js").Step} step
- * @param {import("./tour_steps.js").Task} task
- * @param {import("./tour_watch.js").TaskState} state
+ * @param {import("./language.js").Texts} texts
+ * @param {import("./steps.js").Step} step
+ * @param {import("./steps.js").Task} task
+ * @param {import("./watch.js").TaskState} state
  * @param {{isOn: boolean, captures: boolean}} lab
  * @returns {string}
  */

@@ -1,8 +1,8 @@
-// tour_watch.js: notices that a task of the tour was done, from what the page hears: messages in
+// tour/watch.js: notices that a task of the tour was done, from what the page hears: messages in
 // the lanes, the server's lab, the sliders. It keeps the state of each task and shows nothing.
 
-import { duration } from "./format.js";
-import { HALVES, LOOKS } from "./tour_steps.js";
+import { duration } from "../format.js";
+import { HALVES, LOOKS } from "./steps.js";
 
 /** From this interval (seconds) and this rate (per second) on polling carries messages in bulk. */
 const BULK_INTERVAL_S = 10;

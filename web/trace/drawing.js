@@ -1,10 +1,10 @@
-// trace_drawing.js: draws a connection as a list of steps between two lifelines, and goes on with
+// trace/drawing.js: draws a connection as a list of steps between two lifelines, and goes on with
 // it as segments come. It is a list of readable text for those who do not see arrows. It asks
 // nobody for anything: trace.js hands it what there is.
 
-import { make } from "./elements.js";
-import { SILENCE_US, sumOf } from "./trace_story.js";
-import { gap, numbers, remarks } from "./trace_words.js";
+import { make } from "../elements.js";
+import { SILENCE_US, sumOf } from "./story.js";
+import { gap, numbers, remarks } from "./words.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -22,7 +22,7 @@ export class ConnectionDrawing {
   /**
    * @param {string} way
    * @param {string} near who is at the client's end
-   * @param {import("./trace_story.js").Connection} connection
+   * @param {import("./story.js").Connection} connection
    */
   constructor(way, near, connection) {
     this.#way = way;

@@ -1,4 +1,4 @@
-// trace_recorded.js: five real conversations as `doorbell trace --json --via WAY` wrote them, for a
+// trace/recorded.js: five real conversations as `doorbell trace --json --via WAY` wrote them, for a
 // server that may not capture. Nothing in here is made up; the page labels it as recorded. Each row
 // is a step: at_us, from, phase, flags, seq, ack, payload_bytes, wire_bytes, packets, words.
 

@@ -1,5 +1,5 @@
-// trace_story.js: what a trace has told so far: connections, their segments, the sums of their
-// phases. Pure state; trace_drawing.js draws it, and nothing here knows the page or the network.
+// trace/story.js: what a trace has told so far: connections, their segments, the sums of their
+// phases. Pure state; drawing.js draws it, and nothing here knows the page or the network.
 
 /** The phases, in the order in which they come first. */
 export const PHASES = ["open", "request", "answer", "push", "close"];

@@ -1,13 +1,14 @@
-// trace.js: the section "The wire": every packet of one way of being told, as it crosses. The
+// trace/trace.js: the section "The wire": every packet of one way of being told, as it crosses. The
 // server's lab captures and tells; where it may not, a recording is shown and labelled as one.
-// It draws nothing itself (trace_drawing.js) and holds no connection (lab.js).
+// It draws nothing itself (drawing.js) and holds no connection (lab/lab.js).
 
-import { count } from "./format.js";
-import { make, write } from "./elements.js";
-import { ConnectionDrawing } from "./trace_drawing.js";
-import { recording } from "./trace_recorded.js";
-import { PHASES, Story } from "./trace_story.js";
-import { NEAR, WAYS, sentence } from "./trace_words.js";
+import { count } from "../format.js";
+import { make, write } from "../elements.js";
+import { laneOf, needsLab } from "../lane/list.js";
+import { ConnectionDrawing } from "./drawing.js";
+import { recording } from "./recorded.js";
+import { PHASES, Story } from "./story.js";
+import { WAYS, sentence } from "./words.js";
 
 /** Within this many pixels of its end the list follows what comes. */
 const FOLLOW_PX = 48;
@@ -25,7 +26,7 @@ const OFF = "The server's lab is off, so packets cannot be shown live. --lab on 
 /**
  * Puts the section on the page, and lets the server's lab fill it.
  * @param {HTMLElement} section
- * @param {import("./lab.js").Lab} lab
+ * @param {import("../lab/lab.js").Lab} lab
  * @param {(way: string) => boolean} reconnect begins a way's connection anew, if it can
  */
 export function mountTrace(section, lab, reconnect) {
@@ -152,7 +153,7 @@ export class TracePanel {
     const { recorded, list } = this.#parts;
     const more = this.#isLive ? " Choose a way above to watch your own packets." : "";
     recorded.textContent = `Recorded by doorbell trace: one subscription and one message over ` +
-      `${WAYS[this.#way]}.${more}`;
+      `${laneOf(this.#way).title}.${more}`;
     this.#draw(recording(this.#way));
     list.scrollTop = 0;
   }
@@ -176,7 +177,7 @@ export class TracePanel {
     const follows = list.scrollTop + list.clientHeight >= list.scrollHeight - FOLLOW_PX;
     const { connection, isNew, isChanged, gone } = this.#story.take(told);
     if (isNew) {
-      const drawing = new ConnectionDrawing(this.#way, NEAR[this.#way], connection);
+      const drawing = new ConnectionDrawing(this.#way, nearEnd(this.#way), connection);
       this.#drawings.set(connection.number, drawing);
       list.append(drawing.element);
     }
@@ -202,6 +203,11 @@ export class TracePanel {
   }
 }
 
+/** What stands at the other end of a connection to the server. */
+function nearEnd(way) {
+  return needsLab(way) ? "subscriber" : "browser";
+}
+
 /** What would let the server capture. */
 function howToCapture() {
   return ["This server does not capture. To watch your own packets, start it with ",
@@ -216,7 +222,7 @@ function build(section) {
   const head = make("div", { class: "section-head" }, title, make("p", { class: "note" },
     "Times are between packets; bytes with the headers of IP and TCP."));
   const ways = make("fieldset", { class: "trace-ways" }, make("legend", {}, "Watch"),
-    ...Object.entries(WAYS).map(([way, name]) => radio(way, name)));
+    ...WAYS.map((way) => radio(way, laneOf(way).title)));
   const again = button("trace-again", "Hang up and call again");
   const clear = button("trace-clear", "Clear");
   const controls = make("div", { class: "trace-controls" }, ways, again, clear);

@@ -1,4 +1,4 @@
-// trace_words.js: the sentences of the wire's drawing: what a phase is, seen over each way, and
+// trace/words.js: the sentences of the wire's drawing: what a phase is, seen over each way, and
 // remarks on a connection. Only words; the numbers come from the segments themselves.
 
 /** A space that never breaks the line between a name and its number. */
@@ -10,20 +10,6 @@ const APART = "\u2002\u2002";
 const OPEN = "Both sides agree on the numbers they count from: three packets, one round trip, " +
   "and nothing said yet.";
 const CLOSE = "Each direction ends by itself: a FIN, and an ACK for it.";
-
-/** Ways that can be watched, with the names that a person reads. */
-export const WAYS = {
-  poll: "Polling",
-  longpoll: "Long poll",
-  sse: "SSE",
-  ws: "WebSocket",
-  tcp: "TCP",
-};
-
-/** Who is at the near end of each way. */
-export const NEAR = {
-  poll: "browser", longpoll: "browser", sse: "browser", ws: "browser", tcp: "subscriber",
-};
 
 const SEEN = {
   poll: {
@@ -53,6 +39,9 @@ const SEEN = {
   },
 };
 
+/** Ways that can be watched. */
+export const WAYS = Object.keys(SEEN);
+
 /**
  * What is seen in a phase, in one sentence.
  * @param {string} way
@@ -68,7 +57,7 @@ export function sentence(way, phase) {
 /**
  * What a person should know about a connection.
  * @param {string} way
- * @param {import("./trace_story.js").Connection} connection
+ * @param {import("./story.js").Connection} connection
  * @returns {string[]}
  */
 export function remarks(way, connection) {
@@ -108,7 +97,7 @@ export function gap(microseconds) {
 
 /**
  * The numbers of a segment in the words of TCP.
- * @param {import("./trace_story.js").Step} step
+ * @param {import("./story.js").Step} step
  * @returns {string}
  */
 export function numbers(step) {

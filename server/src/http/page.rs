@@ -25,9 +25,12 @@ pub(super) fn topic(topic: &str, request: &Request<'_>) -> Result<Reply, Error> 
     file("index.html", request)
 }
 
-/// A file of the page.
+/// A file of the page, which may be in a folder.
 pub(super) fn file(name: &str, request: &Request<'_>) -> Result<Reply, Error> {
-    let found = Files::get(name).and_then(|file| Some((file, content_type(name)?)));
+    // In debug builds these are the files on disk, where other names would lead elsewhere.
+    let is_name = name.split('/').all(|part| !matches!(part, "" | "." | ".."));
+    let found = is_name.then(|| Files::get(name)).flatten();
+    let found = found.and_then(|file| Some((file, content_type(name)?)));
     let Some((file, content_type)) = found else {
         return Err(Error::new(Code::NotFound, "page not found"));
     };
