@@ -39,7 +39,6 @@ mod error;
 mod http;
 mod ledger;
 mod lines;
-pub mod link;
 mod listeners;
 mod losses;
 mod publisher;

@@ -325,7 +325,7 @@ async fn a_server_without_udp_says_how_to_have_it() {
 async fn the_program_prints_the_messages_and_what_was_fetched() {
     let server = RealServer::in_memory().await;
     let address = server.server().to_string();
-    let child = Command::new(env!("CARGO_BIN_EXE_doorbell"))
+    let child = Command::new(binary("doorbell"))
         .args(["subscribe", "t", "--via", "udp", "--count", "2", "--format", "json"])
         .args(["--server", &address])
         .stdin(Stdio::null())

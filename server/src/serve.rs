@@ -199,7 +199,7 @@ fn client_command() -> String {
             let short = here.and_then(|here| path.strip_prefix(here).ok().map(Path::to_owned));
             short.unwrap_or(path).display().to_string()
         }
-        None => "cargo run -q --release -p doorbell --".to_owned(),
+        None => "cargo run -q --release -p doorbell-cli --".to_owned(),
     }
 }
 

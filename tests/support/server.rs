@@ -20,7 +20,7 @@ pub(crate) fn binary(name: &str) -> PathBuf {
     let path = folder.join(name);
     assert!(
         path.is_file(),
-        "{} is missing: run `cargo build -p doorbell-server -p doorbell` first",
+        "{} is missing: run `cargo build -p doorbell-server -p doorbell-cli` first",
         path.display()
     );
     path

@@ -1,0 +1,61 @@
+//! The program `doorbell`: subscribe, publish, compare, trace, link.
+//!
+//! Data goes to the standard output, talk to the standard error. Exit codes: 0 done, 1 failed, 2 a
+//! command line that makes no sense. A reader that goes away (`| head -1`) is not a failure.
+
+mod arguments;
+mod link;
+mod publish;
+mod subscribe;
+mod text;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+use doorbell_instruments::Failure;
+use tokio::runtime::{Builder, Runtime};
+
+use self::arguments::{Arguments, Command};
+use self::text::talk;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let outcome = match arguments.command {
+        Command::Subscribe(command) => wait(1, subscribe::run(command, arguments.server)),
+        Command::Publish(command) => wait(1, publish::run(command, arguments.server)),
+        Command::Compare(command) => {
+            let isolated = doorbell_compare::isolate(&command, arguments.server.as_ref());
+            isolated.and_then(|()| wait(2, doorbell_compare::run(*command, arguments.server)))
+        }
+        Command::Link(command) => wait(1, link::run(command)),
+        Command::Trace(command) => wait(1, doorbell_trace::run(command, arguments.server)),
+        Command::Completions { shell } => completions(shell),
+    };
+    let (text, code) = match outcome {
+        Ok(()) | Err(Failure::ReaderGone) => return ExitCode::SUCCESS,
+        Err(Failure::Failed(text)) => (text, 1),
+        Err(Failure::Usage(text)) => (text, 2),
+    };
+    talk(&text);
+    ExitCode::from(code)
+}
+
+/// Runs a command to its end. What still reads the standard input then is left behind.
+fn wait(threads: usize, command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let runtime: Runtime = match threads {
+        1 => Builder::new_current_thread(),
+        _ => Builder::new_multi_thread(),
+    }
+    .enable_all()
+    .build()?;
+    let outcome = runtime.block_on(command);
+    runtime.shutdown_background();
+    outcome
+}
+
+fn completions(shell: clap_complete::Shell) -> Result<(), Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "doorbell", &mut script);
+    Ok(io::stdout().write_all(&script)?)
+}

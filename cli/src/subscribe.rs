@@ -1,0 +1,135 @@
+//! `doorbell subscribe`.
+
+use std::io::Write;
+
+use anstream::AutoStream;
+use doorbell::{Losses, Received, Server, Subscription, Update, Via};
+use doorbell_instruments::Failure;
+use futures_util::StreamExt;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use tokio::signal::ctrl_c;
+use tokio::time::timeout;
+
+use crate::arguments::{OutputFormat, SubscribeArguments};
+use crate::text::{self, talk};
+
+pub(crate) async fn run(
+    arguments: SubscribeArguments,
+    server: Option<Server>,
+) -> Result<(), Failure> {
+    let via = arguments.via();
+    let server = server.unwrap_or_else(|| Server::local(via));
+    let filter = arguments.filter.clone();
+    let since = arguments.since.clone();
+    let updates = match arguments.through {
+        Some(relay) if via == Via::Udp => Subscription::by_datagrams(server, filter, since, relay)?,
+        Some(_) => return Err(Failure::Usage("--through is for --via udp".to_owned())),
+        None => Subscription::new(server, filter, since, via)?,
+    };
+    if via != Via::Udp {
+        return show(updates, &arguments).await;
+    }
+    let meter = updates.meter();
+    let outcome = tokio::select! {
+        outcome = show(updates, &arguments) => outcome,
+        // A person who has seen enough wants to see this, too.
+        interrupted = ctrl_c() => Ok(interrupted?),
+    };
+    let losses = meter.losses();
+    if !losses.is_none() {
+        talk(&told(&losses));
+    }
+    outcome
+}
+
+/// What datagrams lost and what it cost to have it all the same, in one sentence.
+fn told(losses: &Losses) -> String {
+    let Losses { arrived, lost, overtaken, repeated, large, repairs, cost } = losses;
+    let (requests, bytes) = (cost.requests, cost.bytes_in + cost.bytes_out);
+    format!(
+        "{arrived} datagrams came, {lost} were lost, {overtaken} overtaken, {repeated} repeated, \
+         {large} too large; repaired {repairs} times by {requests} requests, {bytes} bytes"
+    )
+}
+
+async fn show(updates: Subscription, arguments: &SubscribeArguments) -> Result<(), Failure> {
+    let mut shown = 0;
+    let listening = listen(updates, arguments, &mut shown);
+    let Some(limit) = arguments.timeout else {
+        return listening.await;
+    };
+    if let Ok(outcome) = timeout(limit, listening).await {
+        return outcome;
+    }
+    match arguments.count {
+        Some(count) => Err(Failure::Failed(format!(
+            "timed out after {limit:?}: {shown} of {count} messages came"
+        ))),
+        None => Ok(()),
+    }
+}
+
+async fn listen(
+    mut updates: Subscription,
+    arguments: &SubscribeArguments,
+    shown: &mut u64,
+) -> Result<(), Failure> {
+    let mut printer = Printer::new(arguments.format);
+    let mut was_connected = true;
+    while let Some(update) = updates.next().await {
+        match update? {
+            Update::Message(received) => {
+                printer.print(&received)?;
+                *shown += 1;
+                if Some(*shown) == arguments.count {
+                    return Ok(());
+                }
+            }
+            Update::Gap(gap) => talk(&format!(
+                "gap: messages between {} and {} are lost ({})",
+                gap.after,
+                gap.before,
+                format!("{:?}", gap.reason).to_lowercase()
+            )),
+            Update::Disconnected { error, retry_in } => {
+                talk(&format!("{error}; next attempt in {retry_in:.1?}"));
+                was_connected = false;
+            }
+            Update::Connected if !was_connected => {
+                talk("connected");
+                was_connected = true;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Prints messages, each at once.
+struct Printer {
+    format: OutputFormat,
+    zone: TimeZone,
+    output: AutoStream<std::io::Stdout>,
+}
+
+impl Printer {
+    fn new(format: OutputFormat) -> Self {
+        Self { format, zone: TimeZone::system(), output: anstream::stdout() }
+    }
+
+    fn print(&mut self, received: &Received) -> std::io::Result<()> {
+        match self.format {
+            OutputFormat::Text => {
+                let line = text::message(&received.event, Timestamp::now(), &self.zone);
+                writeln!(self.output, "{line}")?;
+            }
+            OutputFormat::Json => {
+                let mut output = std::io::stdout().lock();
+                output.write_all(&received.json)?;
+                output.write_all(b"\n")?;
+            }
+        }
+        self.output.flush()
+    }
+}

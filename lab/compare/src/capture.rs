@@ -1,0 +1,277 @@
+//! The packets themselves, captured beside the kernel's counts, and whether the two agree.
+//!
+//! They must: on loopback, without anything sent twice, the counts are exact. A check that fails
+//! tells of a machine so busy that acknowledgements came late, of a capture that lost packets, or
+//! of an error in this program.
+
+use std::collections::HashMap;
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::time::{Duration, UNIX_EPOCH};
+
+use doorbell::{Authority, Connection, Endpoint};
+use doorbell_instruments::Failure;
+use doorbell_wire::{Capture, MISSING_PRIVILEGE, Segment, WireCounts};
+use serde::Serialize;
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout};
+
+use crate::contender::Places;
+use crate::report::Both;
+use crate::road;
+
+const INTERFACE: &str = "lo";
+/// After this long without a segment nothing more comes.
+const QUIET: Duration = Duration::from_millis(100);
+/// If others keep the ports busy, the end comes all the same.
+const END_MAX: Duration = Duration::from_secs(2);
+/// Connections that are told apart, those of others on the same ports included.
+const CONNECTIONS_MAX: usize = 1_000_000;
+
+/// What was captured of one contender, as its client saw it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub(crate) struct Captured {
+    pub(crate) bytes_in: u64,
+    pub(crate) bytes_out: u64,
+    pub(crate) packets_in: u64,
+    pub(crate) packets_out: u64,
+    /// Packets that the capture had no room for, whoever's they were.
+    pub(crate) drops: u64,
+    /// Connections of which it saw no beginning.
+    pub(crate) unseen: u64,
+    /// Whether all of it was captured and is what the kernel counted.
+    pub(crate) agrees: bool,
+}
+
+impl Captured {
+    /// Holds it against the kernel's counts.
+    pub(crate) fn check(mut self, bytes: Both, packets: Both) -> Self {
+        self.agrees = self.drops == 0
+            && self.unseen == 0
+            && (self.bytes_in, self.bytes_out) == (bytes.r#in, bytes.out)
+            && (self.packets_in, self.packets_out) == (packets.r#in, packets.out);
+        self
+    }
+
+    pub(crate) fn packets(&self) -> u64 {
+        self.packets_in + self.packets_out
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes_in + self.bytes_out
+    }
+}
+
+/// Whether this process may capture at all.
+pub(crate) fn permitted() -> Result<(), Failure> {
+    open(&[1]).map(drop)
+}
+
+fn open(ports: &[u16]) -> Result<Capture, Failure> {
+    Capture::open(INTERFACE, ports).map_err(|error| {
+        Failure::Failed(match error.kind() {
+            ErrorKind::PermissionDenied => {
+                let own = std::env::current_exe().ok();
+                let own =
+                    own.map_or_else(|| "doorbell".to_owned(), |own| own.display().to_string());
+                let missing = MISSING_PRIVILEGE.replace("PROGRAM", &own);
+                format!("--check-capture: {missing}, or --ethernet, which makes one")
+            }
+            _ => format!("--check-capture: {INTERFACE}: {error}"),
+        })
+    })
+}
+
+/// A capture that runs beside the races.
+pub(crate) struct Tap {
+    stop: oneshot::Sender<()>,
+    /// One, which ends with the set.
+    task: JoinSet<io::Result<Seen>>,
+}
+
+impl Tap {
+    /// Captures the ports of a server on this machine.
+    pub(crate) async fn open(places: &Places) -> Result<Self, Failure> {
+        let mut ports = vec![port(places.http.http()?).await?];
+        if let Some(Endpoint::Tcp(authority)) = &places.tcp {
+            ports.push(port(authority).await?);
+        }
+        let capture = open(&ports)?;
+        let (stop, stopped) = oneshot::channel();
+        let mut task = JoinSet::new();
+        task.spawn(watch(capture, ports, stopped));
+        Ok(Self { stop, task })
+    }
+
+    /// Takes what is still under way, and ends.
+    pub(crate) async fn finish(mut self) -> Result<Seen, Failure> {
+        let _ = self.stop.send(());
+        let ended = |reason: String| Failure::Failed(format!("the capture ended: {reason}"));
+        match self.task.join_next().await {
+            Some(Ok(Ok(seen))) => Ok(seen),
+            Some(Ok(Err(error))) => Err(ended(error.to_string())),
+            Some(Err(error)) => Err(ended(error.to_string())),
+            None => Err(ended("nobody ran it".to_owned())),
+        }
+    }
+}
+
+/// The port of a server that must be on this machine.
+async fn port(authority: &Authority) -> Result<u16, Failure> {
+    let address = road::address(authority).await?;
+    if address.ip().to_canonical().is_loopback() {
+        return Ok(address.port());
+    }
+    Err(Failure::Usage(format!(
+        "--check-capture looks at the loopback interface, and {authority} is not on it"
+    )))
+}
+
+async fn watch(
+    mut capture: Capture,
+    ports: Vec<u16>,
+    mut stopped: oneshot::Receiver<()>,
+) -> io::Result<Seen> {
+    let mut seen = Seen { ports, ..Seen::default() };
+    loop {
+        tokio::select! {
+            segment = capture.next() => seen.take(&segment?),
+            _ = &mut stopped => break,
+        }
+    }
+    let end = Instant::now() + END_MAX;
+    while let (true, Ok(segment)) = (Instant::now() < end, timeout(QUIET, capture.next()).await) {
+        seen.take(&segment?);
+    }
+    seen.dropped = capture.dropped()?;
+    Ok(seen)
+}
+
+/// All connections that were captured.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    /// Of the server.
+    ports: Vec<u16>,
+    /// By the ends of client and server; one pair may serve again when it is free.
+    connections: HashMap<(SocketAddr, SocketAddr), Vec<Counted>>,
+    count: usize,
+    dropped: u64,
+}
+
+/// What was captured of a connection, as its client saw it.
+#[derive(Debug, Clone, Copy)]
+struct Counted {
+    /// When its SYN was captured, since the beginning of 1970.
+    began: Duration,
+    wire: WireCounts,
+}
+
+impl Seen {
+    fn take(&mut self, segment: &Segment) {
+        let is_out = self.ports.contains(&segment.destination.port());
+        let ends = if is_out {
+            (segment.source, segment.destination)
+        } else {
+            (segment.destination, segment.source)
+        };
+        if is_out && segment.flags.syn && self.count < CONNECTIONS_MAX {
+            let counted = Counted { began: segment.time, wire: WireCounts::default() };
+            self.connections.entry(ends).or_default().push(counted);
+            self.count += 1;
+        }
+        // Without a SYN it began before the capture, and is nobody's who asks.
+        let Some(Counted { wire, .. }) =
+            self.connections.get_mut(&ends).and_then(|all| all.last_mut())
+        else {
+            return;
+        };
+        if is_out {
+            wire.packets_out += segment.segments;
+            wire.bytes_out += segment.wire_bytes();
+        } else {
+            wire.packets_in += segment.segments;
+            wire.bytes_in += segment.wire_bytes();
+        }
+    }
+
+    /// The sum of some connections.
+    pub(crate) fn of(&self, connections: &[Connection]) -> Captured {
+        let mut captured = Captured { drops: self.dropped, ..Captured::default() };
+        for connection in connections {
+            let since = connection.since.duration_since(UNIX_EPOCH).unwrap_or_default();
+            let all = self.connections.get(&(connection.local, connection.peer));
+            let mut earlier = all.into_iter().flatten().filter(|counted| counted.began <= since);
+            match earlier.next_back() {
+                Some(Counted { wire, .. }) => {
+                    captured.bytes_in += wire.bytes_in;
+                    captured.bytes_out += wire.bytes_out;
+                    captured.packets_in += wire.packets_in;
+                    captured.packets_out += wire.packets_out;
+                }
+                None => captured.unseen += 1,
+            }
+        }
+        captured
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use doorbell_wire::{Flags, Options};
+
+    use super::*;
+
+    fn segment(at: u64, from: u16, to: u16, syn: bool, payload: usize) -> Segment {
+        Segment {
+            time: Duration::from_secs(at),
+            source: SocketAddr::from(([127, 0, 0, 1], from)),
+            destination: SocketAddr::from(([127, 0, 0, 1], to)),
+            sequence: 0,
+            acknowledgement: 0,
+            window: 0,
+            flags: Flags { syn, ..Flags::default() },
+            options: Options::default(),
+            payload: vec![0; payload],
+            header_bytes: 52,
+            segments: 1,
+        }
+    }
+
+    #[test]
+    fn a_port_that_serves_again_is_told_apart_by_time() {
+        let mut seen = Seen { ports: vec![80], ..Seen::default() };
+        for (at, from, to, syn, payload) in [
+            (9, 5000, 80, false, 7),
+            (10, 5000, 80, true, 0),
+            (10, 80, 5000, true, 0),
+            (11, 80, 5000, false, 100),
+            (20, 5000, 80, true, 0),
+            (21, 5000, 80, false, 30),
+        ] {
+            seen.take(&segment(at, from, to, syn, payload));
+        }
+        let opened = |port: u16, at| Connection {
+            local: SocketAddr::from(([127, 0, 0, 1], port)),
+            peer: SocketAddr::from(([127, 0, 0, 1], 80)),
+            since: UNIX_EPOCH + Duration::from_secs(at),
+        };
+        let first = seen.of(&[opened(5000, 12)]);
+        assert_eq!((first.packets_in, first.bytes_in), (2, 2 * 52 + 100));
+        assert_eq!((first.packets_out, first.bytes_out), (1, 52));
+        let second = seen.of(&[opened(5000, 21)]);
+        assert_eq!((second.packets_in, second.bytes_out), (0, 2 * 52 + 30));
+        let both = seen.of(&[opened(5000, 12), opened(5000, 21), opened(5001, 12)]);
+        assert_eq!((both.packets(), both.bytes(), both.unseen), (5, 5 * 52 + 130, 1));
+    }
+
+    #[test]
+    fn it_agrees_only_if_all_was_captured_and_counted() {
+        let captured = Captured { bytes_in: 1, packets_in: 1, ..Captured::default() };
+        let one = Both { r#in: 1, out: 0 };
+        assert!(captured.check(one, one).agrees);
+        assert!(!captured.check(one, Both { r#in: 1, out: 1 }).agrees);
+        assert!(!Captured { drops: 1, ..captured }.check(one, one).agrees);
+        assert!(!Captured { unseen: 1, ..captured }.check(one, one).agrees);
+    }
+}

@@ -1,0 +1,66 @@
+//! Subscriptions of a measurement that are read for as long as it takes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use doorbell::{Meter, Subscription, Topic, Traffic, Update};
+use doorbell_instruments::Failure;
+use futures_util::StreamExt;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+/// Nothing that is waited for here takes longer.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+
+/// Subscriptions that are read for as long as it is there.
+pub(crate) struct Crowd {
+    meters: Vec<Arc<Meter>>,
+    _readers: JoinSet<()>,
+}
+
+impl Crowd {
+    /// Waits until the server has taken all of them up.
+    pub(crate) async fn connect(subscriptions: Vec<Subscription>) -> Result<Self, Failure> {
+        let (sender, mut connected) = watch::channel(0_usize);
+        let sender = Arc::new(sender);
+        let count = subscriptions.len();
+        let mut readers = JoinSet::new();
+        let mut meters = Vec::new();
+        for mut updates in subscriptions {
+            meters.push(updates.meter());
+            let sender = Arc::clone(&sender);
+            readers.spawn(async move {
+                while let Some(Ok(update)) = updates.next().await {
+                    if matches!(update, Update::Connected) {
+                        sender.send_modify(|connected| *connected += 1);
+                    }
+                }
+            });
+        }
+        let all = connected.wait_for(|connected| *connected >= count);
+        match timeout(DEADLINE, all).await {
+            Ok(Ok(_)) => Ok(Self { meters, _readers: readers }),
+            _ => Err(Failure::Failed(format!(
+                "{count} subscribers are not connected after {} s",
+                DEADLINE.as_secs()
+            ))),
+        }
+    }
+
+    /// The traffic of each so far.
+    pub(crate) fn traffic(&self) -> Vec<Traffic> {
+        self.meters.iter().map(|meter| meter.read()).collect()
+    }
+
+    /// The traffic of one so far.
+    pub(crate) fn traffic_of(&self, index: usize) -> Traffic {
+        self.meters[index].read()
+    }
+}
+
+/// A topic that nobody else has.
+pub(crate) fn fresh_topic() -> Result<Topic, Failure> {
+    let topic = format!("compare-unit-{:016x}", rand::random::<u64>());
+    topic.parse().map_err(|error| Failure::Failed(format!("{error}")))
+}

@@ -1,0 +1,274 @@
+//! What follows from the figures, in sentences.
+
+use std::fmt::Write;
+
+use crate::capture::Captured;
+use crate::figure::{bytes, float, percent, short_time, time};
+use crate::flags::Mode;
+use crate::idle::Basis;
+use crate::report::{Report, Row};
+use crate::table::complete;
+use crate::theory;
+
+/// The sentences below the tables.
+pub(crate) fn sentences(report: &Report) -> Vec<String> {
+    let mut out = vec![summary(report)];
+    out.extend(report.run.trouble.as_ref().map(|text| format!("Publishing: {text}.")));
+    out.extend(report.contenders.iter().filter_map(trouble));
+    out.extend(report.generator.warnings.iter().map(|text| format!("Warning: {text}.")));
+    out.extend(disagreement(report));
+    out.extend(report.contenders.iter().filter_map(lost));
+    out.extend(quickest(report));
+    out.extend(fewest_bytes(report));
+    out.extend(equal_pushes(report));
+    out.extend(captured(report));
+    out.extend(processor(report));
+    out.extend(how(report));
+    out.push(memory(report));
+    out.extend(idle(report));
+    out.push(format!(
+        "This process used {} of a core. {}",
+        percent(report.generator.cpu_share),
+        report.run.link
+    ));
+    out
+}
+
+fn summary(report: &Report) -> String {
+    let run = &report.run;
+    let rounds = match run.rounds_done {
+        0 | 1 => String::new(),
+        rounds => format!(", {rounds} rounds"),
+    };
+    format!(
+        "{} messages were published, {} stored; {:.3} a second in {} s{rounds}, seed {}.{}",
+        run.published,
+        run.accepted,
+        run.rate,
+        run.duration_s,
+        run.seed,
+        if run.interrupted { " The run was cut short." } else { "" },
+    )
+}
+
+/// What went wrong with one contender, beyond the columns.
+fn trouble(row: &Row) -> Option<String> {
+    let mut parts = Vec::new();
+    if row.disconnects > 0 {
+        parts.push(format!("{} disconnected", row.disconnects));
+    }
+    parts.extend(row.trouble.clone());
+    (!parts.is_empty()).then(|| format!("{}: {}.", row.name, parts.join(", ")))
+}
+
+/// What datagrams lost on the way.
+fn lost(row: &Row) -> Option<String> {
+    let datagrams = row.datagrams.filter(|datagrams| datagrams.repairs > 0)?;
+    Some(format!(
+        "{}: {} of {} datagrams were lost; {} polls fetched what was missing, {} on the wire.",
+        row.name,
+        datagrams.lost,
+        datagrams.lost + datagrams.arrived,
+        datagrams.repairs,
+        bytes(float(datagrams.repair_wire_bytes))
+    ))
+}
+
+/// Theory and measurement further apart than chance explains.
+fn disagreement(report: &Report) -> Vec<String> {
+    let apart = |row: &Row| {
+        let (expected, latency) = (row.expected?, row.latency_us?);
+        let away = (latency.mean - expected.mean_us).abs() / expected.mean_error_us;
+        (away > 4.0 && row.missed == 0).then(|| {
+            format!(
+                "{}: its mean delay is {away:.0} standard errors from T/2, which chance does not \
+                 explain.",
+                row.name
+            )
+        })
+    };
+    report.contenders.iter().filter_map(apart).collect()
+}
+
+fn quickest(report: &Report) -> Option<String> {
+    let rows = complete(&report.contenders);
+    let p50 = |row: &&Row| row.latency_us.map(|latency| latency.p50);
+    let quickest = rows.iter().copied().min_by_key(p50)?;
+    let slowest = rows.iter().copied().max_by_key(p50)?;
+    if quickest.name == slowest.name {
+        return None;
+    }
+    Some(format!(
+        "Quickest: {}, half of the messages within {}; slowest: {}, {}.",
+        quickest.name,
+        time(float(p50(&quickest)?)),
+        slowest.name,
+        time(float(p50(&slowest)?))
+    ))
+}
+
+/// Who moved the fewest bytes, said as plainly when it was not push.
+fn fewest_bytes(report: &Report) -> Option<String> {
+    let rows = complete(&report.contenders);
+    let bytes_of = |row: &Row| row.wire_bytes_per_delivery.unwrap_or(f64::INFINITY);
+    let fewest = |polls: bool| {
+        let rows = rows.iter().filter(|row| row.wire_bytes.sum() > 0 && row.via != "longpoll");
+        let rows = rows.filter(|row| row.polls() == polls);
+        rows.min_by(|left, right| bytes_of(left).total_cmp(&bytes_of(right)))
+    };
+    let (poll, push) = (fewest(true)?, fewest(false)?);
+    let told = |row: &Row| format!("{} {}", row.name, bytes(bytes_of(row)));
+    let crossing = crossing(report, poll, push).unwrap_or_default();
+    Some(if bytes_of(poll) < bytes_of(push) {
+        format!(
+            "Polling moved fewer bytes for each message than push: {}, {}. One answer brings many \
+             messages, and each of them waited for it.{crossing}",
+            told(poll),
+            told(push)
+        )
+    } else {
+        format!(
+            "Push moved fewer bytes for each message than polling: {}, {}.{crossing}",
+            told(push),
+            told(poll)
+        )
+    })
+}
+
+/// Where the two change places, worked out from the unit costs.
+fn crossing(report: &Report, poll: &Row, push: &Row) -> Option<String> {
+    let unit = |row: &Row| report.units.iter().find(|unit| unit.via.name() == row.via);
+    let (cost, other) = (unit(poll)?.poll?, unit(push)?.push?);
+    let interval = poll.interval_s?;
+    let rate = theory::crossover(|rate| cost.rate(rate, interval), |rate| other.rate(rate))?;
+    Some(format!(
+        " Worked out: {} moves fewer bytes than {} above {rate:.3} messages a second.",
+        poll.name, push.name
+    ))
+}
+
+/// That framing is not the story.
+fn equal_pushes(report: &Report) -> Option<String> {
+    let of = |via: &str| {
+        let row = report.contenders.iter().find(|row| row.via == via)?;
+        row.wire_bytes_per_delivery
+    };
+    let (tcp, ws) = (of("tcp")?, of("ws")?);
+    Some(format!(
+        "A WebSocket message took {} on the wire, a line over TCP {}: {} apart. Headers of packets \
+         and acknowledgements are what counts, not the framing.",
+        bytes(ws),
+        bytes(tcp),
+        percent((ws / tcp - 1.0).abs())
+    ))
+}
+
+fn processor(report: &Report) -> Option<String> {
+    let run = &report.run;
+    match run.mode {
+        Mode::Together => run.shared_cpu_us_per_delivery.map(|cpu| {
+            format!(
+                "The server used {} of processor time a delivery, all contenders and publishing \
+                 together; --mode apart tells them apart.",
+                time(cpu)
+            )
+        }),
+        Mode::Apart => run.publishing_cpu_us.map(|cpu| {
+            format!(
+                "Publishing alone used {} of the server's processor time a message; it is taken off \
+                 the others, and what is less than a tenth of it is not told from nothing. More \
+                 --subscribers make it more exact.",
+                time(cpu)
+            )
+        }),
+    }
+}
+
+/// Whether the packets that were captured are those that were counted.
+fn captured(report: &Report) -> Option<String> {
+    let rows: Vec<(&Row, Captured)> =
+        report.contenders.iter().filter_map(|row| Some((row, row.capture?))).collect();
+    let drops = rows.first()?.1.drops;
+    let names = |agrees: bool| {
+        let names = rows.iter().filter(|(_, captured)| captured.agrees == agrees);
+        names.map(|(row, _)| row.name.as_str()).collect::<Vec<_>>()
+    };
+    let differ = names(false);
+    Some(if differ.is_empty() {
+        let packets: u64 = rows.iter().map(|(_, captured)| captured.packets()).sum();
+        format!(
+            "What was captured is what the kernel counted, to the byte: {packets} packets of {} \
+             contenders.",
+            rows.len()
+        )
+    } else {
+        format!(
+            "Captured and counted differ for {} of {} contenders ({}); the capture had no room for \
+             {drops} packets. A machine that is too busy sends segments twice, which the two count \
+             differently.",
+            differ.len(),
+            rows.len(),
+            differ.join(", ")
+        )
+    })
+}
+
+/// How it was measured.
+fn how(report: &Report) -> [String; 2] {
+    [
+        format!(
+            "Delay counts from the planned time of sending; the publisher was {} late at most, which \
+             is in it. \"ack\" counts from the moment when the publisher heard that the message was \
+             stored, on the same clock; 0 if the delivery came first. \"first\" is a new \
+             subscriber's wait for a message that is held.",
+            time(float(report.generator.schedule_lag_us))
+        ),
+        "Wire bytes are the kernel's counts of packets with the headers of IP and TCP, handshakes \
+         and closes included, as the client sees them; a Unix socket has no packets. B/ev and pkt/ev \
+         count only while messages were published."
+            .to_owned(),
+    ]
+}
+
+/// Whose memory is shown.
+fn memory(report: &Report) -> String {
+    let kernel = &report.run.kernel_memory;
+    let told = match (kernel.source, &kernel.missing) {
+        (Some(source), missing) => format!(
+            "\"kernel\" is what the kernel holds for the sockets besides, by {source}: for both ends \
+             of each connection, as both are on this machine.{}",
+            missing
+                .as_ref()
+                .map_or_else(String::new, |reason| format!(" Where it is not known {reason}."))
+        ),
+        (None, Some(reason)) => {
+            format!("The kernel's memory for the sockets is not in it and not known: {reason}.")
+        }
+        (None, None) => "The kernel's memory for the sockets is not in it.".to_owned(),
+    };
+    format!(
+        "\"RSS\" is the memory of the server's process for one subscriber of many that wait. {told}"
+    )
+}
+
+/// How the cost of waiting was come by.
+fn idle(report: &Report) -> Option<String> {
+    let idle = || report.contenders.iter().filter_map(|row| row.idle);
+    idle().next()?;
+    let mut text = format!(
+        "\"idle\" was counted in whole polls or keepalives while nothing was published, for {} at \
+         most, and is for an hour.",
+        short_time(report.run.idle_s * 1e6)
+    );
+    let longer = idle().filter(|idle| idle.basis != Basis::Measured);
+    if let Some(longest) = longer.map(|idle| idle.period_s).max_by(f64::total_cmp) {
+        let _ = write!(
+            text,
+            " Where one of them takes longer it is from what one costs, counted where they come more \
+             often; what the kernel itself sends into a longer silence is not in that. --idle {}s \
+             counts all.",
+            longest.ceil()
+        );
+    }
+    Some(text)
+}

@@ -1,0 +1,260 @@
+//! What may be written behind `doorbell compare`, and the bounds of it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Subcommand, ValueEnum};
+use doorbell_link::Link;
+use doorbell_protocol::limits::MESSAGE_BYTES_MAX;
+use doorbell_protocol::since::parse_duration;
+
+/// What the help says below the flags.
+pub const EXAMPLES: &str = "\
+Examples:
+  doorbell compare                             start a server for it, measure for 30 s
+  doorbell compare --rate 20 --interval 2s --duration 1m
+  doorbell compare --via poll,tcp --interval 500ms,1s,5s
+  doorbell compare --rate 50 --interval 10s    polling moves fewer bytes here
+  doorbell compare --mode apart --rounds 3     one after another, three times, with the spread
+  doorbell compare --replay traffic.jsonl      the times and sizes of your own messages
+  doorbell compare --link 'delay 40ms jitter 5ms rate 10mbit'
+                                               over a network that takes its time
+  doorbell compare --ethernet --payload 20000  packets of 1500 bytes, as an Ethernet has them
+  doorbell compare --project 1000000           what a million such clients would cost
+  doorbell compare --report report.html --json result.json
+  doorbell compare --chart picture.svg         one picture of it
+  doorbell compare sweep                       at which rate polling moves fewer bytes than push
+  doorbell compare --server http://host:8080   against a server that runs
+
+The same messages are published to all contenders at times planned before the run, in one process
+and on one clock. Latency counts from the moment at which a message was to be sent, so a poll's wait
+for its turn is in it. Bytes on the wire are the kernel's own counts of each connection.
+
+Contenders of --via:
+  poll-new     short poll, a new connection each time
+  poll-plain   short poll on a kept connection
+  poll         short poll on a kept connection, with an ETag: no news is a 304
+  longpoll     the server holds the answer back until there is news, 30 s at most
+  ndjson, sse  pushed as one HTTP answer that does not end
+  ws           pushed over a WebSocket
+  tcp, unix    pushed as lines over TCP or a Unix socket
+  udp          pushed as datagrams; what they lose is fetched by a poll
+
+A --replay file has one JSON object a line with a `time` (unix seconds, fractions allowed) or
+`time_us`, and perhaps a `message` and a `topic`, as `doorbell subscribe --format json` prints
+them. Times, sizes and topics are kept; texts are replaced by numbers.";
+
+/// Arguments of `doorbell compare`.
+#[derive(Debug, Clone, Args)]
+pub struct CompareArguments {
+    #[command(subcommand)]
+    pub(crate) command: Option<CompareCommand>,
+    /// The contenders, parted by commas [default: all that the server has]
+    #[arg(long, value_enum, value_name = "LIST", value_delimiter = ',')]
+    pub(crate) via: Vec<Way>,
+    /// Messages a second, on average
+    #[arg(long, value_name = "N", default_value = "1", value_parser = rate)]
+    pub(crate) rate: f64,
+    /// When messages are published: at random, at equal distances, or ten at a time
+    #[arg(long, value_enum, value_name = "PROCESS", default_value_t = Process::Poisson)]
+    pub(crate) process: Process,
+    /// Publish at the times of this file, a JSON object a line
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["rate", "process", "payload", "topics"])]
+    pub(crate) replay: Option<PathBuf>,
+    /// How much faster than it happened the file is replayed
+    #[arg(long, value_name = "X", default_value = "1", requires = "replay", value_parser = speed)]
+    pub(crate) speed: f64,
+    /// How long to publish
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
+    pub(crate) duration: Duration,
+    /// Time from one poll to the next; several, parted by commas, make as many contenders
+    #[arg(long, value_name = "LIST", default_value = "5s", value_delimiter = ',',
+        value_parser = interval)]
+    pub(crate) interval: Vec<Duration>,
+    /// Subscribers of each contender; each receives every message
+    #[arg(long, value_name = "N", default_value = "1",
+        value_parser = clap::value_parser!(u32).range(1..=SUBSCRIBERS_MAX))]
+    pub(crate) subscribers: u32,
+    /// Topics over which the messages are spread
+    #[arg(long, value_name = "N", default_value = "1",
+        value_parser = clap::value_parser!(u32).range(1..=TOPICS_MAX))]
+    pub(crate) topics: u32,
+    /// Bytes of a message's text
+    #[arg(long, value_name = "BYTES", default_value = "12",
+        value_parser = clap::value_parser!(u32).range(PAYLOAD_MIN..=MESSAGE_BYTES_MAX as i64))]
+    pub(crate) payload: u32,
+    /// All at once, or one after another on the same plan, so that the server's processor time
+    /// belongs to one contender [default: together; apart with --project]
+    #[arg(long, value_enum, value_name = "MODE")]
+    pub(crate) mode: Option<Mode>,
+    /// Repeat the run so many times, and show how far the rounds are apart
+    #[arg(long, value_name = "N", default_value = "1",
+        value_parser = clap::value_parser!(u32).range(1..=ROUNDS_MAX))]
+    pub(crate) rounds: u32,
+    /// Work out what so many clients would cost, from what was measured
+    #[arg(long, value_name = "CLIENTS",
+        value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
+    pub(crate) project: Option<u64>,
+    /// Put an emulated link between contenders and server, such as "delay 40ms jitter 5ms rate
+    /// 10mbit", for UDP also "loss 1% reorder 2%"; the delay is one way
+    #[arg(long, value_name = "LINK", global = true, value_parser = Link::parse)]
+    pub(crate) link: Option<Link>,
+    /// The same by the kernel's own emulator in a network of its own as with --ethernet, where the
+    /// kernel has it: there segments are lost under TCP too
+    #[arg(long, value_name = "LINK", global = true, value_parser = Link::parse,
+        conflicts_with = "link")]
+    pub(crate) netem: Option<Link>,
+    /// Run in a network of its own, whose packets have 1500 bytes at most as on an Ethernet; plain
+    /// loopback's have 64 KiB. Needs root or user namespaces, and a server of its own
+    #[arg(long, global = true)]
+    pub(crate) ethernet: bool,
+    /// How long the contenders are watched while nothing is published
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
+    pub(crate) idle: Duration,
+    /// Capture the packets as well, and hold them against the kernel's counts; needs the right
+    /// to capture
+    #[arg(long)]
+    pub(crate) check_capture: bool,
+    /// The seed of the random times; the same seed gives the same times
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// Write one picture of the result, an SVG file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) chart: Option<PathBuf>,
+    /// Write everything that was measured to a file as JSON; without a name to the standard output,
+    /// in place of the table
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-", global = true)]
+    pub(crate) json: Option<PathBuf>,
+    /// Write a page with pictures, one HTML file; a short sweep is made for one of them
+    #[arg(long, value_name = "FILE", global = true)]
+    pub(crate) report: Option<PathBuf>,
+}
+
+/// Commands below `doorbell compare`.
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum CompareCommand {
+    /// Find the rate of messages above which polling moves fewer bytes than push
+    Sweep(SweepArguments),
+}
+
+/// Arguments of `doorbell compare sweep`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct SweepArguments {
+    /// Rates of messages a second, parted by commas
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = rate,
+        default_value = "0.5,1,2,4,8,16,32,64")]
+    pub(crate) rates: Vec<f64>,
+    /// Times from one poll to the next, parted by commas
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = interval,
+        default_value = "500ms,1s,2s")]
+    pub(crate) interval: Vec<Duration>,
+    /// How long each rate is held; at least as long as the longest interval
+    #[arg(long, value_name = "TIME", default_value = "8s", value_parser = duration)]
+    pub(crate) duration: Duration,
+    /// The window in which a coalescing server would gather messages; worked out, not measured
+    #[arg(long, value_name = "TIME", default_value = "100ms", value_parser = interval)]
+    pub(crate) coalesce: Duration,
+    /// Bytes of a message's text
+    #[arg(long, value_name = "BYTES", default_value = "12",
+        value_parser = clap::value_parser!(u32).range(PAYLOAD_MIN..=MESSAGE_BYTES_MAX as i64))]
+    pub(crate) payload: u32,
+    /// The seed of the random times
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+}
+
+/// A way of receiving, by its name in `--via`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub(crate) enum Way {
+    /// Short poll, a new connection each time
+    PollNew,
+    /// Short poll on a kept connection
+    PollPlain,
+    /// Short poll on a kept connection with an `ETag`
+    Poll,
+    /// Long poll
+    Longpoll,
+    /// An NDJSON stream
+    Ndjson,
+    /// Server-sent events
+    Sse,
+    /// A WebSocket
+    Ws,
+    /// Lines over TCP
+    Tcp,
+    /// Lines over a Unix socket
+    Unix,
+    /// Datagrams, repaired by polls
+    Udp,
+}
+
+/// How the times of publishing are drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Process {
+    /// Independent of each other: exponential distances
+    Poisson,
+    /// At equal distances
+    Steady,
+    /// Ten at a time, a millisecond apart, at random times
+    Burst,
+    /// As in a file
+    #[value(skip)]
+    Replay,
+}
+
+/// What shares the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Mode {
+    /// All contenders at the same time
+    Together,
+    /// One after another
+    Apart,
+}
+
+/// Shortest text that has room for a message's number.
+pub(crate) const PAYLOAD_MIN: i64 = 12;
+/// Poll intervals in one run.
+pub(crate) const INTERVALS_MAX: usize = 8;
+const SUBSCRIBERS_MAX: i64 = 10_000;
+const TOPICS_MAX: i64 = 10_000;
+const ROUNDS_MAX: i64 = 20;
+const INTERVAL: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(3600));
+const DURATION: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(3600));
+const RATE: (f64, f64) = (0.001, 10_000.0);
+const SPEED: (f64, f64) = (0.001, 10_000.0);
+
+fn between(text: &str, (least, most): (Duration, Duration)) -> Result<Duration, String> {
+    let duration = parse_duration(text)
+        .filter(|duration| !duration.is_zero())
+        .ok_or_else(|| "write a time such as 500ms, 30s, 1m30s or 2h".to_owned())?;
+    if (least..=most).contains(&duration) {
+        Ok(duration)
+    } else {
+        Err(format!("it must be from {least:?} to {} s", most.as_secs()))
+    }
+}
+
+fn interval(text: &str) -> Result<Duration, String> {
+    between(text, INTERVAL)
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    between(text, DURATION)
+}
+
+fn number(text: &str, (least, most): (f64, f64)) -> Result<f64, String> {
+    let number = text.parse::<f64>().ok();
+    number
+        .filter(|number| (least..=most).contains(number))
+        .ok_or_else(|| format!("it must be a number from {least} to {most}"))
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    number(text, RATE)
+}
+
+fn speed(text: &str) -> Result<f64, String> {
+    number(text, SPEED)
+}

@@ -1,0 +1,158 @@
+//! What is to be run, checked as a whole before anything is started.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use doorbell_instruments::Failure;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::contender::{Contender, Places};
+use crate::figure::float_of;
+use crate::flags::{CompareArguments, INTERVALS_MAX, Mode, Process, Way};
+use crate::replay;
+use crate::schedule::{Planned, draw};
+
+/// Messages of one round.
+const MESSAGES_MAX: usize = 1_000_000;
+/// Deliveries of one race: one byte is kept of each.
+const DELIVERIES_MAX: usize = 100_000_000;
+/// Descriptors that are not connections: standard streams, the runtime's, the publisher's.
+const DESCRIPTORS_RESERVED: u64 = 64;
+
+/// A plan.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) intervals: Vec<Duration>,
+    /// The ways that were asked for; none means all.
+    ways: Vec<Way>,
+    pub(crate) process: Process,
+    /// Messages a second.
+    pub(crate) rate: f64,
+    pub(crate) duration: Duration,
+    pub(crate) payload: u32,
+    pub(crate) topics: u32,
+    pub(crate) subscribers: u32,
+    pub(crate) mode: Mode,
+    pub(crate) rounds: u32,
+    pub(crate) seed: u64,
+    replayed: Option<Arc<[Planned]>>,
+}
+
+impl Plan {
+    /// Checks what was asked for.
+    pub(crate) fn new(arguments: &CompareArguments) -> Result<Self, Failure> {
+        let intervals: BTreeSet<Duration> = arguments.interval.iter().copied().collect();
+        if intervals.len() > INTERVALS_MAX {
+            let count = intervals.len();
+            return Err(Failure::Usage(format!(
+                "{count} values of --interval are too many, limit is {INTERVALS_MAX}"
+            )));
+        }
+        let default = if arguments.project.is_some() { Mode::Apart } else { Mode::Together };
+        let mut plan = Self {
+            intervals: intervals.into_iter().collect(),
+            ways: arguments.via.clone(),
+            process: arguments.process,
+            rate: arguments.rate,
+            duration: arguments.duration,
+            payload: arguments.payload,
+            topics: arguments.topics,
+            subscribers: arguments.subscribers,
+            mode: arguments.mode.unwrap_or(default),
+            rounds: arguments.rounds,
+            seed: arguments.seed.unwrap_or_else(rand::random),
+            replayed: None,
+        };
+        if let Some(path) = &arguments.replay {
+            plan.replay(replay::read(path, arguments.speed, MESSAGES_MAX)?);
+        }
+        let expected = match &plan.replayed {
+            Some(planned) => float_of(planned.len()),
+            None => plan.rate * plan.duration.as_secs_f64(),
+        };
+        if expected > float_of(MESSAGES_MAX) {
+            return Err(Failure::Usage(format!(
+                "{expected:.0} messages are too many, limit is {MESSAGES_MAX}: \
+                 lower --rate or --duration"
+            )));
+        }
+        Ok(plan)
+    }
+
+    /// Takes the times of a file; what is later than the duration is left out.
+    fn replay(&mut self, planned: Vec<Planned>) {
+        let mut planned = planned;
+        planned.retain(|message| message.at < self.duration);
+        // The run ends soon after the last message, not when the time is up.
+        let last = planned.last().map_or(Duration::ZERO, |message| message.at);
+        self.duration = self.duration.min(last + Duration::from_secs(1));
+        self.process = Process::Replay;
+        self.rate = float_of(planned.len()) / self.duration.as_secs_f64();
+        self.topics = planned.iter().map(|message| message.topic + 1).max().unwrap_or(1);
+        let bytes: u64 = planned.iter().map(|message| u64::from(message.bytes)).sum();
+        let mean = bytes / (planned.len() as u64).max(1);
+        self.payload = u32::try_from(mean).unwrap_or(u32::MAX);
+        self.replayed = Some(planned.into());
+    }
+
+    /// Bytes of the longest message.
+    pub(crate) fn payload_max(&self) -> u32 {
+        let replayed = self.replayed.iter().flat_map(|planned| planned.iter());
+        replayed.map(|message| message.bytes).max().unwrap_or(0).max(self.payload)
+    }
+
+    /// The ways that are compared: those asked for, or all that the server has.
+    pub(crate) fn ways(&self, places: &Places) -> Result<Vec<Way>, Failure> {
+        if let Some(missing) = self.ways.iter().find(|way| !way.is_at(places)) {
+            let name = missing.name();
+            return Err(Failure::Usage(format!("--via {name}: the server has no such listener")));
+        }
+        let wanted = |way: &Way| self.ways.is_empty() || self.ways.contains(way);
+        Ok(Way::ALL.into_iter().filter(|way| wanted(way) && way.is_at(places)).collect())
+    }
+
+    /// Checks that so many contenders fit into this process.
+    pub(crate) fn check_size(&self, contenders: &[Contender]) -> Result<(), Failure> {
+        let at_once = match self.mode {
+            Mode::Together => contenders.len(),
+            Mode::Apart => 1,
+        };
+        let subscribers = at_once * self.subscribers as usize;
+        let limit = raise_descriptors();
+        if subscribers as u64 + DESCRIPTORS_RESERVED > limit {
+            return Err(Failure::Usage(format!(
+                "{subscribers} connections at the same time are too many: this process may open \
+                 {limit} files; lower --subscribers, or use --mode apart"
+            )));
+        }
+        let deliveries = self.rate * self.duration.as_secs_f64() * float_of(subscribers);
+        if deliveries > float_of(DELIVERIES_MAX) {
+            return Err(Failure::Usage(format!(
+                "{deliveries:.0} deliveries are too many, limit is {DELIVERIES_MAX}: \
+                 lower --rate, --duration or --subscribers"
+            )));
+        }
+        Ok(())
+    }
+
+    /// The messages of a round. Rounds have different times, contenders of a round the same.
+    pub(crate) fn messages(&self, round: u32) -> Arc<[Planned]> {
+        if let Some(replayed) = &self.replayed {
+            return Arc::clone(replayed);
+        }
+        let seed = self.seed.wrapping_add(u64::from(round));
+        let times = draw(self.process, self.rate, self.duration, seed);
+        let planned = times.into_iter().zip((0..self.topics).cycle());
+        planned.map(|(at, topic)| Planned { at, topic, bytes: self.payload }).collect()
+    }
+}
+
+/// Lets this process open as many files as it may, and says how many.
+fn raise_descriptors() -> u64 {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    // Where it may not, what there is must do.
+    let _ = setrlimit(Resource::Nofile, raised);
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}

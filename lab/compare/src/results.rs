@@ -1,0 +1,137 @@
+//! What was measured of all rounds, added up, and what follows of the run as a whole.
+
+use std::time::Duration;
+
+use crate::capture::Seen;
+use crate::contender::Contender;
+use crate::figure::{float, float_of, percent, time};
+use crate::flags::{Mode, Way};
+use crate::idle;
+use crate::measure::micros;
+use crate::plan::Plan;
+use crate::race::Outcome;
+use crate::report::{Generator, Row, Run};
+use crate::schedule::Planned;
+use crate::tally::Tally;
+use crate::theory;
+use crate::unit::Costs;
+use crate::usage::Spent;
+
+/// A busier generator than this share of a core may be what is measured.
+const CPU_SHARE_MAX: f64 = 0.7;
+/// The share of the time for publishing by which two runs differ of themselves.
+const NOISE: f64 = 0.1;
+/// A publisher that is later than this share of a short delay bends it.
+const LAG_MAX: Duration = Duration::from_millis(10);
+
+/// What was measured of all rounds.
+pub(crate) struct Results {
+    pub(crate) tallies: Vec<Tally>,
+    pub(crate) run: Run,
+    pub(crate) generator: Generator,
+    pub(crate) delivered: u64,
+    pub(crate) server_cpu: f64,
+    pub(crate) baseline: Spent,
+    pub(crate) baseline_messages: usize,
+}
+
+impl Results {
+    pub(crate) fn new(run: Run, contenders: usize) -> Self {
+        Self {
+            tallies: (0..contenders).map(|_| Tally::default()).collect(),
+            run,
+            generator: Generator::default(),
+            delivered: 0,
+            server_cpu: 0.0,
+            baseline: Spent::default(),
+            baseline_messages: 0,
+        }
+    }
+
+    /// Takes down what is of all contenders of a race.
+    pub(crate) fn take(&mut self, outcome: &Outcome) {
+        self.run.interrupted |= outcome.interrupted;
+        self.run.published += outcome.accepted.len();
+        self.run.accepted += outcome.accepted_count();
+        if self.run.trouble.is_none() {
+            self.run.trouble.clone_from(&outcome.trouble);
+        }
+        self.server_cpu += outcome.server.map_or(0.0, |spent| spent.cpu_seconds);
+        let share = outcome.own_cpu.as_secs_f64() / outcome.wall.as_secs_f64().max(1e-9);
+        self.generator.cpu_share = self.generator.cpu_share.max(share);
+        let lag = micros(outcome.latest);
+        self.generator.schedule_lag_us = self.generator.schedule_lag_us.max(lag);
+    }
+
+    pub(crate) fn expect_empty(
+        &mut self,
+        plan: &Plan,
+        contenders: &[Contender],
+        planned: &[Planned],
+    ) {
+        let times: Vec<Duration> = planned.iter().map(|message| message.at).collect();
+        for (tally, contender) in self.tallies.iter_mut().zip(contenders) {
+            if let Some(interval) = contender.interval {
+                let interval = interval.as_secs_f64();
+                tally.expect_empty(theory::empty_share_of(&times, plan.duration, interval));
+            }
+        }
+    }
+
+    /// The rows of all contenders. `seen` is what was captured of them.
+    pub(crate) fn rows(
+        &self,
+        plan: &Plan,
+        contenders: &[Contender],
+        costs: &Costs,
+        keepalive: Duration,
+        seen: Option<&Seen>,
+    ) -> Vec<Row> {
+        let unit = |way: Way| costs.units.iter().find(|unit| unit.via == way);
+        let means = self.tallies.iter().filter_map(Tally::mean_us);
+        let quickest = means.min_by(f64::total_cmp).unwrap_or_default();
+        let rows = self.tallies.iter().zip(contenders).zip(&costs.idle);
+        rows.map(|((tally, contender), idle)| {
+            let unit = unit(contender.way);
+            let mut row = tally.row(contender, plan, unit, quickest);
+            row.idle = idle.or_else(|| idle::scaled(contender, unit?, keepalive));
+            // Datagrams are not captured, and a Unix socket has no packets.
+            if !matches!(contender.way, Way::Udp | Way::Unix) {
+                let captured = seen.map(|seen| seen.of(tally.connections()));
+                row.capture = captured.map(|captured| captured.check(row.wire_bytes, row.packets));
+            }
+            row
+        })
+        .collect()
+    }
+
+    /// Works out what is of the run as a whole.
+    pub(crate) fn conclude(&mut self, mode: Mode) {
+        let cpu = self.baseline.cpu_seconds * 1e6;
+        match mode {
+            Mode::Apart if self.baseline_messages > 0 => {
+                let each = cpu / float_of(self.baseline_messages);
+                self.run.publishing_cpu_us = Some(each);
+                self.run.cpu_noise_us = Some(NOISE * each / f64::from(self.run.subscribers));
+            }
+            Mode::Together if self.delivered > 0 && self.server_cpu > 0.0 => {
+                let per_delivery = self.server_cpu * 1e6 / float(self.delivered);
+                self.run.shared_cpu_us_per_delivery = Some(per_delivery);
+            }
+            _ => {}
+        }
+        if self.generator.cpu_share > CPU_SHARE_MAX {
+            self.generator.warnings.push(format!(
+                "this process used {} of a core, so it may be what was measured",
+                percent(self.generator.cpu_share)
+            ));
+        }
+        let lag = self.generator.schedule_lag_us;
+        if lag > micros(LAG_MAX) {
+            self.generator.warnings.push(format!(
+                "a message was published {} late, so delays may be those of this process",
+                time(float(lag))
+            ));
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! The report for people: tables, and what follows from the figures.
+
+use crate::figure::{bytes, count, float, percent, short_time, time, within};
+use crate::finding;
+use crate::grid::{Grid, NOTHING, wrap};
+use crate::idle::Basis;
+use crate::project::Projection;
+use crate::report::{Latency, Report, Row};
+
+/// The tables and the sentences below them.
+pub(crate) fn render(report: &Report) -> String {
+    let mut text = delay(report).render();
+    text += &correctness(report).render();
+    text += &cost(report).render();
+    text += &waiting(report).render();
+    if let Some(captured) = captured(report) {
+        text += &captured.render();
+    }
+    if let Some(theory) = theory(report) {
+        text += &theory.render();
+    }
+    if report.run.rounds_done > 1 {
+        text += &spread(report).render();
+    }
+    if let Some(projection) = &report.projection {
+        text += &projected(projection).render();
+        let assumptions = projection.assumptions.join("; ");
+        wrap(&mut text, &format!("A projection, not a measurement. It assumes: {assumptions}."));
+        text.push('\n');
+    }
+    for sentence in finding::sentences(report) {
+        wrap(&mut text, &sentence);
+    }
+    text
+}
+
+fn figure(value: Option<f64>, show: fn(f64) -> String) -> String {
+    value.map_or_else(|| NOTHING.to_owned(), show)
+}
+
+pub(crate) fn delay(report: &Report) -> Grid {
+    let columns =
+        ["contender", "mean", "p50", "p90", "p99", "p99.9", "max", "ack p50", "ack p99", "first"];
+    let mut grid = Grid::new("Delay from planned to delivered", &columns);
+    for row in &report.contenders {
+        let of = |latency: &Option<Latency>, value: fn(&Latency) -> u64| {
+            figure(latency.as_ref().map(|latency| float(value(latency))), time)
+        };
+        let planned = &row.latency_us;
+        let accepted = &row.latency_from_accepted_us;
+        grid.row(vec![
+            row.name.clone(),
+            figure(planned.as_ref().map(|latency| latency.mean), time),
+            of(planned, |latency| latency.p50),
+            of(planned, |latency| latency.p90),
+            of(planned, |latency| latency.p99),
+            of(planned, |latency| latency.p999),
+            of(planned, |latency| latency.max),
+            of(accepted, |latency| latency.p50),
+            of(accepted, |latency| latency.p99),
+            figure(row.first_event_us.map(float), time),
+        ]);
+    }
+    grid
+}
+
+pub(crate) fn correctness(report: &Report) -> Grid {
+    let columns = [
+        "contender",
+        "due",
+        "delivered",
+        "missed",
+        "repeated",
+        "disorder",
+        "gaps",
+        "requests",
+        "empty",
+        "304",
+        "connects",
+    ];
+    let mut grid = Grid::new("What arrived, and what was asked for it", &columns);
+    for row in &report.contenders {
+        let mut cells = vec![row.name.clone(), row.due.to_string(), row.delivered.to_string()];
+        cells.push(row.missed.to_string());
+        let counts = [
+            row.repeated,
+            row.out_of_order,
+            row.gaps,
+            row.requests,
+            row.empty,
+            row.not_modified,
+            row.connects,
+        ];
+        cells.extend(counts.map(|count| count.to_string()));
+        grid.row(cells);
+    }
+    grid
+}
+
+pub(crate) fn cost(report: &Report) -> Grid {
+    let columns = ["contender", "wire in", "wire out", "B/ev", "pkt/ev", "CPU/ev", "sw/ev"];
+    let mut grid = Grid::new("What it cost on the wire and in the server", &columns);
+    for row in &report.contenders {
+        let wire = match row.wire_bytes.sum() {
+            0 => row.app_bytes,
+            _ => row.wire_bytes,
+        };
+        grid.row(vec![
+            row.name.clone(),
+            bytes(float(wire.r#in)),
+            bytes(float(wire.out)),
+            figure(row.wire_bytes_per_delivery, bytes),
+            figure(row.packets_per_delivery, |packets| format!("{packets:.2}")),
+            processor(report, row),
+            figure(row.server_context_switches_per_delivery, |count| format!("{count:.2}")),
+        ]);
+    }
+    grid
+}
+
+/// What it costs to be connected and to wait.
+pub(crate) fn waiting(report: &Report) -> Grid {
+    let columns = ["contender", "connect", "idle B/h", "idle pkt/h", "idle from", "RSS", "kernel"];
+    let mut grid = Grid::new("What one subscriber costs that waits", &columns);
+    for row in &report.contenders {
+        let from = row.idle.map(|idle| match idle.basis {
+            Basis::Measured => format!("{} × {}", idle.periods, short_time(idle.period_s * 1e6)),
+            Basis::Scaled => "scaled".to_owned(),
+            Basis::Computed => "worked out".to_owned(),
+        });
+        grid.row(vec![
+            row.name.clone(),
+            figure(row.connect_wire_bytes.map(float), bytes),
+            figure(row.idle.map(|idle| idle.wire_bytes_per_hour), bytes),
+            figure(row.idle.and_then(|idle| idle.packets_per_hour), count),
+            from.unwrap_or_else(|| NOTHING.to_owned()),
+            figure(row.resident_bytes_per_subscriber, bytes),
+            figure(row.kernel_bytes_per_subscriber, bytes),
+        ]);
+    }
+    grid
+}
+
+/// What was captured beside what the kernel counted.
+pub(crate) fn captured(report: &Report) -> Option<Grid> {
+    let columns =
+        ["contender", "packets captured", "counted", "bytes captured", "counted", "agree"];
+    let mut grid = Grid::new("Captured beside counted", &columns);
+    let mut any = false;
+    for row in &report.contenders {
+        let Some(captured) = row.capture else {
+            continue;
+        };
+        any = true;
+        grid.row(vec![
+            row.name.clone(),
+            captured.packets().to_string(),
+            row.packets.sum().to_string(),
+            captured.bytes().to_string(),
+            row.wire_bytes.sum().to_string(),
+            if captured.agrees { "yes" } else { "no" }.to_owned(),
+        ]);
+    }
+    any.then_some(grid)
+}
+
+/// The server's processor time a delivery, or that it is too little to be seen.
+fn processor(report: &Report, row: &Row) -> String {
+    match (row.server_cpu_us_per_delivery, report.run.cpu_noise_us) {
+        (Some(cpu), Some(noise)) if cpu < noise => format!("<{}", time(noise)),
+        (cpu, _) => figure(cpu, time),
+    }
+}
+
+pub(crate) fn theory(report: &Report) -> Option<Grid> {
+    let columns = [
+        "contender",
+        "mean expected",
+        "measured",
+        "empty expected",
+        "measured",
+        "B/s expected",
+        "measured",
+    ];
+    let mut grid = Grid::new("Theory beside measurement", &columns);
+    let mut any = false;
+    for row in &report.contenders {
+        let (Some(expected), Some(latency)) = (row.expected, row.latency_us) else {
+            continue;
+        };
+        any = true;
+        grid.row(vec![
+            row.name.clone(),
+            format!("{} ± {}", time(expected.mean_us), time(expected.mean_error_us)),
+            time(latency.mean),
+            format!("{} ± {}", percent(expected.empty_share), percent(expected.empty_share_error)),
+            figure(row.window.empty_share(), percent),
+            bytes(expected.wire_bytes_per_s),
+            bytes(float(row.window_bytes()) / row.window.seconds),
+        ]);
+    }
+    any.then_some(grid)
+}
+
+/// The median of some figures, and the least and the largest.
+pub(crate) fn median_and_range(mut values: Vec<f64>) -> Option<(f64, f64, f64)> {
+    values.sort_by(f64::total_cmp);
+    let (least, most) = (*values.first()?, *values.last()?);
+    let middle = values.len() / 2;
+    let median = match values.len() % 2 {
+        0 => f64::midpoint(values[middle - 1], values[middle]),
+        _ => values[middle],
+    };
+    Some((median, least, most))
+}
+
+pub(crate) fn spread(report: &Report) -> Grid {
+    let columns = ["contender", "p50", "p99", "B/ev", "CPU/ev"];
+    let title = format!("{} rounds: median, least to most", report.run.rounds_done);
+    let mut grid = Grid::new(title, &columns);
+    for row in &report.contenders {
+        let shown = |values: Vec<f64>, show: fn(f64) -> String| {
+            median_and_range(values).map_or_else(
+                || NOTHING.to_owned(),
+                |(median, least, most)| within(&show(median), &show(least), &show(most)),
+            )
+        };
+        let rounds = &row.rounds;
+        grid.row(vec![
+            row.name.clone(),
+            shown(rounds.iter().map(|round| float(round.p50_us)).collect(), time),
+            shown(rounds.iter().map(|round| float(round.p99_us)).collect(), time),
+            shown(rounds.iter().filter_map(|round| round.wire_bytes_per_delivery).collect(), bytes),
+            shown(
+                rounds.iter().filter_map(|round| round.server_cpu_us_per_delivery).collect(),
+                time,
+            ),
+        ]);
+    }
+    grid
+}
+
+pub(crate) fn projected(projection: &Projection) -> Grid {
+    let columns = ["contender", "requests/s", "Mbit/s", "idle a day", "cores", "memory"];
+    let title = format!("Projected: {} clients", count(float(projection.clients)));
+    let mut grid = Grid::new(title, &columns);
+    for projected in &projection.contenders {
+        grid.row(vec![
+            projected.name.clone(),
+            count(projected.requests_per_s),
+            count(projected.mbit_per_s),
+            figure(projected.idle_bytes_per_day, bytes),
+            figure(projected.cores, |cores| format!("{cores:.1}")),
+            figure(projected.resident_bytes, bytes),
+        ]);
+    }
+    grid
+}
+
+/// Who delivered all that anybody did: who delivered less has no claim to have moved less.
+pub(crate) fn complete(rows: &[Row]) -> Vec<&Row> {
+    let most = rows.iter().map(|row| row.delivered).max().unwrap_or(0);
+    rows.iter().filter(|row| row.delivered == most && most > 0).collect()
+}

@@ -1,0 +1,242 @@
+//! Adds up what a contender did, over its subscribers and rounds, and makes a row of it.
+
+use std::time::Duration;
+
+use doorbell::{Connection, Traffic};
+
+use crate::contender::{Contender, Family};
+use crate::figure::{float, float_of, per};
+use crate::flags::Way;
+use crate::measure::Latencies;
+use crate::plan::Plan;
+use crate::race::{Finish, Outcome};
+use crate::report::{Both, Computed, Datagrams, Expected, Latency, Round, Row, Window, recorded};
+use crate::theory;
+use crate::unit::{Unit, on_wire};
+use crate::usage::Spent;
+
+/// The sums of one contender.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    latencies: Latencies,
+    published: usize,
+    due: usize,
+    delivered: usize,
+    missed: usize,
+    repeated: u64,
+    out_of_order: u64,
+    gaps: u64,
+    disconnects: u64,
+    datagrams: Datagrams,
+    trouble: Option<String>,
+    whole: Traffic,
+    window: Traffic,
+    window_seconds: f64,
+    window_delivered: u64,
+    /// What the server used for it alone, and in how many seconds; `None` if it was not alone.
+    server: Option<(Spent, f64)>,
+    /// The share of empty polls that the times of each round let expect, added up.
+    empty_share_of_times: f64,
+    rounds: Vec<Round>,
+    connections: Vec<Connection>,
+}
+
+/// What the server used for it alone, less what it uses for publishing.
+pub(crate) struct Alone {
+    pub(crate) spent: Spent,
+    pub(crate) baseline: Spent,
+    pub(crate) wall: Duration,
+}
+
+impl Tally {
+    /// Adds a race.
+    pub(crate) fn add(&mut self, outcome: &Outcome, finish: &Finish, alone: Option<Alone>) {
+        let delivered: usize = finish.measures.iter().map(|measure| measure.delivered).sum();
+        let server = alone.map(|alone| {
+            let spent = Spent {
+                cpu_seconds: alone.spent.cpu_seconds - alone.baseline.cpu_seconds,
+                context_switches: alone
+                    .spent
+                    .context_switches
+                    .saturating_sub(alone.baseline.context_switches),
+            };
+            (spent, alone.wall.as_secs_f64())
+        });
+        self.rounds.extend(round(finish, delivered, server.map(|(spent, _)| spent)));
+        for measure in &finish.measures {
+            self.missed += measure.missed(&outcome.accepted);
+            self.repeated += measure.repeated;
+            self.out_of_order += measure.out_of_order;
+            self.gaps += measure.gaps;
+            self.disconnects += measure.disconnects;
+            if measure.trouble.is_some() {
+                self.trouble.clone_from(&measure.trouble);
+            }
+        }
+        self.published += outcome.accepted.len();
+        self.due += outcome.accepted_count() * finish.measures.len();
+        self.delivered += delivered;
+        self.datagrams.plus(finish.datagrams);
+        self.whole = self.whole.plus(finish.whole);
+        self.window = self.window.plus(finish.window);
+        self.window_seconds += outcome.window.as_secs_f64();
+        self.window_delivered += finish.delivered_in_window;
+        if self.latencies.dots.is_empty() {
+            self.latencies.dots.clone_from(&finish.latencies.dots);
+        }
+        self.latencies.add(&finish.latencies);
+        self.connections.extend(&finish.connections);
+        if let Some((spent, wall)) = server {
+            let sum = self.server.get_or_insert_default();
+            sum.0.add(spent);
+            sum.1 += wall;
+        }
+    }
+
+    /// The mean delay in microseconds.
+    pub(crate) fn mean_us(&self) -> Option<f64> {
+        Latency::of(&self.latencies.planned).map(|latency| latency.mean)
+    }
+
+    /// The connections of all rounds, if they were wanted.
+    pub(crate) fn connections(&self) -> &[Connection] {
+        &self.connections
+    }
+
+    /// Notes the share of empty polls that a round's times let expect.
+    pub(crate) fn expect_empty(&mut self, share: f64) {
+        self.empty_share_of_times += share;
+    }
+
+    /// The row of a contender. `quickest` is the mean delay of the quickest contender, in
+    /// microseconds: what there is besides waiting for a turn.
+    pub(crate) fn row(
+        &self,
+        contender: &Contender,
+        plan: &Plan,
+        unit: Option<&Unit>,
+        quickest: f64,
+    ) -> Row {
+        let delivered = self.delivered as u64;
+        let subscribers = f64::from(plan.subscribers);
+        let spent = self.server.map(|(spent, _)| spent);
+        let cores = self.server.map(|(spent, wall)| spent.cpu_seconds / wall / subscribers);
+        Row {
+            name: contender.name(),
+            via: contender.way.name(),
+            interval_s: contender.interval.map(|interval| interval.as_secs_f64()),
+            subscribers: plan.subscribers,
+            published: self.published,
+            due: self.due,
+            delivered: self.delivered,
+            missed: self.missed,
+            repeated: self.repeated,
+            out_of_order: self.out_of_order,
+            gaps: self.gaps,
+            disconnects: self.disconnects,
+            trouble: self.trouble.clone(),
+            latency_us: Latency::of(&self.latencies.planned),
+            latency_from_accepted_us: Latency::of(&self.latencies.accepted),
+            before_accepted: self.latencies.before_accepted,
+            expected: self.expected(contender, plan, unit, quickest),
+            datagrams: (contender.way == Way::Udp).then_some(self.datagrams),
+            requests: self.whole.requests,
+            empty: self.whole.empty,
+            not_modified: self.whole.not_modified,
+            connects: self.whole.connects,
+            app_bytes: app_bytes(self.whole),
+            wire_bytes: wire_bytes(self.whole),
+            packets: packets(self.whole),
+            acks: Both { r#in: self.whole.wire.acks_in, out: self.whole.wire.acks_out },
+            window: self.window(),
+            wire_bytes_per_delivery: per(float(on_wire(self.window)), self.window_delivered),
+            packets_per_delivery: per(float(packets(self.window).sum()), self.window_delivered)
+                .filter(|packets| *packets > 0.0),
+            server_cpu_us_per_delivery: spent
+                .and_then(|spent| per(spent.cpu_seconds * 1e6, delivered)),
+            server_context_switches_per_delivery: spent
+                .and_then(|spent| per(float(spent.context_switches), delivered)),
+            server_cores_per_subscriber: cores,
+            resident_bytes_per_subscriber: unit.and_then(|unit| unit.resident_bytes_per_subscriber),
+            kernel_bytes_per_subscriber: unit.and_then(|unit| unit.kernel_bytes_per_subscriber),
+            first_event_us: unit.map(|unit| unit.first_event_us),
+            connect_wire_bytes: unit.map(|unit| unit.connect_bytes),
+            computed: Computed {
+                idle_wire_bytes_per_hour: unit
+                    .and_then(|unit| unit.idle_bytes_per_hour(contender.interval)),
+            },
+            idle: None,
+            capture: None,
+            rounds: self.rounds.clone(),
+            histogram_us: recorded(&self.latencies.planned),
+            histogram_from_accepted_us: recorded(&self.latencies.accepted),
+            deliveries: self.latencies.dots.clone(),
+        }
+    }
+
+    fn window(&self) -> Window {
+        Window {
+            seconds: self.window_seconds,
+            delivered: self.window_delivered,
+            requests: self.window.requests,
+            empty: self.window.empty,
+            app_bytes: app_bytes(self.window),
+            wire_bytes: wire_bytes(self.window),
+            packets: packets(self.window),
+        }
+    }
+
+    fn expected(
+        &self,
+        contender: &Contender,
+        plan: &Plan,
+        unit: Option<&Unit>,
+        quickest: f64,
+    ) -> Option<Expected> {
+        if contender.way.family() != Family::Poll || self.rounds.is_empty() {
+            return None;
+        }
+        let interval = contender.interval?.as_secs_f64();
+        let cost = unit?.poll?;
+        let polls = usize::try_from(self.window.requests).unwrap_or(usize::MAX);
+        let share = theory::empty_share(plan.process, plan.rate, interval);
+        let these = self.empty_share_of_times / float_of(self.rounds.len());
+        let full = 1.0 - share;
+        let seconds = self.window_seconds * f64::from(plan.subscribers);
+        let rate = float(self.window_delivered) / seconds.max(f64::MIN_POSITIVE);
+        let bytes = (cost.empty + full * cost.full) / interval + rate * cost.message;
+        Some(Expected {
+            mean_us: theory::mean_wait(interval) * 1e6 + quickest,
+            mean_error_us: theory::mean_wait_error(interval, self.delivered) * 1e6,
+            empty_share: share,
+            empty_share_of_these_times: these,
+            empty_share_error: theory::share_error(share, polls),
+            wire_bytes_per_s: bytes * f64::from(plan.subscribers),
+        })
+    }
+}
+
+fn round(finish: &Finish, delivered: usize, spent: Option<Spent>) -> Option<Round> {
+    let latency = Latency::of(&finish.latencies.planned)?;
+    Some(Round {
+        delivered,
+        mean_us: latency.mean,
+        p50_us: latency.p50,
+        p99_us: latency.p99,
+        wire_bytes_per_delivery: per(float(on_wire(finish.window)), finish.delivered_in_window),
+        server_cpu_us_per_delivery: spent
+            .and_then(|spent| per(spent.cpu_seconds * 1e6, delivered as u64)),
+    })
+}
+
+fn app_bytes(traffic: Traffic) -> Both {
+    Both { r#in: traffic.bytes_in, out: traffic.bytes_out }
+}
+
+fn wire_bytes(traffic: Traffic) -> Both {
+    Both { r#in: traffic.wire.bytes_in, out: traffic.wire.bytes_out }
+}
+
+fn packets(traffic: Traffic) -> Both {
+    Both { r#in: traffic.wire.packets_in, out: traffic.wire.packets_out }
+}

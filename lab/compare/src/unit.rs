@@ -1,0 +1,333 @@
+//! What one of each costs: an empty poll, a pushed message, a keepalive, a connection, a subscriber
+//! that waits. Measured before the race, so that theory has figures of this very server to start
+//! from.
+//!
+//! Polls are made every 50 ms here, so that many fit into a second and a half; what one of them
+//! costs does not depend on the interval. Keepalives are counted on a second server that sends them
+//! every 200 ms.
+
+use std::time::{Duration, Instant};
+
+use doorbell::{Filter, Publisher, Server, Since, Subscription, Topic, Traffic, Update};
+use doorbell_instruments::Failure;
+use futures_util::StreamExt;
+use serde::Serialize;
+use tokio::time::{sleep, timeout};
+
+use crate::contender::{Contender, Family, Places};
+use crate::crowd::{Crowd, DEADLINE, fresh_topic};
+use crate::figure::{float, per};
+use crate::flags::Way;
+use crate::idle::{self, Idle};
+use crate::memory::{self, KernelSource, Memory};
+use crate::schedule::text;
+use crate::theory::{PollCost, PushCost};
+
+/// From one poll to the next while it is measured.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
+/// Keepalives of the second server.
+pub(crate) const KEEPALIVE: Duration = Duration::from_millis(200);
+/// How long is watched.
+const WATCH: Duration = Duration::from_millis(1500);
+/// Messages that are pushed one by one, and their distance.
+const MESSAGES: u32 = 30;
+const MESSAGE_STEP: Duration = Duration::from_millis(45);
+/// How long traffic may take to come to rest.
+pub(crate) const REST: Duration = Duration::from_millis(100);
+/// Times that a first event is waited for.
+const FIRSTS: usize = 5;
+/// The longest that the server holds a long poll's answer back for this client.
+pub(crate) const HELD: Duration = Duration::from_secs(30);
+
+/// What one of each costs for one way of receiving, in bytes on the wire both ways.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct Unit {
+    #[serde(serialize_with = "by_name")]
+    pub(crate) via: Way,
+    pub(crate) poll: Option<PollCost>,
+    pub(crate) push: Option<PushCost>,
+    pub(crate) keepalive_bytes: Option<f64>,
+    pub(crate) keepalive_packets: Option<f64>,
+    pub(crate) empty_poll_packets: Option<f64>,
+    /// Empty polls or keepalives from which these are, and in how many seconds they came.
+    pub(crate) idle_counted: u64,
+    pub(crate) idle_watched_s: f64,
+    /// Bytes and packets until the server has taken a subscription up.
+    pub(crate) connect_bytes: u64,
+    pub(crate) connect_packets: u64,
+    /// From opening the socket to a message that the server holds; the median.
+    pub(crate) first_event_us: u64,
+    /// Resident memory of the server for each subscriber that waits; kernel memory is not in it.
+    pub(crate) resident_bytes_per_subscriber: Option<f64>,
+    /// The kernel's memory for the sockets of each, those of the client included.
+    pub(crate) kernel_bytes_per_subscriber: Option<f64>,
+}
+
+/// All that is measured before the race.
+pub(crate) struct Costs {
+    pub(crate) units: Vec<Unit>,
+    /// Of each contender that was watched for a whole period.
+    pub(crate) idle: Vec<Option<Idle>>,
+    pub(crate) kernel: KernelSource,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "the shape that serde wants")]
+fn by_name<S: serde::Serializer>(way: &Way, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&way.name())
+}
+
+/// Where and how it is measured.
+pub(crate) struct Bench<'a> {
+    /// Where messages are published.
+    pub(crate) server: &'a Server,
+    /// Where the contenders connect to.
+    pub(crate) places: &'a Places,
+    /// A server that sends keepalives often.
+    pub(crate) lively: Option<&'a Places>,
+    /// From one keepalive to the next on the server that is compared.
+    pub(crate) keepalive: Duration,
+    pub(crate) payload: usize,
+    /// Whether as many subscribers may be connected as their memory's measurement takes.
+    pub(crate) crowds: bool,
+}
+
+impl Bench<'_> {
+    /// Measures these ways, and what these contenders cost while they wait for so long.
+    pub(crate) async fn measure(
+        &self,
+        ways: &[Way],
+        contenders: &[Contender],
+        length: Duration,
+    ) -> Result<Costs, Failure> {
+        let (units, idle) = tokio::try_join!(
+            self.units(ways),
+            idle::watch(contenders, self.places, self.keepalive, length),
+        )?;
+        let mut costs = Costs { units, idle, kernel: KernelSource::default() };
+        if self.crowds {
+            let (memory, kernel) = memory::measure(ways, self.server, self.places).await?;
+            for (unit, Memory { resident_bytes, kernel_bytes }) in
+                costs.units.iter_mut().zip(memory)
+            {
+                unit.resident_bytes_per_subscriber = resident_bytes;
+                unit.kernel_bytes_per_subscriber = kernel_bytes;
+            }
+            costs.kernel = kernel;
+        } else {
+            let reason = "only a server that was started for the run is filled with subscribers";
+            costs.kernel = KernelSource::missing(reason);
+        }
+        Ok(costs)
+    }
+
+    async fn units(&self, ways: &[Way]) -> Result<Vec<Unit>, Failure> {
+        let firsts = self.firsts(ways).await?;
+        let lively = async {
+            match self.lively {
+                Some(places) => Self::quiet(ways, places).await.map(Some),
+                None => Ok(None),
+            }
+        };
+        let (idle, lively, (pushed, content)) =
+            tokio::try_join!(Self::quiet(ways, self.places), lively, self.pushed(ways))?;
+        let mut units = Vec::new();
+        for (index, way) in ways.iter().enumerate() {
+            let (first, connect) = firsts[index];
+            let mut unit = Unit {
+                via: *way,
+                poll: None,
+                push: None,
+                keepalive_bytes: None,
+                keepalive_packets: None,
+                empty_poll_packets: None,
+                idle_counted: 0,
+                idle_watched_s: WATCH.as_secs_f64(),
+                connect_bytes: on_wire(connect),
+                connect_packets: packets(connect),
+                first_event_us: first,
+                resident_bytes_per_subscriber: None,
+                kernel_bytes_per_subscriber: None,
+            };
+            unit.set_keepalive(lively.as_ref().map(|lively| lively[index]));
+            unit.set_costs(idle[index], pushed[index], content, self.keepalive);
+            units.push(unit);
+        }
+        Ok(units)
+    }
+
+    /// How long a message that is held takes from opening the socket, and the traffic until the
+    /// subscription stands.
+    async fn firsts(&self, ways: &[Way]) -> Result<Vec<(u64, Traffic)>, Failure> {
+        let topic = fresh_topic()?;
+        self.publish(&topic, 1, Duration::ZERO).await?;
+        let mut firsts = Vec::new();
+        for way in ways {
+            // Nothing is held on this topic, so that nothing but the subscription crosses.
+            let mut updates = open(*way, self.places, &fresh_topic()?, Since::None)?;
+            until(&mut updates, |update| matches!(update, Update::Connected)).await?;
+            let connect = updates.meter().read();
+            let mut times = Vec::new();
+            for _ in 0..FIRSTS {
+                let mut updates = open(*way, self.places, &topic, Since::All)?;
+                let began = Instant::now();
+                until(&mut updates, |update| matches!(update, Update::Message(_))).await?;
+                times.push(super::measure::micros(began.elapsed()));
+            }
+            times.sort_unstable();
+            firsts.push((times[times.len() / 2], connect));
+        }
+        Ok(firsts)
+    }
+
+    /// The traffic of each way while nothing happens.
+    async fn quiet(ways: &[Way], places: &Places) -> Result<Vec<Traffic>, Failure> {
+        let topic = fresh_topic()?;
+        let crowd = Crowd::connect(open_all(ways, places, &topic)?).await?;
+        sleep(REST).await;
+        let before = crowd.traffic();
+        sleep(WATCH).await;
+        Ok(difference(&crowd.traffic(), &before))
+    }
+
+    /// The traffic of each way while messages come one by one, and the bytes of one message.
+    async fn pushed(&self, ways: &[Way]) -> Result<(Vec<Traffic>, f64), Failure> {
+        let topic = fresh_topic()?;
+        let crowd = Crowd::connect(open_all(ways, self.places, &topic)?).await?;
+        sleep(REST).await;
+        let before = crowd.traffic();
+        let content = self.publish(&topic, MESSAGES, MESSAGE_STEP).await?;
+        sleep(POLL_INTERVAL + REST).await;
+        Ok((difference(&crowd.traffic(), &before), content))
+    }
+
+    /// Publishes messages of the run's size, and says how many bytes one has as a line.
+    async fn publish(&self, topic: &Topic, count: u32, step: Duration) -> Result<f64, Failure> {
+        let mut publisher = Publisher::new(Server::Lines(self.server.lines().await?));
+        let (mut bytes, limit) = (0, doorbell_protocol::limits::MESSAGE_BYTES_MAX);
+        let filter = Filter::from(topic.clone());
+        let lines = Server::Lines(self.server.lines().await?);
+        let mut reader = Subscription::new(lines, filter, Since::None, doorbell::Via::Tcp)?;
+        until(&mut reader, |update| matches!(update, Update::Connected)).await?;
+        for number in 0..count {
+            let text = text(number as usize, self.payload);
+            let draft = doorbell::Draft::text(topic.clone(), &text, limit);
+            let draft = draft.map_err(|error| Failure::Usage(error.to_string()))?;
+            if let doorbell::Receipt::Refused(refusal) = publisher.publish(draft).await? {
+                return Err(Failure::Failed(format!("the server refused a message: {refusal}")));
+            }
+            let update = until(&mut reader, |update| matches!(update, Update::Message(_))).await?;
+            if let Update::Message(received) = update {
+                bytes += received.json.len() as u64 + 1;
+            }
+            sleep(step).await;
+        }
+        Ok(float(bytes) / f64::from(count))
+    }
+}
+
+/// A subscription of a way; if it polls, at the interval of this bench.
+fn open(way: Way, places: &Places, topic: &Topic, since: Since) -> Result<Subscription, Failure> {
+    let interval = (way.family() == Family::Poll).then_some(POLL_INTERVAL);
+    Contender { way, interval }.subscription(places, Filter::from(topic.clone()), since)
+}
+
+/// One subscription of each way, from now on.
+fn open_all(ways: &[Way], places: &Places, topic: &Topic) -> Result<Vec<Subscription>, Failure> {
+    ways.iter().map(|way| open(*way, places, topic, Since::None)).collect()
+}
+
+impl Unit {
+    /// Takes down what a keepalive costs, from the traffic of the server that sends many.
+    fn set_keepalive(&mut self, quiet: Option<Traffic>) {
+        let Some(quiet) = quiet else {
+            return;
+        };
+        let count = keepalives(self.via, quiet);
+        self.keepalive_bytes = per(float(on_wire(quiet)), count);
+        self.keepalive_packets = per(float(packets(quiet)), count).filter(|count| *count > 0.0);
+        self.idle_counted = count;
+    }
+
+    fn set_costs(&mut self, idle: Traffic, pushed: Traffic, content: f64, keepalive: Duration) {
+        let count = u64::from(MESSAGES);
+        let all = float(on_wire(pushed));
+        match self.via.family() {
+            Family::Poll => {
+                let empty = per(float(on_wire(idle)), idle.requests).unwrap_or_default();
+                let answers = pushed.requests.saturating_sub(pushed.empty);
+                let rest = all - empty * float(pushed.requests) - content * float(count);
+                let full = per(rest, answers).unwrap_or_default();
+                self.poll = Some(PollCost { empty, full, message: content });
+                self.empty_poll_packets = per(float(packets(idle)), idle.requests);
+                self.idle_counted = idle.requests;
+            }
+            Family::Held => {
+                // An empty answer comes after half a minute at the earliest: it is taken to cost
+                // what one with a message does, less the message.
+                let empty = all / float(count) - content;
+                self.poll = Some(PollCost { empty, full: 0.0, message: content });
+            }
+            Family::Push => {
+                let idle = self.keepalive_bytes.unwrap_or_default() / keepalive.as_secs_f64();
+                self.push = Some(PushCost { message: all / float(count), content, idle });
+            }
+        }
+    }
+
+    /// Bytes an hour while nothing happens: what one poll or one keepalive costs, as often as they
+    /// come.
+    pub(crate) fn idle_bytes_per_hour(&self, interval: Option<Duration>) -> Option<f64> {
+        match (self.poll, self.push) {
+            (Some(poll), _) => Some(poll.empty * 3600.0 / interval.unwrap_or(HELD).as_secs_f64()),
+            (None, Some(push)) => self.keepalive_bytes.map(|_| push.idle * 3600.0),
+            (None, None) => None,
+        }
+    }
+}
+
+/// Bytes both ways, with the headers of TCP and IP; a Unix socket has none.
+pub(crate) fn on_wire(traffic: Traffic) -> u64 {
+    match traffic.wire.bytes_in + traffic.wire.bytes_out {
+        0 => traffic.bytes_in + traffic.bytes_out,
+        bytes => bytes,
+    }
+}
+
+/// Packets both ways.
+fn packets(traffic: Traffic) -> u64 {
+    traffic.wire.packets_in + traffic.wire.packets_out
+}
+
+/// How many keepalives came: each is a packet with data from the server, if packets there are.
+fn keepalives(way: Way, quiet: Traffic) -> u64 {
+    let expected = WATCH.as_millis() / KEEPALIVE.as_millis();
+    match way.family() {
+        Family::Push if way == Way::Unix => u64::try_from(expected).unwrap_or(0),
+        // Its pings are seldom, too seldom to be seen here.
+        Family::Push if way == Way::Udp => 0,
+        Family::Push => quiet.wire.packets_in.saturating_sub(quiet.wire.acks_in),
+        _ => 0,
+    }
+}
+
+fn difference(after: &[Traffic], before: &[Traffic]) -> Vec<Traffic> {
+    after.iter().zip(before).map(|(after, before)| after.since(*before)).collect()
+}
+
+/// The first update of a kind.
+async fn until(
+    updates: &mut Subscription,
+    wanted: impl Fn(&Update) -> bool,
+) -> Result<Update, Failure> {
+    let wait = async {
+        while let Some(update) = updates.next().await {
+            let update = update?;
+            if wanted(&update) {
+                return Ok(update);
+            }
+        }
+        Err(Failure::Failed("a subscription ended by itself".to_owned()))
+    };
+    let late = || Err(Failure::Failed(format!("nothing came within {} s", DEADLINE.as_secs())));
+    timeout(DEADLINE, wait).await.unwrap_or_else(|_| late())
+}
