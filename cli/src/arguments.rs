@@ -119,7 +119,7 @@ impl SubscribeArguments {
             ViaName::Sse => Via::Sse,
             ViaName::Udp => Via::Udp,
             ViaName::Longpoll => Via::LongPoll,
-            ViaName::Poll => Via::Poll(self.interval),
+            ViaName::Poll => Via::Poll,
         }
     }
 }

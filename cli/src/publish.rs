@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use doorbell::{Draft, Publisher, Receipt, Server, Via};
+use doorbell::{Client, Draft, Publisher, Receipt, Server, Via};
 use doorbell_instruments::Failure;
 use doorbell_protocol::draft::Parameter;
 use doorbell_protocol::limits::MESSAGE_BYTES_MAX;
@@ -18,7 +18,7 @@ pub(crate) async fn run(
     server: Option<Server>,
 ) -> Result<(), Failure> {
     let server = server.unwrap_or_else(|| Server::local(Via::Tcp));
-    let mut publisher = Publisher::new(server);
+    let mut publisher = Client::new(server).publisher();
     if arguments.lines {
         publisher.connect().await?;
         let mut unreadable = None;

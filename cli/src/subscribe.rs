@@ -1,10 +1,11 @@
 //! `doorbell subscribe`.
 
 use std::io::Write;
+use std::sync::Arc;
 
 use anstream::AutoStream;
-use doorbell::{Losses, Received, Server, Subscription, Update, Via};
-use doorbell_instruments::Failure;
+use doorbell::{Client, Received, Server, Subscription, Update, Via};
+use doorbell_instruments::{Failure, Losses, Meter};
 use futures_util::StreamExt;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -20,17 +21,22 @@ pub(crate) async fn run(
 ) -> Result<(), Failure> {
     let via = arguments.via();
     let server = server.unwrap_or_else(|| Server::local(via));
-    let filter = arguments.filter.clone();
-    let since = arguments.since.clone();
-    let updates = match arguments.through {
-        Some(relay) if via == Via::Udp => Subscription::by_datagrams(server, filter, since, relay)?,
-        Some(_) => return Err(Failure::Usage("--through is for --via udp".to_owned())),
-        None => Subscription::new(server, filter, since, via)?,
-    };
+    let mut subscribe = Client::new(server)
+        .subscribe(arguments.filter.clone())
+        .since(arguments.since.clone())
+        .via(via)
+        .interval(arguments.interval);
     if via != Via::Udp {
-        return show(updates, &arguments).await;
+        if arguments.through.is_some() {
+            return Err(Failure::Usage("--through is for --via udp".to_owned()));
+        }
+        return show(subscribe.stream(), &arguments).await;
     }
-    let meter = updates.meter();
+    if let Some(relay) = arguments.through {
+        subscribe = subscribe.through(relay);
+    }
+    let meter = Arc::new(Meter::default());
+    let updates = subscribe.observed(Arc::clone(&meter) as _).stream();
     let outcome = tokio::select! {
         outcome = show(updates, &arguments) => outcome,
         // A person who has seen enough wants to see this, too.

@@ -18,6 +18,8 @@ use crate::via::Via;
 
 const HTTP_PORT: u16 = 80;
 const LINE_PORT: u16 = 1989;
+/// Where a server speaks HTTP unless it is told otherwise.
+const HTTP_PORT_DEFAULT: u16 = 8080;
 
 /// A host and a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,8 +125,16 @@ impl Server {
     pub fn local(via: Via) -> Self {
         match via {
             Via::Tcp => Self::Lines(Endpoint::Tcp(Authority::local(LINE_PORT))),
-            _ => Self::Http(Authority::local(8080)),
+            _ => Self::Http(Authority::local(HTTP_PORT_DEFAULT)),
         }
+    }
+
+    /// As it is parsed, and a host with or without a port as the address where HTTP is spoken.
+    pub(crate) fn from_host_or_url(text: &str) -> Result<Self, Error> {
+        text.parse().or_else(|error| match Authority::parse(text, HTTP_PORT_DEFAULT) {
+            Some(authority) => Ok(Self::Http(authority)),
+            None => Err(error),
+        })
     }
 
     /// Where it speaks HTTP.
@@ -201,6 +211,21 @@ mod tests {
         for (text, expected) in cases {
             assert_eq!(text.parse::<Server>().unwrap().to_string(), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn a_bare_host_speaks_http_at_the_usual_port() {
+        for (text, expected) in [
+            ("example.org", "http://example.org:8080"),
+            ("127.0.0.1:81", "http://127.0.0.1:81"),
+            ("[::1]", "http://[::1]:8080"),
+            ("tcp://example.org", "tcp://example.org:1989"),
+            ("unix:80", "unix:80"),
+        ] {
+            assert_eq!(Server::from_host_or_url(text).unwrap().to_string(), expected);
+        }
+        let error = Server::from_host_or_url("https://x").unwrap_err().to_string();
+        assert!(error.contains("not supported yet"), "{error}");
     }
 
     #[test]

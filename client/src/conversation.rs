@@ -1,7 +1,5 @@
 //! A connection of the line protocol: commands out, events in.
 
-use std::sync::Arc;
-
 use bytes::{Buf, BytesMut};
 use doorbell_protocol::command::Command;
 use doorbell_protocol::event::Kind;
@@ -9,22 +7,24 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 
 use crate::address::Endpoint;
 use crate::error::{Error, Refusal};
+use crate::laboratory::{ByteStream, Observed};
 use crate::lines::Lines;
 use crate::received::Received;
-use crate::socket::{CONNECT_DEADLINE, Meter, Socket, connect, heard};
+use crate::socket::{CONNECT_DEADLINE, connect, heard};
 
 /// An open conversation.
+#[derive(Debug)]
 pub(crate) struct Conversation {
-    reader: ReadHalf<Socket>,
-    writer: WriteHalf<Socket>,
+    reader: ReadHalf<Box<dyn ByteStream>>,
+    writer: WriteHalf<Box<dyn ByteStream>>,
     lines: Lines,
     outgoing: BytesMut,
 }
 
 impl Conversation {
     /// Connects and waits for the server, which speaks first.
-    pub(crate) async fn open(endpoint: &Endpoint, meter: &Arc<Meter>) -> Result<Self, Error> {
-        let (reader, writer) = tokio::io::split(connect(endpoint, meter).await?);
+    pub(crate) async fn open(endpoint: &Endpoint, observed: &Observed) -> Result<Self, Error> {
+        let (reader, writer) = tokio::io::split(connect(endpoint, observed).await?);
         let mut conversation =
             Self { reader, writer, lines: Lines::default(), outgoing: BytesMut::new() };
         let greeting = heard(CONNECT_DEADLINE, conversation.hear()).await?;

@@ -1,6 +1,5 @@
-//! HTTP/1.1 over a counted socket: one connection, kept from request to request.
+//! HTTP/1.1: one connection, kept from request to request.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -14,7 +13,8 @@ use tokio::task::JoinSet;
 
 use crate::address::{Authority, Endpoint};
 use crate::error::{Error, Refusal};
-use crate::socket::{Meter, SILENCE_DEADLINE, connect, heard};
+use crate::laboratory::{Observation, Observed};
+use crate::socket::{SILENCE_DEADLINE, connect, heard};
 
 /// How long the head of an answer may take.
 pub(crate) const ANSWER_DEADLINE: Duration = Duration::from_secs(20);
@@ -24,12 +24,14 @@ const WHOLE_BYTES_MAX: usize = 4 << 20;
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
 
 /// A client of one server. It connects when it has to, and drops what it opened when dropped.
+#[derive(Debug)]
 pub(crate) struct HttpClient {
     authority: Authority,
-    meter: Arc<Meter>,
+    observed: Observed,
     connection: Option<Connection>,
 }
 
+#[derive(Debug)]
 struct Connection {
     sender: SendRequest<Full<Bytes>>,
     /// The task that moves the bytes; dropping the set ends it.
@@ -37,13 +39,13 @@ struct Connection {
 }
 
 impl HttpClient {
-    pub(crate) fn new(authority: Authority, meter: Arc<Meter>) -> Self {
-        Self { authority, meter, connection: None }
+    pub(crate) fn new(authority: Authority, observed: Observed) -> Self {
+        Self { authority, observed, connection: None }
     }
 
-    /// Where the client counts.
-    pub(crate) fn meter(&self) -> &Meter {
-        &self.meter
+    /// Hears of what its requests bring.
+    pub(crate) fn observed(&self) -> &Observed {
+        &self.observed
     }
 
     /// Sends a request, on the kept connection if it is still open, and waits for the head of the
@@ -87,12 +89,12 @@ impl HttpClient {
             None => self.open().await?,
         };
         let connection = self.connection.insert(connection);
-        self.meter.count_request();
+        self.observed.note(Observation::Request);
         connection.sender.send_request(request).await.map_err(lost)
     }
 
     async fn open(&self) -> Result<Connection, Error> {
-        let socket = connect(&Endpoint::Tcp(self.authority.clone()), &self.meter).await?;
+        let socket = connect(&Endpoint::Tcp(self.authority.clone()), &self.observed).await?;
         let (sender, driver) = http1::handshake(TokioIo::new(socket)).await.map_err(lost)?;
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {

@@ -1,22 +1,17 @@
 //! The client of doorbell: messages pushed to you, or fetched, from one log.
 //!
-//! A [`Subscription`] is a stream of messages that survives its connections: when one breaks, it
-//! resumes where it was. A [`Publisher`] sends messages and yields the server's answers.
-//!
 //! ```no_run
-//! use doorbell::{Draft, Publisher, Server, Since, Subscription, Update, Via};
+//! use doorbell::Update;
 //! use futures_util::StreamExt;
 //!
 //! #[tokio::main]
 //! async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//!     let server: Server = "tcp://127.0.0.1:1989".parse()?;
-//!     let mut updates =
-//!         Subscription::new(server.clone(), "hello".parse()?, Since::None, Via::Tcp)?;
+//!     let client = doorbell::connect("localhost").await?;
+//!     let mut updates = client.subscribe("hello".parse()?).stream();
 //!     while let Some(update) = updates.next().await {
 //!         match update? {
 //!             Update::Connected => {
-//!                 let draft = Draft::text("hello".parse()?, "It rings!", 4096)?;
-//!                 Publisher::new(server.clone()).publish(draft).await?;
+//!                 client.publish("hello".parse()?, "It rings!").title("Door").send().await?;
 //!             }
 //!             Update::Message(received) => {
 //!                 println!("{}", received.event.message.unwrap_or_default());
@@ -29,32 +24,46 @@
 //! }
 //! ```
 //!
+//! - [`connect`] reaches a server; a [`Client`] is one that may not be there yet.
+//! - [`Client::subscribe`] gives a stream of [`Update`]s that survives its connections: when one
+//!   breaks, it resumes where it was. [`Subscribe`] says from where, how and how often.
+//! - [`Client::publish`] sends one message and returns the server's answer. A [`Publisher`] has many
+//!   under way at once.
+//!
 //! The words of the wire ([`Topic`], [`Filter`], [`Id`], [`Event`], …) are those of the
-//! `doorbell-protocol` crate. TLS is not spoken.
+//! `doorbell-protocol` crate. TLS is not spoken. Everything runs on tokio.
 
 mod address;
 mod backoff;
+mod client;
 mod conversation;
 mod error;
 mod http;
-mod ledger;
+pub mod laboratory;
 mod lines;
 mod listeners;
-mod losses;
+mod options;
+mod publish;
 mod publisher;
 mod received;
 mod socket;
 mod source;
+mod subscribe;
 mod subscription;
 mod via;
 
 pub use address::{Authority, Endpoint, Server};
+pub use client::{Client, connect};
 pub use doorbell_protocol::{Draft, Event, Filter, Gap, GapReason, Id, Kind, Since, Topic};
 pub use error::{Error, Refusal};
-pub use ledger::Connection;
-pub use losses::Losses;
+pub use publish::Publish;
 pub use publisher::{Publisher, Receipt};
 pub use received::Received;
-pub use socket::{Meter, Traffic};
+pub use subscribe::Subscribe;
 pub use subscription::{Subscription, Update};
 pub use via::Via;
+
+/// The README's example is compiled with those of the documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

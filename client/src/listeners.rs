@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use hyper::Request;
@@ -10,9 +9,10 @@ use serde::Deserialize;
 use tokio::net::lookup_host;
 
 use crate::address::{Authority, Endpoint, Server};
+use crate::conversation::Conversation;
 use crate::error::Error;
 use crate::http::{ANSWER_DEADLINE, HttpClient, whole};
-use crate::socket::Meter;
+use crate::laboratory::Observed;
 
 #[derive(Deserialize)]
 struct Config {
@@ -50,6 +50,16 @@ impl Server {
             .ok_or_else(|| Error::Address(format!("{self} has no listener for TCP lines")))
     }
 
+    /// Finds out whether a doorbell server answers there.
+    pub(crate) async fn reach(&self) -> Result<(), Error> {
+        match self {
+            Self::Http(authority) => listeners(authority).await.map(drop),
+            Self::Lines(endpoint) => {
+                Conversation::open(endpoint, &Observed::default()).await.map(drop)
+            }
+        }
+    }
+
     /// Where the server hears datagrams: it is asked over HTTP.
     ///
     /// # Errors
@@ -81,7 +91,7 @@ impl Server {
 }
 
 async fn ask(authority: &Authority, path: &str) -> Result<Bytes, Error> {
-    let mut client = HttpClient::new(authority.clone(), Arc::new(Meter::default()));
+    let mut client = HttpClient::new(authority.clone(), Observed::default());
     let answer = client.send(Request::get(path), Bytes::new(), ANSWER_DEADLINE).await?;
     whole(answer.into_body()).await
 }

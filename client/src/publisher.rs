@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use doorbell_protocol::command::Command;
@@ -19,13 +18,15 @@ use crate::backoff::Backoff;
 use crate::conversation::Conversation;
 use crate::error::{Error, Refusal};
 use crate::http::{HttpClient, whole};
+use crate::laboratory::Observed;
 use crate::received::Received;
-use crate::socket::Meter;
 
 /// A publish that is not answered after this long was lost with its connection.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(30);
 /// How long a connection that broke is tried again before the publisher gives up.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Publishes under way at once, unless somebody says otherwise.
+const WINDOW_DEFAULT: usize = 64;
 
 /// The server's answer to one publish.
 #[derive(Debug)]
@@ -45,46 +46,49 @@ pub enum Receipt {
 /// [`Error::Unacknowledged`]. The very first connection is tried once.
 ///
 /// ```no_run
-/// use doorbell::{Draft, Publisher, Receipt};
+/// use doorbell::{Draft, Receipt, Topic};
+/// use futures_util::{StreamExt, stream};
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// let mut publisher = Publisher::new("tcp://127.0.0.1:1989".parse()?);
-/// let draft = Draft::text("orders.new".parse()?, "one tea", 4096)?;
-/// match publisher.publish(draft).await? {
-///     Receipt::Accepted(answer) => println!("stored as {:?}", answer.event.id),
-///     Receipt::Refused(refusal) => println!("not stored: {refusal}"),
+/// let client = doorbell::connect("tcp://127.0.0.1:1989").await?;
+/// let topic: Topic = "orders.new".parse()?;
+/// let drafts = (1..=1000).map(|n| Draft::from(client.publish(topic.clone(), format!("tea {n}"))));
+/// let mut publisher = client.publisher();
+/// let mut receipts = std::pin::pin!(publisher.publish_all(stream::iter(drafts)));
+/// while let Some(receipt) = receipts.next().await {
+///     match receipt? {
+///         Receipt::Accepted(answer) => println!("stored as {:?}", answer.event.id),
+///         Receipt::Refused(refusal) => println!("not stored: {refusal}"),
+///     }
 /// }
 /// # Ok(())
 /// # }
 /// ```
+#[derive(Debug)]
 pub struct Publisher {
     server: Server,
     window: usize,
-    meter: Arc<Meter>,
     route: Option<Route>,
     was_connected: bool,
 }
 
+#[derive(Debug)]
 enum Route {
     Lines(Conversation),
     Http(HttpClient),
 }
 
 impl Publisher {
-    /// A publisher with up to 64 publishes under way at once.
-    pub fn new(server: Server) -> Self {
-        Self::with_window(server, 64)
+    pub(crate) fn new(server: Server) -> Self {
+        Self { server, window: WINDOW_DEFAULT, route: None, was_connected: false }
     }
 
-    /// A publisher with up to so many publishes under way at once. Over HTTP it is always one.
-    pub fn with_window(server: Server, window: usize) -> Self {
-        Self {
-            server,
-            window: window.max(1),
-            meter: Arc::default(),
-            route: None,
-            was_connected: false,
-        }
+    /// Lets up to so many publishes be under way at once, at least one. Without it 64 are; over
+    /// HTTP it is always one.
+    #[must_use]
+    pub fn window(mut self, window: usize) -> Self {
+        self.window = window.max(1);
+        self
     }
 
     /// Connects now instead of with the first publish.
@@ -96,12 +100,12 @@ impl Publisher {
         if self.route.is_none() {
             self.route = Some(match &self.server {
                 Server::Lines(endpoint) => {
-                    let conversation = Conversation::open(endpoint, &self.meter).await?;
+                    let conversation = Conversation::open(endpoint, &Observed::default()).await?;
                     self.was_connected = true;
                     Route::Lines(conversation)
                 }
                 Server::Http(authority) => {
-                    Route::Http(HttpClient::new(authority.clone(), Arc::clone(&self.meter)))
+                    Route::Http(HttpClient::new(authority.clone(), Observed::default()))
                 }
             });
         }

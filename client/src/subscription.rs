@@ -3,25 +3,21 @@
 //! Resuming, repeats and gaps are dealt with here and nowhere else, whatever the way of receiving.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use doorbell_protocol::event::Gap;
-use doorbell_protocol::{Filter, Id, Since};
+use doorbell_protocol::{Id, Since};
 use futures_core::Stream;
 use futures_util::stream;
 use tokio::time::{Instant, sleep_until};
 
-use crate::address::Server;
 use crate::backoff::Backoff;
 use crate::error::Error;
+use crate::options::Options;
 use crate::received::Received;
-use crate::socket::Meter;
 use crate::source::{Arrival, Source};
-use crate::via::Via;
 
 /// What a [`Subscription`] has to tell.
 #[derive(Debug)]
@@ -57,73 +53,14 @@ pub enum Update {
 /// Everything happens while it is polled: dropped, it leaves no connection and no task behind, and
 /// not polled, it lets the server wait.
 ///
-/// ```no_run
-/// use doorbell::{Server, Since, Subscription, Update, Via};
-/// use futures_util::StreamExt;
-///
-/// # async fn example() -> Result<(), doorbell::Error> {
-/// let server: Server = "tcp://127.0.0.1:1989".parse()?;
-/// let filter = "orders.*".parse().expect("a filter");
-/// let mut updates = Subscription::new(server, filter, Since::None, Via::Tcp)?;
-/// while let Some(update) = updates.next().await {
-///     match update? {
-///         Update::Message(message) => println!("{:?}", message.event.message),
-///         Update::Gap(gap) => eprintln!("messages after {} are lost", gap.after),
-///         _ => {}
-///     }
-/// }
-/// # Ok(())
-/// # }
-/// ```
 pub struct Subscription {
     updates: Pin<Box<dyn Stream<Item = Result<Update, Error>> + Send>>,
-    meter: Arc<Meter>,
 }
 
 impl Subscription {
-    /// A subscription to the messages of a filter, from a place on.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Address`] if this way of receiving needs HTTP and the address is one for lines.
-    pub fn new(server: Server, filter: Filter, since: Since, via: Via) -> Result<Self, Error> {
-        if via != Via::Tcp {
-            server.http()?;
-        }
-        Ok(Self::begin(server, filter, since, via, None))
-    }
-
-    /// A subscription by datagrams that go to `relay` instead of the server itself; what they lose
-    /// is fetched from `server`.
-    ///
-    /// # Errors
-    ///
-    /// As [`Subscription::new`].
-    pub fn by_datagrams(
-        server: Server,
-        filter: Filter,
-        since: Since,
-        relay: SocketAddr,
-    ) -> Result<Self, Error> {
-        server.http()?;
-        Ok(Self::begin(server, filter, since, Via::Udp, Some(relay)))
-    }
-
-    fn begin(
-        server: Server,
-        filter: Filter,
-        since: Since,
-        via: Via,
-        relay: Option<SocketAddr>,
-    ) -> Self {
-        let meter = Arc::new(Meter::default());
+    pub(crate) fn new(options: Options) -> Self {
         let state = State {
-            server,
-            filter,
-            since,
-            via,
-            relay,
-            meter: Arc::clone(&meter),
+            options,
             source: None,
             established: false,
             delivered: None,
@@ -137,12 +74,7 @@ impl Subscription {
             let state = update.is_ok().then_some(state);
             Some((update, state))
         });
-        Self { updates: Box::pin(updates), meter }
-    }
-
-    /// Counts what goes over its connections; stays valid after the subscription is gone.
-    pub fn meter(&self) -> Arc<Meter> {
-        Arc::clone(&self.meter)
+        Self { updates: Box::pin(updates) }
     }
 }
 
@@ -155,14 +87,8 @@ impl Stream for Subscription {
 }
 
 struct State {
-    server: Server,
-    filter: Filter,
-    via: Via,
-    /// Where datagrams go, if not to the server itself.
-    relay: Option<SocketAddr>,
-    meter: Arc<Meter>,
-    /// Where the next connection begins: the place reached.
-    since: Since,
+    /// What was asked for; its place is the one reached.
+    options: Options,
     /// The last message that was delivered.
     delivered: Option<Id>,
     source: Option<Source>,
@@ -195,12 +121,7 @@ impl State {
         }
         sleep_until(self.attempt_at).await;
         self.established = false;
-        let since = self.since.clone();
-        let (server, filter, meter) = (&self.server, &self.filter, &self.meter);
-        let source = match self.via {
-            Via::Udp => Source::open_udp(self.relay, server, filter, since, meter).await?,
-            via => Source::open(via, server, filter, since, meter).await?,
-        };
+        let source = Source::open(&self.options).await?;
         self.source.insert(source).next().await
     }
 
@@ -226,7 +147,7 @@ impl State {
             self.updates.push_back(Update::Message(message));
         }
         if let Some(place) = arrival.place {
-            self.since = Since::Id(place);
+            self.options.since = Since::Id(place);
         }
     }
 
@@ -244,15 +165,12 @@ mod tests {
     use doorbell_protocol::id::Epoch;
 
     use super::*;
+    use crate::address::Server;
+    use crate::via::Via;
 
     fn state() -> State {
         State {
-            server: Server::local(Via::Tcp),
-            filter: "t".parse().unwrap(),
-            since: Since::All,
-            via: Via::Tcp,
-            relay: None,
-            meter: Arc::default(),
+            options: Options::new(Server::local(Via::Tcp), "t".parse().unwrap()),
             source: None,
             established: true,
             delivered: None,
@@ -290,7 +208,7 @@ mod tests {
             state.take(message(epoch.id(seq)));
         }
         assert_eq!(kinds(&mut state), "mmrrm");
-        assert_eq!(state.since, Since::Id(epoch.id(4)));
+        assert_eq!(state.options.since, Since::Id(epoch.id(4)));
     }
 
     #[tokio::test]
@@ -303,7 +221,7 @@ mod tests {
             ..message(id)
         });
         assert_eq!(kinds(&mut state), "mgm");
-        assert_eq!(state.since, Since::Id(id));
+        assert_eq!(state.options.since, Since::Id(id));
     }
 
     #[tokio::test]
@@ -312,7 +230,7 @@ mod tests {
         let id = Epoch::from_bits(7).id(9);
         state.take(Arrival { place: Some(id), ..Arrival::default() });
         assert_eq!(kinds(&mut state), "");
-        assert_eq!(state.since, Since::Id(id));
+        assert_eq!(state.options.since, Since::Id(id));
     }
 
     #[tokio::test]

@@ -1,7 +1,6 @@
 //! The ways of receiving.
 
 use std::fmt;
-use std::time::Duration;
 
 /// How messages reach a [`Subscription`](crate::Subscription).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -19,13 +18,8 @@ pub enum Via {
     Udp,
     /// Asked for over HTTP; the server holds the answer back until there is something to say.
     LongPoll,
-    /// Asked for over HTTP each time that this interval has passed, at polling's best: on one kept
-    /// connection, with an `ETag` so that no news costs a `304`.
-    Poll(Duration),
-    /// As [`Poll`](Self::Poll), on a kept connection but without the `ETag`.
-    PollPlain(Duration),
-    /// As [`PollPlain`](Self::PollPlain), with a new connection for each poll.
-    PollNew(Duration),
+    /// Asked for over HTTP each time that an interval has passed.
+    Poll,
 }
 
 impl fmt::Display for Via {
@@ -37,9 +31,7 @@ impl fmt::Display for Via {
             Self::Ndjson => "ndjson",
             Self::Udp => "udp",
             Self::LongPoll => "longpoll",
-            Self::Poll(_) => "poll",
-            Self::PollPlain(_) => "poll-plain",
-            Self::PollNew(_) => "poll-new",
+            Self::Poll => "poll",
         })
     }
 }

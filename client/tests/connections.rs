@@ -2,9 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use doorbell::{Draft, Error, Publisher, Receipt, Since, Subscription, Update, Via};
+use doorbell::laboratory::{ByteStream, Observation, Observer, Socket};
+use doorbell::{
+    Client, Draft, Error, Publisher, Receipt, Since, Subscribe, Subscription, Update, Via,
+};
 use futures_util::{StreamExt, stream};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufStream};
 use tokio::net::{TcpListener, TcpStream};
@@ -62,13 +66,39 @@ fn message(seq: u64) -> String {
     event("message", seq, &format!(r#","topic":"t","message":"{seq}""#))
 }
 
-fn subscribe(address: &str, via: Via) -> Subscription {
+fn client(server: &str) -> Client {
+    Client::new(server.parse().unwrap())
+}
+
+fn publisher(address: &str) -> Publisher {
+    client(&format!("tcp://{address}")).publisher()
+}
+
+fn subscribe(address: &str, via: Via) -> Subscribe {
     let server = match via {
         Via::Tcp => format!("tcp://{address}"),
         _ => format!("http://{address}"),
     };
-    let filter = "t".parse().unwrap();
-    Subscription::new(server.parse().unwrap(), filter, Since::All, via).unwrap()
+    client(&server).subscribe("t".parse().unwrap()).since(Since::All).via(via)
+}
+
+fn updates(address: &str, via: Via) -> Subscription {
+    subscribe(address, via).stream()
+}
+
+/// Writes down what it is told, and what kind of connection it is shown.
+#[derive(Debug, Default)]
+struct Witness(Mutex<(usize, Vec<Observation>)>);
+
+impl Observer for Witness {
+    fn connected(self: Arc<Self>, socket: Socket) -> Box<dyn ByteStream> {
+        self.0.lock().unwrap().0 += 1;
+        socket.into_stream()
+    }
+
+    fn observe(&self, observation: Observation) {
+        self.0.lock().unwrap().1.push(observation);
+    }
 }
 
 /// The updates up to the message with this text, each as a word.
@@ -93,7 +123,7 @@ async fn told_until(updates: &mut Subscription, last: &str) -> Vec<String> {
 #[tokio::test]
 async fn a_broken_line_is_not_a_message_and_the_next_connection_resumes() {
     let (listener, address) = listen().await;
-    let mut updates = subscribe(&address, Via::Tcp);
+    let mut updates = updates(&address, Via::Tcp);
     let server = async {
         let mut peer = accept_lines(&listener).await;
         assert_eq!(line(&mut peer).await, "SUB t since=all");
@@ -114,7 +144,7 @@ async fn a_broken_line_is_not_a_message_and_the_next_connection_resumes() {
 #[tokio::test]
 async fn a_subscription_that_heard_no_message_resumes_from_its_place() {
     let (listener, address) = listen().await;
-    let mut updates = subscribe(&address, Via::Tcp);
+    let mut updates = updates(&address, Via::Tcp);
     let server = async {
         let mut peer = accept_lines(&listener).await;
         line(&mut peer).await;
@@ -135,7 +165,7 @@ async fn a_subscription_that_heard_no_message_resumes_from_its_place() {
 #[tokio::test]
 async fn server_sent_events_resume_too() {
     let (listener, address) = listen().await;
-    let mut updates = subscribe(&address, Via::Sse);
+    let mut updates = updates(&address, Via::Sse);
     let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
     let server = async {
         let mut peer = accept(&listener).await;
@@ -160,7 +190,9 @@ async fn server_sent_events_resume_too() {
 #[tokio::test]
 async fn polls_carry_the_cursor_and_the_etag_and_do_not_wait_for_more() {
     let (listener, address) = listen().await;
-    let mut updates = subscribe(&address, Via::Poll(Duration::from_millis(20)));
+    let witness = Arc::new(Witness::default());
+    let subscribe = subscribe(&address, Via::Poll).interval(Duration::from_millis(20));
+    let mut updates = subscribe.observed(Arc::clone(&witness) as _).stream();
     let answer = |headers: &str, next: u64, messages: &[u64]| {
         let body: String = messages.iter().map(|seq| message(*seq) + "\n").collect();
         let length = body.len();
@@ -196,14 +228,16 @@ async fn polls_carry_the_cursor_and_the_etag_and_do_not_wait_for_more() {
     };
     let (told, _peer) = tokio::join!(told_until(&mut updates, "5"), server);
     assert_eq!(told, ["connected", "gap", "1", "2", "4", "5"]);
-    let traffic = updates.meter().read();
-    assert_eq!((traffic.requests, traffic.empty), (4, 1));
+    let (connections, told) = &*witness.0.lock().unwrap();
+    let empty = Observation::EmptyAnswer { not_modified: true };
+    let asked = Observation::Request;
+    assert_eq!((*connections, told.as_slice()), (1, &[asked, asked, empty, asked, asked][..]));
 }
 
 #[tokio::test]
 async fn a_refused_filter_ends_the_subscription() {
     let (listener, address) = listen().await;
-    let mut updates = subscribe(&address, Via::Tcp);
+    let mut updates = updates(&address, Via::Tcp);
     let server = async {
         let mut peer = accept_lines(&listener).await;
         line(&mut peer).await;
@@ -219,7 +253,7 @@ async fn a_refused_filter_ends_the_subscription() {
 #[tokio::test]
 async fn a_server_that_says_nothing_any_more_is_left() {
     let (listener, address) = listen().await;
-    let mut updates = subscribe(&address, Via::Tcp);
+    let mut updates = updates(&address, Via::Tcp);
     let server = async {
         let mut peer = accept_lines(&listener).await;
         line(&mut peer).await;
@@ -240,7 +274,7 @@ async fn a_server_that_says_nothing_any_more_is_left() {
 async fn a_dropped_subscription_leaves_no_connection_behind() {
     for via in [Via::Tcp, Via::Sse, Via::LongPoll] {
         let (listener, address) = listen().await;
-        let mut updates = subscribe(&address, via);
+        let mut updates = updates(&address, via);
         let server = async {
             match via {
                 Via::Tcp => accept_lines(&listener).await,
@@ -258,13 +292,13 @@ async fn a_dropped_subscription_leaves_no_connection_behind() {
 }
 
 fn draft(text: &str) -> Draft {
-    Draft::text("t".parse().unwrap(), text, 4096).unwrap()
+    client("tcp://127.0.0.1:9").publish("t".parse().unwrap(), text).into()
 }
 
 #[tokio::test]
 async fn publishes_without_an_answer_are_sent_again_in_their_order() {
     let (listener, address) = listen().await;
-    let mut publisher = Publisher::new(format!("tcp://{address}").parse().unwrap());
+    let mut publisher = publisher(&address);
     let server = async {
         let mut peer = accept_lines(&listener).await;
         for text in ["a", "b", "c"] {
@@ -304,7 +338,7 @@ async fn publishes_without_an_answer_are_sent_again_in_their_order() {
 #[tokio::test]
 async fn answers_that_nobody_waited_for_are_not_taken_for_later_ones() {
     let (listener, address) = listen().await;
-    let mut publisher = Publisher::new(format!("tcp://{address}").parse().unwrap());
+    let mut publisher = publisher(&address);
     let mut peer = {
         let publishing = publisher.publish(draft("a"));
         let server = async {
@@ -334,8 +368,53 @@ async fn the_first_connection_is_tried_once() {
     let (listener, address) = listen().await;
     drop(listener);
     for scheme in ["tcp", "http"] {
-        let mut publisher = Publisher::new(format!("{scheme}://{address}").parse().unwrap());
+        let mut publisher = client(&format!("{scheme}://{address}")).publisher();
         let failed = publisher.publish(draft("a")).await;
         assert!(matches!(failed, Err(Error::Connect { .. })), "{failed:?}");
+        let failed = doorbell::connect(&format!("{scheme}://{address}")).await;
+        assert!(matches!(failed, Err(Error::Connect { .. })), "{failed:?}");
     }
+}
+
+#[tokio::test]
+async fn a_client_is_connected_once_the_server_has_greeted() {
+    let (listener, address) = listen().await;
+    let address = format!("tcp://{address}");
+    let (client, _peer) = tokio::join!(doorbell::connect(&address), accept_lines(&listener));
+    assert_eq!(client.unwrap().server().to_string(), address);
+    // A host alone is one that speaks HTTP.
+    let (listener, address) = listen().await;
+    let server = async {
+        let mut peer = accept(&listener).await;
+        assert!(request(&mut peer).await.starts_with("get /v1/config "));
+        say(&mut peer, "HTTP/1.1 200 OK\r\ncontent-length: 13\r\n\r\n{\"listen\":{}}").await;
+    };
+    let (client, ()) = tokio::join!(doorbell::connect(&address), server);
+    assert_eq!(client.unwrap().server().to_string(), format!("http://{address}"));
+}
+
+#[tokio::test]
+async fn a_message_has_what_it_was_given_and_a_refusal_is_an_error() {
+    let (listener, address) = listen().await;
+    let client = client(&format!("tcp://{address}"));
+    let topic = || "t".parse().unwrap();
+    let message = client.publish(topic(), "x").title("T").priority(5).tags(["a", "b"]).markdown();
+    let other = client.clone().publish(topic(), "y");
+    let server = async {
+        let mut peer = accept_lines(&listener).await;
+        let expected = r#"{"topic":"t","message":"x","title":"T","priority":5,"tags":["a","b"],"#;
+        let heard = line(&mut peer).await;
+        assert!(heard.starts_with(&format!("PUBJ {expected}")), "{heard}");
+        let stored = event("ok", 1, "");
+        say(&mut peer, &format!("{stored}\n")).await;
+        // A clone publishes on the same connection.
+        line(&mut peer).await;
+        let refused = event("error", 1, r#","code":41301,"http":413,"error":"long""#);
+        say(&mut peer, &format!("{refused}\n")).await;
+        peer
+    };
+    let sending = async { (message.send().await, other.send().await) };
+    let ((stored, refused), _peer) = tokio::join!(sending, server);
+    assert_eq!(stored.unwrap().event.seq, Some(1));
+    assert!(matches!(refused, Err(Error::Refused(refusal)) if refusal.code == 41301));
 }

@@ -1,13 +1,13 @@
 //! Receiving by a stream of JSON objects, one a line.
 
 use bytes::Bytes;
-use doorbell_protocol::Since;
 use hyper::Request;
 use hyper::body::Incoming;
 
 use crate::error::Error;
 use crate::http::{ANSWER_DEADLINE, HttpClient, piece};
 use crate::lines::Lines;
+use crate::options::Options;
 use crate::received::Received;
 
 /// An HTTP answer that does not end.
@@ -19,12 +19,9 @@ pub(crate) struct Objects {
 }
 
 impl Objects {
-    pub(crate) async fn open(
-        mut client: HttpClient,
-        path: &str,
-        since: &Since,
-    ) -> Result<Self, Error> {
-        let request = Request::get(format!("{path}/json?since={since}"));
+    pub(crate) async fn open(options: &Options) -> Result<Self, Error> {
+        let mut client = options.http()?;
+        let request = Request::get(format!("{}/json?since={}", options.path(), options.since));
         let answer = client.send(request, Bytes::new(), ANSWER_DEADLINE).await?;
         Ok(Self { body: answer.into_body(), lines: Lines::default(), _client: client })
     }

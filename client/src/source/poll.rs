@@ -14,11 +14,13 @@ use hyper::{Request, StatusCode};
 use rand::RngExt;
 use tokio::time::{Instant, sleep_until};
 
-use super::Arrival;
 use crate::error::Error;
 use crate::http::{ANSWER_DEADLINE, HttpClient, piece};
+use crate::laboratory::{Habits, Observation};
 use crate::lines::Lines;
+use crate::options::Options;
 use crate::received::Received;
+use crate::source::arrival::Arrival;
 
 const NEXT: &str = "doorbell-next";
 const MORE: &str = "doorbell-more";
@@ -26,15 +28,6 @@ const GAP: &str = "doorbell-gap";
 
 /// Asking more often is not polling any more.
 const INTERVAL_MIN: Duration = Duration::from_millis(1);
-
-/// What a poll at an interval does beyond asking.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Habits {
-    /// One connection for all polls, or one for each.
-    pub(crate) keeps_connection: bool,
-    /// Whether it says which answer it has.
-    pub(crate) sends_etag: bool,
-}
 
 /// How the polls follow each other.
 enum Pace {
@@ -72,14 +65,8 @@ struct Answer {
 impl Polls {
     /// Polls at an interval, the first at once and the second after a random part of it, so that
     /// clients that started together don't go on together.
-    pub(crate) fn every(
-        client: HttpClient,
-        path: String,
-        since: Since,
-        interval: Duration,
-        habits: Habits,
-    ) -> Self {
-        let interval = interval.max(INTERVAL_MIN);
+    pub(crate) fn every(options: &Options) -> Result<Self, Error> {
+        let interval = options.interval.max(INTERVAL_MIN);
         let due = Instant::now();
         let phase = rand::rng().random_range(Duration::ZERO..=interval);
         let pace = Pace::Every {
@@ -87,27 +74,27 @@ impl Polls {
             // One interval before the second poll, so never later than the first.
             due: (due + phase).checked_sub(interval).unwrap_or(due),
         };
-        Self::new(client, path, since, pace, habits)
+        Self::new(options, pace, options.habits)
     }
 
     /// Long polls. The first is not held back, so that it is soon known that the server answers.
-    pub(crate) fn held(client: HttpClient, path: String, since: Since, wait: Duration) -> Self {
-        let habits = Habits { keeps_connection: true, sends_etag: false };
-        Self::new(client, path, since, Pace::Held(wait), habits)
+    pub(crate) fn held(options: &Options, wait: Duration) -> Result<Self, Error> {
+        let habits = Habits { sends_etag: false, ..Habits::default() };
+        Self::new(options, Pace::Held(wait), habits)
     }
 
-    fn new(client: HttpClient, path: String, since: Since, pace: Pace, habits: Habits) -> Self {
-        Self {
-            client,
-            path,
-            since,
+    fn new(options: &Options, pace: Pace, habits: Habits) -> Result<Self, Error> {
+        Ok(Self {
+            client: options.http()?,
+            path: options.path(),
+            since: options.since.clone(),
             habits,
             etag: None,
             pace,
             established: false,
             through: false,
             answer: None,
-        }
+        })
     }
 
     /// Goes on from another place.
@@ -167,8 +154,7 @@ impl Polls {
         let answer = self.client.send(request, Bytes::new(), deadline).await?;
         self.established = true;
         if answer.status() == StatusCode::NOT_MODIFIED {
-            self.client.meter().count_empty();
-            self.client.meter().count_not_modified();
+            self.client.observed().note(Observation::EmptyAnswer { not_modified: true });
             return Ok(None);
         }
         let headers = answer.headers();
@@ -210,7 +196,7 @@ impl Polls {
             return Err(Error::Unexpected("the answer to a poll ends in a line".to_owned()));
         }
         if answer.messages == 0 {
-            self.client.meter().count_empty();
+            self.client.observed().note(Observation::EmptyAnswer { not_modified: false });
         }
         if let Some(next) = answer.next {
             self.since = Since::Id(next);

@@ -4,7 +4,6 @@
 //! and `event` fields say. Lines end in `\n` or `\r\n`.
 
 use bytes::{Bytes, BytesMut};
-use doorbell_protocol::Since;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::header::ACCEPT;
@@ -12,6 +11,7 @@ use hyper::header::ACCEPT;
 use crate::error::Error;
 use crate::http::{ANSWER_DEADLINE, HttpClient, piece};
 use crate::lines::{LINE_BYTES_MAX, Lines};
+use crate::options::Options;
 use crate::received::Received;
 
 /// An HTTP answer that does not end.
@@ -23,13 +23,10 @@ pub(crate) struct Events {
 }
 
 impl Events {
-    pub(crate) async fn open(
-        mut client: HttpClient,
-        path: &str,
-        since: &Since,
-    ) -> Result<Self, Error> {
-        let request =
-            Request::get(format!("{path}/sse?since={since}")).header(ACCEPT, "text/event-stream");
+    pub(crate) async fn open(options: &Options) -> Result<Self, Error> {
+        let mut client = options.http()?;
+        let request = Request::get(format!("{}/sse?since={}", options.path(), options.since))
+            .header(ACCEPT, "text/event-stream");
         let answer = client.send(request, Bytes::new(), ANSWER_DEADLINE).await?;
         Ok(Self { body: answer.into_body(), parser: Parser::default(), _client: client })
     }

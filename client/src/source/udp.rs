@@ -11,7 +11,6 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,16 +18,15 @@ use doorbell_protocol::datagram::{Command, Members, cookie_in};
 use doorbell_protocol::event::Kind;
 use doorbell_protocol::limits::DATAGRAM_BYTES_MAX;
 use doorbell_protocol::{Filter, Id, Since};
-use doorbell_wire::Ip;
 use tokio::net::UdpSocket;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::Arrival;
-use super::poll::Polls;
 use crate::error::{Error, Refusal};
-use crate::http::HttpClient;
+use crate::laboratory::{Observation, Observed};
+use crate::options::Options;
 use crate::received::Received;
-use crate::socket::{Meter, Traffic};
+use crate::source::arrival::Arrival;
+use crate::source::poll::Polls;
 
 /// How long the first answer to a `SUB` may take; each next one twice as long.
 const SUB_PATIENCE: Duration = Duration::from_millis(250);
@@ -51,10 +49,10 @@ const FETCHED_MAX: usize = 4096;
 /// A subscription by datagrams.
 pub(crate) struct Datagrams {
     socket: UdpSocket,
-    ip: Ip,
+    server: SocketAddr,
     filter: Filter,
     polls: Polls,
-    meter: Arc<Meter>,
+    observed: Observed,
     cookie: Option<String>,
     /// Everything wanted up to here was handed out; unknown until the server has said where now is.
     reached: Option<Id>,
@@ -77,8 +75,6 @@ enum Fetch {
     Repair {
         /// The message that did arrive and showed that others had not, or was too large.
         arrived: Option<Id>,
-        /// What had been counted before it, or before its next step.
-        before: Traffic,
     },
 }
 
@@ -90,15 +86,12 @@ enum Heard {
 }
 
 impl Datagrams {
-    /// Opens a socket towards a server. `client` and `path` are for the polls.
-    pub(crate) async fn open(
-        address: SocketAddr,
-        client: HttpClient,
-        path: String,
-        filter: &Filter,
-        since: Since,
-        meter: &Arc<Meter>,
-    ) -> Result<Self, Error> {
+    /// Opens a socket towards the server, or the relay before it.
+    pub(crate) async fn open(options: &Options) -> Result<Self, Error> {
+        let address = match options.relay {
+            Some(relay) => relay,
+            None => options.server.udp().await?,
+        };
         let local: SocketAddr = if address.is_ipv4() {
             ([0, 0, 0, 0], 0).into()
         } else {
@@ -106,13 +99,13 @@ impl Datagrams {
         };
         let socket = UdpSocket::bind(local).await?;
         socket.connect(address).await?;
-        let history = since != Since::None;
+        let history = options.since != Since::None;
         Ok(Self {
             socket,
-            ip: Ip::of(address.ip()),
-            filter: filter.clone(),
-            polls: Polls::held(client, path, since, Duration::ZERO),
-            meter: Arc::clone(meter),
+            server: address,
+            filter: options.filter.clone(),
+            polls: Polls::held(options, Duration::ZERO)?,
+            observed: options.observed.clone(),
             cookie: None,
             reached: None,
             subscribed: false,
@@ -162,7 +155,7 @@ impl Datagrams {
                     "the filter is too long for a datagram of {DATAGRAM_BYTES_MAX} bytes"
                 )));
             }
-            self.meter.count_request();
+            self.observed.note(Observation::Request);
             self.send(&datagram).await?;
             let deadline = Instant::now() + patience;
             loop {
@@ -219,8 +212,8 @@ impl Datagrams {
         loop {
             let length = self.socket.recv(&mut self.buffer).await?;
             let datagram = &self.buffer[..length];
-            self.meter.count_in(length);
-            self.meter.datagrams().packet_in(length, self.ip);
+            let from = self.server;
+            self.observed.note(Observation::DatagramReceived { bytes: length, from });
             if let Some(cookie) = cookie_in(datagram) {
                 return Ok(Heard::Cookie(cookie.to_owned()));
             }
@@ -251,13 +244,13 @@ impl Datagrams {
         match received.event.event {
             Kind::Close => return Err(Error::Closed),
             Kind::Message => {
-                self.meter.datagrams().note(|losses| losses.arrived += 1);
+                self.observed.note(Observation::MessageArrived);
                 if id <= reached {
                     self.count_surplus(id);
                     return Ok(None);
                 }
                 if members.large {
-                    self.meter.datagrams().note(|losses| losses.large += 1);
+                    self.observed.note(Observation::MessageTooLarge);
                 }
                 if members.large || !follows {
                     self.repair(Some(id));
@@ -284,14 +277,11 @@ impl Datagrams {
 
     /// A datagram whose message was handed out before.
     fn count_surplus(&mut self, id: Id) {
-        let late = self.fetched.remove(&id);
-        self.meter.datagrams().note(|losses| {
-            if late {
-                losses.lost -= 1;
-                losses.overtaken += 1;
-            } else {
-                losses.repeated += 1;
-            }
+        let was_fetched = self.fetched.remove(&id);
+        self.observed.note(if was_fetched {
+            Observation::MessageOvertaken
+        } else {
+            Observation::MessageRepeated
         });
     }
 
@@ -300,21 +290,18 @@ impl Datagrams {
         if let Some(reached) = self.reached {
             self.polls.seek(Since::Id(reached));
         }
-        self.meter.datagrams().note(|losses| losses.repairs += 1);
-        self.fetch = Some(Fetch::Repair { arrived, before: self.meter.read() });
+        self.observed.note(Observation::RepairBegun);
+        self.fetch = Some(Fetch::Repair { arrived });
     }
 
     /// One step of a fetch, which goes on until everything that is held now has been fetched.
-    async fn poll(&mut self, mut fetch: Fetch) -> Result<Arrival, Error> {
+    async fn poll(&mut self, fetch: Fetch) -> Result<Arrival, Error> {
         let arrival = self.polls.next().await?;
         self.reached = arrival.place.or(self.reached);
-        if let Fetch::Repair { arrived, before } = &mut fetch {
-            let now = self.meter.read();
-            let cost = now.since(*before);
-            *before = now;
+        if let Fetch::Repair { arrived } = &fetch {
             let lost =
                 arrival.place.filter(|id| arrival.message.is_some() && *arrived != Some(*id));
-            self.count_fetched(lost, cost);
+            self.count_fetched(lost);
         }
         if !self.polls.is_through() {
             self.fetch = Some(fetch);
@@ -322,15 +309,12 @@ impl Datagrams {
         Ok(arrival)
     }
 
-    fn count_fetched(&mut self, lost: Option<Id>, cost: Traffic) {
+    fn count_fetched(&mut self, lost: Option<Id>) {
         self.fetched.extend(lost);
         if self.fetched.len() > FETCHED_MAX {
             self.fetched.pop_first();
         }
-        self.meter.datagrams().note(|losses| {
-            losses.lost += u64::from(lost.is_some());
-            losses.cost = losses.cost.plus(cost);
-        });
+        self.observed.note(Observation::RepairStep { lost: lost.is_some() });
     }
 
     async fn send(&self, datagram: &str) -> Result<(), Error> {
@@ -340,8 +324,7 @@ impl Datagrams {
     }
 
     fn count_out(&self, length: usize) {
-        self.meter.count_out(length);
-        self.meter.datagrams().packet_out(length, self.ip);
+        self.observed.note(Observation::DatagramSent { bytes: length, to: self.server });
     }
 }
 

@@ -1,41 +1,36 @@
 //! Receiving by WebSocket: one text frame an event.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
-use doorbell_protocol::Since;
 use futures_util::StreamExt;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error as WebSocketError, Message};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
-use crate::address::{Authority, Endpoint};
+use crate::address::Endpoint;
 use crate::error::{Error, Refusal};
 use crate::http::ANSWER_DEADLINE;
+use crate::laboratory::{ByteStream, Observation};
 use crate::lines::LINE_BYTES_MAX;
+use crate::options::Options;
 use crate::received::Received;
-use crate::socket::{Meter, SILENCE_DEADLINE, Socket, connect, heard};
+use crate::socket::{SILENCE_DEADLINE, connect, heard};
 
 const BUFFER_BYTES: usize = 8 << 10;
 
 /// An open WebSocket.
-pub(crate) struct Frames(WebSocketStream<Socket>);
+pub(crate) struct Frames(WebSocketStream<Box<dyn ByteStream>>);
 
 impl Frames {
-    pub(crate) async fn open(
-        authority: &Authority,
-        path: &str,
-        since: &Since,
-        meter: &Arc<Meter>,
-    ) -> Result<Self, Error> {
-        let socket = connect(&Endpoint::Tcp(authority.clone()), meter).await?;
+    pub(crate) async fn open(options: &Options) -> Result<Self, Error> {
+        let (authority, observed) = (options.server.http()?, &options.observed);
+        let socket = connect(&Endpoint::Tcp(authority.clone()), observed).await?;
         let config = WebSocketConfig::default()
             .read_buffer_size(BUFFER_BYTES)
             .write_buffer_size(0)
             .max_message_size(Some(LINE_BYTES_MAX))
             .max_frame_size(Some(LINE_BYTES_MAX));
-        let url = format!("ws://{authority}{path}/ws?since={since}");
-        meter.count_request();
+        let url = format!("ws://{authority}{}/ws?since={}", options.path(), options.since);
+        observed.note(Observation::Request);
         let (stream, _) = heard(ANSWER_DEADLINE, async {
             client_async_with_config(url, socket, Some(config)).await.map_err(error)
         })

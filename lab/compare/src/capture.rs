@@ -9,8 +9,8 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::time::{Duration, UNIX_EPOCH};
 
-use doorbell::{Authority, Connection, Endpoint};
-use doorbell_instruments::Failure;
+use doorbell::{Authority, Endpoint};
+use doorbell_instruments::{Connection, Failure};
 use doorbell_wire::{Capture, MISSING_PRIVILEGE, Segment, WireCounts};
 use serde::Serialize;
 use tokio::sync::oneshot;

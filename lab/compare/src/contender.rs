@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use doorbell::{Endpoint, Filter, Server, Since, Subscription, Via};
+use doorbell::laboratory::Habits;
+use doorbell::{Client, Endpoint, Filter, Server, Subscribe, Via};
 use doorbell_instruments::Failure;
 
 use crate::flags::Way;
@@ -76,17 +77,23 @@ impl Way {
         }
     }
 
-    fn via(self, interval: Duration) -> Via {
+    fn via(self) -> Via {
         match self {
-            Self::PollNew => Via::PollNew(interval),
-            Self::PollPlain => Via::PollPlain(interval),
-            Self::Poll => Via::Poll(interval),
+            Self::PollNew | Self::PollPlain | Self::Poll => Via::Poll,
             Self::Longpoll => Via::LongPoll,
             Self::Ndjson => Via::Ndjson,
             Self::Sse => Via::Sse,
             Self::Ws => Via::WebSocket,
             Self::Tcp | Self::Unix => Via::Tcp,
             Self::Udp => Via::Udp,
+        }
+    }
+
+    /// What its polls do beyond asking.
+    fn habits(self) -> Habits {
+        Habits {
+            keeps_connection: self != Self::PollNew,
+            sends_etag: !matches!(self, Self::PollNew | Self::PollPlain),
         }
     }
 }
@@ -112,16 +119,8 @@ impl Contender {
         }
     }
 
-    /// A subscription of this kind.
-    pub(crate) fn subscription(
-        &self,
-        places: &Places,
-        filter: Filter,
-        since: Since,
-    ) -> Result<Subscription, Failure> {
-        if let (Way::Udp, Some(address)) = (self.way, places.udp) {
-            return Ok(Subscription::by_datagrams(places.http.clone(), filter, since, address)?);
-        }
+    /// A subscription of this kind, from now on.
+    pub(crate) fn subscribe(&self, places: &Places, filter: Filter) -> Result<Subscribe, Failure> {
         let lines = match self.way {
             Way::Tcp => Some(&places.tcp),
             Way::Unix => Some(&places.unix),
@@ -135,8 +134,15 @@ impl Contender {
                 return Err(Failure::Usage(format!("the server has no listener for {name}")));
             }
         };
-        let via = self.way.via(self.interval.unwrap_or_default());
-        Ok(Subscription::new(server, filter, since, via)?)
+        let subscribe = Client::new(server)
+            .subscribe(filter)
+            .via(self.way.via())
+            .interval(self.interval.unwrap_or_default())
+            .habits(self.way.habits());
+        Ok(match places.udp {
+            Some(relay) => subscribe.through(relay),
+            None => subscribe,
+        })
     }
 }
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use doorbell::{Meter, Subscription, Topic, Traffic, Update};
-use doorbell_instruments::Failure;
+use doorbell::{Subscribe, Topic, Update};
+use doorbell_instruments::{Failure, Meter, Traffic};
 use futures_util::StreamExt;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -21,14 +21,16 @@ pub(crate) struct Crowd {
 
 impl Crowd {
     /// Waits until the server has taken all of them up.
-    pub(crate) async fn connect(subscriptions: Vec<Subscription>) -> Result<Self, Failure> {
+    pub(crate) async fn connect(subscriptions: Vec<Subscribe>) -> Result<Self, Failure> {
         let (sender, mut connected) = watch::channel(0_usize);
         let sender = Arc::new(sender);
         let count = subscriptions.len();
         let mut readers = JoinSet::new();
         let mut meters = Vec::new();
-        for mut updates in subscriptions {
-            meters.push(updates.meter());
+        for subscribe in subscriptions {
+            let meter = Arc::new(Meter::default());
+            let mut updates = subscribe.observed(Arc::clone(&meter) as _).stream();
+            meters.push(meter);
             let sender = Arc::clone(&sender);
             readers.spawn(async move {
                 while let Some(Ok(update)) = updates.next().await {

@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
-use doorbell::{Filter, Since, Traffic};
-use doorbell_instruments::Failure;
+use doorbell::Filter;
+use doorbell_instruments::{Failure, Traffic};
 use serde::Serialize;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -54,7 +54,7 @@ pub(crate) async fn watch(
     length: Duration,
 ) -> Result<Vec<Option<Idle>>, Failure> {
     let filter = Filter::from(fresh_topic()?);
-    let open = |contender: &Contender| contender.subscription(places, filter.clone(), Since::None);
+    let open = |contender: &Contender| contender.subscribe(places, filter.clone());
     let crowd = Crowd::connect(contenders.iter().map(open).collect::<Result<_, _>>()?).await?;
     sleep(REST).await;
     let began = Instant::now();

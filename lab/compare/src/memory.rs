@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use doorbell::{Filter, Server, Since};
+use doorbell::{Filter, Server};
 use doorbell_instruments::Failure;
 use serde::Serialize;
 use tokio::time::sleep;
@@ -103,6 +103,6 @@ async fn open(way: Way, count: usize, places: &Places) -> Result<Crowd, Failure>
     let interval = (way.family() == Family::Poll).then_some(INTERVAL);
     let contender = Contender { way, interval };
     let filter = Filter::from(fresh_topic()?);
-    let subscription = |_| contender.subscription(places, filter.clone(), Since::None);
+    let subscription = |_| contender.subscribe(places, filter.clone());
     Crowd::connect((0..count).map(subscription).collect::<Result<_, _>>()?).await
 }

@@ -5,8 +5,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use doorbell::{Connection, Meter, Publisher, Receipt, Server, Since, Traffic};
-use doorbell_instruments::Failure;
+use doorbell::{Client, Publisher, Receipt, Server};
+use doorbell_instruments::{Connection, Failure, Meter, Traffic};
 use futures_util::StreamExt;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -129,7 +129,7 @@ impl Race<'_> {
     ) -> Result<(Outcome, Vec<Finish>), Failure> {
         let connecting = async {
             let lines = self.server.lines().await?;
-            let mut publisher = Publisher::with_window(Server::Lines(lines), WINDOW);
+            let mut publisher = Client::new(Server::Lines(lines)).publisher().window(WINDOW);
             publisher.connect().await?;
             let mut field = self.field()?;
             field.connected(self.contenders).await?;
@@ -172,11 +172,12 @@ impl Race<'_> {
             let mut team = Team { shared: Arc::default(), meters: Vec::new() };
             for number in 0..self.subscribers {
                 let filter = self.schedule.filter()?;
-                let updates = contender.subscription(self.places, filter, Since::None)?;
-                let meter = updates.meter();
+                let meter = Arc::new(Meter::default());
                 if self.lists {
                     meter.list_connections();
                 }
+                let subscribe = contender.subscribe(self.places, filter)?;
+                let updates = subscribe.observed(Arc::clone(&meter) as _).stream();
                 team.meters.push(meter);
                 let subscriber = Subscriber {
                     team: index,

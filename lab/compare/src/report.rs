@@ -3,7 +3,7 @@
 //! Names say their units. What is not measured but worked out from measured figures stands in
 //! members called `expected` or `computed`.
 
-use doorbell::Losses;
+use doorbell_instruments::Losses;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use doorbell::{Connection, Traffic};
+use doorbell_instruments::{Connection, Traffic};
 
 use crate::contender::{Contender, Family};
 use crate::figure::{float, float_of, per};

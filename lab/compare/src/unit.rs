@@ -6,10 +6,11 @@
 //! costs does not depend on the interval. Keepalives are counted on a second server that sends them
 //! every 200 ms.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use doorbell::{Filter, Publisher, Server, Since, Subscription, Topic, Traffic, Update};
-use doorbell_instruments::Failure;
+use doorbell::{Client, Filter, Server, Since, Subscribe, Subscription, Topic, Update};
+use doorbell_instruments::{Failure, Meter, Traffic};
 use futures_util::StreamExt;
 use serde::Serialize;
 use tokio::time::{sleep, timeout};
@@ -163,12 +164,15 @@ impl Bench<'_> {
         let mut firsts = Vec::new();
         for way in ways {
             // Nothing is held on this topic, so that nothing but the subscription crosses.
-            let mut updates = open(*way, self.places, &fresh_topic()?, Since::None)?;
+            let meter = Arc::new(Meter::default());
+            let subscribe = open(*way, self.places, &fresh_topic()?)?;
+            let mut updates = subscribe.observed(Arc::clone(&meter) as _).stream();
             until(&mut updates, |update| matches!(update, Update::Connected)).await?;
-            let connect = updates.meter().read();
+            let connect = meter.read();
             let mut times = Vec::new();
             for _ in 0..FIRSTS {
-                let mut updates = open(*way, self.places, &topic, Since::All)?;
+                let subscribe = open(*way, self.places, &topic)?.since(Since::All);
+                let mut updates = subscribe.stream();
                 let began = Instant::now();
                 until(&mut updates, |update| matches!(update, Update::Message(_))).await?;
                 times.push(super::measure::micros(began.elapsed()));
@@ -202,19 +206,13 @@ impl Bench<'_> {
 
     /// Publishes messages of the run's size, and says how many bytes one has as a line.
     async fn publish(&self, topic: &Topic, count: u32, step: Duration) -> Result<f64, Failure> {
-        let mut publisher = Publisher::new(Server::Lines(self.server.lines().await?));
-        let (mut bytes, limit) = (0, doorbell_protocol::limits::MESSAGE_BYTES_MAX);
-        let filter = Filter::from(topic.clone());
-        let lines = Server::Lines(self.server.lines().await?);
-        let mut reader = Subscription::new(lines, filter, Since::None, doorbell::Via::Tcp)?;
+        let client = Client::new(Server::Lines(self.server.lines().await?));
+        let mut reader = client.subscribe(Filter::from(topic.clone())).stream();
+        let mut bytes = 0;
         until(&mut reader, |update| matches!(update, Update::Connected)).await?;
         for number in 0..count {
             let text = text(number as usize, self.payload);
-            let draft = doorbell::Draft::text(topic.clone(), &text, limit);
-            let draft = draft.map_err(|error| Failure::Usage(error.to_string()))?;
-            if let doorbell::Receipt::Refused(refusal) = publisher.publish(draft).await? {
-                return Err(Failure::Failed(format!("the server refused a message: {refusal}")));
-            }
+            client.publish(topic.clone(), text).send().await?;
             let update = until(&mut reader, |update| matches!(update, Update::Message(_))).await?;
             if let Update::Message(received) = update {
                 bytes += received.json.len() as u64 + 1;
@@ -226,14 +224,14 @@ impl Bench<'_> {
 }
 
 /// A subscription of a way; if it polls, at the interval of this bench.
-fn open(way: Way, places: &Places, topic: &Topic, since: Since) -> Result<Subscription, Failure> {
+fn open(way: Way, places: &Places, topic: &Topic) -> Result<Subscribe, Failure> {
     let interval = (way.family() == Family::Poll).then_some(POLL_INTERVAL);
-    Contender { way, interval }.subscription(places, Filter::from(topic.clone()), since)
+    Contender { way, interval }.subscribe(places, Filter::from(topic.clone()))
 }
 
 /// One subscription of each way, from now on.
-fn open_all(ways: &[Way], places: &Places, topic: &Topic) -> Result<Vec<Subscription>, Failure> {
-    ways.iter().map(|way| open(*way, places, topic, Since::None)).collect()
+fn open_all(ways: &[Way], places: &Places, topic: &Topic) -> Result<Vec<Subscribe>, Failure> {
+    ways.iter().map(|way| open(*way, places, topic)).collect()
 }
 
 impl Unit {

@@ -1,10 +1,22 @@
-//! What the experiments of the laboratory share: a server for one experiment, and the reasons for
-//! which an experiment ends early.
+//! What the experiments of the laboratory share.
 //!
-//! Nothing here measures or draws: that is each experiment's own business.
+//! - [`Meter`]: counts what goes over the connections of a subscription, at the sockets
+//!   ([`Traffic`]), on the wire, and what datagrams lost ([`Losses`])
+//! - [`OwnServer`]: a server for one experiment
+//! - [`Failure`]: why an experiment or a command ends early
+//!
+//! It draws no conclusions: what is compared with what is each experiment's own business.
 
 mod failure;
+mod ledger;
+mod losses;
+mod meter;
 mod own_server;
+mod traffic;
 
 pub use failure::Failure;
+pub use ledger::Connection;
+pub use losses::Losses;
+pub use meter::Meter;
 pub use own_server::OwnServer;
+pub use traffic::Traffic;

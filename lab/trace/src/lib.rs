@@ -17,7 +17,7 @@ use std::io::{self, ErrorKind, Write};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use doorbell::{Authority, Endpoint, Publisher, Server};
+use doorbell::{Authority, Client, Endpoint, Server};
 use doorbell_instruments::{Failure, OwnServer};
 use doorbell_wire::{Capture, Dialogue, MISSING_PRIVILEGE, Segment};
 use tokio::net::lookup_host;
@@ -80,12 +80,12 @@ fn capture(port: u16) -> Result<Capture, Failure> {
 
 async fn trace(arguments: &TraceArguments, server: &Server) -> Result<Picture, Failure> {
     let address = address(arguments.via, server).await?;
-    let mut publisher = Publisher::new(server.clone());
+    let client = Client::new(server.clone());
+    let mut publisher = client.publisher();
     publisher.connect().await?;
     let scenario = Scenario {
         via: arguments.via,
-        topic: arguments.topic.clone(),
-        message: arguments.message.clone(),
+        draft: client.publish(arguments.topic.clone(), &arguments.message).into(),
         interval: arguments.interval,
     };
     let mut capture = capture(address.port())?;

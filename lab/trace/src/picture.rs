@@ -43,8 +43,8 @@ impl Picture {
         let published = outcome.published.saturating_sub(dialogue.began);
         Self {
             via: scenario.via,
-            topic: scenario.topic.to_string(),
-            message: scenario.message.clone(),
+            topic: scenario.draft.topic.to_string(),
+            message: scenario.draft.message.clone(),
             client: outcome.client,
             server,
             dialogue,

@@ -7,9 +7,8 @@
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use doorbell::{Draft, Publisher, Receipt, Topic};
+use doorbell::{Draft, Publisher, Receipt};
 use doorbell_instruments::Failure;
-use doorbell_protocol::limits::MESSAGE_BYTES_MAX;
 use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -35,8 +34,8 @@ const MESSAGE: &[u8] = br#""event":"message""#;
 /// What is to be traced.
 pub(crate) struct Scenario {
     pub(crate) via: Way,
-    pub(crate) topic: Topic,
-    pub(crate) message: String,
+    /// The one message.
+    pub(crate) draft: Draft,
     /// Time from one poll to the next, and how long an open connection is silent before the message.
     pub(crate) interval: Duration,
 }
@@ -71,7 +70,7 @@ impl Scenario {
 
     async fn lines(&self, talk: &mut Talk, publisher: &mut Publisher) -> Result<Duration, Failure> {
         talk.hear(OPEN).await?;
-        talk.say(&format!("SUB {}\n", self.topic)).await?;
+        talk.say(&format!("SUB {}\n", self.draft.topic)).await?;
         talk.hear(OK).await?;
         let moment = self.publish(publisher).await?;
         talk.hear(MESSAGE).await?;
@@ -85,7 +84,7 @@ impl Scenario {
         server: SocketAddr,
         publisher: &mut Publisher,
     ) -> Result<Duration, Failure> {
-        let topic = &self.topic;
+        let topic = &self.draft.topic;
         talk.say(&format!(
             "GET /{topic}/ws HTTP/1.1\r\nHost: {server}\r\nConnection: Upgrade\r\n\
              Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {}\r\n\r\n",
@@ -105,7 +104,7 @@ impl Scenario {
         server: SocketAddr,
         publisher: &mut Publisher,
     ) -> Result<Duration, Failure> {
-        let topic = &self.topic;
+        let topic = &self.draft.topic;
         talk.say(&format!(
             "GET /{topic}/sse HTTP/1.1\r\nHost: {server}\r\nAccept: text/event-stream\r\n\r\n"
         ))
@@ -156,7 +155,7 @@ impl Scenario {
     }
 
     fn poll(&self, since: &str, server: SocketAddr) -> String {
-        let topic = &self.topic;
+        let topic = &self.draft.topic;
         format!("GET /{topic}/json?poll=1&since={since} HTTP/1.1\r\nHost: {server}\r\n\r\n")
     }
 
@@ -167,10 +166,8 @@ impl Scenario {
     }
 
     async fn publish_now(&self, publisher: &mut Publisher) -> Result<Duration, Failure> {
-        let draft = Draft::text(self.topic.clone(), self.message.as_str(), MESSAGE_BYTES_MAX)
-            .map_err(|error| Failure::Usage(error.to_string()))?;
         let moment = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        match publisher.publish(draft).await? {
+        match publisher.publish(self.draft.clone()).await? {
             Receipt::Accepted(_) => Ok(moment),
             Receipt::Refused(refusal) => {
                 Err(Failure::Failed(format!("the server refused: {refusal}")))

@@ -11,9 +11,8 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
-use doorbell::{
-    Draft, Error, Losses, Publisher, Receipt, Server, Since, Subscription, Update, Via,
-};
+use doorbell::{Client, Error, Server, Since, Subscribe, Subscription, Update, Via};
+use doorbell_instruments::{Losses, Meter};
 use doorbell_protocol::Epoch;
 use doorbell_protocol::datagram::{CHALLENGE_BYTES_MAX, Members};
 use doorbell_protocol::event::{Event, Kind};
@@ -72,8 +71,13 @@ impl RealServer {
         format!("http://{}", self.http).parse().unwrap()
     }
 
-    fn publisher(&self) -> Publisher {
-        Publisher::new(format!("tcp://{}", self.tcp).parse().unwrap())
+    /// A client that publishes in lines.
+    fn publisher(&self) -> Client {
+        Client::new(format!("tcp://{}", self.tcp).parse().unwrap())
+    }
+
+    fn subscribe(&self) -> Subscribe {
+        subscribe(self.server())
     }
 
     /// How many it counts as reading by datagrams.
@@ -91,10 +95,19 @@ impl RealServer {
     }
 }
 
-async fn publish(publisher: &mut Publisher, text: &str) {
-    let draft = Draft::text("t".parse().unwrap(), text, 4096).unwrap();
-    let receipt = publisher.publish(draft).await.unwrap();
-    assert!(matches!(receipt, Receipt::Accepted(_)), "{receipt:?}");
+/// A subscription by datagrams.
+fn subscribe(server: Server) -> Subscribe {
+    Client::new(server).subscribe("t".parse().unwrap()).via(Via::Udp)
+}
+
+/// One that goes to a server which follows a script, with nowhere to fetch from.
+fn subscribe_to_script(address: SocketAddr, meter: &Arc<Meter>) -> Subscription {
+    let nowhere = "http://127.0.0.1:9".parse().unwrap();
+    subscribe(nowhere).through(address).observed(Arc::clone(meter) as _).stream()
+}
+
+async fn publish(publisher: &Client, text: &str) {
+    publisher.publish("t".parse().unwrap(), text).send().await.unwrap();
 }
 
 async fn update(updates: &mut Subscription) -> Update {
@@ -203,23 +216,23 @@ async fn pass_back(far: Arc<UdpSocket>, near: Arc<UdpSocket>, client: SocketAddr
 async fn brave(weather: Weather, count: usize, seed: u64) -> Losses {
     let server = RealServer::in_memory().await;
     let (address, _relay) = relay(server.udp.unwrap(), weather, seed).await;
-    let filter = "t".parse().unwrap();
-    let mut updates =
-        Subscription::by_datagrams(server.server(), filter, Since::None, address).unwrap();
+    let meter = Arc::new(Meter::default());
+    let subscribe = server.subscribe().through(address).observed(Arc::clone(&meter) as _);
+    let mut updates = subscribe.stream();
     // In weather like this even the way to the server may take several attempts.
     while !matches!(update(&mut updates).await, Update::Connected) {}
-    let mut publisher = server.publisher();
+    let publisher = server.publisher();
     let mut publishing = JoinSet::new();
     publishing.spawn(async move {
         for number in 0..count {
-            publish(&mut publisher, &number.to_string()).await;
+            publish(&publisher, &number.to_string()).await;
         }
     });
     for number in 0..count {
         assert_eq!(text(&mut updates).await, number.to_string());
     }
     publishing.join_next().await.unwrap().unwrap();
-    let (losses, traffic) = (updates.meter().losses(), updates.meter().read());
+    let (losses, traffic) = (meter.losses(), meter.read());
     println!("{losses:?}\n{traffic:?}");
     // Each message either came as a datagram or counts as lost.
     assert_eq!(losses.arrived - losses.repeated + losses.lost, count as u64);
@@ -254,20 +267,20 @@ async fn a_lost_last_message_is_noticed_and_fetched() {
 #[tokio::test]
 async fn history_comes_first_and_what_is_too_large_is_fetched() {
     let server = RealServer::in_memory().await;
-    let mut publisher = server.publisher();
+    let publisher = server.publisher();
     let large = "x".repeat(3000);
     let texts = ["held", &large, "last of the old", "new", &large, "last"];
     for text in &texts[..3] {
-        publish(&mut publisher, text).await;
+        publish(&publisher, text).await;
     }
-    let filter = "t".parse().unwrap();
-    let mut updates = Subscription::new(server.server(), filter, Since::All, Via::Udp).unwrap();
+    let meter = Arc::new(Meter::default());
+    let subscribe = server.subscribe().since(Since::All).observed(Arc::clone(&meter) as _);
+    let mut updates = subscribe.stream();
     for expected in &texts[..3] {
         assert_eq!(text(&mut updates).await, *expected);
     }
-    let meter = updates.meter();
     for expected in &texts[3..] {
-        publish(&mut publisher, expected).await;
+        publish(&publisher, expected).await;
         assert_eq!(text(&mut updates).await, *expected);
     }
     let losses = meter.losses();
@@ -284,27 +297,25 @@ async fn after_a_restart_it_goes_on_where_it_was() {
     };
     let any = "127.0.0.1:0";
     let server = RealServer::start(&flags(any, any, any)).await;
-    let filter = "t".parse().unwrap();
-    let mut updates = Subscription::new(server.server(), filter, Since::None, Via::Udp).unwrap();
+    let mut updates = server.subscribe().stream();
     connected(&mut updates).await;
-    publish(&mut server.publisher(), "before").await;
+    publish(&server.publisher(), "before").await;
     assert_eq!(text(&mut updates).await, "before");
     let [http, tcp, udp] =
         [server.http, server.tcp, server.udp.unwrap()].map(|address| address.to_string());
     server.stop().await;
     let server = RealServer::start(&flags(&http, &tcp, &udp)).await;
-    let mut publisher = server.publisher();
-    publish(&mut publisher, "while it was away").await;
+    let publisher = server.publisher();
+    publish(&publisher, "while it was away").await;
     assert_eq!(text(&mut updates).await, "while it was away");
-    publish(&mut publisher, "after").await;
+    publish(&publisher, "after").await;
     assert_eq!(text(&mut updates).await, "after");
 }
 
 #[tokio::test]
 async fn a_subscription_that_is_dropped_leaves_nothing_at_the_server() {
     let server = RealServer::in_memory().await;
-    let filter = "t".parse().unwrap();
-    let mut updates = Subscription::new(server.server(), filter, Since::None, Via::Udp).unwrap();
+    let mut updates = server.subscribe().stream();
     connected(&mut updates).await;
     assert_eq!(server.readers().await, 1);
     drop(updates);
@@ -314,8 +325,7 @@ async fn a_subscription_that_is_dropped_leaves_nothing_at_the_server() {
 #[tokio::test]
 async fn a_server_without_udp_says_how_to_have_it() {
     let server = RealServer::start("--ephemeral --http 127.0.0.1:0 --tcp 127.0.0.1:0").await;
-    let filter = "t".parse().unwrap();
-    let mut updates = Subscription::new(server.server(), filter, Since::None, Via::Udp).unwrap();
+    let mut updates = server.subscribe().stream();
     let error = updates.next().await.unwrap().unwrap_err();
     assert!(matches!(error, Error::Address(_)), "{error:?}");
     assert!(error.to_string().contains("start the server with --udp"), "{error}");
@@ -335,9 +345,9 @@ async fn the_program_prints_the_messages_and_what_was_fetched() {
         .spawn()
         .unwrap();
     timeout(PATIENCE, async { while server.readers().await == 0 {} }).await.unwrap();
-    let mut publisher = server.publisher();
-    publish(&mut publisher, "small").await;
-    publish(&mut publisher, &"x".repeat(2000)).await;
+    let publisher = server.publisher();
+    publish(&publisher, "small").await;
+    publish(&publisher, &"x".repeat(2000)).await;
     let output = timeout(PATIENCE, child.wait_with_output()).await.unwrap().unwrap();
     let (stdout, stderr) =
         (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
@@ -375,9 +385,8 @@ fn datagram((event, members): &(Event<'_>, Members)) -> Vec<u8> {
 async fn the_lease_is_renewed_with_the_newest_cookie_and_a_close_is_believed() {
     let server = Scripted(UdpSocket::bind("127.0.0.1:0").await.unwrap());
     let address = server.0.local_addr().unwrap();
-    let nowhere = "http://127.0.0.1:9".parse().unwrap();
-    let mut updates =
-        Subscription::by_datagrams(nowhere, "t".parse().unwrap(), Since::None, address).unwrap();
+    let meter = Arc::new(Meter::default());
+    let mut updates = subscribe_to_script(address, &meter);
     let script = async {
         let (sub, client) = server.hear().await;
         assert_eq!(sub.trim_end(), "SUB t since=none");
@@ -409,9 +418,8 @@ async fn the_lease_is_renewed_with_the_newest_cookie_and_a_close_is_believed() {
 async fn what_comes_twice_or_from_another_log_is_passed_over() {
     let server = Scripted(UdpSocket::bind("127.0.0.1:0").await.unwrap());
     let address = server.0.local_addr().unwrap();
-    let nowhere = "http://127.0.0.1:9".parse().unwrap();
-    let mut updates =
-        Subscription::by_datagrams(nowhere, "t".parse().unwrap(), Since::None, address).unwrap();
+    let meter = Arc::new(Meter::default());
+    let mut updates = subscribe_to_script(address, &meter);
     let message = |seq, prev| {
         let (mut event, members) = event(Kind::Message, seq, prev);
         event.message = Some(seq.to_string().into());
@@ -441,5 +449,5 @@ async fn what_comes_twice_or_from_another_log_is_passed_over() {
     };
     let (told, ()) = tokio::join!(told, script);
     assert_eq!(told, ["6", "8", "9"]);
-    assert_eq!(updates.meter().losses(), Losses { arrived: 5, repeated: 2, ..Losses::default() });
+    assert_eq!(meter.losses(), Losses { arrived: 5, repeated: 2, ..Losses::default() });
 }

@@ -1,5 +1,4 @@
-//! What the kernel counted of the connections of one subscription or publisher, those that have
-//! ended included.
+//! What the kernel counted of the connections of one subscription, those that have ended included.
 //!
 //! A connection's counts are complete once both sides have said goodbye, which is after its owner
 //! has dropped it. So a dropped connection is shut down at once, as closing does, but its
@@ -19,8 +18,6 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use crate::socket::Meter;
-
 /// A connection whose other side has not ended it after this long is not waited for.
 const CLOSING_MAX: Duration = Duration::from_secs(1);
 /// Connections that wait for their end at the same time.
@@ -28,8 +25,7 @@ const CLOSING_COUNT_MAX: usize = 64;
 /// Connections that are listed of one meter.
 const LISTED_MAX: usize = 100_000;
 
-/// A TCP connection of a subscription or publisher, as somebody who captures packets has to know
-/// it.
+/// A TCP connection of a subscription, as a capture of packets has to know it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Connection {
     /// This end.
@@ -143,15 +139,15 @@ fn wire(stream: &TcpStream) -> WireCounts {
 #[derive(Debug)]
 pub(crate) struct Recorded {
     stream: Arc<TcpStream>,
-    meter: Arc<Meter>,
+    ledger: Arc<Ledger>,
     number: u64,
 }
 
 impl Recorded {
-    pub(crate) fn new(stream: TcpStream, meter: &Arc<Meter>) -> Self {
+    pub(crate) fn new(stream: TcpStream, ledger: &Arc<Ledger>) -> Self {
         let stream = Arc::new(stream);
-        let number = meter.ledger().add(&stream);
-        Self { stream, meter: Arc::clone(meter), number }
+        let number = ledger.add(&stream);
+        Self { stream, ledger: Arc::clone(ledger), number }
     }
 
     /// Tries until it need not wait, or registers the task for when it need not.
@@ -172,7 +168,7 @@ impl Recorded {
 
 impl Drop for Recorded {
     fn drop(&mut self) {
-        self.meter.ledger().close(self.number);
+        self.ledger.close(self.number);
     }
 }
 

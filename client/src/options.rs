@@ -1,0 +1,60 @@
+//! What a subscription was asked for.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use doorbell_protocol::{Filter, Since};
+
+use crate::address::Server;
+use crate::error::Error;
+use crate::http::HttpClient;
+use crate::laboratory::{Habits, Observed};
+use crate::via::Via;
+
+/// From one poll to the next, unless somebody says otherwise.
+const INTERVAL_DEFAULT: Duration = Duration::from_secs(5);
+
+/// What [`Subscribe`](crate::Subscribe) collects and [`Subscription`](crate::Subscription) keeps.
+#[derive(Debug, Clone)]
+pub(crate) struct Options {
+    pub(crate) server: Server,
+    pub(crate) filter: Filter,
+    /// Where the next connection begins.
+    pub(crate) since: Since,
+    pub(crate) via: Via,
+    /// From one poll to the next, if it polls.
+    pub(crate) interval: Duration,
+    /// Where datagrams go, if not to where the server hears them.
+    pub(crate) relay: Option<SocketAddr>,
+    pub(crate) habits: Habits,
+    pub(crate) observed: Observed,
+}
+
+impl Options {
+    pub(crate) fn new(server: Server, filter: Filter) -> Self {
+        Self {
+            server,
+            filter,
+            since: Since::None,
+            via: Via::default(),
+            interval: INTERVAL_DEFAULT,
+            relay: None,
+            habits: Habits::default(),
+            observed: Observed::default(),
+        }
+    }
+
+    /// A client for the requests of this subscription.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Address`] if only the server's listener for lines is known.
+    pub(crate) fn http(&self) -> Result<HttpClient, Error> {
+        Ok(HttpClient::new(self.server.http()?.clone(), self.observed.clone()))
+    }
+
+    /// The filter as the first segment of a path. Of its letters only `>` may not stand there.
+    pub(crate) fn path(&self) -> String {
+        format!("/{}", self.filter.to_string().replace('>', "%3E"))
+    }
+}

@@ -1,0 +1,67 @@
+//! What a subscription is asked for, before it begins.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use doorbell_protocol::{Filter, Since};
+
+use crate::address::Server;
+use crate::laboratory::{Habits, Observed, Observer};
+use crate::options::Options;
+use crate::subscription::Subscription;
+use crate::via::Via;
+
+/// A subscription that is about to begin: made by [`Client::subscribe`](crate::Client::subscribe),
+/// begun by [`stream`](Self::stream).
+#[derive(Debug, Clone)]
+#[must_use = "nothing is received before `stream` is read"]
+pub struct Subscribe(Options);
+
+impl Subscribe {
+    pub(crate) fn new(server: Server, filter: Filter) -> Self {
+        Self(Options::new(server, filter))
+    }
+
+    /// Where in the log to begin. Without it, with what is published from now on.
+    pub fn since(mut self, since: Since) -> Self {
+        self.0.since = since;
+        self
+    }
+
+    /// How the messages come. Without it, as lines over TCP.
+    pub fn via(mut self, via: Via) -> Self {
+        self.0.via = via;
+        self
+    }
+
+    /// The time from one poll to the next, if it polls: at least a millisecond. Without it, 5 s.
+    pub fn interval(mut self, interval: Duration) -> Self {
+        self.0.interval = interval;
+        self
+    }
+
+    /// Where datagrams go instead of to the server itself, such as to a relay before it. What they
+    /// lose is fetched from the server all the same.
+    pub fn through(mut self, relay: SocketAddr) -> Self {
+        self.0.relay = Some(relay);
+        self
+    }
+
+    /// For [measurement](crate::laboratory): hears of all that goes over the connections.
+    pub fn observed(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.0.observed = Observed(Some(observer));
+        self
+    }
+
+    /// For [measurement](crate::laboratory): what polls at an interval do beyond asking.
+    pub fn habits(mut self, habits: Habits) -> Self {
+        self.0.habits = habits;
+        self
+    }
+
+    /// The messages, and what happens to the connections on which they come.
+    pub fn stream(self) -> Subscription {
+        Subscription::new(self.0)
+    }
+}

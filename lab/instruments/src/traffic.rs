@@ -1,0 +1,61 @@
+//! What went over the connections of one subscription, as figures.
+
+use doorbell_wire::WireCounts;
+
+/// What went over the connections of one subscription so far, at the sockets: lines, HTTP with its headers, WebSocket frames. What TCP and IP add is in [`wire`](Self::wire).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Traffic {
+    /// Bytes received.
+    pub bytes_in: u64,
+    /// Bytes sent.
+    pub bytes_out: u64,
+    /// Requests sent: each HTTP request, each `SUB` line.
+    pub requests: u64,
+    /// Polls that were answered without a message.
+    pub empty: u64,
+    /// Those of them that were answered by `304`.
+    pub not_modified: u64,
+    /// Connections opened.
+    pub connects: u64,
+    /// Packets and bytes with the headers of TCP and IP, handshakes, acknowledgements and closes
+    /// included, as the kernel counted them. A Unix socket has none.
+    pub wire: WireCounts,
+}
+
+impl Traffic {
+    /// Adds up two counts.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            bytes_in: self.bytes_in + other.bytes_in,
+            bytes_out: self.bytes_out + other.bytes_out,
+            requests: self.requests + other.requests,
+            empty: self.empty + other.empty,
+            not_modified: self.not_modified + other.not_modified,
+            connects: self.connects + other.connects,
+            wire: self.wire + other.wire,
+        }
+    }
+
+    /// What was added since an earlier count.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Self {
+        let (wire, before) = (self.wire, earlier.wire);
+        Self {
+            bytes_in: self.bytes_in.saturating_sub(earlier.bytes_in),
+            bytes_out: self.bytes_out.saturating_sub(earlier.bytes_out),
+            requests: self.requests.saturating_sub(earlier.requests),
+            empty: self.empty.saturating_sub(earlier.empty),
+            not_modified: self.not_modified.saturating_sub(earlier.not_modified),
+            connects: self.connects.saturating_sub(earlier.connects),
+            wire: WireCounts {
+                bytes_out: wire.bytes_out.saturating_sub(before.bytes_out),
+                bytes_in: wire.bytes_in.saturating_sub(before.bytes_in),
+                packets_out: wire.packets_out.saturating_sub(before.packets_out),
+                packets_in: wire.packets_in.saturating_sub(before.packets_in),
+                acks_out: wire.acks_out.saturating_sub(before.acks_out),
+                acks_in: wire.acks_in.saturating_sub(before.acks_in),
+            },
+        }
+    }
+}
