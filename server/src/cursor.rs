@@ -36,9 +36,11 @@ pub struct Cursor {
     access: Access,
     /// What is wanted. The filters stand apart from the rest because the log asks for a slice.
     filters: Vec<Filter>,
+    /// One for each filter.
     windows: Vec<Window>,
     /// Everything wanted up to here was handed out or told as lost.
     place: u64,
+    /// How far the reading has come, and the registration for news.
     state: State,
     /// What hardly any of the many cursors has.
     seldom: Option<Box<Seldom>>,
@@ -50,15 +52,16 @@ pub struct Cursor {
 /// registered for it, and stays so until its filters change.
 #[derive(Debug)]
 enum State {
-    /// There may be more to read: up to `until`, the last message that a mark told of, or `u64::MAX`.
+    /// There may be more to read: up to `until`, the last message that a mark told of, or
+    /// `u64::MAX`.
     Behind { until: u64, registration: Option<Registration> },
     /// As before, and a page is on its way from the log. Marks are looked at when it is there.
     Reading { page: Box<BegunPage>, registration: Option<Registration> },
-    /// The last page had all that was visible then and is wanted. The next look reads all the same, so
-    /// that the place moves on over what is not wanted.
+    /// The last page had all that was visible then and is wanted. The next look reads all the same,
+    /// so that the place moves on over what is not wanted.
     CaughtUp(Option<Registration>),
-    /// The last page was handed out and had all, and whatever is pushed after it is marked: the next
-    /// look reads only if there is a mark.
+    /// The last page was handed out and had all, and whatever is pushed after it is marked: the
+    /// next look reads only if there is a mark.
     Registered(Registration),
 }
 
@@ -66,6 +69,7 @@ enum State {
 #[derive(Debug)]
 struct BegunPage {
     page: LaterPage,
+    /// That of the state in which it was begun.
     until: u64,
     /// What was visible when that began.
     visible: u64,
@@ -112,6 +116,7 @@ impl State {
 struct Seldom {
     /// What was handed out for filters that were removed since, until the reading has passed it.
     removed: Vec<(Filter, Window)>,
+    /// What is asked of a message beyond its topic.
     conditions: Conditions,
     /// Newest messages of topics that are handed out before the reading goes on at `place`.
     latest: VecDeque<u64>,
@@ -122,7 +127,9 @@ struct Seldom {
 /// Which seqs one filter is for, and which of those were handed out already.
 #[derive(Debug, Clone, Copy)]
 struct Window {
+    /// It begins after this seq.
     after: u64,
+    /// Up to here they were handed out, for this filter or another; 0 if none was.
     delivered: u64,
 }
 
@@ -147,8 +154,8 @@ impl Batch {
 #[derive(Debug)]
 pub struct Bookmark {
     place: u64,
-    latest: VecDeque<u64>,
-    gap: Option<Gap>,
+    /// What was to come before the messages after it, as hardly ever.
+    before: Option<Box<(VecDeque<u64>, Option<Gap>)>>,
 }
 
 impl Cursor {
@@ -228,21 +235,20 @@ impl Cursor {
 
     /// Where it is now, for [`return_to`](Self::return_to).
     pub fn bookmark(&self) -> Bookmark {
-        let latest = self.seldom.as_ref().map(|seldom| seldom.latest.clone());
-        let latest = latest.unwrap_or_default();
-        Bookmark { place: self.place, latest, gap: self.gap().cloned() }
+        let seldom = self.seldom.as_ref().filter(|_| self.is_told_more());
+        let before = seldom.map(|seldom| Box::new((seldom.latest.clone(), seldom.gap.clone())));
+        Bookmark { place: self.place, before }
     }
 
-    /// Goes back to where it was: everything from there on is handed out again. Its filters are to be the
-    /// same.
+    /// Goes back to where it was: everything from there on is handed out again. Its filters are to
+    /// be the same.
     pub fn return_to(&mut self, bookmark: Bookmark) {
-        let Bookmark { place, latest, gap } = bookmark;
+        let Bookmark { place, before } = bookmark;
         assert!(place <= self.place, "a cursor returns from {} to {place}", self.place);
         self.place = place;
-        if gap.is_some() || !latest.is_empty() || self.seldom.is_some() {
+        if before.is_some() || self.seldom.is_some() {
             let seldom = self.seldom();
-            seldom.latest = latest;
-            seldom.gap = gap;
+            (seldom.latest, seldom.gap) = before.map_or_else(Default::default, |before| *before);
         }
         self.begin_anew();
         self.show_place();
@@ -258,8 +264,8 @@ impl Cursor {
         &self.filters
     }
 
-    /// The one filter that is all there is to this cursor beside its place: another cursor with the same
-    /// filter at the same place hands out the same.
+    /// The one filter that is all there is to this cursor beside its place: another cursor with the
+    /// same filter at the same place hands out the same.
     pub fn sole_filter(&self) -> Option<&Filter> {
         match self.filters.as_slice() {
             [filter] if self.takes_all(self.place) && !self.is_told_more() => Some(filter),
@@ -359,7 +365,8 @@ impl Cursor {
         self.filters.len() < before
     }
 
-    /// The filters changed: the next page is read for the new ones, and the next wait registers for them.
+    /// The filters changed: the next page is read for the new ones, and the next wait registers for
+    /// them.
     fn begin_anew(&mut self) {
         self.state = State::default();
     }
@@ -410,7 +417,8 @@ impl Cursor {
         self.show_place();
     }
 
-    /// What comes next, or `None` when there is nothing: the task is woken when there is, if it waits.
+    /// What comes next, or `None` when there is nothing: the task is woken when there is, if it
+    /// waits.
     fn poll_news(
         &mut self,
         limit: PageLimit,
@@ -418,7 +426,8 @@ impl Cursor {
         context: &mut Context<'_>,
     ) -> Poll<Result<Option<Batch>, Error>> {
         loop {
-            // Mark seen, read, and only then wait: what is pushed while a page is read is not seen yet.
+            // Mark seen, read, and only then wait: what is pushed while a page is read is not seen
+            // yet.
             self.mark_seen();
             if !matches!(self.state, State::Registered(_)) {
                 let messages = ready!(self.poll_read(limit, context))?;
@@ -433,13 +442,15 @@ impl Cursor {
             }
             match &self.state {
                 State::Behind { .. } | State::Reading { .. } => {
-                    // A page looks at so many messages only; others have their turn between two pages.
+                    // A page looks at so many messages only; others have their turn between two
+                    // pages.
                     context.waker().wake_by_ref();
                     return Poll::Pending;
                 }
                 State::CaughtUp(None) if !waits => return Poll::Ready(Ok(None)),
                 State::CaughtUp(None) => {
-                    // Nobody is woken for a topic that is registered too late: register, then look again.
+                    // Nobody is woken for a topic that is registered too late: register, then look
+                    // again.
                     let registration = Some(self.access.hub().register(&self.filters));
                     self.state = State::Behind { until: u64::MAX, registration };
                 }
@@ -454,10 +465,10 @@ impl Cursor {
         }
     }
 
-    /// Marks what was pushed as seen, but for while a page is on its way. A reader that had caught up
-    /// may skip what others published before the first message that it was woken for, and after the
-    /// last. Once the mark is taken it is behind until a read says otherwise: the read may be dropped
-    /// half way.
+    /// Marks what was pushed as seen, but for while a page is on its way. A reader that had caught
+    /// up may skip what others published before the first message that it was woken for, and after
+    /// the last. Once the mark is taken it is behind until a read says otherwise: the read may be
+    /// dropped half way.
     fn mark_seen(&mut self) {
         if matches!(self.state, State::Reading { .. }) {
             return;
@@ -512,8 +523,9 @@ impl Cursor {
         Poll::Ready(Ok(messages))
     }
 
-    /// A page of what is wanted after a place, up to a last seq, and what was visible when it was begun:
-    /// from memory if that reaches back far enough, else from the log. Then the reader is behind.
+    /// A page of what is wanted after a place, up to a last seq, and what was visible when it was
+    /// begun: from memory if that reaches back far enough, else from the log. Then the reader is
+    /// behind.
     fn poll_page(
         &mut self,
         after: u64,

@@ -26,14 +26,14 @@ const MARGIN: f64 = 0.12;
 /// depend on how many go together, and have some room.
 const BUDGET: &[(&str, f64)] = &[
     ("allocations: a publish over tcp", 17.07),
-    ("allocations: a publish over http", 22.10),
+    ("allocations: a publish over http", 16.10),
     ("allocations: a delivery over tcp", 0.10),
     ("allocations: a delivery over ws", 0.15),
     ("allocations: a delivery over sse", 0.15),
     ("allocations: a delivery over longpoll", 10.00),
-    ("bytes: one that waits over tcp", 757.44),
+    ("bytes: one that waits over tcp", 745.60),
     ("bytes: one that waits over ws", 1785.60),
-    ("bytes: one that waits over sse", 949.44),
+    ("bytes: one that waits over sse", 783.36),
     ("bytes: one that waits over longpoll", 3465.28),
 ];
 

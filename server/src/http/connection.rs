@@ -21,7 +21,7 @@ use super::dispatch::{Operation, Route, Served};
 use super::fallback::{Fallback, Handed};
 use super::policy::ResponsePolicy;
 use super::poll::Kept;
-use super::reply::{Body, Head, Reply};
+use super::reply::{Body, Head, Outgoing, Pieces, Reply};
 use super::request::{Parsed, Plain, parse, room};
 use super::stream::StreamSession;
 use super::{App, publish, streaming};
@@ -126,6 +126,9 @@ impl Http {
             loop {
                 let answered = match self.next_turn(&mut client) {
                     Turn::Wait { for_body } => self.wait(&mut client, for_body).await,
+                    Turn::Answer(Operation::Publish(access, draft), manner) => {
+                        Box::pin(self.publish(&mut client, &access, draft, manner)).await
+                    }
                     Turn::Answer(operation, manner) => {
                         Box::pin(self.answer(&mut client, operation, manner)).await
                     }
@@ -227,9 +230,6 @@ impl Http {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        if let Operation::Publish(access, draft) = operation {
-            return self.publish(client, &access, draft, manner).await;
-        }
         let reply = {
             let Client { wire, connection, kept, .. } = client;
             let served = Served { connection, kept };
@@ -282,7 +282,7 @@ impl Http {
                     Box::pin(refused.perform(&self.app, served)).await
                 }
             };
-            let Reply { head, body, .. } = policy.apply(reply, &self.app.compressors).await;
+            let Reply { head, body, .. } = policy.apply(reply, &self.app.compressors);
             if let Body::Whole(body) = body {
                 let mut outgoing = head.end(Some(body.len() as u64), goes_on || left > 0);
                 outgoing.write_piece(&mut bytes, body).await?;
@@ -304,7 +304,7 @@ impl Http {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let Manner { policy, keep_alive } = manner;
-        let Reply { head, body, .. } = policy.apply(reply, &self.app.compressors).await;
+        let Reply { head, body, .. } = policy.apply(reply, &self.app.compressors);
         client.watched.end();
         let keep_alive = keep_alive && !client.kept.wait().is_stopped();
         let wire = &mut client.wire;
@@ -383,6 +383,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             if self.is_gone() { Poll::Ready(Ok(None)) } else { Poll::Pending }
         })
         .await
+    }
+
+    /// Writes an answer piece by piece; false when the client has gone meanwhile.
+    async fn write_pieces(
+        &mut self,
+        mut outgoing: Outgoing,
+        mut pieces: Pieces,
+    ) -> io::Result<bool> {
+        loop {
+            let Some(piece) = self.unless_gone(pieces.next()).await? else { return Ok(false) };
+            let Some(piece) = piece else { break };
+            // What is left of an answer that failed half way must not pass for the whole.
+            outgoing.write_piece(&mut self.stream, piece.map_err(io::Error::other)?).await?;
+        }
+        outgoing.end(&mut self.stream).await?;
+        Ok(true)
     }
 
     /// Ends the connection unless it goes on; returns whether it does.

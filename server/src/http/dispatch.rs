@@ -222,17 +222,19 @@ impl Operation {
 
     /// Does it, and says what the client is answered.
     pub(super) async fn perform(self, app: &App, served: Served<'_>) -> Reply {
+        // What is done seldom, or by the library's connections, is boxed: a long poll costs what it
+        // needs to wait.
         match self {
             Self::Publish(access, draft) => {
-                let answers = access.submit(vec![draft]).await.await;
+                let answers = Box::pin(async { access.submit(vec![draft]).await.await }).await;
                 publish::answer(app, answers.into_iter().next())
             }
-            Self::Read(request) => poll::answer(app, *request, served).await.into(),
+            Self::Read(request) => poll::answer(app, &request, served).await.into(),
             Self::WebSocket(opening) => {
-                websocket::open(app, *opening, served.connection).await.into()
+                Box::pin(websocket::open(app, *opening, served.connection)).await.into()
             }
             Self::Report(access, report) => observe::report(app, &access, report).into(),
-            Self::Connections(rows) => lab::connections(app, rows).await.into(),
+            Self::Connections(rows) => Box::pin(lab::connections(app, rows)).await.into(),
             Self::Lab(opening) => lab::open(app, *opening, served.connection).into(),
             Self::Answered(reply) => reply,
         }

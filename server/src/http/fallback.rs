@@ -95,7 +95,7 @@ async fn answer(
     let mut kept = Kept::new(Wait::new(&app.config.stop));
     let served = Served { connection: &connection, kept: &mut kept };
     let reply = Box::pin(operation.perform(&app, served)).await;
-    policy.apply(reply, &app.compressors).await.into_response(only_head)
+    policy.apply(reply, &app.compressors).into_response(only_head)
 }
 
 /// All of a body, if its route takes one, within the time for a request.

@@ -88,7 +88,7 @@ fn admit(app: &App, access: &Access, request: &Request<'_>) -> Result<(), Error>
         let text = format!("{host} is not this machine's own name; --lab on lets others look");
         return Err(Error::new(Code::Forbidden, text));
     }
-    let Some(origin) = request.header("origin") else {
+    let Some(origin) = request.headers.get("origin") else {
         return Ok(());
     };
     let origin = std::str::from_utf8(origin).unwrap_or_default();

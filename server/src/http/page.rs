@@ -36,7 +36,7 @@ pub(super) fn file(name: &str, request: &Request<'_>) -> Result<Reply, Error> {
     };
     let hash = file.metadata.sha256_hash();
     let tag = format!("\"{:016x}\"", u64::from_be_bytes(*hash.first_chunk().unwrap_or(&[0; 8])));
-    let known = request.header("if-none-match").is_some_and(|sent| sent == tag.as_bytes());
+    let known = request.headers.get("if-none-match").is_some_and(|sent| sent == tag.as_bytes());
     let mut reply = if known {
         Reply::new(Head::new(StatusCode::NOT_MODIFIED), Body::Whole(Bytes::new()))
     } else {

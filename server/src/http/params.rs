@@ -7,13 +7,14 @@ use doorbell_protocol::draft::is_yes;
 use doorbell_protocol::{Code, Error, Parameter, Since};
 use rfc2047_decoder::{Decoder, RecoverStrategy};
 
-use super::request::Request;
+use super::request::{Headers, Request};
 use crate::conditions::Conditions;
 
 /// Where the parameters of one request are found.
 #[derive(Debug)]
 pub(super) struct Params<'a> {
-    headers: Vec<(&'a str, &'a str)>,
+    /// All of them are UTF-8.
+    headers: Headers<'a>,
     query: Vec<(Cow<'a, str>, Cow<'a, str>)>,
 }
 
@@ -30,18 +31,13 @@ fn members(query: &str) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {
 impl<'a> Params<'a> {
     /// Those of a request.
     pub(super) fn of(request: &Request<'a>) -> Result<Self, Error> {
-        let text = |(name, value): (&'a str, &'a [u8])| match std::str::from_utf8(value) {
-            Ok(value) => Ok((name, value.trim())),
-            Err(_) => {
-                let name = quoted(&name.to_ascii_lowercase());
-                let text = format!("header {name} is not UTF-8");
-                Err(Error::new(Code::NotUtf8, text))
-            }
-        };
-        Ok(Self {
-            headers: request.headers().map(text).collect::<Result<_, _>>()?,
-            query: members(request.query.unwrap_or_default()),
-        })
+        let headers = request.headers;
+        let mut odd = headers.iter().filter(|(_, value)| std::str::from_utf8(value).is_err());
+        if let Some((name, _)) = odd.next() {
+            let name = quoted(&name.to_ascii_lowercase());
+            return Err(Error::new(Code::NotUtf8, format!("header {name} is not UTF-8")));
+        }
+        Ok(Self { headers, query: members(request.query.unwrap_or_default()) })
     }
 
     /// The first value under any of the names: headers in any case before the query in lower case.
@@ -56,8 +52,7 @@ impl<'a> Params<'a> {
 
     /// A header as text; encoded words of RFC 2047 are decoded.
     pub(super) fn header(&self, name: &str) -> Option<Cow<'_, str>> {
-        let found = self.headers.iter().find(|(other, _)| other.eq_ignore_ascii_case(name));
-        let (_, value) = *found?;
+        let value = std::str::from_utf8(self.headers.get(name)?).ok()?.trim();
         // Browsers send the standard header of RFC 9218, which says nothing about the message.
         let browsers_own = name == "priority" && (value.starts_with("u=") || value == "i");
         if value.is_empty() || browsers_own {

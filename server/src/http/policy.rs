@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::body::Body as HttpBody;
 use axum::extract::Request as HttpRequest;
 use axum::http::{HeaderValue, header};
-use axum::response::Response;
+use futures_util::FutureExt;
 use tokio::sync::Semaphore;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_http::compression::{CompressionLayer, predicate::SizeAbove};
@@ -43,9 +43,9 @@ impl ResponsePolicy {
     /// From the headers `Origin` and `Accept-Encoding`.
     pub(super) fn of(request: &Request<'_>) -> Self {
         // A copy, because a header's value is a slice of the connection's buffer.
-        let accepted = request.header("accept-encoding");
+        let accepted = request.headers.get("accept-encoding");
         let accepted = accepted.and_then(|value| HeaderValue::from_bytes(value).ok());
-        Self { is_page: request.header("origin").is_some(), accepted }
+        Self { is_page: request.headers.get("origin").is_some(), accepted }
     }
 
     /// Finishes an answer.
@@ -54,7 +54,7 @@ impl ResponsePolicy {
     /// with every poll. A poll's answer is compressed if the client asks for it; others do not pass
     /// through the compressor, whose state of some kilobytes would stay with them for as long as they
     /// last, nor do those for which there is no turn.
-    pub(super) async fn apply(&self, mut reply: Reply, compressors: &Compressors) -> Reply {
+    pub(super) fn apply(&self, mut reply: Reply, compressors: &Compressors) -> Reply {
         reply.head.add("access-control-allow-origin", b"*");
         if self.is_page {
             reply.head.add("access-control-expose-headers", EXPOSED);
@@ -66,7 +66,7 @@ impl ResponsePolicy {
             && let Ok(turn) = compressors.0.clone().try_acquire_owned()
         {
             // The compressor says itself that the answer varies.
-            return Box::pin(compress(accepted.clone(), reply, turn)).await;
+            return compress(accepted.clone(), reply, turn);
         }
         reply.head.add("vary", b"accept-encoding");
         reply
@@ -82,13 +82,14 @@ fn is_long(body: &Body) -> bool {
     }
 }
 
-async fn compress(accepted: HeaderValue, reply: Reply, turn: impl Send + 'static) -> Reply {
+fn compress(accepted: HeaderValue, reply: Reply, turn: impl Send + 'static) -> Reply {
     let mut request = HttpRequest::new(HttpBody::empty());
     request.headers_mut().insert(header::ACCEPT_ENCODING, accepted);
     let mut answer = Some(reply.into_response(false));
     let service = service_fn(|_| ready(Ok::<_, Infallible>(answer.take().unwrap_or_default())));
     let compression = CompressionLayer::new().compress_when(SizeAbove::new(0));
-    let Ok(answer): Result<Response<_>, Infallible> =
-        compression.layer(service).oneshot(request).await;
-    Reply::from_response(answer.map(HttpBody::new), turn)
+    // The answer is there, so that the compressor has nothing to wait for before it begins.
+    let answer = compression.layer(service).oneshot(request).now_or_never();
+    let answer = answer.map(|Ok(answer)| answer.map(HttpBody::new));
+    Reply::from_response(answer.unwrap_or_default(), turn)
 }

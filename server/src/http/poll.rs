@@ -108,10 +108,10 @@ impl ReadRequest {
             && cursor.sole_filter() == Some(&self.filter)
     }
 
-    /// A cursor from a place on.
+    /// A cursor from a place on. To be boxed: finding a place may take much room, and a poll that waits
+    /// has found it.
     async fn open(&self, since: &Since) -> Result<Box<Cursor>, Error> {
-        // Apart, because finding a place may take much room, and a poll that waits has found it.
-        let cursor = Box::pin(Cursor::open(&self.access, self.filter.clone(), since)).await?;
+        let cursor = Cursor::open(&self.access, self.filter.clone(), since).await?;
         Ok(Box::new(cursor.with_conditions(self.conditions.clone())))
     }
 }
@@ -123,13 +123,13 @@ impl ReadRequest {
 /// That the filter may not be read, or the log could not be.
 pub(super) async fn answer(
     app: &App,
-    request: ReadRequest,
+    request: &ReadRequest,
     served: Served<'_>,
 ) -> Result<Reply, Error> {
     match &request.poll {
-        Some(options) => Box::pin(answer_once(app, &request, options, served)).await,
+        Some(options) => answer_once(app, request, options, served).await,
         None => {
-            let cursor = *request.open(&request.since).await?;
+            let cursor = *Box::pin(request.open(&request.since)).await?;
             let transport = request.framing.transport();
             let serving = served.connection.serve(Service::Reader(transport));
             Ok(stream::begin(&app.config, cursor, request.framing, serving))
@@ -153,32 +153,30 @@ async fn answer_once(
     let continued = kept.cursor.take().filter(|cursor| request.continues(cursor));
     let mut cursor = match continued {
         Some(cursor) => cursor,
-        None => request.open(&request.since).await?,
+        None => Box::pin(request.open(&request.since)).await?,
     };
     let tags = tags.as_ref().filter(|_| cursor.gap().is_none());
     let known = tags.and_then(|tags| knows_all(access, filter, tags));
     if let Some(place) = known {
-        cursor = request.open(&Since::Id(place)).await?;
+        cursor = Box::pin(request.open(&Since::Id(place))).await?;
     }
     reader.serving.reads(cursor.progress());
     let beginning = cursor.bookmark();
     let most = max.unwrap_or(usize::MAX);
-    let mut found = Gathered::default();
-    if let Some(wait) = wait {
-        let until = tokio::time::Instant::now() + *wait;
-        let news = wait_for(&mut cursor, most, until, &mut kept.wait).await?;
-        found.is_all = news.first().is_none();
-        found.add(news);
-    }
-    if !found.is_all {
-        gather(&mut cursor, &mut found, most).await?;
-    }
+    let waited = match wait {
+        Some(wait) => {
+            let until = tokio::time::Instant::now() + *wait;
+            Some(wait_for(&mut cursor, most, until, &mut kept.wait).await?)
+        }
+        None => None,
+    };
+    let found = Box::pin(gather(&mut cursor, waited, most)).await?;
     metrics.polls.inc();
     if found.messages == 0 {
         metrics.polls_empty.inc();
     }
     if !found.is_all {
-        let end = end_of(&mut cursor, found.messages, most).await?;
+        let end = Box::pin(end_of(&mut cursor, found.messages, most)).await?;
         cursor.return_to(beginning);
         let place = Place::new(access, filter, end);
         let head = place.head(StatusCode::OK, cursor.gap().into_iter(), Some(*framing));
@@ -194,9 +192,9 @@ async fn answer_once(
         return Ok(Reply::new(head, Body::Whole(Bytes::new())));
     }
     let head = place.head(StatusCode::OK, found.gaps(), Some(*framing));
-    let body = match found.batches.as_slice() {
-        [only] => reader.body(only),
-        many => many.iter().map(|batch| reader.body(batch)).collect::<Vec<_>>().concat().into(),
+    let body = match found.others.as_slice() {
+        [] => reader.body(&found.first),
+        _ => found.batches().map(|batch| reader.body(batch)).collect::<Vec<_>>().concat().into(),
     };
     Ok(poll_reply(head, Body::Whole(body)))
 }
@@ -235,8 +233,9 @@ async fn wait_for(
 /// What was found for one page.
 #[derive(Debug, Default)]
 struct Gathered {
-    /// In their order, each but the first with a gap at its beginning.
-    batches: Vec<Batch>,
+    first: Batch,
+    /// What follows the first, each with a gap at its beginning: hardly ever anything.
+    others: Vec<Batch>,
     messages: usize,
     bytes: usize,
     /// Whether this is all there is, or all that was asked for.
@@ -247,48 +246,57 @@ impl Gathered {
     fn add(&mut self, batch: Batch) {
         self.messages += batch.messages.len();
         self.bytes += batch.messages.iter().map(|message| message.frame().len()).sum::<usize>();
-        match self.batches.last_mut() {
+        let last = self.others.last_mut().unwrap_or(&mut self.first);
+        if last.messages.is_empty() {
             // All that was lost before one event is one gap.
-            Some(last) if last.messages.is_empty() => {
-                last.gap = match (last.gap.take(), batch.gap) {
-                    (Some(gap), Some(next)) => Some(gap.joined(next)),
-                    (gap, next) => gap.or(next),
-                };
-                last.messages = batch.messages;
-            }
-            Some(last) if batch.gap.is_none() => last.messages.extend(batch.messages),
-            _ => self.batches.push(batch),
+            last.gap = match (last.gap.take(), batch.gap) {
+                (Some(gap), Some(next)) => Some(gap.joined(next)),
+                (gap, next) => gap.or(next),
+            };
+            last.messages = batch.messages;
+        } else if batch.gap.is_none() {
+            last.messages.extend(batch.messages);
+        } else {
+            self.others.push(batch);
         }
     }
 
-    /// Whether there is nothing at all.
-    fn is_empty(&self) -> bool {
-        self.batches.is_empty()
+    fn batches(&self) -> impl Iterator<Item = &Batch> {
+        std::iter::once(&self.first).chain(&self.others)
     }
 
     fn gaps(&self) -> impl Iterator<Item = &Gap> {
-        self.batches.iter().filter_map(|batch| batch.gap.as_ref())
+        self.batches().filter_map(|batch| batch.gap.as_ref())
     }
 }
 
-/// Adds what is there to what was waited for, up to one page.
-async fn gather(cursor: &mut Cursor, found: &mut Gathered, most: usize) -> Result<(), Error> {
+/// Finds what there is, up to one page. It begins with what was waited for, which is all of it if
+/// that is nothing.
+async fn gather(
+    cursor: &mut Cursor,
+    waited: Option<Batch>,
+    most: usize,
+) -> Result<Gathered, Error> {
     let page = PageLimit::BATCH;
+    let mut found = Gathered::default();
+    let mut next = waited;
     loop {
-        if found.messages >= most || (!found.is_empty() && cursor.has_caught_up()) {
+        let batch = match next.take() {
+            Some(batch) => batch,
+            None => {
+                let left = most.min(page.messages) - found.messages;
+                cursor.next(page_limit(left, found.bytes)).await?
+            }
+        };
+        let is_last = batch.first().is_none() || cursor.has_caught_up();
+        found.add(batch);
+        if is_last || found.messages >= most {
             found.is_all = true;
-            return Ok(());
+            return Ok(found);
         }
         if found.messages >= page.messages || found.bytes >= page.bytes {
-            return Ok(());
+            return Ok(found);
         }
-        let left = most.min(page.messages) - found.messages;
-        let more = cursor.next(page_limit(left, found.bytes)).await?;
-        if more.first().is_none() {
-            found.is_all = true;
-            return Ok(());
-        }
-        found.add(more);
     }
 }
 

@@ -32,13 +32,16 @@ pub(super) struct Reply {
     pub(super) is_compressible: bool,
 }
 
+/// The pieces of a body.
+pub(super) type Pieces = BoxStream<'static, Result<Bytes, Error>>;
+
 /// What follows a head.
 pub(super) enum Body {
     /// So many bytes.
     Whole(Bytes),
     /// Piece after piece, as the client takes them. After an error the answer ends unfinished, so that
     /// what has come cannot pass for the whole.
-    Pieces(BoxStream<'static, Result<Bytes, Error>>),
+    Pieces(Pieces),
     /// What does not end.
     Stream(Box<StreamSession>),
     /// The connection speaks another protocol from here on.

@@ -25,16 +25,42 @@ pub(super) struct Request<'a> {
     pub(super) path: &'a str,
     /// What follows the path's `?`.
     pub(super) query: Option<&'a str>,
-    headers: Headers<'a>,
+    pub(super) headers: Headers<'a>,
     /// What becomes a WebSocket, if the client asks for one.
     pub(super) upgrade: Option<Upgradable<'a>>,
 }
 
 /// Headers as their reader has them.
 #[derive(Debug, Clone, Copy)]
-enum Headers<'a> {
+pub(super) enum Headers<'a> {
+    /// As they stand in the connection's buffer.
     Plain(&'a [Header<'a>]),
+    /// As the HTTP library has read them.
     Parsed(&'a Parts),
+}
+
+impl<'a> Headers<'a> {
+    /// All of them, their names in any case.
+    pub(super) fn iter(self) -> impl Iterator<Item = (&'a str, &'a [u8])> {
+        let (plain, parsed) = match self {
+            Self::Plain(headers) => (headers, None),
+            Self::Parsed(parts) => (&[][..], Some(&parts.headers)),
+        };
+        let plain = plain.iter().map(|header| (header.name, header.value));
+        let parsed = parsed.into_iter().flatten();
+        plain.chain(parsed.map(|(name, value)| (name.as_str(), value.as_bytes())))
+    }
+
+    /// The first value of a header; `name` in lower case.
+    pub(super) fn get(self, name: &str) -> Option<&'a [u8]> {
+        match self {
+            Self::Plain(headers) => {
+                let found = headers.iter().find(|header| header.name.eq_ignore_ascii_case(name));
+                found.map(|header| header.value)
+            }
+            Self::Parsed(parts) => Some(parts.headers.get(name)?.as_bytes()),
+        }
+    }
 }
 
 /// A request that may become a WebSocket.
@@ -58,35 +84,13 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// The headers, their names in any case.
-    pub(super) fn headers(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> + use<'a> {
-        let (plain, parsed) = match self.headers {
-            Headers::Plain(headers) => (headers, None),
-            Headers::Parsed(parts) => (&[][..], Some(&parts.headers)),
-        };
-        let plain = plain.iter().map(|header| (header.name, header.value));
-        let parsed = parsed.into_iter().flatten();
-        plain.chain(parsed.map(|(name, value)| (name.as_str(), value.as_bytes())))
-    }
-
-    /// The first value of a header.
-    pub(super) fn header(&self, name: &str) -> Option<&'a [u8]> {
-        match self.headers {
-            Headers::Plain(headers) => {
-                let found = headers.iter().find(|header| header.name.eq_ignore_ascii_case(name));
-                found.map(|header| header.value)
-            }
-            Headers::Parsed(parts) => Some(parts.headers.get(name)?.as_bytes()),
-        }
-    }
-
     /// The host that the client means.
     pub(super) fn host(&self) -> &'a str {
         let authority = match self.headers {
             Headers::Plain(_) => None,
             Headers::Parsed(parts) => parts.uri.authority().map(Authority::as_str),
         };
-        let host = || from_utf8(self.header(header::HOST.as_str())?).ok();
+        let host = || from_utf8(self.headers.get(header::HOST.as_str())?).ok();
         authority.or_else(host).unwrap_or_default()
     }
 }

@@ -68,7 +68,7 @@ pub(super) async fn open(
         let transport = Transport::Websocket;
         let serving = connection.serve(Service::Reader(transport));
         let link = Bridge { socket, unanswered: false };
-        line::serve(link, access, config, transport, cursor, serving)
+        line::serve(link, config, transport, cursor, serving)
     }))
 }
 

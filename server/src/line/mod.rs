@@ -26,7 +26,6 @@ use tokio::time::{Instant, timeout};
 use self::input::{Command, Input, Line};
 use self::publishes::Publishes;
 pub use self::socket::LineService;
-use crate::access::Access;
 use crate::connections::Serving;
 use crate::cursor::{Batch, Cursor, PageLimit};
 use crate::limits::SETTLE_WAIT_MAX;
@@ -71,7 +70,6 @@ pub(crate) trait Link: Send + 'static {
 /// as JSON.
 pub(crate) fn serve<L: Link>(
     link: L,
-    access: Access,
     config: Arc<SessionConfig>,
     transport: Transport,
     mut cursor: Cursor,
@@ -80,14 +78,13 @@ pub(crate) fn serve<L: Link>(
     let open = event::open(&mut cursor);
     config.metrics.of(transport).gaps.inc_by(u64::from(open.gap.is_some()));
     let first = link.frame(&[event::line(&open)]);
-    let conversation = Conversation { link, access, transport, talk: None };
+    let conversation = Conversation { link, transport, talk: None };
     Session::new(conversation, cursor, serving, config, first).run()
 }
 
 /// One peer that speaks lines.
 struct Conversation<L> {
     link: L,
-    access: Access,
     transport: Transport,
     /// What there is once the peer has said something: one that only listens costs no more than its
     /// link.
@@ -184,7 +181,10 @@ impl<L: Link> Hear for Conversation<L> {
     fn poll_urgent(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let Some(talk) = &mut self.talk else { return Poll::Pending };
         let answers = ready!(talk.publishes.poll_answers(context));
-        talk.answers.extend(answers);
+        match talk.answers.as_mut_slice() {
+            [] => talk.answers = answers,
+            _ => talk.answers.extend(answers),
+        }
         Poll::Ready(())
     }
 
@@ -229,7 +229,7 @@ impl<L: Link> Peer for Conversation<L> {
                 Box::pin(self.obey_line(line, reading)).await?;
             }
             if self.talk().publishes.has_gathered() {
-                Box::pin(self.submit()).await;
+                Box::pin(self.submit(reading)).await;
             }
             if !self.is_late() {
                 break;
@@ -324,9 +324,9 @@ impl<L: Link> Conversation<L> {
     /// Takes the next line that needs more than to be gathered: publishes need no answer before they
     /// are stored.
     fn take_line(&mut self, reading: &Reading) -> Result<Option<Line>, Error> {
-        let limit = self.access.limits().message_bytes;
-        let Self { access, talk, .. } = self;
-        let talk = talk.get_or_insert_default();
+        let access = reading.cursor.access();
+        let limit = access.limits().message_bytes;
+        let talk = self.talk.get_or_insert_default();
         while talk.publishes.has_room()
             && let Some(line) = talk.input.take_line(&reading.config)?
         {
@@ -368,7 +368,7 @@ impl<L: Link> Conversation<L> {
     /// Obeys a last line without its end, unless it publishes: the rest of the message may be missing.
     async fn obey_cut_off(&mut self, reading: &mut Reading) -> Result<(), Ending> {
         let rest = std::mem::take(self.talk().input.bytes());
-        let line = match Line::parse(&rest, self.access.limits().message_bytes) {
+        let line = match Line::parse(&rest, reading.cursor.access().limits().message_bytes) {
             Line::Publish(_) | Line::Refused(_) => {
                 Line::Bad(Error::new(Code::BadRequest, "line was cut off: its end did not come"))
             }
@@ -379,7 +379,7 @@ impl<L: Link> Conversation<L> {
 
     /// Sends what is held by now for the peer's subscriptions, then ends: `SUB` and `QUIT` make a poll.
     async fn quit(&mut self, reading: &mut Reading) -> Result<(), Ending> {
-        let end = self.access.visible();
+        let end = reading.cursor.access().visible();
         let stop = reading.config.stop.clone();
         while reading.cursor.place().seq() < end {
             let batch = tokio::select! {
@@ -438,14 +438,13 @@ impl<L: Link> Conversation<L> {
     }
 
     /// Submits the publishes that were gathered.
-    async fn submit(&mut self) {
-        let Self { access, talk, .. } = self;
-        talk.get_or_insert_default().publishes.submit(access).await;
+    async fn submit(&mut self, reading: &Reading) {
+        self.talk().publishes.submit(reading.cursor.access()).await;
     }
 
     /// Waits for every publish so far and answers it.
     async fn settle(&mut self, reading: &mut Reading) -> Result<(), Ending> {
-        self.submit().await;
+        self.submit(reading).await;
         self.answer(reading).await?;
         while !self.talk().publishes.is_empty() {
             poll_fn(|context| self.poll_urgent(context)).await;

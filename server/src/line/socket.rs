@@ -41,7 +41,7 @@ impl LineService {
         let access = self.gate.admit(Principal::Anonymous);
         let cursor = Cursor::new(&access);
         let serving = stream.connection().serve(Service::Reader(self.transport));
-        super::serve(Wire(stream), access, self.config.clone(), self.transport, cursor, serving)
+        super::serve(Wire(stream), self.config.clone(), self.transport, cursor, serving)
     }
 }
 
