@@ -62,7 +62,7 @@ impl Inner {
 impl Log for MemoryLog {
     fn follow(&self, feed: Arc<dyn Feed>) -> u64 {
         let mut own = self.feed();
-        *own = Some(feed);
+        assert!(own.replace(feed).is_none(), "two feeds of one log");
         self.inner().last
     }
 

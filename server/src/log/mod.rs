@@ -7,8 +7,7 @@
 //!
 //! - A batch is stored whole or not at all. Its seqs rise by one, are above all seqs before it, and
 //!   are never given out twice.
-//! - Messages may come from elsewhere: between two batches of ours others may have been stored, and
-//!   some may be stored at any time.
+//! - Messages may come from elsewhere at any time, also between two batches of ours.
 //! - The feed is told of each message once, whoever appended it, in the order of the seqs, when it
 //!   is durable. `read`, `bounds` and `heads` know it by then.
 //! - `append` returns when the feed has been told of its messages. Therefore what is acknowledged

@@ -160,7 +160,7 @@ impl WriterSlot {
 impl Log for SqliteLog {
     fn follow(&self, feed: Arc<dyn Feed>) -> u64 {
         let mut slot = self.slot();
-        slot.feed = Some(feed);
+        assert!(slot.feed.replace(feed).is_none(), "two feeds of one log");
         self.shared.held().last
     }
 
