@@ -149,8 +149,8 @@ fn run(plans: &[Plan], durable: bool) {
     assert_eq!(held(&server, "%3E").len(), MESSAGES + TOPICS.len());
 }
 
-/// A wake-up that is lost shows only where nothing follows it: two messages a moment apart, which is
-/// another moment each time, and then silence until both are there.
+/// A wake-up that is lost shows only where nothing follows it: two messages a moment apart, which
+/// is another moment each time, and then silence until both are there.
 #[test]
 fn a_message_never_waits_for_the_next_one_to_wake_its_reader() {
     let server = TestServer::start();

@@ -1,11 +1,11 @@
 //! What doorbell promises, checked from outside: the built binaries, real sockets, fresh folders.
 //!
-//! Each module is a behaviour, each test a requirement that its name states. Nothing of the server's
-//! code is used here: what is expected are the bytes of the interface.
+//! Each module is a behaviour, each test a requirement that its name states. Nothing of the
+//! server's code is used here: what is expected are the bytes of the interface.
 //!
-//! The binaries are looked for beside the tests' own folder (`target/debug` or `target/release`), or
-//! in the folder that `DOORBELL_BIN_DIR` names. A test that lacks something of the machine (a browser,
-//! Java, the right to mount) says so in one line and passes, except in CI.
+//! The binaries are looked for beside the tests' own folder (`target/debug` or `target/release`),
+//! or in the folder that `DOORBELL_BIN_DIR` names. A test that lacks something of the machine (a
+//! browser, Java, the right to mount) says so in one line and passes, except in CI.
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 #![allow(clippy::format_collect, reason = "what is sent is built once and read often")]
 

@@ -1,7 +1,7 @@
 //! The README's own lines, run as they stand.
 //!
-//! A block is run when `<!-- test: name -->` stands directly above its fence. They run one after the
-//! other, against one server on the addresses that the README names.
+//! A block is run when `<!-- test: name -->` stands directly above its fence. They run one after
+//! the other, against one server on the addresses that the README names.
 
 use std::fmt::Write as _;
 use std::fs;

@@ -1,5 +1,5 @@
-// backoff.js: how long to wait before the next attempt to connect. It only reckons; who tries
-// again keeps the timer.
+// backoff.js: how long to wait before the next attempt to connect. It only reckons;
+// reconnecting.js and the lanes keep the timer.
 
 /** Waits between two attempts: doubled each time, and shortened at random so that many pages
  * that lost the same server do not come back in the same instant. */

@@ -5,7 +5,7 @@
 export const EXCHANGE_LIMIT_MS = 10_000;
 
 /** Nothing comes from the browser's cache, and the server is not told what page asks. */
-const MANNERS = { cache: "no-store", referrerPolicy: "no-referrer" };
+const EVERY_REQUEST = { cache: "no-store", referrerPolicy: "no-referrer" };
 
 /** The longest wait that a server can impose on the page with Retry-After. */
 const RETRY_AFTER_LIMIT_S = 120;
@@ -24,7 +24,7 @@ export async function exchange(url, options, outer, longest = EXCHANGE_LIMIT_MS)
   const timer = setTimeout(giveUp, longest);
   outer?.addEventListener("abort", giveUp, { once: true });
   try {
-    const response = await fetch(url, { ...options, ...MANNERS, signal: limit.signal });
+    const response = await fetch(url, { ...options, ...EVERY_REQUEST, signal: limit.signal });
     const text = await response.text();
     return { status: response.status, headers: response.headers, text };
   } catch (error) {

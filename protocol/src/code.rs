@@ -73,7 +73,7 @@ codes! {
     TagsTooLong = 40058, 400;
     /// The token is wrong, or there are none to be right.
     Unauthorized = 40101, 401;
-    /// Who asks may not have this.
+    /// This is not for the client that asks.
     Forbidden = 40301, 403;
     /// There is nothing at this address.
     NotFound = 40401, 404;

@@ -10,8 +10,8 @@
 //! QUIT
 //! ```
 //!
-//! A verb is read in any case. Words are parted by spaces or tabs; the message of `PUB` begins after
-//! one of them and is taken as it stands. The line's end is the transport's business.
+//! A verb is read in any case. Words are parted by spaces or tabs; the message of `PUB` begins
+//! after one of them and is taken as it stands. The line's end is the transport's business.
 
 use std::fmt;
 

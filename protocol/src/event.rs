@@ -236,7 +236,8 @@ impl<'a> Event<'a> {
         }
     }
 
-    /// Appends the event as JSON, without the end of a line. Members are in the order of the fields.
+    /// Appends the event as JSON, without the end of a line. Members are in the order of the
+    /// fields.
     pub fn write_json(&self, out: &mut Vec<u8>) {
         let id = self.id.map(Id::encode);
         let mut object = Object::begin(out);

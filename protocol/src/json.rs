@@ -48,8 +48,8 @@ impl<'a> Object<'a> {
     }
 }
 
-/// Whether a text holds what stands escaped in JSON. It looks at every byte, found or not: many at a
-/// time that way.
+/// Whether a text holds what stands escaped in JSON. It looks at every byte, found or not: many at
+/// a time that way.
 fn needs_escapes(text: &str) -> bool {
     let needs_one = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
     text.bytes().fold(false, |found, byte| found | needs_one(byte))

@@ -30,8 +30,8 @@ pub const SEQUENCE_ID_BYTES_MAX: usize = 64;
 pub const LINE_BYTES_DEFAULT: usize = 64 << 10;
 /// Bytes of the word that `PING` carries and `pong` returns.
 pub const PING_BYTES_MAX: usize = 128;
-/// Bytes of a datagram's payload, either way: with its headers it fits into the 1,280 bytes that every
-/// network of IPv6 carries whole, and in practice every network of IPv4.
+/// Bytes of a datagram's payload, either way: with its headers it fits into the 1,280 bytes that
+/// every network of IPv6 carries whole, and in practice every network of IPv4.
 pub const DATAGRAM_BYTES_MAX: usize = 1200;
 /// Bytes of one HTTP header block, unless configured otherwise.
 pub const HEADER_BYTES_DEFAULT: usize = 16 << 10;

@@ -68,8 +68,9 @@ pub struct TransportMetrics {
 }
 
 impl TransportMetrics {
-    /// Notes the same write to so many readers: its messages, bytes and gaps. Delays are those of messages
-    /// accepted after `reader_since`: what was history when the reader came says nothing about them.
+    /// Notes the same write to so many readers: its messages, bytes and gaps. Delays are those of
+    /// messages accepted after `reader_since`: what was history when the reader came says nothing
+    /// about them.
     pub fn delivered(
         &self,
         readers: u64,

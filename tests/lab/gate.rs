@@ -1,4 +1,4 @@
-//! Who may look, and when.
+//! When the lab may be looked at, and from where.
 
 use crate::support::http::Connection;
 use crate::support::server::{run, server_command};

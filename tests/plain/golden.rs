@@ -1,11 +1,11 @@
-//! What both readers of a request answer, in so many words: where their answers are only compared, a
-//! change of both at once would pass unnoticed.
+//! What both readers of a request answer, in so many words: where their answers are only compared,
+//! a change of both at once would pass unnoticed.
 
 use super::requests::{request, with_body};
 use super::{Answer, exchange, for_the_library, served};
 
-/// A request, and its status with the headers that browsers and caches go by, some of them shortened
-/// as `SHORT` says.
+/// A request, and its status with the headers that browsers and caches go by, some of them
+/// shortened as `SHORT` says.
 const GOLDEN: &[(&str, &str)] = &[
     ("GET /", "200 | open | text/html; charset=utf-8"),
     ("GET / | accept-encoding: gzip", "200 | open | text/html; charset=utf-8"),

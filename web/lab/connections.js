@@ -1,4 +1,4 @@
-// lab/connections.js: the live table of who is connected, as the lab tells it twice a second:
+// lab/connections.js: the live table of connections, as the lab tells it twice a second:
 // others first, then the lanes of this page, then what waits for its next request. It asks for
 // nothing and keeps only what is on the page.
 

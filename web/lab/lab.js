@@ -27,7 +27,7 @@ export class Lab extends Reconnecting {
   #topic;
   #socket = null;
   #handlers = new Map();
-  #wishes = {};
+  #wants = {};
   #runs = new Set();
 
   /** @param {string} topic */
@@ -54,11 +54,11 @@ export class Lab extends Reconnecting {
 
   /**
    * Tells the lab what the page wants, now and after every reconnection.
-   * @param {{trace?: string|null, table?: boolean, run?: string[]}} wishes
+   * @param {{trace?: string|null, table?: boolean, run?: string[]}} wants
    */
-  say(wishes) {
-    Object.assign(this.#wishes, wishes);
-    if (this.state === "up") this.#socket.send(JSON.stringify(wishes));
+  say(wants) {
+    Object.assign(this.#wants, wants);
+    if (this.state === "up") this.#socket.send(JSON.stringify(wants));
   }
 
   /**
@@ -107,7 +107,7 @@ export class Lab extends Reconnecting {
     this.opened();
     this.giveUpAfter(SILENCE_MS, BROKE);
     this.#become("up", {});
-    if (Object.keys(this.#wishes).length > 0) this.say(this.#wishes);
+    if (Object.keys(this.#wants).length > 0) this.say(this.#wants);
   }
 
   #heard(data) {

@@ -70,7 +70,7 @@ export class Contest {
     for (const [name, runner] of this.#runners) if (name !== NEVER_RESTS) runner.stop();
   }
 
-  /** The tab can be seen again. Who rested goes on where it was. */
+  /** The tab can be seen again. A lane that rested goes on where it was. */
   wake() {
     this.#resting = false;
     for (const runner of this.#runners.values()) runner.start();

@@ -1,5 +1,5 @@
-//! Counters that many threads count into at once without meeting: each has a cell of its own, and whoever
-//! reads adds them up. Handing out a message counts into several, a million times a second.
+//! Counters that many threads count into at once without meeting: each has a cell of its own, and
+//! whoever reads adds them up. Handing out a message counts into several, a million times a second.
 
 use std::cell::Cell;
 use std::sync::Arc;
