@@ -30,6 +30,12 @@ macro_rules! codes {
             pub const fn status(self) -> u16 {
                 match self { $(Code::$name => $status,)+ }
             }
+
+            /// Its line in the documentation.
+            #[cfg(test)]
+            const fn meaning(self) -> &'static str {
+                match self { $(Code::$name => concat!($($doc),+),)+ }
+            }
         }
     };
 }
@@ -192,6 +198,23 @@ mod tests {
             assert!(seen.insert(code.number()), "{code:?}");
             assert_eq!(code.number() / 100, u32::from(code.status()), "{code:?}");
         }
+    }
+
+    #[test]
+    fn the_table_in_the_protocols_paper_is_this_one() {
+        let paper = include_str!("../../PROTOCOL.md");
+        let is_row =
+            |line: &&str| line.starts_with("| ") && line[2..].starts_with(char::is_numeric);
+        let rows: Vec<&str> = paper.lines().filter(is_row).collect();
+        let expected: Vec<String> = Code::ALL
+            .iter()
+            .map(|code| {
+                let again = if code.is_retryable() { "yes" } else { "no" };
+                let (number, status, meaning) = (code.number(), code.status(), code.meaning());
+                format!("| {number} | {status} | {again} |{meaning} |")
+            })
+            .collect();
+        assert_eq!(rows, expected);
     }
 
     #[test]

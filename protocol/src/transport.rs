@@ -151,6 +151,16 @@ mod tests {
     }
 
     #[test]
+    fn the_table_in_the_protocols_paper_is_this_list() {
+        let paper = include_str!("../../PROTOCOL.md");
+        for transport in Transport::ALL {
+            let (name, family) = (transport.name(), transport.family().name());
+            let row = format!("| `{name}` | {family} | {} |", transport.title());
+            assert!(paper.lines().any(|line| line.starts_with(&row)), "{row}");
+        }
+    }
+
+    #[test]
     fn another_name_is_refused_with_those_there_are() {
         let error = "websocket".parse::<Transport>().unwrap_err();
         assert_eq!(
