@@ -69,3 +69,15 @@ fn content_type(name: &str) -> Option<&'static str> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_debug_build_reads_the_page_from_disk_each_time() {
+        let file = Files::get("main.js").unwrap();
+        let is_read = matches!(file.data, std::borrow::Cow::Owned(_));
+        assert_eq!(is_read, cfg!(debug_assertions), "a release build has it inside");
+    }
+}
