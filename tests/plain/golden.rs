@@ -30,6 +30,7 @@ const GOLDEN: &[(&str, &str)] = &[
     ("GET /t/sequence", "404 | open | application/json"),
     ("GET /t/publish", "200 | open | application/json"),
     ("POST /t/publish", "405 | open | allow: GET | application/json"),
+    ("HEAD /t/publish", "405 | open | allow: GET | application/json"),
     ("GET /t/auth", "200 | open | application/json"),
     ("GET /t/ws", "400 | open | application/json"),
     (
