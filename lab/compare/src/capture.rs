@@ -17,9 +17,9 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
+use crate::both::Both;
 use crate::contender::Places;
-use crate::report::Both;
-use crate::road;
+use crate::relay_setup;
 
 const INTERFACE: &str = "lo";
 /// After this long without a segment nothing more comes.
@@ -119,7 +119,7 @@ impl Tap {
 
 /// The port of a server that must be on this machine.
 async fn port(authority: &Authority) -> Result<u16, Failure> {
-    let address = road::address(authority).await?;
+    let address = relay_setup::address(authority).await?;
     if address.ip().to_canonical().is_loopback() {
         return Ok(address.port());
     }

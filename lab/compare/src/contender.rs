@@ -3,12 +3,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use clap::ValueEnum;
-use doorbell::laboratory::Habits;
-use doorbell::{Client, Endpoint, Filter, Server, Subscribe, Via};
+use doorbell::{Client, Endpoint, Filter, Server, Subscribe};
 use doorbell_instruments::Failure;
 
-use crate::flags::Way;
+use crate::way::{Family, Way};
 
 /// Where the contenders find the server.
 #[derive(Debug, Clone)]
@@ -20,17 +18,6 @@ pub(crate) struct Places {
     pub(crate) udp: Option<SocketAddr>,
 }
 
-/// What makes a contender slow or quick, and dear or cheap.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Family {
-    /// It asks when its time has come.
-    Poll,
-    /// It asks and is made to wait.
-    Held,
-    /// It is told.
-    Push,
-}
-
 /// One way of receiving, to be measured.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Contender {
@@ -39,61 +26,14 @@ pub(crate) struct Contender {
     pub(crate) interval: Option<Duration>,
 }
 
-impl Way {
-    /// All of them, slowest first.
-    pub(crate) const ALL: [Self; 10] = [
-        Self::PollNew,
-        Self::PollPlain,
-        Self::Poll,
-        Self::Longpoll,
-        Self::Ndjson,
-        Self::Sse,
-        Self::Ws,
-        Self::Tcp,
-        Self::Unix,
-        Self::Udp,
-    ];
-
-    pub(crate) fn family(self) -> Family {
-        match self {
-            Self::PollNew | Self::PollPlain | Self::Poll => Family::Poll,
-            Self::Longpoll => Family::Held,
-            _ => Family::Push,
-        }
-    }
-
-    /// Its name in `--via`.
-    pub(crate) fn name(self) -> String {
-        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
-    }
-
-    /// Whether the server has it.
-    pub(crate) fn is_at(self, places: &Places) -> bool {
-        match self {
-            Self::Tcp => places.tcp.is_some(),
-            Self::Unix => places.unix.is_some(),
-            Self::Udp => places.udp.is_some(),
+impl Places {
+    /// Whether the server has a way.
+    pub(crate) fn have(&self, way: Way) -> bool {
+        match way {
+            Way::Tcp => self.tcp.is_some(),
+            Way::Unix => self.unix.is_some(),
+            Way::Udp => self.udp.is_some(),
             _ => true,
-        }
-    }
-
-    fn via(self) -> Via {
-        match self {
-            Self::PollNew | Self::PollPlain | Self::Poll => Via::Poll,
-            Self::Longpoll => Via::LongPoll,
-            Self::Ndjson => Via::Ndjson,
-            Self::Sse => Via::Sse,
-            Self::Ws => Via::WebSocket,
-            Self::Tcp | Self::Unix => Via::Tcp,
-            Self::Udp => Via::Udp,
-        }
-    }
-
-    /// What its polls do beyond asking.
-    fn habits(self) -> Habits {
-        Habits {
-            keeps_connection: self != Self::PollNew,
-            sends_etag: !matches!(self, Self::PollNew | Self::PollPlain),
         }
     }
 }

@@ -6,8 +6,9 @@ use crate::capture::Captured;
 use crate::figure::{bytes, float, percent, short_time, time};
 use crate::flags::Mode;
 use crate::idle::Basis;
-use crate::report::{Report, Row};
-use crate::table::complete;
+use crate::report::Report;
+use crate::row::Row;
+use crate::row::complete;
 use crate::theory;
 
 /// The sentences below the tables.

@@ -8,6 +8,8 @@ use doorbell_link::Link;
 use doorbell_protocol::limits::MESSAGE_BYTES_MAX;
 use doorbell_protocol::since::parse_duration;
 
+use crate::way::Way;
+
 /// What the help says below the flags.
 pub const EXAMPLES: &str = "\
 Examples:
@@ -161,31 +163,6 @@ pub(crate) struct SweepArguments {
     /// The seed of the random times
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
-}
-
-/// A way of receiving, by its name in `--via`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
-pub(crate) enum Way {
-    /// Short poll, a new connection each time
-    PollNew,
-    /// Short poll on a kept connection
-    PollPlain,
-    /// Short poll on a kept connection with an `ETag`
-    Poll,
-    /// Long poll
-    Longpoll,
-    /// An NDJSON stream
-    Ndjson,
-    /// Server-sent events
-    Sse,
-    /// A WebSocket
-    Ws,
-    /// Lines over TCP
-    Tcp,
-    /// Lines over a Unix socket
-    Unix,
-    /// Datagrams, repaired by polls
-    Udp,
 }
 
 /// How the times of publishing are drawn.

@@ -10,11 +10,11 @@ use doorbell_instruments::{Failure, Traffic};
 use serde::Serialize;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::contender::{Contender, Family, Places};
-use crate::crowd::{Crowd, fresh_topic};
+use crate::contender::{Contender, Places};
 use crate::figure::float;
-use crate::flags::Way;
-use crate::unit::{HELD, REST, Unit, on_wire};
+use crate::idle_subscribers::{IdleSubscribers, REST, fresh_topic};
+use crate::unit_cost::UnitCost;
+use crate::way::{Family, HELD, Way};
 
 /// What the server sends at the end of a period may come so much late.
 const SLACK: Duration = Duration::from_millis(500);
@@ -55,7 +55,8 @@ pub(crate) async fn watch(
 ) -> Result<Vec<Option<Idle>>, Failure> {
     let filter = Filter::from(fresh_topic()?);
     let open = |contender: &Contender| contender.subscribe(places, filter.clone());
-    let crowd = Crowd::connect(contenders.iter().map(open).collect::<Result<_, _>>()?).await?;
+    let crowd =
+        IdleSubscribers::connect(contenders.iter().map(open).collect::<Result<_, _>>()?).await?;
     sleep(REST).await;
     let began = Instant::now();
     let before = crowd.traffic();
@@ -105,7 +106,7 @@ impl Turn {
         let seconds = (self.period * self.periods).as_secs_f64();
         let packets = traffic.wire.packets_in + traffic.wire.packets_out;
         Idle {
-            wire_bytes_per_hour: float(on_wire(traffic)) / seconds * HOUR,
+            wire_bytes_per_hour: float(traffic.bytes_on_wire()) / seconds * HOUR,
             packets_per_hour: (packets > 0).then(|| float(packets) / seconds * HOUR),
             basis: Basis::Measured,
             period_s: self.period.as_secs_f64(),
@@ -125,7 +126,7 @@ fn period(contender: &Contender, keepalive: Duration) -> Duration {
 }
 
 /// The figure of a contender that was not watched for a whole period.
-pub(crate) fn scaled(contender: &Contender, unit: &Unit, keepalive: Duration) -> Option<Idle> {
+pub(crate) fn scaled(contender: &Contender, unit: &UnitCost, keepalive: Duration) -> Option<Idle> {
     let period_s = period(contender, keepalive).as_secs_f64();
     let each = |cost: f64| cost * HOUR / period_s;
     let (cost, packets, basis) = match (unit.poll, unit.keepalive_bytes) {

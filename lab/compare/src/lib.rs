@@ -4,25 +4,29 @@
 //! planned before the run, so a publisher that is held up is late against its plan and shows it.
 //!
 //! - `flags`, `plan`, `replay`, `schedule`: what is asked for, and when what is sent
-//! - `network`, `road`: where it runs, and over what link
-//! - `contender`, `race`, `subscriber`, `measure`: who receives, one run, what is counted in it;
-//!   `capture`: the packets themselves, as a check
-//! - `unit`, `crowd`: what one of each costs; `idle`: what waiting costs; `memory`, `slab`: what a
-//!   subscriber takes of the server's memory and the kernel's; `usage`, `machine`
+//! - `experiment`: from set-up to report; `setup`, `network`, `relay_setup`: where it runs and over
+//!   what; `costs`, `rounds`, `results`: what is measured before, what is run, and the sums of it
+//! - `way`, `contender`, `race`, `subscriber`, `measure`: what receives, one run, what is counted in
+//!   it; `capture`: the packets themselves, as a check
+//! - `unit_cost`: what one of each costs; `idle`: what waiting costs; `idle_subscribers`: subscribers
+//!   to measure both; `memory`, `slab`: what a subscriber takes of the server's memory and the
+//!   kernel's; `usage`, `machine`
 //! - `theory`: what arithmetic expects; `sweep`, `project`: what follows for other rates and sizes
-//! - `tally`, `results`, `report`: the figures; `grid`, `table`, `finding`: for people; `page`: in
-//!   pictures
+//! - `tally`, `both`, `row`, `report`: the figures; `grid`, `table`, `finding`: for people; `page`:
+//!   in pictures
 
+mod both;
 mod capture;
 mod contender;
-mod crowd;
+mod costs;
+mod experiment;
 mod figure;
 mod finding;
 mod flags;
 mod grid;
 mod idle;
+mod idle_subscribers;
 mod interrupt;
-mod lab;
 mod machine;
 mod measure;
 mod memory;
@@ -32,19 +36,23 @@ mod plan;
 mod progress;
 mod project;
 mod race;
+mod relay_setup;
 mod replay;
 mod report;
 mod results;
-mod road;
+mod rounds;
+mod row;
 mod schedule;
+mod setup;
 mod slab;
 mod subscriber;
 mod sweep;
 mod table;
 mod tally;
 mod theory;
-mod unit;
+mod unit_cost;
 mod usage;
+mod way;
 
 use std::io::Write;
 use std::path::Path;
@@ -52,14 +60,12 @@ use std::path::Path;
 use doorbell::Server;
 use doorbell_instruments::Failure;
 
+use self::experiment::Experiment;
 pub use self::flags::{CompareArguments, EXAMPLES};
 use self::flags::{CompareCommand, SweepArguments};
-use self::interrupt::Interrupt;
-use self::lab::Lab;
 use self::network::Between;
 pub use self::network::isolate;
 use self::plan::Plan;
-use self::progress::Progress;
 use self::sweep::Settings;
 
 /// Runs `doorbell compare`: prints tables, or JSON if that is asked for, on the standard output and
@@ -76,14 +82,10 @@ pub async fn run(arguments: CompareArguments, server: Option<Server>) -> Result<
     if arguments.check_capture {
         capture::permitted()?;
     }
-    // From here on a signal ends the run, not the process, which has a server to end.
-    let mut interrupt = Interrupt::new()?;
-    let mut progress = Progress::new();
     let between = Between::of(&arguments);
-    let lab = Lab::open(server, plan.payload_max(), between, plan.seed).await?;
-    let report = lab.compare(&arguments, &plan, &mut interrupt, &mut progress).await;
-    lab.close().await;
-    drop(progress);
+    let mut experiment = Experiment::open(server, plan.payload_max(), between, plan.seed).await?;
+    let report = experiment.compare(&arguments, &plan).await;
+    experiment.close().await;
     let report = report?;
     if let Some(path) = &arguments.report {
         write_file(path, &page::render(&report))?;
@@ -113,13 +115,10 @@ async fn run_sweep(
             return Err(Failure::Usage(text));
         }
     }
-    let mut interrupt = Interrupt::new()?;
-    let mut progress = Progress::new();
     let between = Between::of(arguments);
-    let lab = Lab::open(server, sweep.payload, between, settings.seed).await?;
-    let report = lab.sweep(&settings, &mut interrupt, &mut progress).await;
-    lab.close().await;
-    drop(progress);
+    let mut experiment = Experiment::open(server, sweep.payload, between, settings.seed).await?;
+    let report = experiment.sweep(&settings).await;
+    experiment.close().await;
     let report = report?;
     if let Some(path) = &arguments.report {
         write_file(path, &page::render(&report))?;

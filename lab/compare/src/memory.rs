@@ -7,13 +7,12 @@ use doorbell_instruments::Failure;
 use serde::Serialize;
 use tokio::time::sleep;
 
-use crate::contender::{Contender, Family, Places};
-use crate::crowd::{Crowd, fresh_topic};
+use crate::contender::{Contender, Places};
 use crate::figure::float;
-use crate::flags::Way;
+use crate::idle_subscribers::{IdleSubscribers, REST, fresh_topic};
 use crate::slab::{SOURCE, Slabs};
-use crate::unit::REST;
 use crate::usage::Usage;
+use crate::way::{Family, Way};
 
 /// Subscribers whose memory is measured, of each way.
 const SUBSCRIBERS: usize = 100;
@@ -99,10 +98,10 @@ fn sockets(way: Way) -> f64 {
     if way == Way::Udp { 1.0 } else { 2.0 }
 }
 
-async fn open(way: Way, count: usize, places: &Places) -> Result<Crowd, Failure> {
+async fn open(way: Way, count: usize, places: &Places) -> Result<IdleSubscribers, Failure> {
     let interval = (way.family() == Family::Poll).then_some(INTERVAL);
     let contender = Contender { way, interval };
     let filter = Filter::from(fresh_topic()?);
     let subscription = |_| contender.subscribe(places, filter.clone());
-    Crowd::connect((0..count).map(subscription).collect::<Result<_, _>>()?).await
+    IdleSubscribers::connect((0..count).map(subscription).collect::<Result<_, _>>()?).await
 }

@@ -9,9 +9,10 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::contender::{Contender, Places};
 use crate::figure::float_of;
-use crate::flags::{CompareArguments, INTERVALS_MAX, Mode, Process, Way};
+use crate::flags::{CompareArguments, INTERVALS_MAX, Mode, Process};
 use crate::replay;
 use crate::schedule::{Planned, draw};
+use crate::way::Way;
 
 /// Messages of one round.
 const MESSAGES_MAX: usize = 1_000_000;
@@ -104,12 +105,12 @@ impl Plan {
 
     /// The ways that are compared: those asked for, or all that the server has.
     pub(crate) fn ways(&self, places: &Places) -> Result<Vec<Way>, Failure> {
-        if let Some(missing) = self.ways.iter().find(|way| !way.is_at(places)) {
+        if let Some(missing) = self.ways.iter().find(|way| !places.have(**way)) {
             let name = missing.name();
             return Err(Failure::Usage(format!("--via {name}: the server has no such listener")));
         }
         let wanted = |way: &Way| self.ways.is_empty() || self.ways.contains(way);
-        Ok(Way::ALL.into_iter().filter(|way| wanted(way) && way.is_at(places)).collect())
+        Ok(Way::ALL.into_iter().filter(|way| wanted(way) && places.have(*way)).collect())
     }
 
     /// Checks that so many contenders fit into this process.

@@ -4,7 +4,7 @@
 use serde::Serialize;
 
 use crate::figure::float;
-use crate::report::Row;
+use crate::row::Row;
 
 /// What is taken for granted when a small run is multiplied.
 const ASSUMPTIONS: [&str; 5] = [

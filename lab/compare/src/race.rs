@@ -16,7 +16,7 @@ use crate::contender::{Contender, Places};
 use crate::interrupt::Interrupt;
 use crate::measure::{Latencies, Measure, Shared};
 use crate::progress::Progress;
-use crate::report::Datagrams;
+use crate::row::Datagrams;
 use crate::schedule::Schedule;
 use crate::subscriber::{Phase, Signal, Subscriber};
 use crate::usage::{Spent, Usage, own_cpu};

@@ -3,20 +3,16 @@
 //! Names say their units. What is not measured but worked out from measured figures stands in
 //! members called `expected` or `computed`.
 
-use doorbell_instruments::Losses;
-use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use crate::capture::Captured;
 use crate::flags::{Mode, Process};
-use crate::idle::Idle;
 use crate::machine::Machine;
-use crate::measure::Dot;
 use crate::memory::KernelSource;
 use crate::network::Network;
 use crate::project::Projection;
+use crate::row::Row;
 use crate::sweep::Sweep;
-use crate::unit::Unit;
+use crate::unit_cost::UnitCost;
 
 /// Raised when a member changes its meaning or goes away.
 pub(crate) const SCHEMA: u32 = 1;
@@ -31,7 +27,7 @@ pub(crate) struct Report {
     pub(crate) generator: Generator,
     pub(crate) contenders: Vec<Row>,
     /// What one of each costs, measured before the run.
-    pub(crate) units: Vec<Unit>,
+    pub(crate) units: Vec<UnitCost>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) projection: Option<Projection>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -98,226 +94,6 @@ pub(crate) struct Generator {
     pub(crate) schedule_lag_us: u64,
     /// Why the figures may be those of this process and not of the server.
     pub(crate) warnings: Vec<String>,
-}
-
-/// One contender, all rounds and subscribers together.
-#[derive(Debug, Clone, Serialize)]
-pub(crate) struct Row {
-    pub(crate) name: String,
-    pub(crate) via: String,
-    pub(crate) interval_s: Option<f64>,
-    pub(crate) subscribers: u32,
-    pub(crate) published: usize,
-    /// Deliveries that are due: accepted messages times subscribers.
-    pub(crate) due: usize,
-    pub(crate) delivered: usize,
-    pub(crate) missed: usize,
-    pub(crate) repeated: u64,
-    pub(crate) out_of_order: u64,
-    pub(crate) gaps: u64,
-    pub(crate) disconnects: u64,
-    pub(crate) trouble: Option<String>,
-    /// From the planned time of publishing to the delivery.
-    pub(crate) latency_us: Option<Latency>,
-    /// From the publisher's acknowledgement, on the same clock, to the delivery; 0 if that came
-    /// first.
-    pub(crate) latency_from_accepted_us: Option<Latency>,
-    /// Deliveries that came before the publisher heard that the message was stored.
-    pub(crate) before_accepted: u64,
-    pub(crate) expected: Option<Expected>,
-    /// Of a contender that has its messages by datagrams.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) datagrams: Option<Datagrams>,
-    pub(crate) requests: u64,
-    pub(crate) empty: u64,
-    pub(crate) not_modified: u64,
-    pub(crate) connects: u64,
-    /// From the first packet of the first connection to the end of the last.
-    pub(crate) app_bytes: Both,
-    /// As `app_bytes`, with the headers of TCP and IP, handshakes, acknowledgements and closes.
-    pub(crate) wire_bytes: Both,
-    pub(crate) packets: Both,
-    /// Packets among them that acknowledge and do nothing else.
-    pub(crate) acks: Both,
-    /// While messages were published: connecting and waiting for stragglers is not in it.
-    pub(crate) window: Window,
-    pub(crate) wire_bytes_per_delivery: Option<f64>,
-    pub(crate) packets_per_delivery: Option<f64>,
-    /// Measured: the server's processor time less that of publishing. Mode `apart` only.
-    pub(crate) server_cpu_us_per_delivery: Option<f64>,
-    pub(crate) server_context_switches_per_delivery: Option<f64>,
-    /// The same as a share of a core for each subscriber.
-    pub(crate) server_cores_per_subscriber: Option<f64>,
-    pub(crate) resident_bytes_per_subscriber: Option<f64>,
-    pub(crate) kernel_bytes_per_subscriber: Option<f64>,
-    pub(crate) first_event_us: Option<u64>,
-    pub(crate) connect_wire_bytes: Option<u64>,
-    pub(crate) computed: Computed,
-    /// While nothing was published.
-    pub(crate) idle: Option<Idle>,
-    /// Of a contender over TCP, if that was asked for.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) capture: Option<Captured>,
-    pub(crate) rounds: Vec<Round>,
-    /// Of `latency_us`: pairs of microseconds and how many.
-    pub(crate) histogram_us: Vec<(u64, u64)>,
-    pub(crate) histogram_from_accepted_us: Vec<(u64, u64)>,
-    /// The first subscriber's first deliveries of the first round.
-    pub(crate) deliveries: Vec<Dot>,
-}
-
-/// What datagrams lost, and what it cost to have everything all the same.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-pub(crate) struct Datagrams {
-    pub(crate) arrived: u64,
-    pub(crate) lost: u64,
-    /// Those that arrived after their message had been fetched.
-    pub(crate) overtaken: u64,
-    pub(crate) repeated: u64,
-    /// Messages that were too large for one and were fetched.
-    pub(crate) large: u64,
-    /// Polls for what was missing.
-    pub(crate) repairs: u64,
-    /// Bytes of those polls on the wire, both ways.
-    pub(crate) repair_wire_bytes: u64,
-}
-
-impl Datagrams {
-    /// Adds those of another subscriber.
-    pub(crate) fn add(&mut self, losses: Losses) {
-        self.arrived += losses.arrived;
-        self.lost += losses.lost;
-        self.overtaken += losses.overtaken;
-        self.repeated += losses.repeated;
-        self.large += losses.large;
-        self.repairs += losses.repairs;
-        self.repair_wire_bytes += losses.cost.wire.bytes_in + losses.cost.wire.bytes_out;
-    }
-
-    /// Adds those of another round.
-    pub(crate) fn plus(&mut self, other: Self) {
-        self.arrived += other.arrived;
-        self.lost += other.lost;
-        self.overtaken += other.overtaken;
-        self.repeated += other.repeated;
-        self.large += other.large;
-        self.repairs += other.repairs;
-        self.repair_wire_bytes += other.repair_wire_bytes;
-    }
-}
-
-/// What theory expects of a poll.
-#[derive(Debug, Clone, Copy, Serialize)]
-pub(crate) struct Expected {
-    /// Half an interval, and the delay that the quickest contender measured.
-    pub(crate) mean_us: f64,
-    /// One standard error of the measured mean.
-    pub(crate) mean_error_us: f64,
-    /// By formula, from the rate that was asked for.
-    pub(crate) empty_share: f64,
-    /// For the very times that were drawn, on average over the phase of the polls.
-    pub(crate) empty_share_of_these_times: f64,
-    pub(crate) empty_share_error: f64,
-    /// From the unit costs, at the interval that was asked for and the rate at which messages were
-    /// delivered while bytes were counted.
-    pub(crate) wire_bytes_per_s: f64,
-}
-
-/// What is worked out from unit costs.
-#[derive(Debug, Clone, Copy, Serialize)]
-pub(crate) struct Computed {
-    pub(crate) idle_wire_bytes_per_hour: Option<f64>,
-}
-
-/// Counts as the client sees them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-pub(crate) struct Both {
-    pub(crate) r#in: u64,
-    pub(crate) out: u64,
-}
-
-impl Both {
-    pub(crate) fn sum(self) -> u64 {
-        self.r#in + self.out
-    }
-}
-
-/// Traffic while messages were published, all rounds together.
-#[derive(Debug, Clone, Copy, Default, Serialize)]
-pub(crate) struct Window {
-    pub(crate) seconds: f64,
-    pub(crate) delivered: u64,
-    pub(crate) requests: u64,
-    pub(crate) empty: u64,
-    pub(crate) app_bytes: Both,
-    pub(crate) wire_bytes: Both,
-    pub(crate) packets: Both,
-}
-
-impl Window {
-    /// The measured share of empty answers.
-    pub(crate) fn empty_share(&self) -> Option<f64> {
-        super::figure::per(super::figure::float(self.empty), self.requests)
-    }
-}
-
-/// One round of one contender.
-#[derive(Debug, Clone, Copy, Serialize)]
-pub(crate) struct Round {
-    pub(crate) delivered: usize,
-    pub(crate) mean_us: f64,
-    pub(crate) p50_us: u64,
-    pub(crate) p99_us: u64,
-    pub(crate) wire_bytes_per_delivery: Option<f64>,
-    pub(crate) server_cpu_us_per_delivery: Option<f64>,
-}
-
-/// A distribution in microseconds.
-#[derive(Debug, Clone, Copy, Serialize)]
-pub(crate) struct Latency {
-    pub(crate) count: u64,
-    pub(crate) mean: f64,
-    pub(crate) p50: u64,
-    pub(crate) p90: u64,
-    pub(crate) p99: u64,
-    pub(crate) p999: u64,
-    pub(crate) max: u64,
-}
-
-impl Latency {
-    pub(crate) fn of(histogram: &Histogram<u64>) -> Option<Self> {
-        (!histogram.is_empty()).then(|| Self {
-            count: histogram.len(),
-            mean: histogram.mean(),
-            p50: histogram.value_at_quantile(0.5),
-            p90: histogram.value_at_quantile(0.9),
-            p99: histogram.value_at_quantile(0.99),
-            p999: histogram.value_at_quantile(0.999),
-            max: histogram.max(),
-        })
-    }
-}
-
-/// The values of a histogram that occur, and how often.
-pub(crate) fn recorded(histogram: &Histogram<u64>) -> Vec<(u64, u64)> {
-    let values = histogram.iter_recorded();
-    values.map(|value| (value.value_iterated_to(), value.count_at_value())).collect()
-}
-
-impl Row {
-    /// Whether it asks at an interval, so that its messages wait for their turn.
-    pub(crate) fn polls(&self) -> bool {
-        self.interval_s.is_some()
-    }
-
-    /// Bytes both ways with headers while messages were published; those of the application where
-    /// there are none.
-    pub(crate) fn window_bytes(&self) -> u64 {
-        match self.window.wire_bytes.sum() {
-            0 => self.window.app_bytes.sum(),
-            bytes => bytes,
-        }
-    }
 }
 
 impl Report {

@@ -4,18 +4,20 @@ use std::time::Duration;
 
 use crate::capture::Seen;
 use crate::contender::Contender;
+use crate::costs::Costs;
 use crate::figure::{float, float_of, percent, time};
-use crate::flags::{Mode, Way};
+use crate::flags::Mode;
 use crate::idle;
 use crate::measure::micros;
 use crate::plan::Plan;
 use crate::race::Outcome;
-use crate::report::{Generator, Row, Run};
+use crate::report::{Generator, Run};
+use crate::row::Row;
 use crate::schedule::Planned;
 use crate::tally::Tally;
 use crate::theory;
-use crate::unit::Costs;
 use crate::usage::Spent;
+use crate::way::Way;
 
 /// A busier generator than this share of a core may be what is measured.
 const CPU_SHARE_MAX: f64 = 0.7;

@@ -9,14 +9,15 @@ use serde::Serialize;
 
 use crate::contender::{Contender, Places};
 use crate::figure::{bytes, count, float, float_of};
-use crate::flags::{INTERVALS_MAX, Process, SweepArguments, Way};
+use crate::flags::{INTERVALS_MAX, Process, SweepArguments};
 use crate::grid::{Grid, NOTHING, wrap};
 use crate::interrupt::Interrupt;
 use crate::progress::Progress;
 use crate::race::Race;
 use crate::schedule::{Planned, Schedule, draw};
 use crate::theory::crossover;
-use crate::unit::{Unit, on_wire};
+use crate::unit_cost::UnitCost;
+use crate::way::Way;
 
 /// Ways in a sweep: what asks, and what is told.
 pub(crate) const WAYS: [Way; 6] =
@@ -116,7 +117,7 @@ impl Settings {
     }
 
     /// A short one around the rate at which the two should change places.
-    pub(crate) fn around(units: &[Unit], interval: Duration, payload: u32, seed: u64) -> Self {
+    pub(crate) fn around(units: &[UnitCost], interval: Duration, payload: u32, seed: u64) -> Self {
         let interval = interval.min(Duration::from_millis(500));
         let settings = Self {
             rates: Vec::new(),
@@ -133,7 +134,7 @@ impl Settings {
     }
 
     /// Where a poll should change places with push, from unit costs.
-    fn computed(units: &[Unit], poll: &Contender, window: Option<Duration>) -> Option<f64> {
+    fn computed(units: &[UnitCost], poll: &Contender, window: Option<Duration>) -> Option<f64> {
         let unit = |way: Way| units.iter().find(|unit| unit.via == way);
         let (asks, told) = (unit(poll.way)?.poll?, unit(PUSH)?.push?);
         let interval = poll.interval?.as_secs_f64();
@@ -151,11 +152,11 @@ impl Settings {
         &self,
         server: &doorbell::Server,
         places: &Places,
-        units: &[Unit],
+        units: &[UnitCost],
         interrupt: &mut Interrupt,
         progress: &mut Progress,
     ) -> Result<Sweep, Failure> {
-        let ways: Vec<Way> = WAYS.into_iter().filter(|way| way.is_at(places)).collect();
+        let ways: Vec<Way> = WAYS.into_iter().filter(|way| places.have(*way)).collect();
         let contenders = Contender::all(&ways, &self.intervals);
         let mut sweep = Sweep {
             seconds_per_rate: self.duration.as_secs_f64(),
@@ -183,7 +184,7 @@ impl Settings {
                     interval_s: contender.interval.map(|interval| interval.as_secs_f64()),
                     rate: *rate,
                     delivered_per_s: float(finish.delivered_in_window) / seconds,
-                    wire_bytes_per_s: float(on_wire(finish.window)) / seconds,
+                    wire_bytes_per_s: float(finish.window.bytes_on_wire()) / seconds,
                 });
             }
             if outcome.interrupted {
@@ -204,7 +205,7 @@ impl Settings {
         &self,
         contenders: &[Contender],
         sweep: &Sweep,
-        units: &[Unit],
+        units: &[UnitCost],
     ) -> Vec<Crossover> {
         let push = sweep.curve(&PUSH.name());
         let polls =

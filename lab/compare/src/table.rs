@@ -5,7 +5,8 @@ use crate::finding;
 use crate::grid::{Grid, NOTHING, wrap};
 use crate::idle::Basis;
 use crate::project::Projection;
-use crate::report::{Latency, Report, Row};
+use crate::report::Report;
+use crate::row::{Latency, Row};
 
 /// The tables and the sentences below them.
 pub(crate) fn render(report: &Report) -> String {
@@ -255,10 +256,4 @@ pub(crate) fn projected(projection: &Projection) -> Grid {
         ]);
     }
     grid
-}
-
-/// Who delivered all that anybody did: who delivered less has no claim to have moved less.
-pub(crate) fn complete(rows: &[Row]) -> Vec<&Row> {
-    let most = rows.iter().map(|row| row.delivered).max().unwrap_or(0);
-    rows.iter().filter(|row| row.delivered == most && most > 0).collect()
 }

@@ -4,16 +4,17 @@ use std::time::Duration;
 
 use doorbell_instruments::{Connection, Traffic};
 
-use crate::contender::{Contender, Family};
+use crate::both::Both;
+use crate::contender::Contender;
 use crate::figure::{float, float_of, per};
-use crate::flags::Way;
 use crate::measure::Latencies;
 use crate::plan::Plan;
 use crate::race::{Finish, Outcome};
-use crate::report::{Both, Computed, Datagrams, Expected, Latency, Round, Row, Window, recorded};
+use crate::row::{Computed, Datagrams, Expected, Latency, Round, Row, Window, recorded};
 use crate::theory;
-use crate::unit::{Unit, on_wire};
+use crate::unit_cost::UnitCost;
 use crate::usage::Spent;
+use crate::way::{Family, Way};
 
 /// The sums of one contender.
 #[derive(Debug, Default)]
@@ -114,7 +115,7 @@ impl Tally {
         &self,
         contender: &Contender,
         plan: &Plan,
-        unit: Option<&Unit>,
+        unit: Option<&UnitCost>,
         quickest: f64,
     ) -> Row {
         let delivered = self.delivered as u64;
@@ -149,7 +150,7 @@ impl Tally {
             packets: packets(self.whole),
             acks: Both { r#in: self.whole.wire.acks_in, out: self.whole.wire.acks_out },
             window: self.window(),
-            wire_bytes_per_delivery: per(float(on_wire(self.window)), self.window_delivered),
+            wire_bytes_per_delivery: per(float(self.window.bytes_on_wire()), self.window_delivered),
             packets_per_delivery: per(float(packets(self.window).sum()), self.window_delivered)
                 .filter(|packets| *packets > 0.0),
             server_cpu_us_per_delivery: spent
@@ -190,7 +191,7 @@ impl Tally {
         &self,
         contender: &Contender,
         plan: &Plan,
-        unit: Option<&Unit>,
+        unit: Option<&UnitCost>,
         quickest: f64,
     ) -> Option<Expected> {
         if contender.way.family() != Family::Poll || self.rounds.is_empty() {
@@ -223,7 +224,10 @@ fn round(finish: &Finish, delivered: usize, spent: Option<Spent>) -> Option<Roun
         mean_us: latency.mean,
         p50_us: latency.p50,
         p99_us: latency.p99,
-        wire_bytes_per_delivery: per(float(on_wire(finish.window)), finish.delivered_in_window),
+        wire_bytes_per_delivery: per(
+            float(finish.window.bytes_on_wire()),
+            finish.delivered_in_window,
+        ),
         server_cpu_us_per_delivery: spent
             .and_then(|spent| per(spent.cpu_seconds * 1e6, delivered as u64)),
     })

@@ -37,6 +37,19 @@ impl Traffic {
         }
     }
 
+    /// Bytes both ways with the headers of TCP and IP. A Unix socket has none: its own bytes.
+    pub fn bytes_on_wire(self) -> u64 {
+        match self.wire.bytes_in + self.wire.bytes_out {
+            0 => self.bytes_in + self.bytes_out,
+            bytes => bytes,
+        }
+    }
+
+    /// Packets both ways.
+    pub fn packets(self) -> u64 {
+        self.wire.packets_in + self.wire.packets_out
+    }
+
     /// What was added since an earlier count.
     #[must_use]
     pub fn since(self, earlier: Self) -> Self {

@@ -9,7 +9,8 @@ use tokio::task::JoinSet;
 
 use crate::passed::{Counts, Passed};
 use crate::properties::Link;
-use crate::{tcp, udp};
+use crate::tcp;
+use crate::udp;
 
 /// A running relay: connect to [`local_addr`](Self::local_addr) instead of to the server. Dropping
 /// it stops everything and closes all of its sockets.

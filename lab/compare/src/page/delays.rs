@@ -7,7 +7,8 @@ use plotters::style::text_anchor::{HPos, VPos};
 use super::chart::{Axis, LogX, axes, bounds, curve, decades, fine, log, px, svg, words_at};
 use super::palette::{self, TEXT};
 use crate::figure::{float, time};
-use crate::report::{Report, Row};
+use crate::report::Report;
+use crate::row::Row;
 
 const HEIGHT: u32 = 400;
 

@@ -11,7 +11,8 @@ use super::chart::{
 };
 use super::palette;
 use crate::figure::{bytes, float, time};
-use crate::report::{Report, Row};
+use crate::report::Report;
+use crate::row::Row;
 use crate::theory::mean_wait;
 
 const HEIGHT: u32 = 560;

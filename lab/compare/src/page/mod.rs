@@ -15,8 +15,9 @@ use self::html::{escape, figure, table};
 pub(crate) use self::picture::draw as picture;
 use super::figure::{self, float, percent, time};
 use super::finding;
-use super::report::{Report, Row, Window};
 use super::table as tables;
+use crate::report::Report;
+use crate::row::{Row, Window, complete};
 
 const STYLE: &str = include_str!("style.css");
 
@@ -84,7 +85,7 @@ type Fact = (String, String, String, &'static str);
 
 /// The four figures that a reader should take away.
 fn facts(report: &Report) -> Vec<Fact> {
-    let rows = tables::complete(&report.contenders);
+    let rows = complete(&report.contenders);
     let p50 = |row: &Row| row.latency_us.map_or(f64::INFINITY, |latency| float(latency.p50));
     let quick = |left: &&&Row, right: &&&Row| p50(left).total_cmp(&p50(right));
     let pushes = || rows.iter().filter(|row| !row.polls() && row.via != "longpoll");

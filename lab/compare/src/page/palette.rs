@@ -2,7 +2,7 @@
 
 use plotters::style::RGBColor;
 
-use crate::flags::Way;
+use crate::way::Way;
 
 /// A colour on a light ground, and what stands for it on a dark one.
 #[derive(Debug, Clone, Copy)]

@@ -5,10 +5,11 @@ use std::fmt::Write;
 
 use super::html::escape;
 use super::palette::{self, AXIS, Ink, RULE, STRONG, TEXT};
-use crate::contender::Family;
 use crate::figure::{bytes, float, float_of, short_time, time};
-use crate::flags::{Process, Way};
-use crate::report::{Report, Row};
+use crate::flags::Process;
+use crate::report::Report;
+use crate::row::Row;
+use crate::way::{Family, Way};
 
 const WIDTH: f64 = 960.0;
 const EDGE: f64 = 28.0;

@@ -5,7 +5,8 @@ use std::fmt::Write;
 use super::html::escape;
 use super::palette::{self, AXIS, RULE, STRONG, TEXT};
 use crate::figure::{float, float_of, time};
-use crate::report::{Report, Row};
+use crate::report::Report;
+use crate::row::Row;
 
 const WIDTH: f64 = 960.0;
 const LEFT: f64 = 156.0;

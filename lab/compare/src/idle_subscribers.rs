@@ -12,14 +12,16 @@ use tokio::time::timeout;
 
 /// Nothing that is waited for here takes longer.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+/// How long traffic may take to come to rest.
+pub(crate) const REST: Duration = Duration::from_millis(100);
 
 /// Subscriptions that are read for as long as it is there.
-pub(crate) struct Crowd {
+pub(crate) struct IdleSubscribers {
     meters: Vec<Arc<Meter>>,
     _readers: JoinSet<()>,
 }
 
-impl Crowd {
+impl IdleSubscribers {
     /// Waits until the server has taken all of them up.
     pub(crate) async fn connect(subscriptions: Vec<Subscribe>) -> Result<Self, Failure> {
         let (sender, mut connected) = watch::channel(0_usize);

@@ -10,11 +10,11 @@ use tokio::net::lookup_host;
 use crate::contender::Places;
 
 /// Relays that make a near server a distant one. Dropped, they end.
-pub(crate) struct Road {
+pub(crate) struct RelaySetup {
     _relays: Vec<Relay>,
 }
 
-impl Road {
+impl RelaySetup {
     /// Puts a link before each of a server's listeners, and says where to go instead. A Unix socket
     /// has no network before it, so it takes no part.
     pub(crate) async fn build(

@@ -15,14 +15,12 @@ use futures_util::StreamExt;
 use serde::Serialize;
 use tokio::time::{sleep, timeout};
 
-use crate::contender::{Contender, Family, Places};
-use crate::crowd::{Crowd, DEADLINE, fresh_topic};
+use crate::contender::{Contender, Places};
 use crate::figure::{float, per};
-use crate::flags::Way;
-use crate::idle::{self, Idle};
-use crate::memory::{self, KernelSource, Memory};
+use crate::idle_subscribers::{DEADLINE, IdleSubscribers, REST, fresh_topic};
 use crate::schedule::text;
 use crate::theory::{PollCost, PushCost};
+use crate::way::{Family, HELD, Way};
 
 /// From one poll to the next while it is measured.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
@@ -33,16 +31,12 @@ const WATCH: Duration = Duration::from_millis(1500);
 /// Messages that are pushed one by one, and their distance.
 const MESSAGES: u32 = 30;
 const MESSAGE_STEP: Duration = Duration::from_millis(45);
-/// How long traffic may take to come to rest.
-pub(crate) const REST: Duration = Duration::from_millis(100);
 /// Times that a first event is waited for.
 const FIRSTS: usize = 5;
-/// The longest that the server holds a long poll's answer back for this client.
-pub(crate) const HELD: Duration = Duration::from_secs(30);
 
 /// What one of each costs for one way of receiving, in bytes on the wire both ways.
 #[derive(Debug, Clone, Copy, Serialize)]
-pub(crate) struct Unit {
+pub(crate) struct UnitCost {
     #[serde(serialize_with = "by_name")]
     pub(crate) via: Way,
     pub(crate) poll: Option<PollCost>,
@@ -64,21 +58,13 @@ pub(crate) struct Unit {
     pub(crate) kernel_bytes_per_subscriber: Option<f64>,
 }
 
-/// All that is measured before the race.
-pub(crate) struct Costs {
-    pub(crate) units: Vec<Unit>,
-    /// Of each contender that was watched for a whole period.
-    pub(crate) idle: Vec<Option<Idle>>,
-    pub(crate) kernel: KernelSource,
-}
-
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "the shape that serde wants")]
 fn by_name<S: serde::Serializer>(way: &Way, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&way.name())
 }
 
 /// Where and how it is measured.
-pub(crate) struct Bench<'a> {
+pub(crate) struct Costing<'a> {
     /// Where messages are published.
     pub(crate) server: &'a Server,
     /// Where the contenders connect to.
@@ -88,40 +74,11 @@ pub(crate) struct Bench<'a> {
     /// From one keepalive to the next on the server that is compared.
     pub(crate) keepalive: Duration,
     pub(crate) payload: usize,
-    /// Whether as many subscribers may be connected as their memory's measurement takes.
-    pub(crate) crowds: bool,
 }
 
-impl Bench<'_> {
-    /// Measures these ways, and what these contenders cost while they wait for so long.
-    pub(crate) async fn measure(
-        &self,
-        ways: &[Way],
-        contenders: &[Contender],
-        length: Duration,
-    ) -> Result<Costs, Failure> {
-        let (units, idle) = tokio::try_join!(
-            self.units(ways),
-            idle::watch(contenders, self.places, self.keepalive, length),
-        )?;
-        let mut costs = Costs { units, idle, kernel: KernelSource::default() };
-        if self.crowds {
-            let (memory, kernel) = memory::measure(ways, self.server, self.places).await?;
-            for (unit, Memory { resident_bytes, kernel_bytes }) in
-                costs.units.iter_mut().zip(memory)
-            {
-                unit.resident_bytes_per_subscriber = resident_bytes;
-                unit.kernel_bytes_per_subscriber = kernel_bytes;
-            }
-            costs.kernel = kernel;
-        } else {
-            let reason = "only a server that was started for the run is filled with subscribers";
-            costs.kernel = KernelSource::missing(reason);
-        }
-        Ok(costs)
-    }
-
-    async fn units(&self, ways: &[Way]) -> Result<Vec<Unit>, Failure> {
+impl Costing<'_> {
+    /// Measures these ways; memory is left out.
+    pub(crate) async fn measure(&self, ways: &[Way]) -> Result<Vec<UnitCost>, Failure> {
         let firsts = self.firsts(ways).await?;
         let lively = async {
             match self.lively {
@@ -134,7 +91,7 @@ impl Bench<'_> {
         let mut units = Vec::new();
         for (index, way) in ways.iter().enumerate() {
             let (first, connect) = firsts[index];
-            let mut unit = Unit {
+            let mut unit = UnitCost {
                 via: *way,
                 poll: None,
                 push: None,
@@ -143,8 +100,8 @@ impl Bench<'_> {
                 empty_poll_packets: None,
                 idle_counted: 0,
                 idle_watched_s: WATCH.as_secs_f64(),
-                connect_bytes: on_wire(connect),
-                connect_packets: packets(connect),
+                connect_bytes: connect.bytes_on_wire(),
+                connect_packets: connect.packets(),
                 first_event_us: first,
                 resident_bytes_per_subscriber: None,
                 kernel_bytes_per_subscriber: None,
@@ -186,7 +143,7 @@ impl Bench<'_> {
     /// The traffic of each way while nothing happens.
     async fn quiet(ways: &[Way], places: &Places) -> Result<Vec<Traffic>, Failure> {
         let topic = fresh_topic()?;
-        let crowd = Crowd::connect(open_all(ways, places, &topic)?).await?;
+        let crowd = IdleSubscribers::connect(open_all(ways, places, &topic)?).await?;
         sleep(REST).await;
         let before = crowd.traffic();
         sleep(WATCH).await;
@@ -196,7 +153,7 @@ impl Bench<'_> {
     /// The traffic of each way while messages come one by one, and the bytes of one message.
     async fn pushed(&self, ways: &[Way]) -> Result<(Vec<Traffic>, f64), Failure> {
         let topic = fresh_topic()?;
-        let crowd = Crowd::connect(open_all(ways, self.places, &topic)?).await?;
+        let crowd = IdleSubscribers::connect(open_all(ways, self.places, &topic)?).await?;
         sleep(REST).await;
         let before = crowd.traffic();
         let content = self.publish(&topic, MESSAGES, MESSAGE_STEP).await?;
@@ -223,7 +180,7 @@ impl Bench<'_> {
     }
 }
 
-/// A subscription of a way; if it polls, at the interval of this bench.
+/// A subscription of a way; if it polls, at the interval of this measurement.
 fn open(way: Way, places: &Places, topic: &Topic) -> Result<Subscribe, Failure> {
     let interval = (way.family() == Family::Poll).then_some(POLL_INTERVAL);
     Contender { way, interval }.subscribe(places, Filter::from(topic.clone()))
@@ -234,29 +191,29 @@ fn open_all(ways: &[Way], places: &Places, topic: &Topic) -> Result<Vec<Subscrib
     ways.iter().map(|way| open(*way, places, topic)).collect()
 }
 
-impl Unit {
+impl UnitCost {
     /// Takes down what a keepalive costs, from the traffic of the server that sends many.
     fn set_keepalive(&mut self, quiet: Option<Traffic>) {
         let Some(quiet) = quiet else {
             return;
         };
         let count = keepalives(self.via, quiet);
-        self.keepalive_bytes = per(float(on_wire(quiet)), count);
-        self.keepalive_packets = per(float(packets(quiet)), count).filter(|count| *count > 0.0);
+        self.keepalive_bytes = per(float(quiet.bytes_on_wire()), count);
+        self.keepalive_packets = per(float(quiet.packets()), count).filter(|count| *count > 0.0);
         self.idle_counted = count;
     }
 
     fn set_costs(&mut self, idle: Traffic, pushed: Traffic, content: f64, keepalive: Duration) {
         let count = u64::from(MESSAGES);
-        let all = float(on_wire(pushed));
+        let all = float(pushed.bytes_on_wire());
         match self.via.family() {
             Family::Poll => {
-                let empty = per(float(on_wire(idle)), idle.requests).unwrap_or_default();
+                let empty = per(float(idle.bytes_on_wire()), idle.requests).unwrap_or_default();
                 let answers = pushed.requests.saturating_sub(pushed.empty);
                 let rest = all - empty * float(pushed.requests) - content * float(count);
                 let full = per(rest, answers).unwrap_or_default();
                 self.poll = Some(PollCost { empty, full, message: content });
-                self.empty_poll_packets = per(float(packets(idle)), idle.requests);
+                self.empty_poll_packets = per(float(idle.packets()), idle.requests);
                 self.idle_counted = idle.requests;
             }
             Family::Held => {
@@ -281,19 +238,6 @@ impl Unit {
             (None, None) => None,
         }
     }
-}
-
-/// Bytes both ways, with the headers of TCP and IP; a Unix socket has none.
-pub(crate) fn on_wire(traffic: Traffic) -> u64 {
-    match traffic.wire.bytes_in + traffic.wire.bytes_out {
-        0 => traffic.bytes_in + traffic.bytes_out,
-        bytes => bytes,
-    }
-}
-
-/// Packets both ways.
-fn packets(traffic: Traffic) -> u64 {
-    traffic.wire.packets_in + traffic.wire.packets_out
 }
 
 /// How many keepalives came: each is a packet with data from the server, if packets there are.

@@ -1,0 +1,150 @@
+//! One experiment from set-up to report: a comparison, or a sweep over rates.
+
+use std::time::Duration;
+
+use doorbell::Server;
+use doorbell_instruments::Failure;
+
+use crate::capture::Tap;
+use crate::contender::Contender;
+use crate::costs::Costs;
+use crate::flags::CompareArguments;
+use crate::interrupt::Interrupt;
+use crate::machine::Machine;
+use crate::network::Between;
+use crate::plan::Plan;
+use crate::progress::Progress;
+use crate::project::Projection;
+use crate::report::{Generator, Report, SCHEMA};
+use crate::rounds::Rounds;
+use crate::setup::Setup;
+use crate::sweep::{self, Settings, Sweep};
+use crate::way::Way;
+
+/// A set-up, and the person who waits for the result.
+pub(crate) struct Experiment {
+    setup: Setup,
+    interrupt: Interrupt,
+    progress: Progress,
+}
+
+impl Experiment {
+    /// Connects to a server, or starts those that are needed.
+    pub(crate) async fn open(
+        server: Option<Server>,
+        payload: u32,
+        between: Between,
+        seed: u64,
+    ) -> Result<Self, Failure> {
+        // From here on a signal ends the run, not the process, which has a server to end.
+        let interrupt = Interrupt::new()?;
+        let progress = Progress::new();
+        let setup = Setup::open(server, payload, between, seed).await?;
+        Ok(Self { setup, interrupt, progress })
+    }
+
+    /// Ends what was started.
+    pub(crate) async fn close(self) {
+        self.setup.close().await;
+    }
+
+    /// Compares, and works out what follows.
+    pub(crate) async fn compare(
+        &mut self,
+        arguments: &CompareArguments,
+        plan: &Plan,
+    ) -> Result<Report, Failure> {
+        let places = &self.setup.places;
+        let ways = plan.ways(places)?;
+        let contenders = Contender::all(&ways, &plan.intervals);
+        plan.check_size(&contenders)?;
+        let mut wanted = ways;
+        if arguments.report.is_some() {
+            wanted.extend(sweep::WAYS.into_iter().filter(|way| places.have(*way)));
+            wanted.sort_unstable();
+            wanted.dedup();
+        }
+        let costs = self.costs(&wanted, plan.payload, (&contenders, arguments.idle)).await?;
+        let tap =
+            if arguments.check_capture { Some(Tap::open(&self.setup.places).await?) } else { None };
+        let rounds = Rounds {
+            setup: &self.setup,
+            plan,
+            contenders: &contenders,
+            lists: tap.is_some(),
+            interrupt: &mut self.interrupt,
+            progress: &mut self.progress,
+        };
+        let mut results = rounds.run().await?;
+        let seen = match tap {
+            Some(tap) => Some(tap.finish().await?),
+            None => None,
+        };
+        results.conclude(plan.mode);
+        results.run.idle_s = arguments.idle.as_secs_f64();
+        results.run.kernel_memory = costs.kernel.clone();
+        let rows = results.rows(plan, &contenders, &costs, self.setup.keepalive, seen.as_ref());
+        let sweep = if arguments.report.is_some() && !results.run.interrupted {
+            let interval = plan.intervals.first().copied().unwrap_or(Duration::from_secs(1));
+            let settings = Settings::around(&costs.units, interval, plan.payload, plan.seed);
+            Some(self.run_sweep(&settings, &costs).await?)
+        } else {
+            None
+        };
+        Ok(Report {
+            schema: SCHEMA,
+            machine: Machine::this(),
+            versions: self.setup.versions(),
+            projection: arguments
+                .project
+                .map(|clients| Projection::new(clients, &rows, results.run.cpu_noise_us)),
+            run: results.run,
+            generator: results.generator,
+            contenders: rows,
+            units: costs.units,
+            sweep,
+        })
+    }
+
+    /// Sweeps over rates and intervals.
+    pub(crate) async fn sweep(&mut self, settings: &Settings) -> Result<Report, Failure> {
+        let places = &self.setup.places;
+        let ways: Vec<Way> = sweep::WAYS.into_iter().filter(|way| places.have(*way)).collect();
+        let costs = self.costs(&ways, settings.payload, (&[], Duration::ZERO)).await?;
+        let sweep = self.run_sweep(settings, &costs).await?;
+        let mut run = self.setup.describe(settings.seed);
+        run.payload_bytes = settings.payload;
+        run.duration_s = settings.duration.as_secs_f64();
+        run.interrupted = sweep.interrupted;
+        run.kernel_memory = costs.kernel;
+        Ok(Report {
+            schema: SCHEMA,
+            machine: Machine::this(),
+            versions: self.setup.versions(),
+            run,
+            generator: Generator::default(),
+            contenders: Vec::new(),
+            units: costs.units,
+            projection: None,
+            sweep: Some(sweep),
+        })
+    }
+
+    async fn run_sweep(&mut self, settings: &Settings, costs: &Costs) -> Result<Sweep, Failure> {
+        let Setup { server, places, .. } = &self.setup;
+        settings.run(server, places, &costs.units, &mut self.interrupt, &mut self.progress).await
+    }
+
+    async fn costs(
+        &mut self,
+        ways: &[Way],
+        payload: u32,
+        watched: (&[Contender], Duration),
+    ) -> Result<Costs, Failure> {
+        self.progress.stage("measuring what one of each costs");
+        tokio::select! {
+            costs = Costs::measure(&self.setup, ways, payload, watched) => costs,
+            () = self.interrupt.next() => Err(Failure::Failed("interrupted".to_owned())),
+        }
+    }
+}

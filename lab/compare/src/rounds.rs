@@ -1,0 +1,139 @@
+//! The rounds of a comparison: all contenders together, or one after another.
+
+use std::sync::Arc;
+
+use doorbell_instruments::Failure;
+
+use crate::contender::Contender;
+use crate::flags::Mode;
+use crate::interrupt::Interrupt;
+use crate::plan::Plan;
+use crate::progress::Progress;
+use crate::race::Race;
+use crate::report::Run;
+use crate::results::Results;
+use crate::schedule::{Planned, Schedule};
+use crate::setup::Setup;
+use crate::tally::Alone;
+
+/// What the rounds are run on.
+pub(crate) struct Rounds<'a> {
+    pub(crate) setup: &'a Setup,
+    pub(crate) plan: &'a Plan,
+    pub(crate) contenders: &'a [Contender],
+    /// Whether the connections are wanted one by one.
+    pub(crate) lists: bool,
+    pub(crate) interrupt: &'a mut Interrupt,
+    pub(crate) progress: &'a mut Progress,
+}
+
+impl<'a> Rounds<'a> {
+    /// Runs all of them, or as many as there are until it is interrupted.
+    pub(crate) async fn run(mut self) -> Result<Results, Failure> {
+        let plan = self.plan;
+        let mut results = Results::new(self.described(), self.contenders.len());
+        for round in 0..plan.rounds {
+            let planned = plan.messages(round);
+            match plan.mode {
+                Mode::Together => self.together(&planned, round, &mut results).await?,
+                Mode::Apart => self.apart(&planned, round, &mut results).await?,
+            }
+            results.expect_empty(plan, self.contenders, &planned);
+            if results.run.interrupted {
+                break;
+            }
+            results.run.rounds_done += 1;
+        }
+        Ok(results)
+    }
+
+    /// One round of all contenders at once.
+    async fn together(
+        &mut self,
+        planned: &Arc<[Planned]>,
+        round: u32,
+        results: &mut Results,
+    ) -> Result<(), Failure> {
+        self.stage(round, &format!("{} contenders", self.contenders.len()));
+        let race = self.race(self.contenders, planned)?;
+        let (outcome, finishes) = race.run(self.interrupt, self.progress).await?;
+        results.take(&outcome);
+        for (index, finish) in finishes.into_iter().enumerate() {
+            results.delivered += finish.latencies.planned.len();
+            results.tallies[index].add(&outcome, &finish, None);
+        }
+        Ok(())
+    }
+
+    /// One round of contenders that race one after another, each round in another order, and of
+    /// nobody.
+    async fn apart(
+        &mut self,
+        planned: &Arc<[Planned]>,
+        round: u32,
+        results: &mut Results,
+    ) -> Result<(), Failure> {
+        self.stage(round, "publishing alone");
+        let race = self.race(&[], planned)?;
+        let (outcome, _) = race.run(self.interrupt, self.progress).await?;
+        let baseline = outcome.server;
+        results.baseline.add(baseline.unwrap_or_default());
+        results.baseline_messages += outcome.accepted.len();
+        results.run.interrupted |= outcome.interrupted;
+        for index in 0..self.contenders.len() {
+            if results.run.interrupted {
+                break;
+            }
+            let index = (index + round as usize) % self.contenders.len();
+            let one = &self.contenders[index..=index];
+            self.stage(round, &one[0].name());
+            let race = self.race(one, planned)?;
+            let (outcome, finishes) = race.run(self.interrupt, self.progress).await?;
+            results.take(&outcome);
+            for finish in finishes {
+                let alone = baseline.zip(outcome.server).map(|(baseline, spent)| Alone {
+                    spent,
+                    baseline,
+                    wall: outcome.wall,
+                });
+                results.tallies[index].add(&outcome, &finish, alone);
+            }
+        }
+        Ok(())
+    }
+
+    fn stage(&mut self, round: u32, what: &str) {
+        self.progress.stage(format!("round {}/{}: {what}", round + 1, self.plan.rounds));
+    }
+
+    fn race(
+        &self,
+        contenders: &'a [Contender],
+        planned: &Arc<[Planned]>,
+    ) -> Result<Race<'a>, Failure> {
+        Ok(Race {
+            server: &self.setup.server,
+            places: &self.setup.places,
+            contenders,
+            subscribers: self.plan.subscribers as usize,
+            schedule: Arc::new(Schedule::new(Arc::clone(planned), self.plan.duration)?),
+            lists: self.lists,
+        })
+    }
+
+    /// The run as it was asked for.
+    fn described(&self) -> Run {
+        let plan = self.plan;
+        Run {
+            rate: plan.rate,
+            process: plan.process,
+            duration_s: plan.duration.as_secs_f64(),
+            payload_bytes: plan.payload,
+            topics: plan.topics,
+            subscribers: plan.subscribers,
+            mode: plan.mode,
+            rounds: plan.rounds,
+            ..self.setup.describe(plan.seed)
+        }
+    }
+}

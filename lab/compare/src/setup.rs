@@ -1,0 +1,170 @@
+//! The set-up of an experiment: the server that is compared, what was put before it, and a second
+//! server for keepalives.
+
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use doorbell::{Endpoint, Server};
+use doorbell_instruments::{Failure, OwnServer};
+use doorbell_link::Link;
+use serde::Deserialize;
+
+use crate::contender::Places;
+use crate::flags::{Mode, Process};
+use crate::memory::KernelSource;
+use crate::network::{Between, Network};
+use crate::relay_setup::RelaySetup;
+use crate::report::{Run, Versions};
+use crate::unit_cost::KEEPALIVE;
+
+#[derive(Deserialize)]
+struct Config {
+    #[serde(default)]
+    version: Option<String>,
+    #[serde(default)]
+    keepalive_seconds: Option<f64>,
+    #[serde(default)]
+    listen: Listen,
+}
+
+#[derive(Deserialize, Default)]
+struct Listen {
+    #[serde(default)]
+    unix: Option<PathBuf>,
+    #[serde(default)]
+    udp: Option<String>,
+}
+
+/// A server, and what it says about itself.
+pub(crate) struct Setup {
+    /// Where messages are published, and where the server is asked about itself.
+    pub(crate) server: Server,
+    /// Where the contenders connect to.
+    pub(crate) places: Places,
+    network: Network,
+    /// What was put between contenders and server.
+    link: Option<Link>,
+    _relays: Option<RelaySetup>,
+    version: Option<String>,
+    /// From one sign of life to the next.
+    pub(crate) keepalive: Duration,
+    /// The server, if it was started for the purpose.
+    own: Option<OwnServer>,
+    /// A second server that sends keepalives often.
+    lively: Option<(OwnServer, Places)>,
+}
+
+/// Asks a server where it listens.
+async fn places(server: &Server) -> Result<(Places, Config), Failure> {
+    server.http()?;
+    let config = server.about("/v1/config").await?;
+    let config: Config = serde_json::from_slice(&config).map_err(|error| {
+        Failure::Failed(format!("/v1/config of {server} is not that of doorbell: {error}"))
+    })?;
+    let tcp = match server.lines().await? {
+        Endpoint::Unix(_) => None,
+        endpoint @ Endpoint::Tcp(_) => Some(endpoint),
+    };
+    // A socket of another machine is not in this one's folders.
+    let unix = config.listen.unix.clone().filter(|path| path.exists()).map(Endpoint::Unix);
+    let udp = match config.listen.udp {
+        Some(_) => Some(server.udp().await?),
+        None => None,
+    };
+    Ok((Places { http: server.clone(), tcp, unix, udp }, config))
+}
+
+impl Setup {
+    /// Connects to a server, or starts one for the purpose, and a second one for keepalives.
+    pub(crate) async fn open(
+        server: Option<Server>,
+        payload: u32,
+        between: Between,
+        seed: u64,
+    ) -> Result<Self, Failure> {
+        let network = Network::of(between, server.as_ref());
+        let (server, own, lively) = match server {
+            Some(server) => (server, None, None),
+            None => {
+                let own = OwnServer::start_for(payload, None).await?;
+                let lively = OwnServer::start_for(payload, Some(KEEPALIVE)).await?;
+                let (places, _) = places(lively.address()).await?;
+                (own.address().clone(), Some(own), Some((lively, places)))
+            }
+        };
+        let (places, config) = places(&server).await?;
+        let (relays, places) = match between.link {
+            Some(link) => {
+                let (relays, places) = RelaySetup::build(link, &places, seed).await?;
+                (Some(relays), places)
+            }
+            None => (None, places),
+        };
+        let keepalive = config.keepalive_seconds.filter(|seconds| seconds.is_finite());
+        Ok(Self {
+            server,
+            places,
+            network,
+            link: between.link.or(between.netem),
+            _relays: relays,
+            version: config.version,
+            keepalive: Duration::from_secs_f64(keepalive.unwrap_or(45.0).max(0.1)),
+            own,
+            lively,
+        })
+    }
+
+    /// Ends what was started.
+    pub(crate) async fn close(self) {
+        for server in self.own.into_iter().chain(self.lively.map(|(server, _)| server)) {
+            server.stop().await;
+        }
+    }
+
+    /// Whether the server was started for the purpose.
+    pub(crate) fn is_own(&self) -> bool {
+        self.own.is_some()
+    }
+
+    /// Where a server is that sends keepalives often.
+    pub(crate) fn lively(&self) -> Option<&Places> {
+        self.lively.as_ref().map(|(_, places)| places)
+    }
+
+    pub(crate) fn versions(&self) -> Versions {
+        Versions { client: env!("CARGO_PKG_VERSION"), server: self.version.clone() }
+    }
+
+    /// A run of which nothing is known but where and with what seed.
+    pub(crate) fn describe(&self, seed: u64) -> Run {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        Run {
+            command: std::env::args().collect(),
+            began: now.map_or(0, |now| now.as_secs()),
+            server: self.server.to_string(),
+            own_server: self.is_own(),
+            seed,
+            rate: 0.0,
+            process: Process::Poisson,
+            duration_s: 0.0,
+            payload_bytes: 0,
+            topics: 1,
+            subscribers: 1,
+            mode: Mode::Together,
+            rounds: 1,
+            rounds_done: 0,
+            keepalive_s: self.keepalive.as_secs_f64(),
+            network: self.network,
+            link: self.network.describe(self.link),
+            idle_s: 0.0,
+            kernel_memory: KernelSource::default(),
+            interrupted: false,
+            published: 0,
+            accepted: 0,
+            trouble: None,
+            publishing_cpu_us: None,
+            cpu_noise_us: None,
+            shared_cpu_us_per_delivery: None,
+        }
+    }
+}
