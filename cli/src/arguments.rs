@@ -3,9 +3,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use doorbell::{Filter, Server, Since, Topic, Via};
+use doorbell::{Filter, Server, Since, Topic, Transport};
 use doorbell_compare::CompareArguments;
 use doorbell_protocol::since::parse_duration;
 
@@ -89,8 +90,8 @@ pub(crate) struct SubscribeArguments {
     /// A topic, a comma list, or a pattern in which * is one segment and a last > the rest
     pub(crate) filter: Filter,
     /// How messages come
-    #[arg(long, value_enum, default_value_t = ViaName::Tcp)]
-    pub(crate) via: ViaName,
+    #[arg(long, default_value = "tcp", value_parser = via())]
+    pub(crate) via: Transport,
     /// Time from one poll to the next, with --via poll
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = interval)]
     pub(crate) interval: Duration,
@@ -111,33 +112,22 @@ pub(crate) struct SubscribeArguments {
     pub(crate) format: OutputFormat,
 }
 
-impl SubscribeArguments {
-    pub(crate) fn via(&self) -> Via {
-        match self.via {
-            ViaName::Tcp => Via::Tcp,
-            ViaName::Ws => Via::WebSocket,
-            ViaName::Sse => Via::Sse,
-            ViaName::Udp => Via::Udp,
-            ViaName::Longpoll => Via::LongPoll,
-            ViaName::Poll => Via::Poll,
-        }
-    }
-}
+/// The transports that `subscribe` offers, in the order of its help.
+const OFFERED: [(Transport, &str); 6] = [
+    (Transport::Tcp, "Pushed as lines over TCP or a Unix socket"),
+    (Transport::Websocket, "Pushed over a WebSocket"),
+    (Transport::Sse, "Pushed as server-sent events"),
+    (
+        Transport::Udp,
+        "Pushed as datagrams, from a server started with --udp; losses are fetched over HTTP",
+    ),
+    (Transport::Longpoll, "Asked for over HTTP, the answer held back until there is one"),
+    (Transport::Poll, "Asked for over HTTP at an interval"),
+];
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(crate) enum ViaName {
-    /// Pushed as lines over TCP or a Unix socket
-    Tcp,
-    /// Pushed over a WebSocket
-    Ws,
-    /// Pushed as server-sent events
-    Sse,
-    /// Pushed as datagrams, from a server started with --udp; losses are fetched over HTTP
-    Udp,
-    /// Asked for over HTTP, the answer held back until there is one
-    Longpoll,
-    /// Asked for over HTTP at an interval
-    Poll,
+fn via() -> impl TypedValueParser<Value = Transport> {
+    let named = |(via, help): (Transport, &'static str)| PossibleValue::new(via.name()).help(help);
+    PossibleValuesParser::new(OFFERED.map(named)).try_map(|name| name.parse::<Transport>())
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use doorbell::{Client, Draft, Publisher, Receipt, Server, Via};
+use doorbell::{Client, Draft, Publisher, Receipt, Server, Transport};
 use doorbell_instruments::Failure;
 use doorbell_protocol::draft::Parameter;
 use doorbell_protocol::limits::MESSAGE_BYTES_MAX;
@@ -17,7 +17,7 @@ pub(crate) async fn run(
     arguments: PublishArguments,
     server: Option<Server>,
 ) -> Result<(), Failure> {
-    let server = server.unwrap_or_else(|| Server::local(Via::Tcp));
+    let server = server.unwrap_or_else(|| Server::local(Transport::Tcp));
     let mut publisher = Client::new(server).publisher();
     if arguments.lines {
         publisher.connect().await?;

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use anstream::AutoStream;
-use doorbell::{Client, Received, Server, Subscription, Update, Via};
+use doorbell::{Client, Received, Server, Subscription, Transport, Update};
 use doorbell_instruments::{Failure, Losses, Meter};
 use futures_util::StreamExt;
 use jiff::Timestamp;
@@ -19,14 +19,14 @@ pub(crate) async fn run(
     arguments: SubscribeArguments,
     server: Option<Server>,
 ) -> Result<(), Failure> {
-    let via = arguments.via();
+    let via = arguments.via;
     let server = server.unwrap_or_else(|| Server::local(via));
     let mut subscribe = Client::new(server)
         .subscribe(arguments.filter.clone())
         .since(arguments.since.clone())
         .via(via)
         .interval(arguments.interval);
-    if via != Via::Udp {
+    if via != Transport::Udp {
         if arguments.through.is_some() {
             return Err(Failure::Usage("--through is for --via udp".to_owned()));
         }

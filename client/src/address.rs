@@ -11,10 +11,10 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use doorbell_protocol::Transport;
 use doorbell_protocol::code::quoted;
 
 use crate::error::Error;
-use crate::via::Via;
 
 const HTTP_PORT: u16 = 80;
 const LINE_PORT: u16 = 1989;
@@ -122,9 +122,9 @@ pub enum Server {
 
 impl Server {
     /// The default address on this machine for a way of receiving.
-    pub fn local(via: Via) -> Self {
+    pub fn local(via: Transport) -> Self {
         match via {
-            Via::Tcp => Self::Lines(Endpoint::Tcp(Authority::local(LINE_PORT))),
+            Transport::Tcp => Self::Lines(Endpoint::Tcp(Authority::local(LINE_PORT))),
             _ => Self::Http(Authority::local(HTTP_PORT_DEFAULT)),
         }
     }

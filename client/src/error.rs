@@ -10,7 +10,7 @@ use doorbell_protocol::event::Event;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The address is malformed, or is not one that this way of talking can use.
+    /// The address is malformed, or is not one that this transport can use.
     #[error("{0}")]
     Address(String),
     /// No connection came about.

@@ -50,18 +50,18 @@ mod socket;
 mod source;
 mod subscribe;
 mod subscription;
-mod via;
 
 pub use address::{Authority, Endpoint, Server};
 pub use client::{Client, connect};
-pub use doorbell_protocol::{Draft, Event, Filter, Gap, GapReason, Id, Kind, Since, Topic};
+pub use doorbell_protocol::{
+    Draft, Event, Filter, Gap, GapReason, Id, Kind, Since, Topic, Transport,
+};
 pub use error::{Error, Refusal};
 pub use publish::Publish;
 pub use publisher::{Publisher, Receipt};
 pub use received::Received;
 pub use subscribe::Subscribe;
 pub use subscription::{Subscription, Update};
-pub use via::Via;
 
 /// The README's example is compiled with those of the documentation.
 #[cfg(doctest)]

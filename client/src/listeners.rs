@@ -50,6 +50,21 @@ impl Server {
             .ok_or_else(|| Error::Address(format!("{self} has no listener for TCP lines")))
     }
 
+    /// The server's Unix socket. If only its HTTP address is known, it is asked.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Address`] if it has none, and what can go wrong with a request.
+    pub async fn unix(&self) -> Result<Endpoint, Error> {
+        let unix = match self {
+            Self::Lines(endpoint @ Endpoint::Unix(_)) => return Ok(endpoint.clone()),
+            Self::Lines(Endpoint::Tcp(_)) => None,
+            Self::Http(authority) => listeners(authority).await?.unix,
+        };
+        unix.map(Endpoint::Unix)
+            .ok_or_else(|| Error::Address(format!("{self} has no Unix socket for lines")))
+    }
+
     /// Finds out whether a doorbell server answers there.
     pub(crate) async fn reach(&self) -> Result<(), Error> {
         match self {

@@ -3,13 +3,12 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use doorbell_protocol::{Filter, Since};
+use doorbell_protocol::{Filter, Since, Transport};
 
 use crate::address::Server;
 use crate::error::Error;
 use crate::http::HttpClient;
 use crate::laboratory::{Habits, Observed};
-use crate::via::Via;
 
 /// From one poll to the next, unless somebody says otherwise.
 const INTERVAL_DEFAULT: Duration = Duration::from_secs(5);
@@ -21,7 +20,7 @@ pub(crate) struct Options {
     pub(crate) filter: Filter,
     /// Where the next connection begins.
     pub(crate) since: Since,
-    pub(crate) via: Via,
+    pub(crate) via: Transport,
     /// From one poll to the next, if it polls.
     pub(crate) interval: Duration,
     /// Where datagrams go, if not to where the server hears them.
@@ -36,7 +35,7 @@ impl Options {
             server,
             filter,
             since: Since::None,
-            via: Via::default(),
+            via: Transport::Tcp,
             interval: INTERVAL_DEFAULT,
             relay: None,
             habits: Habits::default(),

@@ -4,13 +4,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use doorbell_protocol::{Filter, Since};
+use doorbell_protocol::{Filter, Since, Transport};
 
 use crate::address::Server;
 use crate::laboratory::{Habits, Observed, Observer};
 use crate::options::Options;
 use crate::subscription::Subscription;
-use crate::via::Via;
 
 /// A subscription that is about to begin: made by [`Client::subscribe`](crate::Client::subscribe),
 /// begun by [`stream`](Self::stream).
@@ -29,8 +28,9 @@ impl Subscribe {
         self
     }
 
-    /// How the messages come. Without it, as lines over TCP.
-    pub fn via(mut self, via: Via) -> Self {
+    /// How the messages come. Without it, as lines over TCP, or over the Unix socket that the address
+    /// names. [`Transport::Raw`] brings texts without places, so it is refused.
+    pub fn via(mut self, via: Transport) -> Self {
         self.0.via = via;
         self
     }

@@ -161,16 +161,16 @@ impl State {
 
 #[cfg(test)]
 mod tests {
+    use doorbell_protocol::Transport;
     use doorbell_protocol::event::{Event, GapReason, Kind};
     use doorbell_protocol::id::Epoch;
 
     use super::*;
     use crate::address::Server;
-    use crate::via::Via;
 
     fn state() -> State {
         State {
-            options: Options::new(Server::local(Via::Tcp), "t".parse().unwrap()),
+            options: Options::new(Server::local(Transport::Tcp), "t".parse().unwrap()),
             source: None,
             established: true,
             delivered: None,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use doorbell::laboratory::{ByteStream, Observation, Observer, Socket};
 use doorbell::{
-    Client, Draft, Error, Publisher, Receipt, Since, Subscribe, Subscription, Update, Via,
+    Client, Draft, Error, Publisher, Receipt, Since, Subscribe, Subscription, Transport, Update,
 };
 use futures_util::{StreamExt, stream};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufStream};
@@ -74,15 +74,15 @@ fn publisher(address: &str) -> Publisher {
     client(&format!("tcp://{address}")).publisher()
 }
 
-fn subscribe(address: &str, via: Via) -> Subscribe {
+fn subscribe(address: &str, via: Transport) -> Subscribe {
     let server = match via {
-        Via::Tcp => format!("tcp://{address}"),
+        Transport::Tcp => format!("tcp://{address}"),
         _ => format!("http://{address}"),
     };
     client(&server).subscribe("t".parse().unwrap()).since(Since::All).via(via)
 }
 
-fn updates(address: &str, via: Via) -> Subscription {
+fn updates(address: &str, via: Transport) -> Subscription {
     subscribe(address, via).stream()
 }
 
@@ -123,7 +123,7 @@ async fn told_until(updates: &mut Subscription, last: &str) -> Vec<String> {
 #[tokio::test]
 async fn a_broken_line_is_not_a_message_and_the_next_connection_resumes() {
     let (listener, address) = listen().await;
-    let mut updates = updates(&address, Via::Tcp);
+    let mut updates = updates(&address, Transport::Tcp);
     let server = async {
         let mut peer = accept_lines(&listener).await;
         assert_eq!(line(&mut peer).await, "SUB t since=all");
@@ -144,7 +144,7 @@ async fn a_broken_line_is_not_a_message_and_the_next_connection_resumes() {
 #[tokio::test]
 async fn a_subscription_that_heard_no_message_resumes_from_its_place() {
     let (listener, address) = listen().await;
-    let mut updates = updates(&address, Via::Tcp);
+    let mut updates = updates(&address, Transport::Tcp);
     let server = async {
         let mut peer = accept_lines(&listener).await;
         line(&mut peer).await;
@@ -165,7 +165,7 @@ async fn a_subscription_that_heard_no_message_resumes_from_its_place() {
 #[tokio::test]
 async fn server_sent_events_resume_too() {
     let (listener, address) = listen().await;
-    let mut updates = updates(&address, Via::Sse);
+    let mut updates = updates(&address, Transport::Sse);
     let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
     let server = async {
         let mut peer = accept(&listener).await;
@@ -191,7 +191,7 @@ async fn server_sent_events_resume_too() {
 async fn polls_carry_the_cursor_and_the_etag_and_do_not_wait_for_more() {
     let (listener, address) = listen().await;
     let witness = Arc::new(Witness::default());
-    let subscribe = subscribe(&address, Via::Poll).interval(Duration::from_millis(20));
+    let subscribe = subscribe(&address, Transport::Poll).interval(Duration::from_millis(20));
     let mut updates = subscribe.observed(Arc::clone(&witness) as _).stream();
     let answer = |headers: &str, next: u64, messages: &[u64]| {
         let body: String = messages.iter().map(|seq| message(*seq) + "\n").collect();
@@ -237,7 +237,7 @@ async fn polls_carry_the_cursor_and_the_etag_and_do_not_wait_for_more() {
 #[tokio::test]
 async fn a_refused_filter_ends_the_subscription() {
     let (listener, address) = listen().await;
-    let mut updates = updates(&address, Via::Tcp);
+    let mut updates = updates(&address, Transport::Tcp);
     let server = async {
         let mut peer = accept_lines(&listener).await;
         line(&mut peer).await;
@@ -253,7 +253,7 @@ async fn a_refused_filter_ends_the_subscription() {
 #[tokio::test]
 async fn a_server_that_says_nothing_any_more_is_left() {
     let (listener, address) = listen().await;
-    let mut updates = updates(&address, Via::Tcp);
+    let mut updates = updates(&address, Transport::Tcp);
     let server = async {
         let mut peer = accept_lines(&listener).await;
         line(&mut peer).await;
@@ -272,12 +272,12 @@ async fn a_server_that_says_nothing_any_more_is_left() {
 
 #[tokio::test]
 async fn a_dropped_subscription_leaves_no_connection_behind() {
-    for via in [Via::Tcp, Via::Sse, Via::LongPoll] {
+    for via in [Transport::Tcp, Transport::Sse, Transport::Longpoll] {
         let (listener, address) = listen().await;
         let mut updates = updates(&address, via);
         let server = async {
             match via {
-                Via::Tcp => accept_lines(&listener).await,
+                Transport::Tcp => accept_lines(&listener).await,
                 _ => accept(&listener).await,
             }
         };

@@ -12,6 +12,7 @@ mod websocket;
 
 use std::time::Duration;
 
+use doorbell_protocol::Transport;
 use doorbell_protocol::command::{Command, Format};
 
 pub(crate) use self::arrival::Arrival;
@@ -20,12 +21,12 @@ use self::poll::Polls;
 use self::sse::Events;
 use self::udp::Datagrams;
 use self::websocket::Frames;
+use crate::address::Endpoint;
 use crate::conversation::Conversation;
 use crate::error::Error;
 use crate::laboratory::Observation;
 use crate::options::Options;
 use crate::socket::{SILENCE_DEADLINE, heard};
-use crate::via::Via;
 
 /// How long a server is asked to hold back a long poll's answer.
 const WAIT: Duration = Duration::from_secs(30);
@@ -44,13 +45,18 @@ impl Source {
     /// Connects and asks for the messages of a filter after a place.
     pub(crate) async fn open(options: &Options) -> Result<Self, Error> {
         Ok(match options.via {
-            Via::Tcp => Self::Lines(subscribe(options).await?),
-            Via::WebSocket => Self::WebSocket(Box::new(Frames::open(options).await?)),
-            Via::Sse => Self::Sse(Events::open(options).await?),
-            Via::Ndjson => Self::Ndjson(Objects::open(options).await?),
-            Via::LongPoll => Self::Poll(Box::new(Polls::held(options, WAIT)?)),
-            Via::Poll => Self::Poll(Box::new(Polls::every(options)?)),
-            Via::Udp => Self::Udp(Box::new(Datagrams::open(options).await?)),
+            Transport::Tcp => Self::Lines(subscribe(options, options.server.lines().await?).await?),
+            Transport::Unix => Self::Lines(subscribe(options, options.server.unix().await?).await?),
+            Transport::Websocket => Self::WebSocket(Box::new(Frames::open(options).await?)),
+            Transport::Sse => Self::Sse(Events::open(options).await?),
+            Transport::Ndjson => Self::Ndjson(Objects::open(options).await?),
+            Transport::Longpoll => Self::Poll(Box::new(Polls::held(options, WAIT)?)),
+            Transport::Poll => Self::Poll(Box::new(Polls::every(options)?)),
+            Transport::Udp => Self::Udp(Box::new(Datagrams::open(options).await?)),
+            Transport::Raw => {
+                let reason = "raw brings texts without places, so it cannot be resumed";
+                return Err(Error::Address(reason.to_owned()));
+            }
         })
     }
 
@@ -71,8 +77,7 @@ impl Source {
 }
 
 /// Subscribes in lines, over TCP or a Unix socket.
-async fn subscribe(options: &Options) -> Result<Conversation, Error> {
-    let endpoint = options.server.lines().await?;
+async fn subscribe(options: &Options, endpoint: Endpoint) -> Result<Conversation, Error> {
     let mut conversation = Conversation::open(&endpoint, &options.observed).await?;
     conversation.say(&Command::Subscribe {
         filter: options.filter.clone(),

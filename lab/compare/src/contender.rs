@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use doorbell::{Client, Endpoint, Filter, Server, Subscribe};
+use doorbell::{Client, Endpoint, Filter, Server, Subscribe, Transport};
 use doorbell_instruments::Failure;
+use doorbell_protocol::Family;
 
-use crate::way::{Family, Way};
+use crate::way::Way;
 
 /// Where the contenders find the server.
 #[derive(Debug, Clone)]
@@ -29,11 +30,16 @@ pub(crate) struct Contender {
 impl Places {
     /// Whether the server has a way.
     pub(crate) fn have(&self, way: Way) -> bool {
-        match way {
-            Way::Tcp => self.tcp.is_some(),
-            Way::Unix => self.unix.is_some(),
-            Way::Udp => self.udp.is_some(),
-            _ => true,
+        match way.transport() {
+            Transport::Tcp => self.tcp.is_some(),
+            Transport::Unix => self.unix.is_some(),
+            Transport::Udp => self.udp.is_some(),
+            Transport::Poll
+            | Transport::Longpoll
+            | Transport::Ndjson
+            | Transport::Sse
+            | Transport::Raw
+            | Transport::Websocket => true,
         }
     }
 }
@@ -55,15 +61,16 @@ impl Contender {
     pub(crate) fn name(&self) -> String {
         match self.interval {
             Some(interval) => format!("{} {interval:?}", self.way.name()),
-            None => self.way.name(),
+            None => self.way.name().to_owned(),
         }
     }
 
     /// A subscription of this kind, from now on.
     pub(crate) fn subscribe(&self, places: &Places, filter: Filter) -> Result<Subscribe, Failure> {
-        let lines = match self.way {
-            Way::Tcp => Some(&places.tcp),
-            Way::Unix => Some(&places.unix),
+        let transport = self.way.transport();
+        let lines = match transport {
+            Transport::Tcp => Some(&places.tcp),
+            Transport::Unix => Some(&places.unix),
             _ => None,
         };
         let server = match lines {
@@ -76,7 +83,7 @@ impl Contender {
         };
         let subscribe = Client::new(server)
             .subscribe(filter)
-            .via(self.way.via())
+            .via(transport)
             .interval(self.interval.unwrap_or_default())
             .habits(self.way.habits());
         Ok(match places.udp {
@@ -93,7 +100,7 @@ mod tests {
     #[test]
     fn each_interval_makes_a_contender_of_what_polls() {
         let intervals = [Duration::from_millis(500), Duration::from_secs(5)];
-        let names: Vec<String> = Contender::all(&[Way::Poll, Way::Tcp, Way::PollNew], &intervals)
+        let names: Vec<String> = Contender::all(&[Way::POLL, Way::TCP, Way::PollNew], &intervals)
             .iter()
             .map(Contender::name)
             .collect();

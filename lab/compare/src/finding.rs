@@ -2,6 +2,9 @@
 
 use std::fmt::Write;
 
+use doorbell::Transport;
+use doorbell_protocol::Family;
+
 use crate::capture::Captured;
 use crate::figure::{bytes, float, percent, short_time, time};
 use crate::flags::Mode;
@@ -10,6 +13,7 @@ use crate::report::Report;
 use crate::row::Row;
 use crate::row::complete;
 use crate::theory;
+use crate::way::Way;
 
 /// The sentences below the tables.
 pub(crate) fn sentences(report: &Report) -> Vec<String> {
@@ -113,7 +117,9 @@ fn fewest_bytes(report: &Report) -> Option<String> {
     let rows = complete(&report.contenders);
     let bytes_of = |row: &Row| row.wire_bytes_per_delivery.unwrap_or(f64::INFINITY);
     let fewest = |polls: bool| {
-        let rows = rows.iter().filter(|row| row.wire_bytes.sum() > 0 && row.via != "longpoll");
+        let rows = rows
+            .iter()
+            .filter(|row| row.wire_bytes.sum() > 0 && row.via.family() != Family::Longpoll);
         let rows = rows.filter(|row| row.polls() == polls);
         rows.min_by(|left, right| bytes_of(left).total_cmp(&bytes_of(right)))
     };
@@ -138,7 +144,7 @@ fn fewest_bytes(report: &Report) -> Option<String> {
 
 /// Where the two change places, worked out from the unit costs.
 fn crossing(report: &Report, poll: &Row, push: &Row) -> Option<String> {
-    let unit = |row: &Row| report.units.iter().find(|unit| unit.via.name() == row.via);
+    let unit = |row: &Row| report.units.iter().find(|unit| unit.via == row.via);
     let (cost, other) = (unit(poll)?.poll?, unit(push)?.push?);
     let interval = poll.interval_s?;
     let rate = theory::crossover(|rate| cost.rate(rate, interval), |rate| other.rate(rate))?;
@@ -150,11 +156,11 @@ fn crossing(report: &Report, poll: &Row, push: &Row) -> Option<String> {
 
 /// That framing is not the story.
 fn equal_pushes(report: &Report) -> Option<String> {
-    let of = |via: &str| {
+    let of = |via: Way| {
         let row = report.contenders.iter().find(|row| row.via == via)?;
         row.wire_bytes_per_delivery
     };
-    let (tcp, ws) = (of("tcp")?, of("ws")?);
+    let (tcp, ws) = (of(Way::TCP)?, of(Way::Best(Transport::Websocket))?);
     Some(format!(
         "A WebSocket message took {} on the wire, a line over TCP {}: {} apart. Headers of packets \
          and acknowledgements are what counts, not the framing.",

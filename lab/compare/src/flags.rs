@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand, ValueEnum};
 use doorbell_link::Link;
 use doorbell_protocol::limits::MESSAGE_BYTES_MAX;
@@ -52,7 +53,7 @@ pub struct CompareArguments {
     #[command(subcommand)]
     pub(crate) command: Option<CompareCommand>,
     /// The contenders, parted by commas [default: all that the server has]
-    #[arg(long, value_enum, value_name = "LIST", value_delimiter = ',')]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = way())]
     pub(crate) via: Vec<Way>,
     /// Messages a second, on average
     #[arg(long, value_name = "N", default_value = "1", value_parser = rate)]
@@ -201,6 +202,11 @@ const INTERVAL: (Duration, Duration) = (Duration::from_millis(10), Duration::fro
 const DURATION: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(3600));
 const RATE: (f64, f64) = (0.001, 10_000.0);
 const SPEED: (f64, f64) = (0.001, 10_000.0);
+
+fn way() -> impl TypedValueParser<Value = Way> {
+    let named = |way: Way| PossibleValue::new(way.name()).help(way.help());
+    PossibleValuesParser::new(Way::all().map(named)).try_map(|name| name.parse::<Way>())
+}
 
 fn between(text: &str, (least, most): (Duration, Duration)) -> Result<Duration, String> {
     let duration = parse_duration(text)

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use doorbell::Filter;
 use doorbell_instruments::{Failure, Traffic};
+use doorbell_protocol::Family;
 use serde::Serialize;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -14,7 +15,7 @@ use crate::contender::{Contender, Places};
 use crate::figure::float;
 use crate::idle_subscribers::{IdleSubscribers, REST, fresh_topic};
 use crate::unit_cost::UnitCost;
-use crate::way::{Family, HELD, Way};
+use crate::way::HELD;
 
 /// What the server sends at the end of a period may come so much late.
 const SLACK: Duration = Duration::from_millis(500);
@@ -97,7 +98,7 @@ impl Turn {
         // the very end, since the subscription began just before the watch.
         let slack = match contender.way.family() {
             Family::Poll => Duration::ZERO,
-            Family::Held | Family::Push => SLACK.min(period / 2),
+            Family::Longpoll | Family::Push => SLACK.min(period / 2),
         };
         (periods > 0).then(|| Self { index, period, periods, end: period * periods + slack })
     }
@@ -120,7 +121,7 @@ impl Turn {
 fn period(contender: &Contender, keepalive: Duration) -> Duration {
     match contender.way.family() {
         Family::Poll => contender.interval.unwrap_or(HELD),
-        Family::Held => HELD,
+        Family::Longpoll => HELD,
         Family::Push => keepalive,
     }
 }
@@ -130,7 +131,9 @@ pub(crate) fn scaled(contender: &Contender, unit: &UnitCost, keepalive: Duration
     let period_s = period(contender, keepalive).as_secs_f64();
     let each = |cost: f64| cost * HOUR / period_s;
     let (cost, packets, basis) = match (unit.poll, unit.keepalive_bytes) {
-        (Some(poll), _) if contender.way == Way::Longpoll => (poll.empty, None, Basis::Computed),
+        (Some(poll), _) if contender.way.family() == Family::Longpoll => {
+            (poll.empty, None, Basis::Computed)
+        }
         (Some(poll), _) => (poll.empty, unit.empty_poll_packets, Basis::Scaled),
         (None, Some(bytes)) => (bytes, unit.keepalive_packets, Basis::Scaled),
         (None, None) => return None,
@@ -148,10 +151,11 @@ pub(crate) fn scaled(contender: &Contender, unit: &UnitCost, keepalive: Duration
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::way::Way;
 
     #[test]
     fn only_whole_periods_are_watched() {
-        let poll = |interval| Contender { way: Way::Poll, interval: Some(interval) };
+        let poll = |interval| Contender { way: Way::POLL, interval: Some(interval) };
         let (second, keepalive) = (Duration::from_secs(1), Duration::from_secs(45));
         let turn = |contender: &Contender, length| {
             let turn = Turn::new(0, contender, keepalive, length)?;
@@ -160,14 +164,14 @@ mod tests {
         assert_eq!(turn(&poll(second * 2), second * 5), Some((2, second * 4)));
         assert_eq!(turn(&poll(second * 5), second * 5), Some((1, second * 5)));
         assert_eq!(turn(&poll(second * 6), second * 5), None);
-        let push = Contender { way: Way::Tcp, interval: None };
+        let push = Contender { way: Way::TCP, interval: None };
         assert_eq!(turn(&push, second * 44), None);
         assert_eq!(turn(&push, second * 100), Some((2, second * 90 + SLACK)));
     }
 
     #[test]
     fn what_was_counted_is_of_one_hour() {
-        let contender = Contender { way: Way::Poll, interval: Some(Duration::from_secs(2)) };
+        let contender = Contender { way: Way::POLL, interval: Some(Duration::from_secs(2)) };
         let length = Duration::from_secs(5);
         let turn = Turn::new(0, &contender, Duration::from_secs(45), length).unwrap();
         let mut traffic = Traffic::default();

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use doorbell::{Filter, Server};
+use doorbell::{Filter, Server, Transport};
 use doorbell_instruments::Failure;
+use doorbell_protocol::Family;
 use serde::Serialize;
 use tokio::time::sleep;
 
@@ -12,7 +13,7 @@ use crate::figure::float;
 use crate::idle_subscribers::{IdleSubscribers, REST, fresh_topic};
 use crate::slab::{SOURCE, Slabs};
 use crate::usage::Usage;
-use crate::way::{Family, Way};
+use crate::way::Way;
 
 /// Subscribers whose memory is measured, of each way.
 const SUBSCRIBERS: usize = 100;
@@ -63,7 +64,7 @@ pub(crate) async fn measure(
     };
     // What was measured before has to be gone, and what it left to be taken.
     sleep(REST).await;
-    let first = if places.tcp.is_some() { Way::Tcp } else { Way::Sse };
+    let first = if places.tcp.is_some() { Way::TCP } else { Way::Best(Transport::Sse) };
     let mut crowds = vec![open(first, FIRST, places).await?];
     let mut measured = Vec::new();
     for way in ways {
@@ -95,7 +96,7 @@ pub(crate) async fn measure(
 
 /// Sockets of a subscriber: its own and, but for datagrams, the server's for it alone.
 fn sockets(way: Way) -> f64 {
-    if way == Way::Udp { 1.0 } else { 2.0 }
+    if way.transport() == Transport::Udp { 1.0 } else { 2.0 }
 }
 
 async fn open(way: Way, count: usize, places: &Places) -> Result<IdleSubscribers, Failure> {

@@ -110,7 +110,7 @@ impl Plan {
             return Err(Failure::Usage(format!("--via {name}: the server has no such listener")));
         }
         let wanted = |way: &Way| self.ways.is_empty() || self.ways.contains(way);
-        Ok(Way::ALL.into_iter().filter(|way| wanted(way) && places.have(*way)).collect())
+        Ok(Way::all().filter(|way| wanted(way) && places.have(*way)).collect())
     }
 
     /// Checks that so many contenders fit into this process.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use doorbell::Transport;
+
 use crate::capture::Seen;
 use crate::contender::Contender;
 use crate::costs::Costs;
@@ -98,7 +100,7 @@ impl Results {
             let mut row = tally.row(contender, plan, unit, quickest);
             row.idle = idle.or_else(|| idle::scaled(contender, unit?, keepalive));
             // Datagrams are not captured, and a Unix socket has no packets.
-            if !matches!(contender.way, Way::Udp | Way::Unix) {
+            if !matches!(contender.way.transport(), Transport::Udp | Transport::Unix) {
                 let captured = seen.map(|seen| seen.of(tally.connections()));
                 row.capture = captured.map(|captured| captured.check(row.wire_bytes, row.packets));
             }

@@ -12,12 +12,13 @@ use crate::capture::Captured;
 use crate::figure::{float, per};
 use crate::idle::Idle;
 use crate::measure::Dot;
+use crate::way::Way;
 
 /// One contender, all rounds and subscribers together.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Row {
     pub(crate) name: String,
-    pub(crate) via: String,
+    pub(crate) via: Way,
     pub(crate) interval_s: Option<f64>,
     pub(crate) subscribers: u32,
     pub(crate) published: usize,

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use doorbell::Transport;
 use doorbell_instruments::Failure;
 use serde::Serialize;
 
@@ -20,10 +21,14 @@ use crate::unit_cost::UnitCost;
 use crate::way::Way;
 
 /// Ways in a sweep: what asks, and what is told.
-pub(crate) const WAYS: [Way; 6] =
-    [Way::PollNew, Way::PollPlain, Way::Poll, Way::Sse, Way::Ws, Way::Tcp];
-/// The push that polling is held against.
-const PUSH: Way = Way::Tcp;
+pub(crate) const WAYS: [Way; 6] = [
+    Way::PollNew,
+    Way::PollPlain,
+    Way::POLL,
+    Way::Best(Transport::Sse),
+    Way::Best(Transport::Websocket),
+    Way::TCP,
+];
 /// Subscribers of each, so that the phase of one poll matters less.
 const SUBSCRIBERS: usize = 2;
 
@@ -57,7 +62,7 @@ pub(crate) struct Sweep {
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Point {
     pub(crate) name: String,
-    pub(crate) via: String,
+    pub(crate) via: Way,
     pub(crate) interval_s: Option<f64>,
     /// Messages a second that were asked for.
     pub(crate) rate: f64,
@@ -127,7 +132,7 @@ impl Settings {
             payload,
             seed,
         };
-        let contender = Contender { way: Way::Poll, interval: Some(interval) };
+        let contender = Contender { way: Way::POLL, interval: Some(interval) };
         let middle = Self::computed(units, &contender, None).unwrap_or(10.0);
         let rates = (-3..=3).map(|step| middle * 2.0_f64.powi(step)).collect();
         Self { rates, ..settings }
@@ -136,7 +141,7 @@ impl Settings {
     /// Where a poll should change places with push, from unit costs.
     fn computed(units: &[UnitCost], poll: &Contender, window: Option<Duration>) -> Option<f64> {
         let unit = |way: Way| units.iter().find(|unit| unit.via == way);
-        let (asks, told) = (unit(poll.way)?.poll?, unit(PUSH)?.push?);
+        let (asks, told) = (unit(poll.way)?.poll?, unit(Way::TCP)?.push?);
         let interval = poll.interval?.as_secs_f64();
         crossover(
             |rate| asks.rate(rate, interval),
@@ -180,7 +185,7 @@ impl Settings {
             for (contender, finish) in contenders.iter().zip(finishes) {
                 sweep.points.push(Point {
                     name: contender.name(),
-                    via: contender.way.name(),
+                    via: contender.way,
                     interval_s: contender.interval.map(|interval| interval.as_secs_f64()),
                     rate: *rate,
                     delivered_per_s: float(finish.delivered_in_window) / seconds,
@@ -207,13 +212,13 @@ impl Settings {
         sweep: &Sweep,
         units: &[UnitCost],
     ) -> Vec<Crossover> {
-        let push = sweep.curve(&PUSH.name());
+        let push = sweep.curve(Way::TCP.name());
         let polls =
             contenders.iter().filter_map(|contender| Some((contender, contender.interval?)));
         polls
             .map(|(contender, interval)| Crossover {
                 poll: contender.name(),
-                push: PUSH.name(),
+                push: Way::TCP.name().to_owned(),
                 interval_s: interval.as_secs_f64(),
                 measured: crossing(&sweep.curve(&contender.name()), &push),
                 computed: Self::computed(units, contender, None),
@@ -325,7 +330,7 @@ fn sentences(sweep: &Sweep) -> Vec<String> {
         let push = sweep
             .points
             .iter()
-            .find(|push| push.via == PUSH.name() && push.rate.total_cmp(&point.rate).is_eq())?;
+            .find(|push| push.via == Way::TCP && push.rate.total_cmp(&point.rate).is_eq())?;
         Some(push.wire_bytes_per_s / point.wire_bytes_per_s)
     };
     let polls = sweep.points.iter().filter(|point| point.interval_s.is_some());

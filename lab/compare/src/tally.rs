@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use doorbell::Transport;
 use doorbell_instruments::{Connection, Traffic};
+use doorbell_protocol::Family;
 
 use crate::both::Both;
 use crate::contender::Contender;
@@ -14,7 +16,6 @@ use crate::row::{Computed, Datagrams, Expected, Latency, Round, Row, Window, rec
 use crate::theory;
 use crate::unit_cost::UnitCost;
 use crate::usage::Spent;
-use crate::way::{Family, Way};
 
 /// The sums of one contender.
 #[derive(Debug, Default)]
@@ -124,7 +125,7 @@ impl Tally {
         let cores = self.server.map(|(spent, wall)| spent.cpu_seconds / wall / subscribers);
         Row {
             name: contender.name(),
-            via: contender.way.name(),
+            via: contender.way,
             interval_s: contender.interval.map(|interval| interval.as_secs_f64()),
             subscribers: plan.subscribers,
             published: self.published,
@@ -140,7 +141,7 @@ impl Tally {
             latency_from_accepted_us: Latency::of(&self.latencies.accepted),
             before_accepted: self.latencies.before_accepted,
             expected: self.expected(contender, plan, unit, quickest),
-            datagrams: (contender.way == Way::Udp).then_some(self.datagrams),
+            datagrams: (contender.way.transport() == Transport::Udp).then_some(self.datagrams),
             requests: self.whole.requests,
             empty: self.whole.empty,
             not_modified: self.whole.not_modified,

@@ -9,8 +9,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use doorbell::{Client, Filter, Server, Since, Subscribe, Subscription, Topic, Update};
+use doorbell::{Client, Filter, Server, Since, Subscribe, Subscription, Topic, Transport, Update};
 use doorbell_instruments::{Failure, Meter, Traffic};
+use doorbell_protocol::Family;
 use futures_util::StreamExt;
 use serde::Serialize;
 use tokio::time::{sleep, timeout};
@@ -20,7 +21,7 @@ use crate::figure::{float, per};
 use crate::idle_subscribers::{DEADLINE, IdleSubscribers, REST, fresh_topic};
 use crate::schedule::text;
 use crate::theory::{PollCost, PushCost};
-use crate::way::{Family, HELD, Way};
+use crate::way::{HELD, Way};
 
 /// From one poll to the next while it is measured.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
@@ -37,7 +38,6 @@ const FIRSTS: usize = 5;
 /// What one of each costs for one way of receiving, in bytes on the wire both ways.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(crate) struct UnitCost {
-    #[serde(serialize_with = "by_name")]
     pub(crate) via: Way,
     pub(crate) poll: Option<PollCost>,
     pub(crate) push: Option<PushCost>,
@@ -56,11 +56,6 @@ pub(crate) struct UnitCost {
     pub(crate) resident_bytes_per_subscriber: Option<f64>,
     /// The kernel's memory for the sockets of each, those of the client included.
     pub(crate) kernel_bytes_per_subscriber: Option<f64>,
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "the shape that serde wants")]
-fn by_name<S: serde::Serializer>(way: &Way, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&way.name())
 }
 
 /// Where and how it is measured.
@@ -216,7 +211,7 @@ impl UnitCost {
                 self.empty_poll_packets = per(float(idle.packets()), idle.requests);
                 self.idle_counted = idle.requests;
             }
-            Family::Held => {
+            Family::Longpoll => {
                 // An empty answer comes after half a minute at the earliest: it is taken to cost
                 // what one with a message does, less the message.
                 let empty = all / float(count) - content;
@@ -244,9 +239,9 @@ impl UnitCost {
 fn keepalives(way: Way, quiet: Traffic) -> u64 {
     let expected = WATCH.as_millis() / KEEPALIVE.as_millis();
     match way.family() {
-        Family::Push if way == Way::Unix => u64::try_from(expected).unwrap_or(0),
+        Family::Push if way.transport() == Transport::Unix => u64::try_from(expected).unwrap_or(0),
         // Its pings are seldom, too seldom to be seen here.
-        Family::Push if way == Way::Udp => 0,
+        Family::Push if way.transport() == Transport::Udp => 0,
         Family::Push => quiet.wire.packets_in.saturating_sub(quiet.wire.acks_in),
         _ => 0,
     }

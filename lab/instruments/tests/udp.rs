@@ -11,7 +11,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
-use doorbell::{Client, Error, Server, Since, Subscribe, Subscription, Update, Via};
+use doorbell::{Client, Error, Server, Since, Subscribe, Subscription, Transport, Update};
 use doorbell_instruments::{Losses, Meter};
 use doorbell_protocol::Epoch;
 use doorbell_protocol::datagram::{CHALLENGE_BYTES_MAX, Members};
@@ -97,7 +97,7 @@ impl RealServer {
 
 /// A subscription by datagrams.
 fn subscribe(server: Server) -> Subscribe {
-    Client::new(server).subscribe("t".parse().unwrap()).via(Via::Udp)
+    Client::new(server).subscribe("t".parse().unwrap()).via(Transport::Udp)
 }
 
 /// One that goes to a server which follows a script, with nowhere to fetch from.

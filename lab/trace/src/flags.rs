@@ -1,10 +1,10 @@
 //! The arguments of `doorbell trace`.
 
-use std::fmt;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
-use doorbell::Topic;
+use clap::Args;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use doorbell::{Topic, Transport};
 use doorbell_protocol::since::parse_duration;
 
 const INTERVAL: (Duration, Duration) = (Duration::from_millis(1), Duration::from_secs(60));
@@ -27,8 +27,8 @@ Without --server it starts a server for it, beside this program or in PATH.";
 #[derive(Debug, Args)]
 pub struct TraceArguments {
     /// How the message comes
-    #[arg(long, value_enum, default_value_t = Way::Tcp)]
-    pub(crate) via: Way,
+    #[arg(long, default_value = "tcp", value_parser = via())]
+    pub(crate) via: Transport,
     /// The topic to subscribe to
     #[arg(long, default_value = "demo")]
     pub(crate) topic: Topic,
@@ -46,44 +46,18 @@ pub struct TraceArguments {
     pub(crate) svg: bool,
 }
 
-/// The ways that can be traced.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Way {
-    /// Pushed as lines over TCP
-    Tcp,
-    /// Pushed over a WebSocket
-    Ws,
-    /// Pushed as server-sent events
-    Sse,
-    /// Asked for over HTTP, the answer held back until there is one
-    Longpoll,
-    /// Asked for over HTTP at an interval
-    Poll,
-}
+/// The transports that can be traced, in the order of the help.
+const OFFERED: [(Transport, &str); 5] = [
+    (Transport::Tcp, "Pushed as lines over TCP"),
+    (Transport::Websocket, "Pushed over a WebSocket"),
+    (Transport::Sse, "Pushed as server-sent events"),
+    (Transport::Longpoll, "Asked for over HTTP, the answer held back until there is one"),
+    (Transport::Poll, "Asked for over HTTP at an interval"),
+];
 
-impl fmt::Display for Way {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Tcp => "lines over TCP",
-            Self::Ws => "WebSocket",
-            Self::Sse => "server-sent events",
-            Self::Longpoll => "long polling",
-            Self::Poll => "polling",
-        })
-    }
-}
-
-impl Way {
-    /// Its name on the command line.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Tcp => "tcp",
-            Self::Ws => "ws",
-            Self::Sse => "sse",
-            Self::Longpoll => "longpoll",
-            Self::Poll => "poll",
-        }
-    }
+fn via() -> impl TypedValueParser<Value = Transport> {
+    let named = |(via, help): (Transport, &'static str)| PossibleValue::new(via.name()).help(help);
+    PossibleValuesParser::new(OFFERED.map(named)).try_map(|name| name.parse::<Transport>())
 }
 
 fn interval(text: &str) -> Result<Duration, String> {

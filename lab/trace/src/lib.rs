@@ -17,13 +17,12 @@ use std::io::{self, ErrorKind, Write};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use doorbell::{Authority, Client, Endpoint, Server};
+use doorbell::{Authority, Client, Endpoint, Server, Transport};
 use doorbell_instruments::{Failure, OwnServer};
 use doorbell_wire::{Capture, Dialogue, MISSING_PRIVILEGE, Segment};
 use tokio::net::lookup_host;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use self::flags::Way;
 pub use self::flags::{EXAMPLES, TraceArguments};
 use self::picture::Picture;
 use self::scenario::{Outcome, Scenario};
@@ -109,9 +108,9 @@ async fn trace(arguments: &TraceArguments, server: &Server) -> Result<Picture, F
 }
 
 /// Where the server listens for this way of receiving; it has to be on this machine.
-async fn address(via: Way, server: &Server) -> Result<SocketAddr, Failure> {
+async fn address(via: Transport, server: &Server) -> Result<SocketAddr, Failure> {
     let authority: Authority = match via {
-        Way::Tcp => match server.lines().await? {
+        Transport::Tcp => match server.lines().await? {
             Endpoint::Tcp(authority) => authority,
             endpoint @ Endpoint::Unix(_) => {
                 return Err(Failure::Usage(format!("{endpoint} has no packets to be captured")));

@@ -2,10 +2,10 @@
 
 use std::net::SocketAddr;
 
+use doorbell::Transport;
 use doorbell_wire::{Dialogue, Phase, Side, Step, Sum};
 use serde_json::json;
 
-use crate::flags::Way;
 use crate::scenario::{Outcome, Scenario};
 
 /// A silence from this on is drawn as one, in microseconds.
@@ -13,7 +13,7 @@ const SILENCE_US: f64 = 2000.0;
 
 /// A finished trace.
 pub(crate) struct Picture {
-    pub(crate) via: Way,
+    pub(crate) via: Transport,
     pub(crate) topic: String,
     pub(crate) message: String,
     pub(crate) client: SocketAddr,

@@ -7,15 +7,13 @@
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use doorbell::{Draft, Publisher, Receipt};
+use doorbell::{Draft, Publisher, Receipt, Transport};
 use doorbell_instruments::Failure;
 use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::sleep;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
-
-use crate::flags::Way;
 
 /// Between the acknowledgement of the server's FIN and the client's own: long enough to be two
 /// segments, short enough not to be felt.
@@ -33,7 +31,7 @@ const MESSAGE: &[u8] = br#""event":"message""#;
 
 /// What is to be traced.
 pub(crate) struct Scenario {
-    pub(crate) via: Way,
+    pub(crate) via: Transport,
     /// The one message.
     pub(crate) draft: Draft,
     /// Time from one poll to the next, and how long an open connection is silent before the message.
@@ -58,11 +56,14 @@ impl Scenario {
         let mut talk = Talk::connect(server).await?;
         let client = talk.stream.local_addr()?;
         let moment = match self.via {
-            Way::Tcp => self.lines(&mut talk, publisher).await?,
-            Way::Ws => self.websocket(&mut talk, server, publisher).await?,
-            Way::Longpoll => self.long_poll(&mut talk, server, publisher).await?,
-            Way::Poll => self.polls(&mut talk, server, publisher).await?,
-            Way::Sse => self.events(&mut talk, server, publisher).await?,
+            Transport::Tcp => self.lines(&mut talk, publisher).await?,
+            Transport::Websocket => self.websocket(&mut talk, server, publisher).await?,
+            Transport::Longpoll => self.long_poll(&mut talk, server, publisher).await?,
+            Transport::Poll => self.polls(&mut talk, server, publisher).await?,
+            Transport::Sse => self.events(&mut talk, server, publisher).await?,
+            Transport::Ndjson | Transport::Raw | Transport::Unix | Transport::Udp => {
+                return Err(Failure::Usage(format!("{} cannot be traced", self.via)));
+            }
         };
         talk.end().await?;
         Ok(Outcome { client, published: moment })

@@ -72,7 +72,7 @@ pub(crate) fn render(picture: &Picture) -> String {
 }
 
 fn head(out: &mut String, picture: &Picture) {
-    let title = format!("One subscription by {}, one message", picture.via);
+    let title = format!("One subscription by {}, one message", picture.via.description());
     let subtitle = format!(
         "topic {}, message '{}': every packet that crossed the wire",
         picture.topic,

@@ -19,7 +19,8 @@ pub(crate) fn render(picture: &Picture) -> String {
     let mut out = String::new();
     let title = format!(
         "one subscription to {} by {}, one message: every packet on the wire",
-        picture.topic, picture.via
+        picture.topic,
+        picture.via.description()
     );
     line(&mut out, &paint(STRONG, &cut(&title, WIDTH)));
     line(&mut out, "");

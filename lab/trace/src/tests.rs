@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use anstream::adapter::strip_str;
+use doorbell::Transport;
 use doorbell_wire::{Dialogue, Phase, Side, Step};
 
-use crate::flags::Way;
 use crate::picture::Picture;
 use crate::{svg, terminal};
 
@@ -47,7 +47,7 @@ fn picture(closing: &[Side]) -> Picture {
         now += 10.0;
     }
     Picture {
-        via: Way::Sse,
+        via: Transport::Sse,
         topic: "a".repeat(120),
         message: "<script>\u{1b}[2J]]>".to_owned(),
         client: "127.0.0.1:60000".parse().unwrap(),

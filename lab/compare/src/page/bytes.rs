@@ -12,16 +12,17 @@ use super::palette::{self, MODEL, STRONG};
 use crate::figure::bytes;
 use crate::report::Report;
 use crate::sweep::Sweep;
+use crate::way::Way;
 
 const HEIGHT: u32 = 440;
 const STEPS: u32 = 120;
 /// Ways that are drawn: two pushes whose curves lie on each other would hide the third.
-const WAYS: [&str; 4] = ["poll-new", "poll-plain", "poll", "tcp"];
+const WAYS: [Way; 4] = [Way::PollNew, Way::PollPlain, Way::POLL, Way::TCP];
 
 /// The picture, or nothing without a sweep.
 pub(super) fn draw(report: &Report, sweep: &Sweep, interval: f64) -> Option<String> {
     let points = sweep.points.iter().filter(|point| {
-        WAYS.contains(&point.via.as_str()) && point.interval_s.is_none_or(|own| same(own, interval))
+        WAYS.contains(&point.via) && point.interval_s.is_none_or(|own| same(own, interval))
     });
     let x = bounds(points.clone().map(|point| point.delivered_per_s))?;
     let y = bounds(points.clone().map(|point| point.wire_bytes_per_s))?;
@@ -47,14 +48,14 @@ pub(super) fn draw(report: &Report, sweep: &Sweep, interval: f64) -> Option<Stri
         };
         axes(area, &place, (&across, &up), ((x.0, y.0), (x.1, y.1)))?;
         for (via, theory) in theories(report, interval, coalescing(sweep)) {
-            let ink = if via == "model" { MODEL } else { palette::of(via) };
+            let ink = via.map_or(MODEL, palette::of);
             let points = steps(x).map(|rate| (rate, theory(rate)));
             let visible = points.filter(|(_, bytes)| (y.0..=y.1).contains(bytes)).collect();
-            chart.draw_series(curve(visible, ink, if via == "model" { 1 } else { 2 }))?;
+            chart.draw_series(curve(visible, ink, if via.is_none() { 1 } else { 2 }))?;
         }
         for measured in points {
             let at = (measured.delivered_per_s, measured.wire_bytes_per_s);
-            chart.draw_series([point(at, palette::of(&measured.via))])?;
+            chart.draw_series([point(at, palette::of(measured.via))])?;
         }
         let crossover = sweep.crossovers.iter().find(|crossover| {
             crossover.poll.starts_with("poll ") && same(crossover.interval_s, interval)
@@ -84,19 +85,19 @@ fn coalescing(sweep: &Sweep) -> f64 {
 
 type Theory<'a> = Box<dyn Fn(f64) -> f64 + 'a>;
 
-/// The curves by unit costs, and the model of a server that gathers messages.
-fn theories(report: &Report, interval: f64, window: f64) -> Vec<(&'static str, Theory<'_>)> {
-    let mut theories: Vec<(&'static str, Theory<'_>)> = Vec::new();
+/// The curves by unit costs and, of no way, the model of a server that gathers messages.
+fn theories(report: &Report, interval: f64, window: f64) -> Vec<(Option<Way>, Theory<'_>)> {
+    let mut theories: Vec<(Option<Way>, Theory<'_>)> = Vec::new();
     for via in WAYS {
-        let Some(unit) = report.units.iter().find(|unit| unit.via.name() == via) else {
+        let Some(unit) = report.units.iter().find(|unit| unit.via == via) else {
             continue;
         };
         if let Some(poll) = unit.poll {
-            theories.push((via, Box::new(move |rate| poll.rate(rate, interval))));
+            theories.push((Some(via), Box::new(move |rate| poll.rate(rate, interval))));
         }
         if let Some(push) = unit.push {
-            theories.push((via, Box::new(move |rate| push.rate(rate))));
-            theories.push(("model", Box::new(move |rate| push.coalesced(rate, window))));
+            theories.push((Some(via), Box::new(move |rate| push.rate(rate))));
+            theories.push((None, Box::new(move |rate| push.coalesced(rate, window))));
         }
     }
     theories

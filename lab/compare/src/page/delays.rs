@@ -45,7 +45,7 @@ pub(super) fn draw(report: &Report) -> Option<String> {
             area.draw(&Text::new(words, (at, top - px(6)), style))?;
         }
         for row in &rows {
-            let ink = palette::of(&row.via);
+            let ink = palette::of(row.via);
             chart.draw_series(curve(steps(row, range), ink, 2))?;
         }
         Ok(())

@@ -14,6 +14,7 @@ use crate::figure::{bytes, float, time};
 use crate::report::Report;
 use crate::row::Row;
 use crate::theory::mean_wait;
+use crate::way::Way;
 
 const HEIGHT: u32 = 560;
 const STEPS: u32 = 60;
@@ -27,7 +28,7 @@ struct Panel<'a> {
     /// What arithmetic expects at an interval.
     theory: &'a dyn Fn(f64) -> f64,
     /// What polls measured at theirs, with their way.
-    measured: Vec<(f64, f64, &'a str)>,
+    measured: Vec<(f64, f64, Way)>,
     /// What push measured, which has no interval.
     push: Option<f64>,
     axis: &'a str,
@@ -35,11 +36,11 @@ struct Panel<'a> {
 
 /// The picture, or nothing if nothing polled.
 pub(super) fn draw(report: &Report) -> Option<String> {
-    let unit = report.units.iter().find(|unit| unit.via.name() == "poll")?;
+    let unit = report.units.iter().find(|unit| unit.via == Way::POLL)?;
     let cost = unit.poll?;
     let rate = report.run.rate;
     let polls: Vec<&Row> = report.contenders.iter().filter(|row| row.polls()).collect();
-    let push = report.contenders.iter().find(|row| row.via == "tcp");
+    let push = report.contenders.iter().find(|row| row.via == Way::TCP);
     let per_hour = |row: &Row| {
         let seconds = row.window.seconds * f64::from(row.subscribers);
         float(row.window_bytes()) / seconds * 3600.0
@@ -50,7 +51,7 @@ pub(super) fn draw(report: &Report) -> Option<String> {
         theory: &|interval| mean_wait(interval) * 1e6,
         measured: polls
             .iter()
-            .filter_map(|row| Some((row.interval_s?, row.latency_us?.mean, row.via.as_str())))
+            .filter_map(|row| Some((row.interval_s?, row.latency_us?.mean, row.via)))
             .collect(),
         push: push.and_then(|row| Some(row.latency_us?.mean)),
         axis: "",
@@ -61,7 +62,7 @@ pub(super) fn draw(report: &Report) -> Option<String> {
         theory: &|interval| cost.rate(rate, interval) * 3600.0,
         measured: polls
             .iter()
-            .filter_map(|row| Some((row.interval_s?, per_hour(row), row.via.as_str())))
+            .filter_map(|row| Some((row.interval_s?, per_hour(row), row.via)))
             .collect(),
         push: push.map(per_hour),
         axis: "time from one poll to the next",
@@ -99,9 +100,9 @@ fn panel(area: &Area<'_>, panel: &Panel<'_>) -> Drawn {
     let up =
         Axis { ticks: &decades(y.0, y.1, y.1 / y.0 < 100.0), show: panel.show, name: panel.name };
     axes(area, &place, (&across, &up), ((RANGE.0, y.0), (RANGE.1, y.1)))?;
-    chart.draw_series(curve(curve_points, palette::of("poll"), 2))?;
+    chart.draw_series(curve(curve_points, palette::of(Way::POLL), 2))?;
     if let Some(push) = panel.push {
-        let ink = palette::of("tcp");
+        let ink = palette::of(Way::TCP);
         chart.draw_series([PathElement::new(
             vec![(RANGE.0, push), (RANGE.1, push)],
             line(ink, 2),
@@ -112,7 +113,7 @@ fn panel(area: &Area<'_>, panel: &Panel<'_>) -> Drawn {
         area.draw(&Text::new(text, (x - base_x - px(4), y - base_y - px(5)), style))?;
     }
     for (interval, value, via) in &panel.measured {
-        chart.draw_series([point((*interval, *value), palette::of(via))])?;
+        chart.draw_series([point((*interval, *value), palette::of(*via))])?;
     }
     Ok(())
 }

@@ -11,13 +11,16 @@ mod timeline;
 
 use std::fmt::Write;
 
+use doorbell_protocol::Family;
+
 use self::html::{escape, figure, table};
 pub(crate) use self::picture::draw as picture;
-use super::figure::{self, float, percent, time};
-use super::finding;
-use super::table as tables;
+use crate::figure::{self, float, percent, time};
+use crate::finding;
 use crate::report::Report;
 use crate::row::{Row, Window, complete};
+use crate::table as tables;
+use crate::way::Way;
 
 const STYLE: &str = include_str!("style.css");
 
@@ -74,8 +77,8 @@ fn head(report: &Report) -> String {
 fn published_times(report: &Report) -> usize {
     let all: usize = report.contenders.iter().map(|row| row.published).sum();
     match report.run.mode {
-        super::flags::Mode::Together => 1,
-        super::flags::Mode::Apart => {
+        crate::flags::Mode::Together => 1,
+        crate::flags::Mode::Apart => {
             (all / report.contenders.first().map_or(1, |row| row.published.max(1))).max(1)
         }
     }
@@ -88,8 +91,8 @@ fn facts(report: &Report) -> Vec<Fact> {
     let rows = complete(&report.contenders);
     let p50 = |row: &Row| row.latency_us.map_or(f64::INFINITY, |latency| float(latency.p50));
     let quick = |left: &&&Row, right: &&&Row| p50(left).total_cmp(&p50(right));
-    let pushes = || rows.iter().filter(|row| !row.polls() && row.via != "longpoll");
-    let push = pushes().find(|row| row.via == "tcp").or_else(|| pushes().min_by(quick));
+    let pushes = || rows.iter().filter(|row| !row.polls() && row.via.family() != Family::Longpoll);
+    let push = pushes().find(|row| row.via == Way::TCP).or_else(|| pushes().min_by(quick));
     let poll = rows.iter().filter(|row| row.polls()).max_by(quick);
     let empty = |row: &Row| row.window.empty_share().unwrap_or(0.0);
     let polls = rows.iter().filter(|row| row.polls());
@@ -137,13 +140,14 @@ fn on_the_wire(push: &Row, poll: &Row) -> Option<Fact> {
 
 /// The names of contenders in their colours.
 fn keys(rows: &[&Row]) -> String {
-    let items: String = rows.iter().map(|row| key(&row.via, &row.name)).collect();
+    let items: String = rows.iter().map(|row| key(Some(row.via), &row.name)).collect();
     format!("<ul class=\"keys\">{items}</ul>")
 }
 
-fn key(via: &str, name: &str) -> String {
-    let ink = palette::of(via).light;
-    let class = if via == "model" { "chip dash" } else { "chip" };
+/// A name in its colour; that of what is worked out is of no way.
+fn key(via: Option<Way>, name: &str) -> String {
+    let ink = via.map_or(palette::MODEL, palette::of).light;
+    let class = if via.is_none() { "chip dash" } else { "chip" };
     format!(
         "<li><span class=\"{class}\" data-ink=\"{ink}\" style=\"background:{ink}\"></span>{}</li>",
         escape(name)
@@ -189,14 +193,14 @@ fn bytes_section(report: &Report) -> String {
             let shown = time(interval * 1e6).replace(".00", "");
             let window = sweep.crossovers.first().map_or(0.1, |crossover| crossover.coalesce_s);
             let keys: String = [
-                ("poll-new", format!("poll every {shown}, new connections")),
-                ("poll-plain", "kept connection".to_owned()),
-                ("poll", "kept connection and ETag".to_owned()),
-                ("tcp", "push over TCP".to_owned()),
-                ("model", format!("push if it gathered messages for {} ms (model)", window * 1e3)),
+                (Some(Way::PollNew), format!("poll every {shown}, new connections")),
+                (Some(Way::PollPlain), "kept connection".to_owned()),
+                (Some(Way::POLL), "kept connection and ETag".to_owned()),
+                (Some(Way::TCP), "push over TCP".to_owned()),
+                (None, format!("push if it gathered messages for {} ms (model)", window * 1e3)),
             ]
             .iter()
-            .map(|(via, name)| key(via, name))
+            .map(|(via, name)| key(*via, name))
             .collect();
             let caption = "Dots are measured, packets' headers and acknowledgements included; curves \
                 are worked out from what one poll and one push cost. Push pays for each message, \
@@ -207,7 +211,7 @@ fn bytes_section(report: &Report) -> String {
                  may wait.</p><ul class=\"keys\">{keys}</ul>{}",
                 figure(&picture, caption)
             );
-            out += &table(&super::sweep::changes(sweep));
+            out += &table(&crate::sweep::changes(sweep));
         }
     }
     if !report.contenders.is_empty() {

@@ -1,5 +1,6 @@
 //! One colour for each way of receiving: polls blue, long polls violet, push warm and green.
 
+use doorbell::Transport;
 use plotters::style::RGBColor;
 
 use crate::way::Way;
@@ -19,28 +20,29 @@ pub(super) const AXIS: Ink = Ink { light: "#9AA7B1", dark: "#566572" };
 /// What is worked out and not measured.
 pub(super) const MODEL: Ink = Ink { light: "#7C8894", dark: "#8996A2" };
 
-const WAYS: [(Way, Ink); 10] = [
-    (Way::PollNew, Ink { light: "#7FA9E0", dark: "#5D8AC4" }),
-    (Way::PollPlain, Ink { light: "#3F7FD0", dark: "#79ABEE" }),
-    (Way::Poll, Ink { light: "#17468C", dark: "#A9CBFA" }),
-    (Way::Longpoll, Ink { light: "#7B4FB5", dark: "#B794E6" }),
-    (Way::Ndjson, Ink { light: "#C9A227", dark: "#E3C35A" }),
-    (Way::Sse, Ink { light: "#D9822B", dark: "#F0A55C" }),
-    (Way::Ws, Ink { light: "#C2452D", dark: "#F08A72" }),
-    (Way::Tcp, Ink { light: "#1F7A4D", dark: "#5CC48F" }),
-    (Way::Unix, Ink { light: "#6BA84F", dark: "#9AD37F" }),
-    (Way::Udp, Ink { light: "#148A8A", dark: "#55C7C7" }),
-];
-
-/// The colour of a way by its name in `--via`.
-pub(super) fn of(via: &str) -> Ink {
-    WAYS.iter().find(|(way, _)| way.name() == via).map_or(MODEL, |(_, ink)| *ink)
+/// The colour of a way.
+pub(super) fn of(way: Way) -> Ink {
+    match way {
+        Way::PollNew => Ink { light: "#7FA9E0", dark: "#5D8AC4" },
+        Way::PollPlain => Ink { light: "#3F7FD0", dark: "#79ABEE" },
+        Way::Best(transport) => match transport {
+            Transport::Poll => Ink { light: "#17468C", dark: "#A9CBFA" },
+            Transport::Longpoll => Ink { light: "#7B4FB5", dark: "#B794E6" },
+            Transport::Ndjson => Ink { light: "#C9A227", dark: "#E3C35A" },
+            Transport::Sse => Ink { light: "#D9822B", dark: "#F0A55C" },
+            Transport::Raw => Ink { light: "#8A6D3B", dark: "#C8A97A" },
+            Transport::Websocket => Ink { light: "#C2452D", dark: "#F08A72" },
+            Transport::Tcp => Ink { light: "#1F7A4D", dark: "#5CC48F" },
+            Transport::Unix => Ink { light: "#6BA84F", dark: "#9AD37F" },
+            Transport::Udp => Ink { light: "#148A8A", dark: "#55C7C7" },
+        },
+    }
 }
 
 /// Rules that turn the colours of charts around on a dark ground.
 pub(super) fn dark_rules() -> String {
     let base = [TEXT, STRONG, RULE, AXIS, MODEL];
-    let inks = base.into_iter().chain(WAYS.map(|(_, ink)| ink));
+    let inks = base.into_iter().chain(Way::all().map(of));
     let rule = |ink: Ink| {
         let Ink { light, dark } = ink;
         format!(
@@ -66,9 +68,9 @@ mod tests {
     #[test]
     fn each_way_has_a_colour_of_its_own() {
         let mut seen = std::collections::BTreeSet::new();
-        for way in Way::ALL {
-            assert!(seen.insert(of(&way.name()).light), "{way:?}");
+        for way in Way::all() {
+            assert!(seen.insert(of(way).light), "{way:?}");
         }
-        assert_eq!(of("tcp").rgb(), RGBColor(0x1f, 0x7a, 0x4d));
+        assert_eq!(of(Way::TCP).rgb(), RGBColor(0x1f, 0x7a, 0x4d));
     }
 }

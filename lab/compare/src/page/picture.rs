@@ -3,13 +3,16 @@
 
 use std::fmt::Write;
 
+use doorbell::Transport;
+use doorbell_protocol::Family;
+
 use super::html::escape;
 use super::palette::{self, AXIS, Ink, RULE, STRONG, TEXT};
 use crate::figure::{bytes, float, float_of, short_time, time};
 use crate::flags::Process;
 use crate::report::Report;
 use crate::row::Row;
-use crate::way::{Family, Way};
+use crate::way::Way;
 
 const WIDTH: f64 = 960.0;
 const EDGE: f64 = 28.0;
@@ -101,39 +104,20 @@ fn groups<'a>(rows: &[&'a Row]) -> Vec<Group<'a>> {
         .into_iter()
         .map(|interval| Group {
             heading: format!("Polling every {}", short_time(interval * 1e6)),
-            ink: palette::of("poll"),
+            ink: palette::of(Way::POLL),
             rows: of(&|row| row.interval_s.is_some_and(|own| own.total_cmp(&interval).is_eq())),
         })
         .collect();
-    for (heading, ink, family) in
-        [("Long polling", "longpoll", Family::Held), ("Push", "tcp", Family::Push)]
-    {
-        let rows = of(&|row| way_of(row).is_some_and(|way| way.family() == family));
+    for (heading, ink, family) in [
+        ("Long polling", Way::Best(Transport::Longpoll), Family::Longpoll),
+        ("Push", Way::TCP, Family::Push),
+    ] {
+        let rows = of(&|row| row.via.family() == family);
         if !rows.is_empty() {
             groups.push(Group { heading: heading.to_owned(), ink: palette::of(ink), rows });
         }
     }
     groups
-}
-
-fn way_of(row: &Row) -> Option<Way> {
-    Way::ALL.into_iter().find(|way| way.name() == row.via)
-}
-
-/// What a way of receiving is called where its name in `--via` is not known.
-fn title(way: Way) -> &'static str {
-    match way {
-        Way::PollNew => "new connection each",
-        Way::PollPlain => "kept connection",
-        Way::Poll => "kept, with an ETag",
-        Way::Longpoll => "answer held back",
-        Way::Ndjson => "NDJSON over HTTP",
-        Way::Sse => "server-sent events",
-        Way::Ws => "WebSocket",
-        Way::Tcp => "lines over TCP",
-        Way::Unix => "Unix socket",
-        Way::Udp => "UDP",
-    }
 }
 
 fn text(svg: &mut String, (x, y): (f64, f64), class: &str, ink: &str, words: &str) {
@@ -204,7 +188,7 @@ fn step(most: f64) -> f64 {
 
 fn lane(svg: &mut String, row: &Row, ink: Ink, y: f64, x: &dyn Fn(f64) -> f64) {
     let ink = ink.light;
-    text(svg, (EDGE, y + 4.5), "", STRONG.light, way_of(row).map_or("", title));
+    text(svg, (EDGE, y + 4.5), "", STRONG.light, row.via.title());
     let _ = writeln!(svg, "<path d=\"M{LEFT} {y:.1}H{RIGHT}\" stroke=\"{}\"/>", RULE.light);
     let _ = write!(svg, "<g fill=\"{ink}\" fill-opacity=\"0.4\">");
     for (index, micros) in delays(row).into_iter().enumerate() {

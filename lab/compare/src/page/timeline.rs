@@ -106,7 +106,7 @@ fn name(svg: &mut String, lane: usize, name: &str, ink: &str) {
 
 /// One lane: from each message's planned time a line to where it came.
 fn lane(svg: &mut String, lane: usize, row: &Row, limit: f64, x: &dyn Fn(f64) -> f64) {
-    let ink = palette::of(&row.via).light;
+    let ink = palette::of(row.via).light;
     let y = TOP + LANE * (float_of(lane) + 0.5);
     name(svg, lane, &row.name, ink);
     let _ =
