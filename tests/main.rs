@@ -20,6 +20,7 @@ mod gaps;
 mod handover;
 mod http2;
 mod lab;
+mod large_polls;
 mod limits;
 mod lines;
 mod long_poll;

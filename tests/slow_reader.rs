@@ -184,16 +184,9 @@ fn stalled_readers_are_not_buffered_in_memory() {
         })
         .collect();
     server.await_readers("tcp", 100);
-    let before = resident_bytes(server.pid());
+    let before = server.resident_bytes();
     server.publish_all("t", &vec!["x".repeat(1000); 10_000]);
-    let grown = resident_bytes(server.pid()).saturating_sub(before);
+    let grown = server.resident_bytes().saturating_sub(before);
     // The log in memory holds 12 MB of these messages, a queue per reader would hold 1.2 GB.
     assert!(grown < 150 << 20, "{} MiB for {} readers", grown >> 20, stalled.len());
-}
-
-fn resident_bytes(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    let kib: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
-    kib << 10
 }

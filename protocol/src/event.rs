@@ -49,7 +49,7 @@ pub struct Gap {
 impl Gap {
     /// This gap and one right behind it, told as one.
     #[must_use]
-    pub fn joined(self, next: Self) -> Self {
+    pub fn joined(self, next: &Self) -> Self {
         Self { before: self.before.max(next.before), ..self }
     }
 

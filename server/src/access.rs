@@ -50,11 +50,14 @@ impl Grant {
     /// What is not allowed.
     pub fn permits(self, operation: Operation<'_>) -> Result<(), Error> {
         match (self, operation) {
-            (Self::Everything, Operation::Publish(_)) => Ok(()),
-            (Self::Everything, Operation::Read(_)) => Ok(()),
-            (Self::Everything, Operation::Observe) => Ok(()),
-            (Self::Everything, Operation::Watch) => Ok(()),
-            (Self::Everything, Operation::Capture) => Ok(()),
+            (
+                Self::Everything,
+                Operation::Publish(_)
+                | Operation::Read(_)
+                | Operation::Observe
+                | Operation::Watch
+                | Operation::Capture,
+            ) => Ok(()),
         }
     }
 }

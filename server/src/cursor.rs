@@ -316,7 +316,7 @@ impl Cursor {
         if let Some(other) = start.gap {
             let gap = &mut self.seldom().gap;
             *gap = Some(match gap.take() {
-                Some(gap) => gap.joined(other),
+                Some(gap) => gap.joined(&other),
                 None => other,
             });
         }

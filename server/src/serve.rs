@@ -70,7 +70,7 @@ pub fn start(config: &Config) -> Result<Server, StartError> {
     });
     let gate = Gate::new(hub.clone());
     let app = App {
-        lab: lab(config, &gate, &acceptor, &addresses),
+        lab: lab(config, &acceptor, &addresses),
         gate: gate.clone(),
         config: sessions.clone(),
         addresses: addresses.clone(),
@@ -112,7 +112,7 @@ pub fn start(config: &Config) -> Result<Server, StartError> {
     Ok(Server { hub, acceptor, grace: config.grace, connections, addresses })
 }
 
-fn lab(config: &Config, gate: &Gate, acceptor: &Acceptor, addresses: &Arc<Addresses>) -> Lab {
+fn lab(config: &Config, acceptor: &Acceptor, addresses: &Arc<Addresses>) -> Lab {
     Lab::new(Parts {
         on: match config.lab {
             LabSetting::Auto => addresses.are_local(),
@@ -121,7 +121,6 @@ fn lab(config: &Config, gate: &Gate, acceptor: &Acceptor, addresses: &Arc<Addres
         },
         asked_for: config.lab == LabSetting::On,
         trace: config.trace,
-        gate: gate.clone(),
         register: acceptor.register.clone(),
         addresses: addresses.clone(),
         tasks: acceptor.tasks.clone(),

@@ -86,6 +86,11 @@ impl Response {
         found.map(|(_, value)| value.as_str())
     }
 
+    /// Every header of that name.
+    pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.headers.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
     /// The place to go on from, which every poll must tell.
     pub(crate) fn next(&self) -> &str {
         self.header("doorbell-next").unwrap_or_else(|| panic!("no Doorbell-Next in {self:?}"))

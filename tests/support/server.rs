@@ -201,6 +201,14 @@ impl TestServer {
         self.get("/v1/stats").json()
     }
 
+    /// Bytes of memory that the server has now.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        let kib: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
+        kib << 10
+    }
+
     /// Waits until so many readers are connected over a transport.
     pub(crate) fn await_readers(&self, transport: &str, count: u64) {
         eventually(&format!("{count} readers over {transport}"), || {

@@ -54,7 +54,7 @@ pub(super) async fn run(
     let access = datagrams.gate.admit(Principal::Anonymous);
     match Cursor::open(&access, filter.clone(), &since).await {
         Ok(cursor) => {
-            Box::pin(Session::new(seat, Controlled::new(control), cursor).run(&filter)).await
+            Box::pin(Session::new(seat, Controlled::new(control), cursor).run(&filter)).await;
         }
         Err(error) => {
             let connection = seat.registered.connection();

@@ -61,6 +61,7 @@ pub(super) struct Wire<S> {
 }
 
 /// What is to be done next.
+#[allow(clippy::large_enum_variant, reason = "it is nearly always the large one, and moved once")]
 enum Turn {
     /// There is no whole request yet.
     Wait {
@@ -315,19 +316,11 @@ impl Http {
                 outgoing.write_piece(&mut wire.stream, bytes).await?;
                 outgoing.end(&mut wire.stream).await?;
             }
-            Body::Pieces(mut pieces) => {
-                let mut outgoing = head.end(None, keep_alive);
-                loop {
-                    let Some(piece) = wire.unless_gone(pieces.next()).await? else {
-                        return Ok(Answered::Whole(false));
-                    };
-                    let Some(piece) = piece else { break };
-                    // What is left of an answer that failed half way must not pass for the whole.
-                    outgoing
-                        .write_piece(&mut wire.stream, piece.map_err(io::Error::other)?)
-                        .await?;
+            Body::Pieces(pieces) => {
+                let outgoing = head.end(None, keep_alive);
+                if !Box::pin(wire.write_pieces(outgoing, pieces)).await? {
+                    return Ok(Answered::Whole(false));
                 }
-                outgoing.end(&mut wire.stream).await?;
             }
             // Only a connection of the HTTP library can change its protocol.
             Body::Upgraded => return Ok(Answered::Whole(false)),

@@ -147,7 +147,7 @@ pub(super) enum Operation {
     /// To be told about the server.
     Report(Access, Report),
     /// To see so many of those who are connected.
-    Connections(usize),
+    Connections(Access, usize),
     /// To watch.
     Lab(Box<lab::Opening>),
     /// Nothing more: this is the answer.
@@ -189,8 +189,11 @@ impl Operation {
             Route::Page(Some(topic)) => Self::Answered(page::topic(&decoded(topic)?, request)?),
             Route::File(name) => Self::Answered(page::file(&decoded(name)?, request)?),
             Route::Report(report) => Self::Report(access, report),
-            Route::Connections => Self::Connections(lab::rows(app, &access, request)?),
-            Route::Lab => Self::Lab(Box::new(lab::Opening::of(app, &access, request)?)),
+            Route::Connections => {
+                let rows = lab::rows(app, &access, request)?;
+                Self::Connections(access, rows)
+            }
+            Route::Lab => Self::Lab(Box::new(lab::Opening::of(app, access, request)?)),
             Route::Publish(publish) => {
                 let draft = publish::draft(publish, request, body, access.limits().message_bytes)?;
                 let permitted = access.permit(draft)?;
@@ -234,7 +237,9 @@ impl Operation {
                 Box::pin(websocket::open(app, *opening, served.connection)).await.into()
             }
             Self::Report(access, report) => observe::report(app, &access, report).into(),
-            Self::Connections(rows) => Box::pin(lab::connections(app, rows)).await.into(),
+            Self::Connections(access, rows) => {
+                Box::pin(lab::connections(app, access, rows)).await.into()
+            }
             Self::Lab(opening) => lab::open(app, *opening, served.connection).into(),
             Self::Answered(reply) => reply,
         }

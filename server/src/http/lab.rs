@@ -32,9 +32,9 @@ pub(super) fn rows(app: &App, access: &Access, request: &Request<'_>) -> Result<
 }
 
 /// Who is connected, the newest first.
-pub(super) async fn connections(app: &App, rows: usize) -> Result<Reply, Error> {
+pub(super) async fn connections(app: &App, access: Access, rows: usize) -> Result<Reply, Error> {
     let lab = app.lab.clone();
-    let looking = tokio::task::spawn_blocking(move || lab.newest(rows));
+    let looking = tokio::task::spawn_blocking(move || lab.newest(&access, rows));
     let failed = |_| Error::new(Code::Internal, "the connections could not be listed");
     let (total, rows) = looking.await.map_err(failed)?;
     Ok(Reply::json(StatusCode::OK, &Listing { total, rows }))
@@ -42,6 +42,7 @@ pub(super) async fn connections(app: &App, rows: usize) -> Result<Reply, Error> 
 
 /// A page that asks to watch, by `GET /v1/lab`.
 pub(super) struct Opening {
+    access: Access,
     page: Page,
     topic: Topic,
     upgrade: Upgrade,
@@ -49,13 +50,13 @@ pub(super) struct Opening {
 
 impl Opening {
     /// Reads it from a request.
-    pub(super) fn of(app: &App, access: &Access, request: &mut Request<'_>) -> Result<Self, Error> {
+    pub(super) fn of(app: &App, access: Access, request: &mut Request<'_>) -> Result<Self, Error> {
         let params = Params::of(request)?;
-        admit(app, access, request)?;
+        admit(app, &access, request)?;
         let parameter = |name| params.get(&[name]).unwrap_or_default();
         let page = Page::parse(&parameter("page"))?;
         let topic = parameter("topic").parse()?;
-        Ok(Self { page, topic, upgrade: Upgrade::of(request)? })
+        Ok(Self { access, page, topic, upgrade: Upgrade::of(request)? })
     }
 }
 
@@ -65,8 +66,8 @@ pub(super) fn open(
     opening: Opening,
     connection: &Arc<Connection>,
 ) -> Result<Reply, Error> {
-    let Opening { page, topic, upgrade } = opening;
-    let seat = app.lab.enter(page)?;
+    let Opening { access, page, topic, upgrade } = opening;
+    let seat = app.lab.enter(page, access)?;
     let connection = connection.clone();
     Ok(upgrade.serve(LAB_FRAME_BYTES_MAX, move |socket| async move {
         let serving = connection.serve(Service::Lab);

@@ -3,8 +3,8 @@
 //! A poll takes what is there; a long poll waits for it once; a stream goes on for as long as the client
 //! stays, and is a session (`stream`). All of them are the same cursor.
 //!
-//! An answer that fits into one page is made at once and has a length. One that does not is read again
-//! from its beginning, page by page, as the client takes it: nothing of it is kept but the cursor.
+//! An answer that fits into one page is made at once and has a length. What does not fit is read page by
+//! page, as the client takes it: nothing of it is kept but the cursor and the first page.
 
 use std::borrow::Cow;
 use std::future::poll_fn;
@@ -161,7 +161,6 @@ async fn answer_once(
         cursor = Box::pin(request.open(&Since::Id(place))).await?;
     }
     reader.serving.reads(cursor.progress());
-    let beginning = cursor.bookmark();
     let most = max.unwrap_or(usize::MAX);
     let waited = match wait {
         Some(wait) => {
@@ -177,10 +176,11 @@ async fn answer_once(
     }
     if !found.is_all {
         let end = Box::pin(end_of(&mut cursor, found.messages, most)).await?;
-        cursor.return_to(beginning);
         let place = Place::new(access, filter, end);
-        let head = place.head(StatusCode::OK, cursor.gap().into_iter(), Some(*framing));
-        let pages = Pages { reader, cursor, end, left: most };
+        // Losses further on are told on their events.
+        let head = place.head(StatusCode::OK, found.gaps().take(1), Some(*framing));
+        let left = most - found.messages;
+        let pages = Pages { reader, found: found.into_batches(), cursor, end, left };
         return Ok(poll_reply(head, Body::Pieces(Box::pin(pages))));
     }
     let place = Place::new(access, filter, cursor.place().seq());
@@ -250,7 +250,7 @@ impl Gathered {
         if last.messages.is_empty() {
             // All that was lost before one event is one gap.
             last.gap = match (last.gap.take(), batch.gap) {
-                (Some(gap), Some(next)) => Some(gap.joined(next)),
+                (Some(gap), Some(next)) => Some(gap.joined(&next)),
                 (gap, next) => gap.or(next),
             };
             last.messages = batch.messages;
@@ -263,6 +263,11 @@ impl Gathered {
 
     fn batches(&self) -> impl Iterator<Item = &Batch> {
         std::iter::once(&self.first).chain(&self.others)
+    }
+
+    fn into_batches(mut self) -> std::vec::IntoIter<Batch> {
+        self.others.insert(0, self.first);
+        self.others.into_iter()
     }
 
     fn gaps(&self) -> impl Iterator<Item = &Gap> {
@@ -301,12 +306,13 @@ async fn gather(
 }
 
 /// Where an answer ends of which so many messages were found and that has several pages: at the last
-/// message that was asked for, else at what is visible now.
+/// message that was asked for, else at what is visible now. The cursor stays where it is.
 async fn end_of(cursor: &mut Cursor, mut messages: usize, most: usize) -> Result<u64, Error> {
     let visible = cursor.access().visible();
     if most == usize::MAX {
         return Ok(visible);
     }
+    let place = cursor.bookmark();
     while messages < most && cursor.place().seq() < visible {
         let more = cursor.next(page_limit(most - messages, 0)).await?;
         if more.first().is_none() {
@@ -314,7 +320,9 @@ async fn end_of(cursor: &mut Cursor, mut messages: usize, most: usize) -> Result
         }
         messages += more.messages.len();
     }
-    Ok(if messages < most { visible } else { cursor.place().seq() })
+    let end = if messages < most { visible } else { cursor.place().seq() };
+    cursor.return_to(place);
+    Ok(end)
 }
 
 /// What may still come of so many messages, on a page that holds so many bytes already.
@@ -367,11 +375,40 @@ impl Reader {
 /// An answer of several pages, each read when the one before it was taken.
 struct Pages {
     reader: Reader,
+    /// The first page.
+    found: std::vec::IntoIter<Batch>,
     cursor: Box<Cursor>,
     /// The place where the answer ends.
     end: u64,
-    /// Messages that may still be sent.
+    /// Messages that may still be read.
     left: usize,
+}
+
+impl Pages {
+    fn poll_batch(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Batch, Error>>> {
+        if let Some(found) = self.found.next() {
+            return Poll::Ready(Some(Ok(found)));
+        }
+        // There is no event to tell a loss with, and the head is out: the answer must not pass for a whole
+        // one.
+        let lost = || Error::new(Code::Internal, "what was left of the answer has expired");
+        while self.left > 0 {
+            if self.cursor.place().seq() >= self.end {
+                return Poll::Ready(self.cursor.gap().map(|_| Err(lost())));
+            }
+            let limit = page_limit(self.left, 0);
+            let mut batch = ready!(self.cursor.poll_held(limit, context))?;
+            batch.messages.retain(|message| message.seq() <= self.end);
+            if !batch.messages.is_empty() {
+                self.left -= batch.messages.len();
+                return Poll::Ready(Some(Ok(batch)));
+            }
+            if batch.gap.is_some() {
+                return Poll::Ready(Some(Err(lost())));
+            }
+        }
+        Poll::Ready(None)
+    }
 }
 
 impl Stream for Pages {
@@ -381,22 +418,8 @@ impl Stream for Pages {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, Error>>> {
-        let Self { reader, cursor, end, left } = &mut *self;
-        while *left > 0 && cursor.place().seq() < *end {
-            let mut batch = ready!(cursor.poll_held(page_limit(*left, 0), context))?;
-            batch.messages.retain(|message| message.seq() <= *end);
-            if !batch.messages.is_empty() {
-                *left -= batch.messages.len();
-                return Poll::Ready(Some(Ok(reader.body(&batch))));
-            }
-            if batch.gap.is_some() {
-                // There is no event to tell it with, and the head is out: the answer must not pass for
-                // a whole one.
-                let lost = Error::new(Code::Internal, "what was left of the answer has expired");
-                return Poll::Ready(Some(Err(lost)));
-            }
-        }
-        Poll::Ready(None)
+        let batch = ready!(self.poll_batch(context)?);
+        Poll::Ready(batch.map(|batch| Ok(self.reader.body(&batch))))
     }
 }
 

@@ -34,7 +34,7 @@ pub(crate) use self::lane::Page;
 use self::lane::{Lane, Name};
 pub(crate) use self::table::Row;
 pub(crate) use self::wiretap::check as check_capture;
-use crate::access::{Gate, Principal};
+use crate::access::Access;
 use crate::connections::{Connection, Connections, Ends};
 use crate::limits::{LAB_ROWS_MAX, LAB_SESSIONS_MAX, LAB_TRACES_MAX};
 use crate::listen::Addresses;
@@ -58,8 +58,6 @@ pub struct Parts {
     pub asked_for: bool,
     /// Whether packets may be captured.
     pub trace: bool,
-    /// Where what runs for a page gets its access to the log.
-    pub gate: Gate,
     /// Who is connected.
     pub register: Arc<Connections>,
     /// Where the server listens.
@@ -128,19 +126,20 @@ impl Lab {
 
     /// How many connections are open, and the rows of the newest of them. To be called where it may
     /// block.
-    pub(crate) fn newest(&self, max: usize) -> (usize, Vec<Row>) {
+    pub(crate) fn newest(&self, access: &Access, max: usize) -> (usize, Vec<Row>) {
         let (total, newest) = self.0.parts.register.newest(max);
-        (total, self.rows(newest.into_iter().map(|connection| (connection, None)).collect()))
+        (
+            total,
+            self.rows(access, newest.into_iter().map(|connection| (connection, None)).collect()),
+        )
     }
 
-    fn rows(&self, connections: Vec<(Arc<Connection>, Option<Name>)>) -> Vec<Row> {
-        let Parts { gate, addresses, .. } = &self.0.parts;
-        let access = gate.admit(Principal::Anonymous);
-        table::rows(connections, &access, addresses.unix.as_deref())
+    fn rows(&self, access: &Access, connections: Vec<(Arc<Connection>, Option<Name>)>) -> Vec<Row> {
+        table::rows(connections, access, self.0.parts.addresses.unix.as_deref())
     }
 
     /// Opens a session's place.
-    pub(crate) fn enter(&self, page: Page) -> Result<Seat, Error> {
+    pub(crate) fn enter(&self, page: Page, access: Access) -> Result<Seat, Error> {
         let permit = self.0.sessions.clone().try_acquire_owned().map_err(|_| {
             let text = format!("the lab has {LAB_SESSIONS_MAX} sessions, which is the limit");
             Error::new(Code::Unavailable, text)
@@ -148,7 +147,7 @@ impl Lab {
         let number = self.accounts().open(&page);
         self.0.watchers.fetch_add(1, Ordering::Relaxed);
         let ending = self.hear_ends();
-        Ok(Seat { lab: self.clone(), page, number, _ending: ending, _permit: permit })
+        Ok(Seat { lab: self.clone(), access, page, number, _ending: ending, _permit: permit })
     }
 
     /// Listens to the ends of sockets, or shares in the listening.
@@ -224,6 +223,8 @@ async fn hear_ends(shared: Weak<Shared>) {
 #[derive(Debug)]
 pub(crate) struct Seat {
     lab: Lab,
+    /// What the page may do.
+    access: Access,
     page: Page,
     number: u64,
     _ending: Arc<Ending>,
@@ -247,6 +248,11 @@ struct View {
 }
 
 impl Seat {
+    /// What the page may do.
+    fn access(&self) -> &Access {
+        &self.access
+    }
+
     fn parts(&self) -> &Parts {
         &self.lab.0.parts
     }
@@ -285,7 +291,7 @@ impl Seat {
             }
             shown.entry(connection.number()).or_insert((connection, None));
         }
-        (total, self.lab.rows(shown.into_values().rev().collect()))
+        (total, self.lab.rows(&self.access, shown.into_values().rev().collect()))
     }
 
     /// Charges a connection that a subscriber has just opened, from its handshake on.

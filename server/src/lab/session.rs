@@ -26,6 +26,7 @@ use super::subscribers::{self, Way};
 use super::table::Row;
 use super::wiretap::{Trace, Wiretap};
 use super::{Seat, View};
+use crate::access::Operation;
 use crate::connections::Serving;
 use crate::limits::LAB_TOLD_MAX;
 
@@ -298,6 +299,7 @@ impl Session {
     fn trace(&mut self, wanted: Wanted) -> Result<(), Error> {
         self.wiretap = None;
         let Wanted::Lane(lane) = wanted else { return Ok(()) };
+        self.seat.access().permits(Operation::Capture)?;
         if !self.seat.parts().trace {
             let text = format!("trace {}: {TRACE_IS_OFF}", lane.as_str());
             return Err(Error::new(Code::BadRequest, text));

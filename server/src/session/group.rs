@@ -198,10 +198,8 @@ impl Hear for Mailbox {
         let mut pending = self.inbox.pending();
         self.newcomers.append(&mut pending.newcomers);
         self.heard.append(&mut pending.heard);
-        match self.newcomers.is_empty() && self.heard.is_empty() {
-            true => Poll::Pending,
-            false => Poll::Ready(()),
-        }
+        let is_empty = self.newcomers.is_empty() && self.heard.is_empty();
+        if is_empty { Poll::Pending } else { Poll::Ready(()) }
     }
 
     fn poll_heard(&mut self, _: &mut Context<'_>) -> Poll<()> {

@@ -13,7 +13,6 @@ use tokio::net::UdpSocket;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::{ANSWER_WAIT_MAX, Failure, Subscriber};
-use crate::access::Principal;
 use crate::connections::Ends;
 use crate::cursor::{Cursor, PageLimit};
 use crate::lab::accounts::Traffic;
@@ -76,10 +75,10 @@ pub(super) async fn receive(
 /// How many messages there are after a place and up to a last one.
 async fn count_lost(subscriber: &Subscriber, after: Id, last: Id) -> u64 {
     let filter = Filter::from(subscriber.topic.clone());
-    let access = subscriber.seat.parts().gate.admit(Principal::Anonymous);
+    let access = subscriber.seat.access();
     let limit = PageLimit::BATCH;
     let mut count = 0;
-    if let Ok(mut cursor) = Cursor::open(&access, filter, &Since::Id(after)).await {
+    if let Ok(mut cursor) = Cursor::open(access, filter, &Since::Id(after)).await {
         while let Ok(batch) = cursor.next(limit).await {
             count += batch.messages.iter().filter(|message| message.id() <= last).count() as u64;
             let through = batch.messages.last().is_none_or(|message| message.id() >= last);
