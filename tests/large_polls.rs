@@ -37,7 +37,7 @@ impl Stalled {
     /// Reads on to the end; the events that came whole, and whether the answer is finished.
     fn finish(mut self) -> (Vec<Event>, bool) {
         let mut answer = Vec::new();
-        let mut piece = [0; 64 << 10];
+        let mut piece = [0; 8 << 10];
         let finished = loop {
             if answer.ends_with(b"\r\n0\r\n\r\n") {
                 break true;
