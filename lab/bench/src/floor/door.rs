@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use crate::failure::Result;
 use crate::poller::{Poller, Socket};
 
-use super::{listener, say_ready};
+use super::listener::{listener, say_ready};
 
 /// The number under which the listener is watched.
 const LISTENER: usize = usize::MAX;

@@ -8,7 +8,7 @@ use axum::serve::ListenerExt;
 
 use crate::failure::Result;
 
-use super::{listener, say_ready};
+use super::listener::{listener, say_ready};
 
 /// Serves.
 pub(super) fn run() -> Result<()> {

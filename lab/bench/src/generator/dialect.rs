@@ -41,30 +41,47 @@ pub(crate) struct Target {
     pub(crate) topic: usize,
 }
 
-/// How one talks to a contender, as a subscriber or as a publisher.
+/// What comes of hearing something.
+pub(crate) struct Effects<'a> {
+    /// What has to be answered.
+    pub(crate) out: &'a mut Vec<u8>,
+    /// Is told what was heard.
+    listener: &'a mut dyn FnMut(Heard<'_>),
+}
+
+impl<'a> Effects<'a> {
+    pub(crate) fn new(out: &'a mut Vec<u8>, listener: &'a mut dyn FnMut(Heard<'_>)) -> Self {
+        Self { out, listener }
+    }
+
+    /// Something was heard.
+    pub(crate) fn heard(&mut self, what: Heard<'_>) {
+        (self.listener)(what);
+    }
+}
+
+/// How one talks to a contender, as a subscriber or as a publisher. What only one of them says is
+/// nothing for the other.
 pub(crate) trait Dialect {
     /// What is said first as a subscriber of these topics. Returns how often [`Heard::Ready`] is to
     /// be waited for.
-    fn subscribe(&self, topics: Range<usize>, state: &mut State, out: &mut Vec<u8>) -> u32;
+    fn subscribe(&self, _topics: Range<usize>, _state: &mut State, _out: &mut Vec<u8>) -> u32 {
+        0
+    }
 
     /// What is said first as a publisher of that number.
     fn introduce(&self, _publisher: usize, _out: &mut Vec<u8>) {}
 
     /// A publish.
-    fn publish(&self, to: Target, payload: &[u8], out: &mut Vec<u8>);
+    fn publish(&self, _to: Target, _payload: &[u8], _out: &mut Vec<u8>) {}
 
     /// Whether every publish is answered.
-    fn acknowledges(&self) -> bool;
+    fn acknowledges(&self) -> bool {
+        false
+    }
 
-    /// Takes what it can from the bytes and returns how many that were. What has to be answered goes
-    /// to `out`.
-    fn hear(
-        &self,
-        state: &mut State,
-        bytes: &[u8],
-        out: &mut Vec<u8>,
-        heard: &mut dyn FnMut(Heard<'_>),
-    ) -> Result<usize>;
+    /// Takes what it can from the bytes and returns how many that were.
+    fn hear(&self, state: &mut State, bytes: &[u8], effects: &mut Effects<'_>) -> Result<usize>;
 }
 
 /// The name of a topic, the same for every contender.

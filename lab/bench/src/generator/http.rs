@@ -2,7 +2,7 @@
 
 use memchr::{memchr, memmem};
 
-use super::dialect::{Heard, State};
+use super::dialect::{Effects, Heard, State};
 use crate::failure::{Failure, Result};
 
 /// Bytes of an answer's head.
@@ -74,10 +74,10 @@ pub(crate) fn answers(
 }
 
 /// Answers to publishes, or polls whose answers nobody looks into.
-pub(crate) fn acknowledgements(bytes: &[u8], heard: &mut dyn FnMut(Heard<'_>)) -> Result<usize> {
+pub(crate) fn acknowledgements(bytes: &[u8], effects: &mut Effects<'_>) -> Result<usize> {
     answers(bytes, |head, body| {
         let good = matches!(head.status, 200..=202 | 304);
-        heard(if good { Heard::Acknowledged(1) } else { Heard::Refused(body) });
+        effects.heard(if good { Heard::Acknowledged(1) } else { Heard::Refused(body) });
         Ok(())
     })
 }
@@ -87,8 +87,8 @@ pub(crate) fn acknowledgements(bytes: &[u8], heard: &mut dyn FnMut(Heard<'_>)) -
 pub(crate) fn chunked(
     state: &mut State,
     bytes: &[u8],
-    heard: &mut dyn FnMut(Heard<'_>),
-    mut take: impl FnMut(&[u8], &mut dyn FnMut(Heard<'_>)) -> usize,
+    effects: &mut Effects<'_>,
+    mut take: impl FnMut(&[u8], &mut Effects<'_>) -> usize,
 ) -> Result<usize> {
     let mut used = 0;
     if !state.opened {
@@ -96,7 +96,7 @@ pub(crate) fn chunked(
         used = answer.bytes;
         state.opened = true;
         if answer.status != 200 {
-            heard(Heard::Refused(&bytes[used..]));
+            effects.heard(Heard::Refused(&bytes[used..]));
         }
         // Some servers end their streams with the connection instead.
         if answer.header("transfer-encoding").is_none() {
@@ -120,11 +120,11 @@ pub(crate) fn chunked(
             _ => piece.strip_suffix(b"\r").filter(|_| state.left == 1).unwrap_or(piece),
         };
         if state.content.is_empty() {
-            let taken = take(content, heard);
+            let taken = take(content, effects);
             state.content.extend_from_slice(&content[taken..]);
         } else {
             state.content.extend_from_slice(content);
-            let taken = take(&state.content, heard);
+            let taken = take(&state.content, effects);
             state.content.drain(..taken);
         }
         if used == bytes.len() {
@@ -187,7 +187,9 @@ mod tests {
             let (mut state, mut seen, mut held) = (State::default(), Vec::new(), Vec::new());
             for part in [&stream[..cut], &stream[cut..]] {
                 held.extend_from_slice(part);
-                let used = chunked(&mut state, &held, &mut |_| {}, |content, _| {
+                let (mut out, mut nobody) = (Vec::new(), |_: Heard<'_>| {});
+                let effects = &mut Effects::new(&mut out, &mut nobody);
+                let used = chunked(&mut state, &held, effects, |content, _| {
                     events(content, |_, data| seen.push(data.to_vec()))
                 })
                 .unwrap();

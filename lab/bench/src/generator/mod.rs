@@ -11,7 +11,7 @@
 pub(crate) mod dialect;
 pub(crate) mod http;
 pub(crate) mod load;
-mod subscribers;
+pub(crate) mod subscribers;
 pub(crate) mod tally;
 pub(crate) mod websocket;
 
@@ -19,8 +19,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use self::dialect::{Dialect, Heard, State, Target};
-pub(crate) use self::subscribers::From;
+use self::dialect::{Dialect, Effects, Heard, State, Target};
 use self::tally::Tally;
 use crate::failure::{During, Failure, Result};
 use crate::poller::{Poller, Socket};
@@ -233,12 +232,13 @@ impl Generator {
             }
         };
         let bytes = &self.buffer[..count];
+        let mut effects = Effects::new(&mut self.scratch, &mut hear);
         if held.is_empty() {
-            let used = dialect.hear(state, bytes, &mut self.scratch, &mut hear)?;
+            let used = dialect.hear(state, bytes, &mut effects)?;
             held.extend_from_slice(&bytes[used..]);
         } else {
             held.extend_from_slice(bytes);
-            let used = dialect.hear(state, held, &mut self.scratch, &mut hear)?;
+            let used = dialect.hear(state, held, &mut effects)?;
             held.drain(..used);
         }
         if !self.scratch.is_empty() {

@@ -1,6 +1,6 @@
 //! As much of RFC 6455 as a client needs that mostly listens.
 
-use super::dialect::{Heard, State, push};
+use super::dialect::{Effects, Heard, State, push};
 use super::http::Head;
 use crate::failure::{Failure, Result};
 
@@ -53,24 +53,27 @@ fn frame(opcode: u8, words: &[u8], out: &mut Vec<u8>) {
 pub(crate) fn frames(
     state: &mut State,
     bytes: &[u8],
-    out: &mut Vec<u8>,
-    heard: &mut dyn FnMut(Heard<'_>),
-    mut text: impl FnMut(&[u8], &mut dyn FnMut(Heard<'_>)) -> Result<()>,
+    effects: &mut Effects<'_>,
+    mut text: impl FnMut(&[u8], &mut Effects<'_>) -> Result<()>,
 ) -> Result<usize> {
     let mut used = 0;
     if !state.opened {
         let Some(answer) = Head::parse(bytes)? else { return Ok(0) };
         used = answer.bytes;
         state.opened = true;
-        heard(if answer.status == 101 { Heard::Ready } else { Heard::Refused(&bytes[used..]) });
+        effects.heard(if answer.status == 101 {
+            Heard::Ready
+        } else {
+            Heard::Refused(&bytes[used..])
+        });
     }
     while let Some((opcode, head, length)) = frame_head(&bytes[used..]) {
         let begin = used + head;
         let Some(words) = bytes.get(begin..begin + length) else { break };
         used = begin + length;
         match opcode {
-            o if o == FIN | TEXT || o == FIN | BINARY => text(words, heard)?,
-            o if o == FIN | PING => frame(PONG, words, out),
+            o if o == FIN | TEXT || o == FIN | BINARY => text(words, effects)?,
+            o if o == FIN | PING => frame(PONG, words, effects.out),
             o if o == FIN | PONG => {}
             o if o == FIN | CLOSE => return Err(Failure("the server closed a WebSocket".into())),
             other => return Err(Failure(format!("a frame begins with {other:#x}"))),
@@ -121,7 +124,9 @@ mod tests {
             let mut held = Vec::new();
             for part in [&stream[..cut], &stream[cut..]] {
                 held.extend_from_slice(part);
-                let used = frames(&mut state, &held, &mut out, &mut |_| {}, |words, _| {
+                let mut nobody = |_: Heard<'_>| {};
+                let effects = &mut Effects::new(&mut out, &mut nobody);
+                let used = frames(&mut state, &held, effects, |words, _| {
                     seen.push(words.to_vec());
                     Ok(())
                 })

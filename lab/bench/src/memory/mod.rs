@@ -1,11 +1,12 @@
 //! Sessions without sockets: as many in one process as its memory holds, over streams in memory.
 //!
-//! - `stream`: such a stream
+//! - `by`: what may be measured; `stream`: such a stream
 //! - `crowd`: the clients' ends: they subscribe, get a message each, and check it
 //! - `served`: what is at the other ends: doorbell's sessions, or a floor
 //!
 //! This is a process of its own, so that its memory is that of the sessions and of the streams alone.
 
+mod by;
 mod crowd;
 mod served;
 mod stream;
@@ -13,12 +14,13 @@ mod stream;
 use std::process::Command;
 use std::time::Instant;
 
+pub(crate) use self::by::By;
 use self::crowd::Crowd;
 use self::served::{Round, Served};
 use crate::failure::{During, Failure, Result};
+use crate::peer::Named;
 use crate::report::Measured;
 use crate::report::figure::Figure;
-use crate::scenario::Named;
 use crate::stamp::Payload;
 use crate::usage::{Memory, other_threads_seconds};
 
@@ -28,37 +30,6 @@ const OPENED_TOGETHER: usize = 1000;
 const TOPICS_FOR_A_FIGURE: usize = 100;
 /// Topics to which messages are published that nobody hears.
 const UNHEARD_MAX: usize = 100_000;
-
-/// What serves the other ends of the streams.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum By {
-    /// One loop that copies the bytes of each message into each stream.
-    Copy,
-    /// A task for each stream, all of them woken by one channel, which copies the bytes.
-    Tasks,
-    /// doorbell's sessions of the line protocol.
-    Sessions,
-}
-
-impl By {
-    /// All of them.
-    pub(crate) const ALL: [Self; 3] = [Self::Copy, Self::Tasks, Self::Sessions];
-
-    fn named(name: &str) -> Result<Self, String> {
-        let named = Self::ALL.into_iter().find(|by| by.name() == name);
-        named.ok_or_else(|| format!("nobody is called {name}"))
-    }
-}
-
-impl Named for By {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Copy => "floor-copy",
-            Self::Tasks => "floor-tasks",
-            Self::Sessions => "doorbell",
-        }
-    }
-}
 
 /// One run.
 #[derive(Debug, Clone, clap::Args)]

@@ -24,7 +24,7 @@ use tokio::sync::{Mutex, mpsc, watch};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
-use super::By;
+use super::by::By;
 use super::crowd::{Crowd, PATIENCE, events, read_lines};
 use super::stream::{End, pair};
 use crate::failure::{Failure, Result};

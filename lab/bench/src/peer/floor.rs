@@ -4,9 +4,10 @@ use std::ops::Range;
 use std::process::Command;
 use std::rc::Rc;
 
-use super::Running;
+use super::post::Post;
+use super::running::Running;
 use crate::failure::{During, Failure, Result};
-use crate::generator::dialect::{Dialect, Heard, State, Target, lines, push, topic_name};
+use crate::generator::dialect::{Dialect, Effects, Heard, State, Target, lines, push};
 use crate::generator::http;
 use crate::launch::{Program, folder};
 
@@ -59,7 +60,7 @@ pub(super) fn start(which: Which) -> Result<Running> {
     let address = address.ok_or_else(|| Failure(format!("a floor program says {ready:?}")))?;
     let (subscriber, publisher): (Rc<dyn Dialect>, Rc<dyn Dialect>) = match which {
         Which::LongPoll => (Rc::new(Poll), Rc::new(Lines { acknowledges: false })),
-        Which::Http => (Rc::new(Post), Rc::new(Post)),
+        Which::Http => (Rc::new(Post { folder: "" }), Rc::new(Post { folder: "" })),
         Which::Append | Which::Sync => {
             let lines = Rc::new(Lines { acknowledges: true });
             (lines.clone(), lines)
@@ -69,15 +70,7 @@ pub(super) fn start(which: Which) -> Result<Running> {
             (lines.clone(), lines)
         }
     };
-    Ok(Running {
-        program,
-        subscribe_at: address,
-        publish_at: address,
-        http: None,
-        subscriber,
-        publisher,
-        confirm: None,
-    })
+    Ok(Running::at(address, program, subscriber, publisher))
 }
 
 /// Messages as lines, and nothing else.
@@ -104,20 +97,14 @@ impl Dialect for Lines {
         self.acknowledges
     }
 
-    fn hear(
-        &self,
-        _state: &mut State,
-        bytes: &[u8],
-        _out: &mut Vec<u8>,
-        heard: &mut dyn FnMut(Heard<'_>),
-    ) -> Result<usize> {
+    fn hear(&self, _state: &mut State, bytes: &[u8], effects: &mut Effects<'_>) -> Result<usize> {
         lines(bytes, |line| {
             match line {
-                b"ok" if self.acknowledges => heard(Heard::Acknowledged(1)),
-                b"ok" => heard(Heard::Ready),
+                b"ok" if self.acknowledges => effects.heard(Heard::Acknowledged(1)),
+                b"ok" => effects.heard(Heard::Ready),
                 // An echo's own first line comes back too.
                 b"P" => {}
-                line => heard(Heard::Message(line)),
+                line => effects.heard(Heard::Message(line)),
             }
             Ok(())
         })
@@ -134,65 +121,16 @@ impl Dialect for Poll {
         0
     }
 
-    fn publish(&self, _to: Target, _payload: &[u8], _out: &mut Vec<u8>) {}
-
-    fn acknowledges(&self) -> bool {
-        false
-    }
-
-    fn hear(
-        &self,
-        state: &mut State,
-        bytes: &[u8],
-        out: &mut Vec<u8>,
-        heard: &mut dyn FnMut(Heard<'_>),
-    ) -> Result<usize> {
+    fn hear(&self, state: &mut State, bytes: &[u8], effects: &mut Effects<'_>) -> Result<usize> {
         http::answers(bytes, |_, body| {
             lines(body, |line| {
                 state.heard += 1;
-                heard(Heard::Message(line));
+                effects.heard(Heard::Message(line));
                 Ok(())
             })
             .during(|| "a long poll's answer".into())?;
-            self.subscribe(state.topic..state.topic + 1, state, out);
+            self.subscribe(state.topic..state.topic + 1, state, effects.out);
             Ok(())
         })
     }
-}
-
-/// Requests with a body, or, without a payload to send, without one.
-struct Post;
-
-impl Dialect for Post {
-    fn subscribe(&self, _topics: Range<usize>, _state: &mut State, _out: &mut Vec<u8>) -> u32 {
-        0
-    }
-
-    fn publish(&self, to: Target, payload: &[u8], out: &mut Vec<u8>) {
-        post(&topic_name(to.topic), payload, out);
-    }
-
-    fn acknowledges(&self) -> bool {
-        true
-    }
-
-    fn hear(
-        &self,
-        _state: &mut State,
-        bytes: &[u8],
-        _out: &mut Vec<u8>,
-        heard: &mut dyn FnMut(Heard<'_>),
-    ) -> Result<usize> {
-        http::acknowledgements(bytes, heard)
-    }
-}
-
-/// A request that publishes.
-pub(super) fn post(path: &str, payload: &[u8], out: &mut Vec<u8>) {
-    push!(
-        out,
-        "POST /{path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n",
-        payload.len()
-    );
-    out.extend_from_slice(payload);
 }

@@ -10,9 +10,9 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use super::nats::{CONNECT, Operation, launch, operations};
-use super::{Running, Setting, Storage};
+use super::running::{Running, Setting, Storage};
 use crate::failure::{Failure, Result};
-use crate::generator::dialect::{Dialect, Heard, State, Target, push};
+use crate::generator::dialect::{Dialect, Effects, Heard, State, Target, push};
 
 /// Starts it and makes the stream.
 pub(super) fn start(setting: &Setting) -> Result<Running> {
@@ -22,15 +22,8 @@ pub(super) fn start(setting: &Setting) -> Result<Running> {
     let (program, address) = launch(&format!("jetstream {{ store_dir: \"FOLDER\"\n{sync} }}"))?;
     let storage = if setting.storage == Storage::Ephemeral { "memory" } else { "file" };
     make_stream(address, storage)?;
-    Ok(Running {
-        program,
-        subscribe_at: address,
-        publish_at: address,
-        http: None,
-        subscriber: Rc::new(Stream::default()),
-        publisher: Rc::new(Stream::default()),
-        confirm: None,
-    })
+    let (subscriber, publisher) = (Rc::new(Stream::default()), Rc::new(Stream::default()));
+    Ok(Running::at(address, program, subscriber, publisher))
 }
 
 fn make_stream(address: SocketAddr, storage: &str) -> Result<()> {
@@ -105,27 +98,23 @@ impl Dialect for Stream {
         true
     }
 
-    fn hear(
-        &self,
-        _state: &mut State,
-        bytes: &[u8],
-        out: &mut Vec<u8>,
-        heard: &mut dyn FnMut(Heard<'_>),
-    ) -> Result<usize> {
-        operations(bytes, out, |operation| match operation {
-            Operation::Pong => heard(Heard::Ready),
-            Operation::Error(words) => heard(Heard::Refused(words)),
+    fn hear(&self, _state: &mut State, bytes: &[u8], effects: &mut Effects<'_>) -> Result<usize> {
+        operations(bytes, effects, |operation, effects| match operation {
+            Operation::Pong => effects.heard(Heard::Ready),
+            Operation::Error(words) => effects.heard(Heard::Refused(words)),
             // Delivered messages keep the subject that they were published to.
             Operation::Message { subject, text } if subject.starts_with(b"s.") => {
-                heard(Heard::Message(text));
+                effects.heard(Heard::Message(text));
             }
             Operation::Message { text, .. }
                 if memchr::memmem::find(text, b"\"error\"").is_some() =>
             {
-                heard(Heard::Refused(text));
+                effects.heard(Heard::Refused(text));
             }
-            Operation::Message { subject, .. } if subject.starts_with(b"r.") => heard(Heard::Ready),
-            Operation::Message { .. } => heard(Heard::Acknowledged(1)),
+            Operation::Message { subject, .. } if subject.starts_with(b"r.") => {
+                effects.heard(Heard::Ready);
+            }
+            Operation::Message { .. } => effects.heard(Heard::Acknowledged(1)),
         })
     }
 }

@@ -6,54 +6,26 @@ mod jetstream;
 mod mosquitto;
 mod nats;
 mod nchan;
+mod post;
 mod redis;
+mod running;
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::rc::Rc;
-use std::time::Duration;
+use doorbell_protocol::Transport;
 
+use self::doorbell::Publishing;
+pub(crate) use self::running::{Running, Setting, Storage};
 use crate::failure::Result;
-use crate::generator::dialect::Dialect;
-use crate::launch::Program;
 
-/// How durable a contender's log is, where it has one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Storage {
-    /// In memory
-    Ephemeral,
-    /// On disk; survives the death of the process
-    Os,
-    /// On disk; survives the death of the machine
-    Always,
+/// Something that takes part in rounds.
+pub(crate) trait Named: Copy {
+    /// As in `--contenders` and in the tables.
+    fn name(self) -> &'static str;
 }
 
-/// What a contender is started with.
-#[derive(Debug, Clone)]
-pub(crate) struct Setting {
-    /// Where doorbell's server is.
-    pub(crate) server_binary: PathBuf,
-    pub(crate) storage: Storage,
-    /// Signs of life on quiet connections.
-    pub(crate) keepalive: Option<Duration>,
-    /// A reader that takes nothing for this long is closed.
-    pub(crate) write_deadline: Option<Duration>,
-    /// Bytes of a message.
-    pub(crate) payload: usize,
-}
-
-/// A running contender, and how to talk to it.
-pub(crate) struct Running {
-    pub(crate) program: Program,
-    pub(crate) subscribe_at: SocketAddr,
-    pub(crate) publish_at: SocketAddr,
-    /// Where it can be polled, if it can.
-    pub(crate) http: Option<SocketAddr>,
-    pub(crate) subscriber: Rc<dyn Dialect>,
-    pub(crate) publisher: Rc<dyn Dialect>,
-    /// Waits until so many subscribers stand, for those whose protocol does not say it.
-    pub(crate) confirm: Option<Box<dyn Fn(usize) -> Result<()>>>,
+impl Named for Contender {
+    fn name(self) -> &'static str {
+        self.name
+    }
 }
 
 /// Something that can be measured.
@@ -69,12 +41,14 @@ pub(crate) struct Contender {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Floor(floor::Which),
-    Doorbell(doorbell::Via),
+    Doorbell(Transport),
+    /// Subscribers over TCP, publishers over HTTP.
+    DoorbellHttp,
     Nats,
     JetStream,
     Redis,
     Mosquitto,
-    Nchan(nchan::Via),
+    Nchan(Transport),
 }
 
 /// All of them.
@@ -87,46 +61,42 @@ pub(crate) const ALL: &[Contender] = &[
     Contender { name: "floor-append", kind: Kind::Floor(floor::Which::Append), storage: None },
     Contender { name: "floor-sync", kind: Kind::Floor(floor::Which::Sync), storage: None },
     Contender { name: "floor-http", kind: Kind::Floor(floor::Which::Http), storage: None },
-    Contender { name: "doorbell-tcp", kind: Kind::Doorbell(doorbell::Via::Tcp), storage: None },
-    Contender {
-        name: "doorbell-ws",
-        kind: Kind::Doorbell(doorbell::Via::WebSocket),
-        storage: None,
-    },
-    Contender { name: "doorbell-sse", kind: Kind::Doorbell(doorbell::Via::Sse), storage: None },
+    Contender { name: "doorbell-tcp", kind: Kind::Doorbell(Transport::Tcp), storage: None },
+    Contender { name: "doorbell-ws", kind: Kind::Doorbell(Transport::Websocket), storage: None },
+    Contender { name: "doorbell-sse", kind: Kind::Doorbell(Transport::Sse), storage: None },
     Contender {
         name: "doorbell-longpoll",
-        kind: Kind::Doorbell(doorbell::Via::LongPoll),
+        kind: Kind::Doorbell(Transport::Longpoll),
         storage: None,
     },
-    Contender { name: "doorbell-http", kind: Kind::Doorbell(doorbell::Via::Http), storage: None },
+    Contender { name: "doorbell-http", kind: Kind::DoorbellHttp, storage: None },
     Contender {
         name: "doorbell-tcp-ephemeral",
-        kind: Kind::Doorbell(doorbell::Via::Tcp),
+        kind: Kind::Doorbell(Transport::Tcp),
         storage: Some(Storage::Ephemeral),
     },
     Contender {
         name: "doorbell-tcp-always",
-        kind: Kind::Doorbell(doorbell::Via::Tcp),
+        kind: Kind::Doorbell(Transport::Tcp),
         storage: Some(Storage::Always),
     },
     Contender {
         name: "doorbell-http-ephemeral",
-        kind: Kind::Doorbell(doorbell::Via::Http),
+        kind: Kind::DoorbellHttp,
         storage: Some(Storage::Ephemeral),
     },
     Contender {
         name: "doorbell-http-always",
-        kind: Kind::Doorbell(doorbell::Via::Http),
+        kind: Kind::DoorbellHttp,
         storage: Some(Storage::Always),
     },
     Contender { name: "redis", kind: Kind::Redis, storage: None },
     Contender { name: "nats", kind: Kind::Nats, storage: None },
     Contender { name: "jetstream", kind: Kind::JetStream, storage: None },
     Contender { name: "mosquitto", kind: Kind::Mosquitto, storage: None },
-    Contender { name: "nchan-ws", kind: Kind::Nchan(nchan::Via::WebSocket), storage: None },
-    Contender { name: "nchan-sse", kind: Kind::Nchan(nchan::Via::Sse), storage: None },
-    Contender { name: "nchan-longpoll", kind: Kind::Nchan(nchan::Via::LongPoll), storage: None },
+    Contender { name: "nchan-ws", kind: Kind::Nchan(Transport::Websocket), storage: None },
+    Contender { name: "nchan-sse", kind: Kind::Nchan(Transport::Sse), storage: None },
+    Contender { name: "nchan-longpoll", kind: Kind::Nchan(Transport::Longpoll), storage: None },
 ];
 
 impl Contender {
@@ -141,7 +111,8 @@ impl Contender {
         let setting = &Setting { storage, ..setting.clone() };
         match self.kind {
             Kind::Floor(which) => floor::start(which),
-            Kind::Doorbell(via) => doorbell::start(via, setting),
+            Kind::Doorbell(via) => doorbell::start(via, Publishing::Lines, setting),
+            Kind::DoorbellHttp => doorbell::start(Transport::Tcp, Publishing::Http, setting),
             Kind::Nats => nats::start(),
             Kind::JetStream => jetstream::start(setting),
             Kind::Redis => redis::start(),
@@ -153,7 +124,7 @@ impl Contender {
     /// The Debian packages that bring it, where they are not installed.
     pub(crate) fn missing(self) -> Option<&'static str> {
         let (program, packages) = match self.kind {
-            Kind::Floor(_) | Kind::Doorbell(_) => return None,
+            Kind::Floor(_) | Kind::Doorbell(_) | Kind::DoorbellHttp => return None,
             Kind::Nats | Kind::JetStream => ("nats-server", nats::PACKAGES),
             Kind::Redis => ("redis-server", redis::PACKAGES),
             Kind::Mosquitto => ("mosquitto", mosquitto::PACKAGES),
@@ -166,7 +137,7 @@ impl Contender {
     pub(crate) fn version(self, setting: &Setting) -> Option<String> {
         let (program, flag) = match self.kind {
             Kind::Floor(_) => return Some(concat!("bench ", env!("CARGO_PKG_VERSION")).into()),
-            Kind::Doorbell(_) => {
+            Kind::Doorbell(_) | Kind::DoorbellHttp => {
                 return crate::launch::version(&setting.server_binary, "--version");
             }
             Kind::Nats | Kind::JetStream => ("nats-server", "--version"),

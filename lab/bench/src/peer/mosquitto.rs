@@ -5,9 +5,9 @@ use std::ops::Range;
 use std::process::Command;
 use std::rc::Rc;
 
-use super::Running;
+use super::running::Running;
 use crate::failure::{Failure, Result};
-use crate::generator::dialect::{Dialect, Heard, State, Target, topic_name};
+use crate::generator::dialect::{Dialect, Effects, Heard, State, Target, topic_name};
 use crate::launch::{Program, find, folder, free_address, write};
 
 /// Debian's packages.
@@ -30,15 +30,8 @@ pub(super) fn start() -> Result<Running> {
     let program = find("mosquitto").ok_or_else(|| Failure("mosquitto is gone".into()))?;
     let command = &mut Command::new(program);
     let program = Program::listening(folder, command.arg("-c").arg(configuration), address)?;
-    Ok(Running {
-        program,
-        subscribe_at: address,
-        publish_at: address,
-        http: None,
-        subscriber: Rc::new(Mqtt),
-        publisher: Rc::new(Mqtt),
-        confirm: None,
-    })
+    let dialect = Rc::new(Mqtt);
+    Ok(Running::at(address, program, dialect.clone(), dialect))
 }
 
 const CONNECT: u8 = 0x10;
@@ -73,28 +66,18 @@ impl Dialect for Mqtt {
         packet(PUBLISH, &[&[0, name.len() as u8], name.as_bytes(), payload], out);
     }
 
-    fn acknowledges(&self) -> bool {
-        false
-    }
-
-    fn hear(
-        &self,
-        _state: &mut State,
-        bytes: &[u8],
-        _out: &mut Vec<u8>,
-        heard: &mut dyn FnMut(Heard<'_>),
-    ) -> Result<usize> {
+    fn hear(&self, _state: &mut State, bytes: &[u8], effects: &mut Effects<'_>) -> Result<usize> {
         let mut used = 0;
         while let Some((kind, head, length)) = packet_head(&bytes[used..])? {
             let Some(body) = bytes.get(used + head..used + head + length) else { break };
             match (kind & 0xf0, body) {
                 (PUBLISH, [high, low, rest @ ..]) => {
                     let topic = usize::from(u16::from_be_bytes([*high, *low]));
-                    heard(Heard::Message(rest.get(topic..).unwrap_or_default()));
+                    effects.heard(Heard::Message(rest.get(topic..).unwrap_or_default()));
                 }
-                (SUBACK, _) => heard(Heard::Ready),
+                (SUBACK, _) => effects.heard(Heard::Ready),
                 (CONNACK, [_, 0]) => {}
-                (CONNACK, _) => heard(Heard::Refused(b"the connection")),
+                (CONNACK, _) => effects.heard(Heard::Refused(b"the connection")),
                 _ => return Err(Failure(format!("mosquitto sends a packet of kind {kind:#x}"))),
             }
             used += head + length;
@@ -155,13 +138,14 @@ mod tests {
             let (mut held, mut seen) = (Vec::new(), Vec::new());
             for part in [&stream[..cut], &stream[cut..]] {
                 held.extend_from_slice(part);
-                let used = Mqtt
-                    .hear(&mut State::default(), &held, &mut Vec::new(), &mut |heard| {
-                        if let Heard::Message(text) = heard {
-                            seen.push(text.to_vec());
-                        }
-                    })
-                    .unwrap();
+                let mut listener = |heard: Heard<'_>| {
+                    if let Heard::Message(text) = heard {
+                        seen.push(text.to_vec());
+                    }
+                };
+                let mut out = Vec::new();
+                let effects = &mut Effects::new(&mut out, &mut listener);
+                let used = Mqtt.hear(&mut State::default(), &held, effects).unwrap();
                 held.drain(..used);
             }
             assert!(seen == texts, "cut at {cut}");

@@ -6,9 +6,9 @@ use std::ops::Range;
 use std::process::Command;
 use std::rc::Rc;
 
-use super::Running;
+use super::running::Running;
 use crate::failure::{Failure, Result};
-use crate::generator::dialect::{Dialect, Heard, State, Target, push, topic_name};
+use crate::generator::dialect::{Dialect, Effects, Heard, State, Target, push, topic_name};
 use crate::launch::{Program, find, folder, free_address, write};
 
 /// Debian's packages.
@@ -21,15 +21,8 @@ pub(super) const CONNECT: &str = "CONNECT {\"verbose\":false,\"pedantic\":false,
 /// Starts it without a log.
 pub(super) fn start() -> Result<Running> {
     let (program, address) = launch("")?;
-    Ok(Running {
-        program,
-        subscribe_at: address,
-        publish_at: address,
-        http: None,
-        subscriber: Rc::new(Core),
-        publisher: Rc::new(Core),
-        confirm: None,
-    })
+    let dialect = Rc::new(Core);
+    Ok(Running::at(address, program, dialect.clone(), dialect))
 }
 
 /// Starts it with more in its configuration; `FOLDER` there stands for its folder.
@@ -76,19 +69,9 @@ impl Dialect for Core {
         out.extend_from_slice(b"\r\n");
     }
 
-    fn acknowledges(&self) -> bool {
-        false
-    }
-
-    fn hear(
-        &self,
-        _state: &mut State,
-        bytes: &[u8],
-        out: &mut Vec<u8>,
-        heard: &mut dyn FnMut(Heard<'_>),
-    ) -> Result<usize> {
-        operations(bytes, out, |operation| {
-            heard(match operation {
+    fn hear(&self, _state: &mut State, bytes: &[u8], effects: &mut Effects<'_>) -> Result<usize> {
+        operations(bytes, effects, |operation, effects| {
+            effects.heard(match operation {
                 Operation::Pong => Heard::Ready,
                 Operation::Message { text, .. } => Heard::Message(text),
                 Operation::Error(words) => Heard::Refused(words),
@@ -107,8 +90,8 @@ pub(super) enum Operation<'a> {
 /// Hands on whole operations and answers pings; returns the bytes taken.
 pub(super) fn operations(
     bytes: &[u8],
-    out: &mut Vec<u8>,
-    mut take: impl FnMut(Operation<'_>),
+    effects: &mut Effects<'_>,
+    mut take: impl FnMut(Operation<'_>, &mut Effects<'_>),
 ) -> Result<usize> {
     let mut used = 0;
     while let Some(end) = memchr::memchr(b'\n', &bytes[used..]) {
@@ -121,14 +104,14 @@ pub(super) fn operations(
             let length = length.ok_or_else(strange)?;
             let Some(text) = bytes.get(after..after + length + 2) else { break };
             let subject = words.split(|byte| *byte == b' ').next().unwrap_or_default();
-            take(Operation::Message { subject, text: &text[..length] });
+            take(Operation::Message { subject, text: &text[..length] }, effects);
             used = after + length + 2;
             continue;
         }
         match line {
-            b"PING" => out.extend_from_slice(b"PONG\r\n"),
-            b"PONG" => take(Operation::Pong),
-            [b'-', words @ ..] => take(Operation::Error(words)),
+            b"PING" => effects.out.extend_from_slice(b"PONG\r\n"),
+            b"PONG" => take(Operation::Pong, effects),
+            [b'-', words @ ..] => take(Operation::Error(words), effects),
             _ => {} // INFO, +OK
         }
         used = after;
@@ -148,7 +131,9 @@ mod tests {
             let (mut held, mut seen, mut out) = (Vec::new(), Vec::new(), Vec::new());
             for part in [&stream[..cut], &stream[cut..]] {
                 held.extend_from_slice(part);
-                let used = operations(&held, &mut out, |operation| {
+                let mut nobody = |_: Heard<'_>| {};
+                let effects = &mut Effects::new(&mut out, &mut nobody);
+                let used = operations(&held, effects, |operation, _| {
                     if let Operation::Message { subject, text } = operation {
                         seen.push((subject.to_vec(), text.to_vec()));
                     }

@@ -10,24 +10,18 @@ use std::process::Command;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use super::Running;
-use super::floor::post;
+use doorbell_protocol::Transport;
+
+use super::post::Post;
+use super::running::Running;
 use crate::failure::{Failure, Result};
-use crate::generator::dialect::{Dialect, Heard, State, Target, push, topic_name};
+use crate::generator::dialect::{Dialect, Effects, Heard, State, push, topic_name};
 use crate::generator::{PATIENCE, http, websocket};
 use crate::launch::{Program, find, folder, free_address, write};
 
 const PACKAGES: &str = "nginx-light libnginx-mod-nchan";
 /// Where Debian puts the module.
 const MODULE: &str = "/usr/lib/nginx/modules/ngx_nchan_module.so";
-
-/// How its subscribers are connected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Via {
-    WebSocket,
-    Sse,
-    LongPoll,
-}
 
 /// The packages, where nginx or its module is not there.
 pub(super) fn missing() -> Option<&'static str> {
@@ -38,8 +32,19 @@ fn nginx() -> Option<PathBuf> {
     find("nginx")
 }
 
-/// Starts it.
-pub(super) fn start(via: Via) -> Result<Running> {
+/// Starts it, with subscribers over one of its transports.
+pub(super) fn start(via: Transport) -> Result<Running> {
+    let subscriber: Rc<dyn Dialect> = match via {
+        Transport::Websocket => Rc::new(WebSocket),
+        Transport::Sse => Rc::new(Sse),
+        Transport::Longpoll => Rc::new(LongPoll),
+        Transport::Poll
+        | Transport::Ndjson
+        | Transport::Raw
+        | Transport::Tcp
+        | Transport::Unix
+        | Transport::Udp => return Err(Failure(format!("nchan has no {via}"))),
+    };
     let folder = folder()?;
     let address = free_address()?;
     let path = folder.path().display().to_string();
@@ -69,14 +74,10 @@ pub(super) fn start(via: Via) -> Result<Running> {
     let command = &mut Command::new(program);
     command.arg("-e").arg(folder.path().join("error")).arg("-c").arg(configuration);
     let program = Program::listening(folder, command, address)?;
+    let publisher = Rc::new(Post { folder: "pub/" });
     Ok(Running {
-        program,
-        subscribe_at: address,
-        publish_at: address,
-        http: None,
-        subscriber: Rc::new(Subscriber { via }),
-        publisher: Rc::new(Publisher),
         confirm: Some(Box::new(move |count| confirm(address, count))),
+        ..Running::at(address, program, subscriber, publisher)
     })
 }
 
@@ -105,101 +106,77 @@ fn confirm(address: SocketAddr, count: usize) -> Result<()> {
     }
 }
 
-struct Subscriber {
-    via: Via,
+/// The request of a subscriber, without the end of its head.
+fn ask(topics: &Range<usize>, out: &mut Vec<u8>) {
+    push!(out, "GET /sub/{} HTTP/1.1\r\nHost: localhost\r\n", topic_name(topics.start));
 }
 
-impl Dialect for Subscriber {
-    fn subscribe(&self, topics: Range<usize>, state: &mut State, out: &mut Vec<u8>) -> u32 {
-        let path = format!("/sub/{}", topic_name(topics.start));
-        match self.via {
-            Via::WebSocket => {
-                websocket::open(&path, out);
-                1
-            }
-            Via::Sse => {
-                let accept = "Accept: text/event-stream";
-                push!(out, "GET {path} HTTP/1.1\r\nHost: localhost\r\n{accept}\r\n\r\n");
-                0
-            }
-            Via::LongPoll => {
-                push!(out, "GET {path} HTTP/1.1\r\nHost: localhost\r\n");
-                out.extend_from_slice(&state.place);
-                out.extend_from_slice(b"\r\n");
-                0
-            }
-        }
+/// Messages as text frames.
+struct WebSocket;
+
+impl Dialect for WebSocket {
+    fn subscribe(&self, topics: Range<usize>, _state: &mut State, out: &mut Vec<u8>) -> u32 {
+        websocket::open(&format!("/sub/{}", topic_name(topics.start)), out);
+        1
     }
 
-    fn publish(&self, _to: Target, _payload: &[u8], _out: &mut Vec<u8>) {}
-
-    fn acknowledges(&self) -> bool {
-        false
-    }
-
-    fn hear(
-        &self,
-        state: &mut State,
-        bytes: &[u8],
-        out: &mut Vec<u8>,
-        heard: &mut dyn FnMut(Heard<'_>),
-    ) -> Result<usize> {
-        match self.via {
-            Via::WebSocket => websocket::frames(state, bytes, out, heard, |text, heard| {
-                heard(Heard::Message(text));
-                Ok(())
-            }),
-            Via::Sse => http::chunked(state, bytes, heard, |content, heard| {
-                http::events(content, |_, data| {
-                    if !data.is_empty() {
-                        heard(Heard::Message(data));
-                    }
-                })
-            }),
-            Via::LongPoll => http::answers(bytes, |head, body| {
-                if head.status != 200 {
-                    heard(Heard::Refused(body));
-                    return Ok(());
-                }
-                heard(Heard::Message(body));
-                // The next message is the one after this time and tag.
-                state.place.clear();
-                for (header, name) in
-                    [("last-modified", "If-Modified-Since"), ("etag", "If-None-Match")]
-                {
-                    push!(state.place, "{name}: ");
-                    state.place.extend_from_slice(head.header(header).unwrap_or_default());
-                    state.place.extend_from_slice(b"\r\n");
-                }
-                self.subscribe(state.topic..state.topic + 1, state, out);
-                Ok(())
-            }),
-        }
+    fn hear(&self, state: &mut State, bytes: &[u8], effects: &mut Effects<'_>) -> Result<usize> {
+        websocket::frames(state, bytes, effects, |text, effects| {
+            effects.heard(Heard::Message(text));
+            Ok(())
+        })
     }
 }
 
-struct Publisher;
+/// Server-sent events.
+struct Sse;
 
-impl Dialect for Publisher {
-    fn subscribe(&self, _topics: Range<usize>, _state: &mut State, _out: &mut Vec<u8>) -> u32 {
+impl Dialect for Sse {
+    fn subscribe(&self, topics: Range<usize>, _state: &mut State, out: &mut Vec<u8>) -> u32 {
+        ask(&topics, out);
+        out.extend_from_slice(b"Accept: text/event-stream\r\n\r\n");
         0
     }
 
-    fn publish(&self, to: Target, payload: &[u8], out: &mut Vec<u8>) {
-        post(&format!("pub/{}", topic_name(to.topic)), payload, out);
+    fn hear(&self, state: &mut State, bytes: &[u8], effects: &mut Effects<'_>) -> Result<usize> {
+        http::chunked(state, bytes, effects, |content, effects| {
+            http::events(content, |_, data| {
+                if !data.is_empty() {
+                    effects.heard(Heard::Message(data));
+                }
+            })
+        })
+    }
+}
+
+/// Long polls, each for the message after the last one's time and tag.
+struct LongPoll;
+
+impl Dialect for LongPoll {
+    fn subscribe(&self, topics: Range<usize>, state: &mut State, out: &mut Vec<u8>) -> u32 {
+        ask(&topics, out);
+        out.extend_from_slice(&state.place);
+        out.extend_from_slice(b"\r\n");
+        0
     }
 
-    fn acknowledges(&self) -> bool {
-        true
-    }
-
-    fn hear(
-        &self,
-        _state: &mut State,
-        bytes: &[u8],
-        _out: &mut Vec<u8>,
-        heard: &mut dyn FnMut(Heard<'_>),
-    ) -> Result<usize> {
-        http::acknowledgements(bytes, heard)
+    fn hear(&self, state: &mut State, bytes: &[u8], effects: &mut Effects<'_>) -> Result<usize> {
+        http::answers(bytes, |head, body| {
+            if head.status != 200 {
+                effects.heard(Heard::Refused(body));
+                return Ok(());
+            }
+            effects.heard(Heard::Message(body));
+            state.place.clear();
+            for (header, name) in
+                [("last-modified", "If-Modified-Since"), ("etag", "If-None-Match")]
+            {
+                push!(state.place, "{name}: ");
+                state.place.extend_from_slice(head.header(header).unwrap_or_default());
+                state.place.extend_from_slice(b"\r\n");
+            }
+            self.subscribe(state.topic..state.topic + 1, state, effects.out);
+            Ok(())
+        })
     }
 }

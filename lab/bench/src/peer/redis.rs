@@ -5,9 +5,9 @@ use std::ops::Range;
 use std::process::Command;
 use std::rc::Rc;
 
-use super::Running;
+use super::running::Running;
 use crate::failure::{Failure, Result};
-use crate::generator::dialect::{Dialect, Heard, State, Target, push, topic_name};
+use crate::generator::dialect::{Dialect, Effects, Heard, State, Target, push, topic_name};
 use crate::launch::{Program, find, folder, free_address, write};
 
 /// Debian's packages.
@@ -30,15 +30,8 @@ pub(super) fn start() -> Result<Running> {
     )?;
     let program = find("redis-server").ok_or_else(|| Failure("redis-server is gone".into()))?;
     let program = Program::listening(folder, Command::new(program).arg(configuration), address)?;
-    Ok(Running {
-        program,
-        subscribe_at: address,
-        publish_at: address,
-        http: None,
-        subscriber: Rc::new(Resp),
-        publisher: Rc::new(Resp),
-        confirm: None,
-    })
+    let dialect = Rc::new(Resp);
+    Ok(Running::at(address, program, dialect.clone(), dialect))
 }
 
 /// Redis's protocol, version 2: <https://redis.io/docs/latest/develop/reference/protocol-spec/>.
@@ -61,15 +54,9 @@ impl Dialect for Resp {
         true
     }
 
-    fn hear(
-        &self,
-        _state: &mut State,
-        bytes: &[u8],
-        _out: &mut Vec<u8>,
-        heard: &mut dyn FnMut(Heard<'_>),
-    ) -> Result<usize> {
+    fn hear(&self, _state: &mut State, bytes: &[u8], effects: &mut Effects<'_>) -> Result<usize> {
         let mut used = 0;
-        while let Some(length) = reply(&bytes[used..], heard)? {
+        while let Some(length) = reply(&bytes[used..], effects)? {
             used += length;
         }
         Ok(used)
@@ -83,21 +70,21 @@ fn bulk(bytes: &[u8], out: &mut Vec<u8>) {
 }
 
 /// One reply: the bytes that it took, once it is whole.
-fn reply(bytes: &[u8], heard: &mut dyn FnMut(Heard<'_>)) -> Result<Option<usize>> {
+fn reply(bytes: &[u8], effects: &mut Effects<'_>) -> Result<Option<usize>> {
     let mut parts = Parts { bytes, used: 0 };
     let Some(first) = parts.line() else { return Ok(None) };
     match first {
         // How many subscribers a publish reached.
-        [b':', ..] => heard(Heard::Acknowledged(1)),
-        [b'-', words @ ..] => heard(Heard::Refused(words)),
+        [b':', ..] => effects.heard(Heard::Acknowledged(1)),
+        [b'-', words @ ..] => effects.heard(Heard::Refused(words)),
         b"*3" => {
             let (Some(kind), Some(_topic)) = (parts.bulk(), parts.bulk()) else { return Ok(None) };
             if kind == b"message" {
                 let Some(text) = parts.bulk() else { return Ok(None) };
-                heard(Heard::Message(text));
+                effects.heard(Heard::Message(text));
             } else {
                 let Some(_count) = parts.line() else { return Ok(None) };
-                heard(Heard::Ready);
+                effects.heard(Heard::Ready);
             }
         }
         other => {
@@ -143,11 +130,12 @@ mod tests {
             let (mut held, mut seen) = (Vec::new(), Vec::new());
             for part in [&stream[..cut], &stream[cut..]] {
                 held.extend_from_slice(part);
-                let used = Resp
-                    .hear(&mut State::default(), &held, &mut Vec::new(), &mut |heard| {
-                        seen.push(format!("{heard:?}"));
-                    })
-                    .unwrap();
+                let mut listener = |heard: Heard<'_>| {
+                    seen.push(format!("{heard:?}"));
+                };
+                let mut out = Vec::new();
+                let effects = &mut Effects::new(&mut out, &mut listener);
+                let used = Resp.hear(&mut State::default(), &held, effects).unwrap();
                 held.drain(..used);
             }
             let message = format!("{:?}", Heard::Message(b"hel\r\n"));

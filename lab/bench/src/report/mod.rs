@@ -3,7 +3,7 @@
 
 pub(crate) mod chart;
 pub(crate) mod figure;
-mod table;
+pub(crate) mod table;
 
 use std::collections::BTreeMap;
 
@@ -188,11 +188,6 @@ impl Report {
             }
         }
         cases
-    }
-
-    /// As text for a person.
-    pub(crate) fn table(&self) -> String {
-        table::render(self)
     }
 
     fn json(&self) -> Value {

@@ -10,7 +10,7 @@ use crate::statistics::Summary;
 const SPREAD_SHOWN: f64 = 0.005;
 
 /// The whole report.
-pub(super) fn render(report: &Report) -> String {
+pub(crate) fn render(report: &Report) -> String {
     let mut text = String::new();
     for case in report.cases() {
         let words: Vec<String> =

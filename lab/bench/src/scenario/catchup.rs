@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
-use super::Bench;
+use super::bench::Bench;
 use crate::failure::Result;
-use crate::generator::From;
+use crate::generator::subscribers::From;
 use crate::peer::Contender;
 use crate::report::figure::Figure;
 use crate::report::{Measured, Report};

@@ -1,6 +1,6 @@
 //! One publisher, one topic, many subscribers; so many messages in flight.
 
-use super::{Bench, Trial};
+use super::bench::{Bench, Trial};
 use crate::failure::Result;
 use crate::generator::load::{Pace, Refill};
 use crate::launch::Place;

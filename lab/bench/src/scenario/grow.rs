@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Bench, Trial};
+use super::bench::{Bench, Trial};
 use crate::failure::{During, Failure, Result};
 use crate::generator::load::Pace;
 use crate::report::chart::{self, Drawn, Key, Panel};

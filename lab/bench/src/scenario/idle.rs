@@ -4,9 +4,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::Bench;
+use super::bench::Bench;
 use crate::failure::Result;
-use crate::generator::From;
+use crate::generator::subscribers::From;
 use crate::peer::Contender;
 use crate::report::figure::Figure;
 use crate::report::{Measured, Report};

@@ -1,7 +1,7 @@
 //! How late messages are at fixed rates, from the moment at which each was planned; and a lone
 //! publisher's message to a lone subscriber, beside an echo.
 
-use super::{Bench, Trial};
+use super::bench::{Bench, Trial};
 use crate::failure::Result;
 use crate::generator::load::Pace;
 use crate::report::figure::Figure;

@@ -3,12 +3,11 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::ops::Range;
 use std::rc::Rc;
 
-use super::Bench;
+use super::bench::Bench;
 use crate::failure::{Failure, Result};
-use crate::generator::dialect::{Dialect, Heard, State, Target, push};
+use crate::generator::dialect::{Dialect, Effects, State, Target, push};
 use crate::generator::http::{Head, acknowledgements};
 use crate::generator::load::{Load, Pace};
 use crate::peer::{Contender, Running};
@@ -143,10 +142,6 @@ fn ask(address: SocketAddr, query: &str) -> Result<Place> {
 struct Request(Vec<u8>);
 
 impl Dialect for Request {
-    fn subscribe(&self, _topics: Range<usize>, _state: &mut State, _out: &mut Vec<u8>) -> u32 {
-        0
-    }
-
     fn publish(&self, _to: Target, _payload: &[u8], out: &mut Vec<u8>) {
         out.extend_from_slice(&self.0);
     }
@@ -155,13 +150,7 @@ impl Dialect for Request {
         true
     }
 
-    fn hear(
-        &self,
-        _state: &mut State,
-        bytes: &[u8],
-        _out: &mut Vec<u8>,
-        heard: &mut dyn FnMut(Heard<'_>),
-    ) -> Result<usize> {
-        acknowledgements(bytes, heard)
+    fn hear(&self, _state: &mut State, bytes: &[u8], effects: &mut Effects<'_>) -> Result<usize> {
+        acknowledgements(bytes, effects)
     }
 }

@@ -1,7 +1,7 @@
 //! Many publishers: acknowledged publishes by lines and over HTTP, stored in each way; and messages of
 //! many topics from publisher to subscriber.
 
-use super::{Bench, Trial};
+use super::bench::{Bench, Trial};
 use crate::failure::Result;
 use crate::generator::load::{Pace, Refill};
 use crate::report::figure::Figure;

@@ -5,9 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{Bench, Named};
+use super::bench::Bench;
 use crate::failure::{Failure, Result};
 use crate::memory::{By, Job};
+use crate::peer::Named;
 use crate::report::Report;
 use crate::report::figure::Figure;
 

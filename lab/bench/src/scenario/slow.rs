@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
-use super::Bench;
+use super::bench::Bench;
 use crate::failure::Result;
+use crate::generator::Generator;
 use crate::generator::load::{Load, Pace};
-use crate::generator::{From, Generator};
+use crate::generator::subscribers::From;
 use crate::peer::{Contender, Running, Setting};
 use crate::report::figure::Figure;
 use crate::report::{Measured, Report, measured};

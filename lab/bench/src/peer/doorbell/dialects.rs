@@ -3,9 +3,8 @@
 use std::ops::Range;
 
 use crate::failure::Result;
-use crate::generator::dialect::{Dialect, Heard, State, Target, lines, push, topic_name};
+use crate::generator::dialect::{Dialect, Effects, Heard, State, Target, lines, push, topic_name};
 use crate::generator::{http, websocket};
-use crate::peer::floor::post;
 
 /// Topics in one filter: the server's bound.
 const FILTER_TOPICS: usize = 64;
@@ -64,23 +63,17 @@ impl Dialect for Lines {
         true
     }
 
-    fn hear(
-        &self,
-        state: &mut State,
-        bytes: &[u8],
-        _out: &mut Vec<u8>,
-        heard: &mut dyn FnMut(Heard<'_>),
-    ) -> Result<usize> {
+    fn hear(&self, state: &mut State, bytes: &[u8], effects: &mut Effects<'_>) -> Result<usize> {
         lines(bytes, |line| {
             if let Some(text) = text_of(line, self.payload) {
                 note_place(state, line);
-                heard(Heard::Message(text));
+                effects.heard(Heard::Message(text));
                 return Ok(());
             }
             match kind_of(line) {
-                b"ok" if self.publishing => heard(Heard::Acknowledged(1)),
-                b"ok" => heard(Heard::Ready),
-                b"error" | b"close" => heard(Heard::Refused(line)),
+                b"ok" if self.publishing => effects.heard(Heard::Acknowledged(1)),
+                b"ok" => effects.heard(Heard::Ready),
+                b"error" | b"close" => effects.heard(Heard::Refused(line)),
                 _ => {}
             }
             Ok(())
@@ -128,27 +121,21 @@ impl Dialect for WebSocket {
         true
     }
 
-    fn hear(
-        &self,
-        state: &mut State,
-        bytes: &[u8],
-        out: &mut Vec<u8>,
-        heard: &mut dyn FnMut(Heard<'_>),
-    ) -> Result<usize> {
-        websocket::frames(state, bytes, out, heard, |json, heard| {
-            event(json, self.payload, heard);
+    fn hear(&self, state: &mut State, bytes: &[u8], effects: &mut Effects<'_>) -> Result<usize> {
+        websocket::frames(state, bytes, effects, |json, effects| {
+            event(json, self.payload, effects);
             Ok(())
         })
     }
 }
 
 /// An event of a stream.
-fn event(json: &[u8], payload: usize, heard: &mut dyn FnMut(Heard<'_>)) {
+fn event(json: &[u8], payload: usize, effects: &mut Effects<'_>) {
     match text_of(json, payload) {
-        Some(text) => heard(Heard::Message(text)),
+        Some(text) => effects.heard(Heard::Message(text)),
         None => match kind_of(json) {
-            b"open" => heard(Heard::Ready),
-            b"error" | b"close" => heard(Heard::Refused(json)),
+            b"open" => effects.heard(Heard::Ready),
+            b"error" | b"close" => effects.heard(Heard::Refused(json)),
             _ => {}
         },
     }
@@ -166,21 +153,9 @@ impl Dialect for Sse {
         1
     }
 
-    fn publish(&self, _to: Target, _payload: &[u8], _out: &mut Vec<u8>) {}
-
-    fn acknowledges(&self) -> bool {
-        false
-    }
-
-    fn hear(
-        &self,
-        state: &mut State,
-        bytes: &[u8],
-        _out: &mut Vec<u8>,
-        heard: &mut dyn FnMut(Heard<'_>),
-    ) -> Result<usize> {
-        http::chunked(state, bytes, heard, |content, heard| {
-            http::events(content, |_, data| event(data, self.payload, heard))
+    fn hear(&self, state: &mut State, bytes: &[u8], effects: &mut Effects<'_>) -> Result<usize> {
+        http::chunked(state, bytes, effects, |content, effects| {
+            http::events(content, |_, data| event(data, self.payload, effects))
         })
     }
 }
@@ -198,65 +173,26 @@ impl Dialect for LongPoll {
         1
     }
 
-    fn publish(&self, _to: Target, _payload: &[u8], _out: &mut Vec<u8>) {}
-
-    fn acknowledges(&self) -> bool {
-        false
-    }
-
-    fn hear(
-        &self,
-        state: &mut State,
-        bytes: &[u8],
-        out: &mut Vec<u8>,
-        heard: &mut dyn FnMut(Heard<'_>),
-    ) -> Result<usize> {
+    fn hear(&self, state: &mut State, bytes: &[u8], effects: &mut Effects<'_>) -> Result<usize> {
         http::answers(bytes, |head, body| {
             if head.status != 200 {
-                heard(Heard::Refused(body));
+                effects.heard(Heard::Refused(body));
                 return Ok(());
             }
             lines(body, |line| {
-                event(line, self.payload, heard);
+                event(line, self.payload, effects);
                 Ok(())
             })?;
             if !state.opened {
                 state.opened = true;
-                heard(Heard::Ready);
+                effects.heard(Heard::Ready);
             }
             let next = head.header("doorbell-next").unwrap_or_default();
-            push!(out, "GET /t{:06}/json?poll=1&wait=60s&since=", state.topic);
-            out.extend_from_slice(next);
-            out.extend_from_slice(b" HTTP/1.1\r\nHost: localhost\r\n\r\n");
+            push!(effects.out, "GET /t{:06}/json?poll=1&wait=60s&since=", state.topic);
+            effects.out.extend_from_slice(next);
+            effects.out.extend_from_slice(b" HTTP/1.1\r\nHost: localhost\r\n\r\n");
             Ok(())
         })
-    }
-}
-
-/// Publishing by `POST`.
-pub(super) struct Post;
-
-impl Dialect for Post {
-    fn subscribe(&self, _topics: Range<usize>, _state: &mut State, _out: &mut Vec<u8>) -> u32 {
-        0
-    }
-
-    fn publish(&self, to: Target, payload: &[u8], out: &mut Vec<u8>) {
-        post(&topic_name(to.topic), payload, out);
-    }
-
-    fn acknowledges(&self) -> bool {
-        true
-    }
-
-    fn hear(
-        &self,
-        _state: &mut State,
-        bytes: &[u8],
-        _out: &mut Vec<u8>,
-        heard: &mut dyn FnMut(Heard<'_>),
-    ) -> Result<usize> {
-        http::acknowledgements(bytes, heard)
     }
 }
 

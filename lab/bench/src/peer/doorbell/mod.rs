@@ -6,37 +6,40 @@ use std::net::SocketAddr;
 use std::process::Command;
 use std::rc::Rc;
 
-use self::dialects::{Lines, LongPoll, Post, Sse, WebSocket};
-use super::{Running, Setting, Storage};
+use doorbell_protocol::Transport;
+
+use self::dialects::{Lines, LongPoll, Sse, WebSocket};
+use super::post::Post;
+use super::running::{Running, Setting, Storage};
 use crate::failure::{Failure, Result};
 use crate::generator::dialect::Dialect;
 use crate::launch::{Program, folder};
 
-/// How its subscribers are connected. Publishers speak lines over TCP, except with `Http`.
+/// How messages are published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Via {
-    Tcp,
-    WebSocket,
-    Sse,
-    LongPoll,
-    /// Subscribers over TCP, publishers over HTTP.
+pub(super) enum Publishing {
+    /// As lines over TCP.
+    Lines,
+    /// As requests over HTTP.
     Http,
 }
 
-/// Starts it.
-pub(super) fn start(via: Via, setting: &Setting) -> Result<Running> {
-    let (program, http, tcp) = launch(setting)?;
+/// Starts it, with subscribers over one of its transports.
+pub(super) fn start(via: Transport, publishing: Publishing, setting: &Setting) -> Result<Running> {
     let payload = setting.payload;
-    let lines = |publishing| Rc::new(Lines { payload, publishing });
+    let (program, http, tcp) = launch(setting)?;
     let (subscribe_at, subscriber): (_, Rc<dyn Dialect>) = match via {
-        Via::Tcp | Via::Http => (tcp, lines(false)),
-        Via::WebSocket => (http, Rc::new(WebSocket { payload })),
-        Via::Sse => (http, Rc::new(Sse { payload })),
-        Via::LongPoll => (http, Rc::new(LongPoll { payload })),
+        Transport::Tcp => (tcp, Rc::new(Lines { payload, publishing: false })),
+        Transport::Websocket => (http, Rc::new(WebSocket { payload })),
+        Transport::Sse => (http, Rc::new(Sse { payload })),
+        Transport::Longpoll => (http, Rc::new(LongPoll { payload })),
+        Transport::Poll | Transport::Ndjson | Transport::Raw | Transport::Unix | Transport::Udp => {
+            return Err(Failure(format!("{via} is no contender")));
+        }
     };
-    let (publish_at, publisher): (_, Rc<dyn Dialect>) = match via {
-        Via::Http => (http, Rc::new(Post)),
-        _ => (tcp, lines(true)),
+    let (publish_at, publisher): (_, Rc<dyn Dialect>) = match publishing {
+        Publishing::Lines => (tcp, Rc::new(Lines { payload, publishing: true })),
+        Publishing::Http => (http, Rc::new(Post { folder: "" })),
     };
     let http = Some(http);
     Ok(Running { program, subscribe_at, publish_at, http, subscriber, publisher, confirm: None })

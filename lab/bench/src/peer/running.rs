@@ -1,0 +1,69 @@
+//! A contender that runs, and what it is started with.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::failure::Result;
+use crate::generator::dialect::Dialect;
+use crate::launch::Program;
+
+/// How durable a contender's log is, where it has one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Storage {
+    /// In memory
+    Ephemeral,
+    /// On disk; survives the death of the process
+    Os,
+    /// On disk; survives the death of the machine
+    Always,
+}
+
+/// What a contender is started with.
+#[derive(Debug, Clone)]
+pub(crate) struct Setting {
+    /// Where doorbell's server is.
+    pub(crate) server_binary: PathBuf,
+    pub(crate) storage: Storage,
+    /// Signs of life on quiet connections.
+    pub(crate) keepalive: Option<Duration>,
+    /// A reader that takes nothing for this long is closed.
+    pub(crate) write_deadline: Option<Duration>,
+    /// Bytes of a message.
+    pub(crate) payload: usize,
+}
+
+/// A running contender, and how to talk to it.
+pub(crate) struct Running {
+    pub(crate) program: Program,
+    pub(crate) subscribe_at: SocketAddr,
+    pub(crate) publish_at: SocketAddr,
+    /// Where it can be polled, if it can.
+    pub(crate) http: Option<SocketAddr>,
+    pub(crate) subscriber: Rc<dyn Dialect>,
+    pub(crate) publisher: Rc<dyn Dialect>,
+    /// Waits until so many subscribers stand, for those whose protocol does not say it.
+    pub(crate) confirm: Option<Box<dyn Fn(usize) -> Result<()>>>,
+}
+
+impl Running {
+    /// One that hears subscribers and publishers at one address.
+    pub(super) fn at(
+        address: SocketAddr,
+        program: Program,
+        subscriber: Rc<dyn Dialect>,
+        publisher: Rc<dyn Dialect>,
+    ) -> Self {
+        Self {
+            program,
+            subscribe_at: address,
+            publish_at: address,
+            http: None,
+            subscriber,
+            publisher,
+            confirm: None,
+        }
+    }
+}
