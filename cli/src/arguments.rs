@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use doorbell::{Filter, Server, Since, Topic, Transport};
 use doorbell_compare::CompareArguments;
-use doorbell_protocol::since::parse_duration;
+use doorbell_instruments::{INTERVAL, time, time_between};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -105,7 +105,7 @@ pub(crate) struct SubscribeArguments {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) count: Option<u64>,
     /// End after this time; a failure if --count asked for more messages than came
-    #[arg(long, value_name = "TIME", value_parser = positive_duration)]
+    #[arg(long, value_name = "TIME", value_parser = time)]
     pub(crate) timeout: Option<Duration>,
     /// How messages are printed
     #[arg(long, value_enum, default_value_t = OutputFormat::Text)]
@@ -174,25 +174,8 @@ pub(crate) struct PublishArguments {
     pub(crate) quiet: bool,
 }
 
-const INTERVAL: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(3600));
-
-fn positive_duration(text: &str) -> Result<Duration, String> {
-    parse_duration(text)
-        .filter(|duration| !duration.is_zero())
-        .ok_or_else(|| "write a time such as 500ms, 30s, 1m30s or 2h".to_owned())
-}
-
-fn between(text: &str, (least, most): (Duration, Duration)) -> Result<Duration, String> {
-    let duration = positive_duration(text)?;
-    if (least..=most).contains(&duration) {
-        Ok(duration)
-    } else {
-        Err(format!("it must be from {least:?} to {} s", most.as_secs()))
-    }
-}
-
 fn interval(text: &str) -> Result<Duration, String> {
-    between(text, INTERVAL)
+    time_between(text, INTERVAL)
 }
 
 #[cfg(test)]

@@ -55,19 +55,7 @@ impl Client {
 
     /// Begins a message. An empty text is published as `triggered`.
     pub fn publish(&self, topic: Topic, text: impl Into<String>) -> Publish {
-        let draft = Draft {
-            topic,
-            message: text.into(),
-            title: None,
-            priority: None,
-            tags: Vec::new(),
-            click: None,
-            icon: None,
-            actions: Vec::new(),
-            markdown: false,
-            sequence_id: None,
-        };
-        Publish::new(Arc::clone(&self.publisher), draft)
+        Publish::new(Arc::clone(&self.publisher), Draft::unchecked(topic, text))
     }
 
     /// A publisher with a connection of its own, for many messages: it does not wait for the answer

@@ -27,8 +27,8 @@
 //! - [`connect`] reaches a server; a [`Client`] is one that may not be there yet.
 //! - [`Client::subscribe`] gives a stream of [`Update`]s that survives its connections: when one
 //!   breaks, it resumes where it was. [`Subscribe`] says from where, how and how often.
-//! - [`Client::publish`] sends one message and returns the server's answer. A [`Publisher`] has many
-//!   under way at once.
+//! - [`Client::publish`] sends one message and returns the server's answer. A [`Publisher`] has
+//!   many under way at once.
 //!
 //! The words of the wire ([`Topic`], [`Filter`], [`Id`], [`Event`], …) are those of the
 //! `doorbell-protocol` crate. TLS is not spoken. Everything runs on tokio.

@@ -28,8 +28,8 @@ impl Subscribe {
         self
     }
 
-    /// How the messages come. Without it, as lines over TCP, or over the Unix socket that the address
-    /// names. [`Transport::Raw`] brings texts without places, so it is refused.
+    /// How the messages come. Without it, as lines over TCP, or over the Unix socket that the
+    /// address names. [`Transport::Raw`] brings texts without places, so it is refused.
     pub fn via(mut self, via: Transport) -> Self {
         self.0.via = via;
         self

@@ -64,13 +64,13 @@ impl Parameter {
     }
 }
 
-/// A checked message without a place. Written as JSON, it is what [`JsonDraft`] reads.
+/// A message without a place. Written as JSON, it is what [`JsonDraft`] reads.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Draft {
     /// Where it goes.
     #[serde(serialize_with = "serialize_topic")]
     pub topic: Topic,
-    /// Its text, never empty.
+    /// Its text; once it is checked, never empty.
     pub message: String,
     /// Its title.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -106,6 +106,22 @@ impl Draft {
     /// A draft that has a text and nothing else.
     pub fn text(topic: Topic, message: &str, message_bytes_max: usize) -> Result<Self, Error> {
         Self::new(topic, message, message_bytes_max, |_| None)
+    }
+
+    /// A draft that has a text and nothing else, and is not checked: for a client, whose server judges.
+    pub fn unchecked(topic: Topic, message: impl Into<String>) -> Self {
+        Self {
+            topic,
+            message: message.into(),
+            title: None,
+            priority: None,
+            tags: Vec::new(),
+            click: None,
+            icon: None,
+            actions: Vec::new(),
+            markdown: false,
+            sequence_id: None,
+        }
     }
 
     /// A draft from a body and the parameters that `parameter` finds.

@@ -1,7 +1,7 @@
 //! Receiving by asking: polls at an interval, and long polls that the server holds back.
 //!
-//! Polling is given its best case unless [`Habits`] say otherwise: one kept connection, the server's
-//! cursor from answer to answer, and an `ETag` so that no news costs a `304`.
+//! Polling is given its best case unless [`Habits`] say otherwise: one kept connection, the
+//! server's cursor from answer to answer, and an `ETag` so that no news costs a `304`.
 
 use std::time::Duration;
 

@@ -1,10 +1,10 @@
 //! Receiving by datagrams, with everything that they lose fetched by polls.
 //!
-//! The place reached is all there is to know. A datagram that follows it directly is a step forward;
-//! one that stands at or before it is passed over; any other says that something was lost, and so
-//! does a `keepalive` or `pong` that names a later message. Then everything after the place is
-//! polled for, and whatever came meanwhile waits in the socket's buffer, which the kernel bounds.
-//! What does not fit there is lost once more, and noticed once more.
+//! The place reached is all there is to know. A datagram that follows it directly is a step
+//! forward; one that stands at or before it is passed over; any other says that something was lost,
+//! and so does a `keepalive` or `pong` that names a later message. Then everything after the place
+//! is polled for, and whatever came meanwhile waits in the socket's buffer, which the kernel
+//! bounds. What does not fit there is lost once more, and noticed once more.
 //!
 //! Only what is published from now on is asked for by datagrams. What is held already is fetched by
 //! polls, which are slowed down by a slow reader as UDP is not.

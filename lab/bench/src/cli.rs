@@ -114,11 +114,13 @@ pub(crate) struct Flags {
     #[arg(long, value_enum, value_delimiter = ',', value_name = "MODES")]
     pub(crate) storage: Vec<Storage>,
 
-    /// How much of a window must be free before it is filled again [default: a quarter; fan-out: each]
+    /// How much of a window must be free before it is filled again [default: a quarter; fan-out:
+    /// each]
     #[arg(long, value_enum, value_delimiter = ',', value_name = "WAYS")]
     pub(crate) refill: Vec<Refill>,
 
-    /// Where servers and this program run; `--pin` alone is `--pin apart` [default: free; fan-out: each]
+    /// Where servers and this program run; `--pin` alone is `--pin apart` [default: free; fan-out:
+    /// each]
     #[arg(long, value_enum, value_delimiter = ',', value_name = "PLACES")]
     #[arg(num_args = 0..=1, default_missing_value = "apart")]
     pub(crate) pin: Vec<Place>,

@@ -1,4 +1,5 @@
-//! Programs that are measured: started on free ports and in folders of their own, gone when dropped.
+//! Programs that are measured: started on free ports and in folders of their own, gone when
+//! dropped.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
@@ -131,7 +132,8 @@ impl Cores {
         Ok(Self(sched_getaffinity(None)?))
     }
 
-    /// Keeps the calling thread where servers run: one that it starts counts the cores that it may use.
+    /// Keeps the calling thread where servers run: one that it starts counts the cores that it may
+    /// use.
     pub(crate) fn serve(&self, place: Place) -> Result<()> {
         self.enter(place, self.each().next())
     }

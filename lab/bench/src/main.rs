@@ -1,9 +1,11 @@
 //! Measures what doorbell costs, beside floor programs and peers in one run.
 //!
 //! - `scenario`: what is measured; one file each
-//! - `generator`: connections, publishing by the clock or by what arrives, and the check of every message
+//! - `generator`: connections, publishing by the clock or by what arrives, and the check of every
+//!   message
 //! - `peer`: the contenders: how each is started and spoken to; `floor`: programs that do the least
-//! - `memory`: sessions of the server's own code over streams in memory, more than sockets can be had
+//! - `memory`: sessions of the server's own code over streams in memory, more than sockets can be
+//!   had
 //! - `report`: medians, spreads, ratios; tables and JSON
 //! - `usage`, `machine`: processor time, memory, and where it was measured
 //! - `launch`, `poller`: programs and sockets

@@ -1,5 +1,5 @@
-//! Readiness of many sockets, and sockets that never block: what the generator and the floor programs
-//! share. Written on `epoll` itself, so that neither measures a runtime.
+//! Readiness of many sockets, and sockets that never block: what the generator and the floor
+//! programs share. Written on `epoll` itself, so that neither measures a runtime.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};

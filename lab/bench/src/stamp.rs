@@ -1,11 +1,12 @@
-//! The text of a message: who it is, when it was planned, and a filler that can be checked.
+//! The text of a message: which it is, when it was planned, and a filler that can be checked.
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use crate::failure::{Failure, Result};
 
-/// Bytes of a stamp, and so of the shortest message: topic 6, number 10, planned time 16 hex digits.
+/// Bytes of a stamp, and so of the shortest message: topic 6, number 10, planned time 16 hex
+/// digits.
 pub(crate) const STAMP_BYTES: usize = 32;
 /// Fillers begin at so many places, so that two messages in a row never have the same.
 const FILLERS: u64 = 64;

@@ -64,11 +64,11 @@ impl Line {
     }
 }
 
-/// Lines of points: along each of them one thing grows while all else stays.
+/// Curves of points: along each of them one thing grows while all else stays.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Lines(Vec<Vec<(f64, f64)>>);
+pub(crate) struct Curves(Vec<Vec<(f64, f64)>>);
 
-impl Lines {
+impl Curves {
     /// Those that are longer than a point.
     pub(crate) fn new(lines: impl IntoIterator<Item = Vec<(f64, f64)>>) -> Self {
         let lines = lines.into_iter().map(|mut line| {
@@ -88,8 +88,8 @@ impl Lines {
         self.0.iter().flatten().copied()
     }
 
-    /// The power with which they grow, the same for all: each has a height of its own. By least squares
-    /// of the logarithms.
+    /// The power with which they grow, the same for all: each has a height of its own. By least
+    /// squares of the logarithms.
     pub(crate) fn power(&self) -> Option<f64> {
         let (mut along, mut across) = (0.0, 0.0);
         for line in &self.0 {
@@ -132,10 +132,10 @@ mod tests {
         let line = |height: f64, power: f64| {
             [100.0, 1.0, 10.0].map(|x: f64| (x, height * x.powf(power))).to_vec()
         };
-        let same = Lines::new([line(1.0, 0.5), line(900.0, 0.5), vec![(7.0, 1e9)]]);
+        let same = Curves::new([line(1.0, 0.5), line(900.0, 0.5), vec![(7.0, 1e9)]]);
         assert!((same.power().unwrap() - 0.5).abs() < 1e-9);
-        let mixed = Lines::new([line(3.0, 0.0), line(1.0, 1.0)]);
+        let mixed = Curves::new([line(3.0, 0.0), line(1.0, 1.0)]);
         assert!((mixed.power().unwrap() - 0.5).abs() < 1e-9);
-        assert_eq!(Lines::new([vec![(1.0, 1.0)]]).power(), None);
+        assert_eq!(Curves::new([vec![(1.0, 1.0)]]).power(), None);
     }
 }

@@ -62,7 +62,8 @@ impl Cpu {
     }
 }
 
-/// Seconds of processor time of all other threads of this process, those that have ended among them.
+/// Seconds of processor time of all other threads of this process, those that have ended among
+/// them.
 pub(crate) fn other_threads_seconds() -> f64 {
     let seconds = |clock| {
         let time = clock_gettime(clock);

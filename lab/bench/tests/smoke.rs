@@ -1,5 +1,5 @@
-//! The program as one calls it: a small fan-out of the server beside a floor program. Nothing is said
-//! about speed.
+//! The program as one calls it: a small fan-out of the server beside a floor program. Nothing is
+//! said about speed.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -126,7 +126,8 @@ fn growth_is_drawn_and_told_for_each_thing_that_grew() {
         assert!(table.contains(&note) && svg.contains(&note), "{table}\n{svg}");
     }
     assert!(!svg.contains("messages a second"), "only one rate was measured: {svg}");
-    // 10 connections × 10 topics, 100 × 10 and 10 × 1: a line of two points for each contender and axis.
+    // 10 connections × 10 topics, 100 × 10 and 10 × 1: a line of two points for each contender and
+    // axis.
     assert_eq!(svg.matches("<circle").count(), 8, "{svg}");
 }
 

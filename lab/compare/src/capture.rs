@@ -10,8 +10,8 @@ use std::net::SocketAddr;
 use std::time::{Duration, UNIX_EPOCH};
 
 use doorbell::{Authority, Endpoint};
-use doorbell_instruments::{Connection, Failure};
-use doorbell_wire::{Capture, MISSING_PRIVILEGE, Segment, WireCounts};
+use doorbell_instruments::{Connection, Failure, missing_privilege};
+use doorbell_wire::{Capture, Segment, WireCounts};
 use serde::Serialize;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
@@ -72,10 +72,7 @@ fn open(ports: &[u16]) -> Result<Capture, Failure> {
     Capture::open(INTERFACE, ports).map_err(|error| {
         Failure::Failed(match error.kind() {
             ErrorKind::PermissionDenied => {
-                let own = std::env::current_exe().ok();
-                let own =
-                    own.map_or_else(|| "doorbell".to_owned(), |own| own.display().to_string());
-                let missing = MISSING_PRIVILEGE.replace("PROGRAM", &own);
+                let missing = missing_privilege();
                 format!("--check-capture: {missing}, or --ethernet, which makes one")
             }
             _ => format!("--check-capture: {INTERFACE}: {error}"),
@@ -180,7 +177,7 @@ impl Seen {
             self.connections.entry(ends).or_default().push(counted);
             self.count += 1;
         }
-        // Without a SYN it began before the capture, and is nobody's who asks.
+        // Without a SYN it began before the capture, and belongs to no contender.
         let Some(Counted { wire, .. }) =
             self.connections.get_mut(&ends).and_then(|all| all.last_mut())
         else {

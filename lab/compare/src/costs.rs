@@ -21,8 +21,8 @@ pub(crate) struct Costs {
 }
 
 impl Costs {
-    /// Measures these ways with messages of so many bytes, and what these contenders cost while they
-    /// wait for so long.
+    /// Measures these ways with messages of so many bytes, and what these contenders cost while
+    /// they wait for so long.
     pub(crate) async fn measure(
         setup: &Setup,
         ways: &[Way],

@@ -112,7 +112,7 @@ fn quickest(report: &Report) -> Option<String> {
     ))
 }
 
-/// Who moved the fewest bytes, said as plainly when it was not push.
+/// Which contender moved the fewest bytes, said as plainly when it was not push.
 fn fewest_bytes(report: &Report) -> Option<String> {
     let rows = complete(&report.contenders);
     let bytes_of = |row: &Row| row.wire_bytes_per_delivery.unwrap_or(f64::INFINITY);

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand, ValueEnum};
+use doorbell_instruments::{INTERVAL, time_between};
 use doorbell_link::Link;
 use doorbell_protocol::limits::MESSAGE_BYTES_MAX;
-use doorbell_protocol::since::parse_duration;
 
 use crate::way::Way;
 
@@ -198,7 +198,6 @@ pub(crate) const INTERVALS_MAX: usize = 8;
 const SUBSCRIBERS_MAX: i64 = 10_000;
 const TOPICS_MAX: i64 = 10_000;
 const ROUNDS_MAX: i64 = 20;
-const INTERVAL: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(3600));
 const DURATION: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(3600));
 const RATE: (f64, f64) = (0.001, 10_000.0);
 const SPEED: (f64, f64) = (0.001, 10_000.0);
@@ -208,23 +207,12 @@ fn way() -> impl TypedValueParser<Value = Way> {
     PossibleValuesParser::new(Way::all().map(named)).try_map(|name| name.parse::<Way>())
 }
 
-fn between(text: &str, (least, most): (Duration, Duration)) -> Result<Duration, String> {
-    let duration = parse_duration(text)
-        .filter(|duration| !duration.is_zero())
-        .ok_or_else(|| "write a time such as 500ms, 30s, 1m30s or 2h".to_owned())?;
-    if (least..=most).contains(&duration) {
-        Ok(duration)
-    } else {
-        Err(format!("it must be from {least:?} to {} s", most.as_secs()))
-    }
-}
-
 fn interval(text: &str) -> Result<Duration, String> {
-    between(text, INTERVAL)
+    time_between(text, INTERVAL)
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    between(text, DURATION)
+    time_between(text, DURATION)
 }
 
 fn number(text: &str, (least, most): (f64, f64)) -> Result<f64, String> {

@@ -27,7 +27,8 @@ const HOUR: f64 = 3600.0;
 pub(crate) enum Basis {
     /// Counted over whole periods on the server that is compared.
     Measured,
-    /// From empty polls at a shorter interval, or from keepalives of a server that sends them often.
+    /// From empty polls at a shorter interval, or from keepalives of a server that sends them
+    /// often.
     Scaled,
     /// From something else: an empty long poll is taken to cost what an answered one does, less
     /// the message.

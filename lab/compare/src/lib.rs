@@ -6,11 +6,11 @@
 //! - `flags`, `plan`, `replay`, `schedule`: what is asked for, and when what is sent
 //! - `experiment`: from set-up to report; `setup`, `network`, `relay_setup`: where it runs and over
 //!   what; `costs`, `rounds`, `results`: what is measured before, what is run, and the sums of it
-//! - `way`, `contender`, `race`, `subscriber`, `measure`: what receives, one run, what is counted in
-//!   it; `capture`: the packets themselves, as a check
-//! - `unit_cost`: what one of each costs; `idle`: what waiting costs; `idle_subscribers`: subscribers
-//!   to measure both; `memory`, `slab`: what a subscriber takes of the server's memory and the
-//!   kernel's; `usage`, `machine`
+//! - `way`, `contender`, `race`, `subscriber`, `measure`: what receives, one run, what is counted
+//!   in it; `capture`: the packets themselves, as a check
+//! - `unit_cost`: what one of each costs; `idle`: what waiting costs; `idle_subscribers`:
+//!   subscribers to measure both; `memory`, `slab`: what a subscriber takes of the server's memory
+//!   and the kernel's; `usage`, `machine`
 //! - `theory`: what arithmetic expects; `sweep`, `project`: what follows for other rates and sizes
 //! - `tally`, `both`, `row`, `report`: the figures; `grid`, `table`, `finding`: for people; `page`:
 //!   in pictures
@@ -73,7 +73,8 @@ use self::sweep::Settings;
 ///
 /// # Errors
 ///
-/// [`Failure::Usage`] for what cannot be measured as asked, [`Failure::Failed`] for what went wrong.
+/// [`Failure::Usage`] for what cannot be measured as asked, [`Failure::Failed`] for what went
+/// wrong.
 pub async fn run(arguments: CompareArguments, server: Option<Server>) -> Result<(), Failure> {
     if let Some(CompareCommand::Sweep(sweep)) = &arguments.command {
         return run_sweep(&arguments, sweep, server).await;

@@ -1,5 +1,5 @@
-//! The network that client and server share: plain loopback, one with the packets of an Ethernet, or
-//! whatever lies between this machine and a server that was named.
+//! The network that client and server share: plain loopback, one with the packets of an Ethernet,
+//! or whatever lies between this machine and a server that was named.
 
 use std::io::ErrorKind;
 

@@ -33,7 +33,7 @@ const CLOSING_LOOK: Duration = Duration::from_millis(5);
 /// Publishes under way at once: the plan waits for no answer.
 const WINDOW: usize = 4096;
 
-/// Who races, and on what.
+/// What races, and on what.
 pub(crate) struct Race<'a> {
     /// Where messages are published and the server is asked about itself.
     pub(crate) server: &'a Server,
@@ -239,7 +239,7 @@ impl Field {
                 }
             }
         };
-        // Who is not complete in time has missed something, and the table says so.
+        // A subscriber that is not complete in time has missed something, and the table says so.
         let _ = timeout(limit, complete).await;
     }
 

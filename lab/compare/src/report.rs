@@ -78,8 +78,8 @@ pub(crate) struct Run {
     /// In mode `apart`: the server's processor time for publishing alone, in microseconds a
     /// message. It is taken off each contender's.
     pub(crate) publishing_cpu_us: Option<f64>,
-    /// In mode `apart`: less than this in a delivery is not told from nothing, as it is a difference
-    /// of two runs. A tenth of what publishing takes.
+    /// In mode `apart`: less than this in a delivery is not told from nothing, as it is a
+    /// difference of two runs. A tenth of what publishing takes.
     pub(crate) cpu_noise_us: Option<f64>,
     /// In mode `together`: the server's processor time for all of it, in microseconds a delivery.
     pub(crate) shared_cpu_us_per_delivery: Option<f64>,

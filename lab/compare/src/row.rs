@@ -221,8 +221,8 @@ impl Row {
     }
 }
 
-/// The rows of contenders that delivered as much as any did: one that delivered less has no claim to
-/// have moved less.
+/// The rows of contenders that delivered as much as any did: one that delivered less has no claim
+/// to have moved less.
 pub(crate) fn complete(rows: &[Row]) -> Vec<&Row> {
     let most = rows.iter().map(|row| row.delivered).max().unwrap_or(0);
     rows.iter().filter(|row| row.delivered == most && most > 0).collect()

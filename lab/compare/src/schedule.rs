@@ -180,18 +180,8 @@ impl Schedule {
             self.latest.fetch_max(late, Ordering::Relaxed);
         }
         let planned = self.planned[sequence];
-        Draft {
-            topic: self.topics[planned.topic as usize].clone(),
-            message: text(sequence, planned.bytes as usize),
-            title: None,
-            priority: None,
-            tags: Vec::new(),
-            click: None,
-            icon: None,
-            actions: Vec::new(),
-            markdown: false,
-            sequence_id: None,
-        }
+        let topic = self.topics[planned.topic as usize].clone();
+        Draft::unchecked(topic, text(sequence, planned.bytes as usize))
     }
 
     /// The messages, each when it is due. A thread keeps the time, as the runtime's timers have

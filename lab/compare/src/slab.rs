@@ -1,7 +1,8 @@
 //! What the kernel keeps for sockets: its object caches, as `/proc/slabinfo` tells.
 //!
-//! The file is root's alone. The memory of sockets is in no process's figures, and the counters that
-//! everybody may read tell only of queued bytes, or of the whole machine in steps of a megabyte.
+//! The file is root's alone. The memory of sockets is in no process's figures, and the counters
+//! that everybody may read tell only of queued bytes, or of the whole machine in steps of a
+//! megabyte.
 
 use std::collections::HashMap;
 use std::fs;

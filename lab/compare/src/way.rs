@@ -1,4 +1,5 @@
-//! The ways of receiving that are compared: each transport as well as it can, and polls that do not.
+//! The ways of receiving that are compared: each transport as well as it can, and polls that do
+//! not.
 
 use std::str::FromStr;
 use std::time::Duration;

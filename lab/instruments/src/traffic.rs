@@ -2,7 +2,8 @@
 
 use doorbell_wire::WireCounts;
 
-/// What went over the connections of one subscription so far, at the sockets: lines, HTTP with its headers, WebSocket frames. What TCP and IP add is in [`wire`](Self::wire).
+/// What went over the connections of one subscription so far, at the sockets: lines, HTTP with its
+/// headers, WebSocket frames. What TCP and IP add is in [`wire`](Self::wire).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Traffic {
     /// Bytes received.

@@ -1,5 +1,5 @@
-//! Receiving by datagrams: over a network that loses, doubles and overtakes them, from a server that
-//! is restarted, and against one that follows a script.
+//! Receiving by datagrams: over a network that loses, doubles and overtakes them, from a server
+//! that is restarted, and against one that follows a script.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 

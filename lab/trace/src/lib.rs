@@ -18,8 +18,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use doorbell::{Authority, Client, Endpoint, Server, Transport};
-use doorbell_instruments::{Failure, OwnServer};
-use doorbell_wire::{Capture, Dialogue, MISSING_PRIVILEGE, Segment};
+use doorbell_instruments::{Failure, OwnServer, missing_privilege};
+use doorbell_wire::{Capture, Dialogue, Segment};
 use tokio::net::lookup_host;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -66,12 +66,7 @@ pub async fn run(arguments: TraceArguments, server: Option<Server>) -> Result<()
 fn capture(port: u16) -> Result<Capture, Failure> {
     Capture::open(INTERFACE, &[port]).map_err(|error| {
         Failure::Failed(match error.kind() {
-            ErrorKind::PermissionDenied => {
-                let own = std::env::current_exe().ok();
-                let own =
-                    own.map_or_else(|| "doorbell".to_owned(), |own| own.display().to_string());
-                MISSING_PRIVILEGE.replace("PROGRAM", &own)
-            }
+            ErrorKind::PermissionDenied => missing_privilege(),
             _ => format!("cannot capture on {INTERFACE}: {error}"),
         })
     })

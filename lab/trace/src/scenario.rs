@@ -34,7 +34,8 @@ pub(crate) struct Scenario {
     pub(crate) via: Transport,
     /// The one message.
     pub(crate) draft: Draft,
-    /// Time from one poll to the next, and how long an open connection is silent before the message.
+    /// Time from one poll to the next, and how long an open connection is silent before the
+    /// message.
     pub(crate) interval: Duration,
 }
 

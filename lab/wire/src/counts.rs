@@ -4,8 +4,9 @@
 //! After that it is a few bytes short: acknowledgements carry selective blocks, whose bytes the
 //! kernel does not count, and what comes twice is payload to its sender but not to its receiver. A
 //! sender that had too little processor to hear an acknowledgement in time does send twice;
-//! [`TcpCounts::retransmits`] tells. What is counted are IP packets. A frame of Ethernet adds 18 bytes to each, and 20 more
-//! of silence before it on the cable; the loopback interface adds nothing.
+//! [`TcpCounts::retransmits`] tells. What is counted are IP packets. A frame of Ethernet adds 18
+//! bytes to each, and 20 more of silence before it on the cable; the loopback interface adds
+//! nothing.
 
 use std::io;
 use std::net::IpAddr;
@@ -269,8 +270,8 @@ impl TcpCounts {
         self.wire_bytes(self.segments_in, self.bytes_received, ip)
     }
 
-    /// Of the bytes of [`wire_bytes_in`](Self::wire_bytes_in) those of segments with payload. Of two
-    /// counts of one socket the difference is what the peer said in between, without its
+    /// Of the bytes of [`wire_bytes_in`](Self::wire_bytes_in) those of segments with payload. Of
+    /// two counts of one socket the difference is what the peer said in between, without its
     /// acknowledgements.
     pub fn wire_bytes_data_in(&self, ip: Ip) -> u64 {
         self.data_segments_in * self.header_bytes(ip) + self.bytes_received

@@ -1,4 +1,4 @@
-//! The segments of one connection as a dialogue: who said what when, in words, by phase.
+//! The segments of one connection as a dialogue: what each side said and when, in words, by phase.
 //!
 //! Pure: segments in, steps out. Drawing is done elsewhere, and nothing here needs a privilege.
 
@@ -65,7 +65,7 @@ impl fmt::Display for Phase {
 pub struct Step {
     /// Since the first segment, in microseconds.
     pub at_us: f64,
-    /// Who sent it.
+    /// The side that sent it.
     pub from: Side,
     /// What it is there for.
     pub phase: Phase,

@@ -28,8 +28,8 @@ pub const MISSING_NAMESPACE: &str = "a network of its own needs root, or a machi
 
 const LOOPBACK: &CStr = c"lo";
 /// Offloads that make one packet of many, by their commands to a driver: segmentation by the card
-/// (`ETHTOOL_STSO`) and by the kernel just before it (`ETHTOOL_SGSO`), and putting received segments
-/// together (`ETHTOOL_SGRO`).
+/// (`ETHTOOL_STSO`) and by the kernel just before it (`ETHTOOL_SGSO`), and putting received
+/// segments together (`ETHTOOL_SGRO`).
 const OFFLOADS: [u32; 3] = [0x1f, 0x24, 0x2c];
 
 /// `struct ethtool_value`.
@@ -77,7 +77,7 @@ fn enter() -> io::Result<()> {
     // SAFETY: as above.
     let group = unsafe { libc::getegid() };
     unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNET)?;
-    // A group may be mapped only by who cannot drop groups that forbid something.
+    // Groups may be mapped only by a process that cannot drop one which forbids something.
     fs::write("/proc/self/setgroups", "deny")?;
     fs::write("/proc/self/uid_map", format!("{user} {user} 1"))?;
     fs::write("/proc/self/gid_map", format!("{group} {group} 1"))

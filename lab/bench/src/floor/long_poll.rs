@@ -24,7 +24,7 @@ struct Topic {
     lines: Vec<u8>,
     /// Where each of them begins.
     begins: Vec<usize>,
-    /// Who waits for the next one.
+    /// Connections that wait for the next one.
     waiting: Vec<usize>,
 }
 
@@ -88,7 +88,7 @@ impl LongPoll {
         let newest = topic.begins.len();
         topic.begins.push(topic.lines.len());
         topic.lines.extend_from_slice(line);
-        // Who waits has all before this message.
+        // Those that wait have all before this message.
         topic.answer(newest, &mut answer);
         for key in topic.waiting.drain(..) {
             peers.send(key, &answer);

@@ -7,9 +7,9 @@
 //! - `store`: appends what comes to a file, synchronises it, acknowledges
 //! - `http`: a handler that reads the body of a request
 //!
-//! All but the last are one thread on `epoll`. A subscriber's first line is `S FIRST END`, the topics
-//! that it wants, answered by `ok`; a publisher's is `P`. Then come messages, one a line: their
-//! topics are in their stamps.
+//! All but the last are one thread on `epoll`. A subscriber's first line is `S FIRST END`, the
+//! topics that it wants, answered by `ok`; a publisher's is `P`. Then come messages, one a line:
+//! their topics are in their stamps.
 
 mod door;
 mod echo;

@@ -18,7 +18,7 @@ struct Store {
     file: File,
     sync: bool,
     batch: Vec<u8>,
-    /// Who is to be answered, and how many of its lines are in the batch.
+    /// Connections to be answered, and how many lines of each are in the batch.
     publishers: Vec<(usize, usize)>,
 }
 

@@ -26,7 +26,7 @@ pub(crate) struct State {
     pub(crate) left: usize,
     /// Content that was cut between two chunks.
     pub(crate) content: Vec<u8>,
-    /// The next request of who polls; or the id of the last message, where a dialect knows it.
+    /// The next request of one that polls; or the id of the last message, where a dialect knows it.
     pub(crate) place: Vec<u8>,
     /// The first topic that the connection is for.
     pub(crate) topic: usize,
@@ -34,7 +34,7 @@ pub(crate) struct State {
     pub(crate) heard: u64,
 }
 
-/// Who publishes to what.
+/// A publisher, and what it publishes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Target {
     pub(crate) publisher: usize,

@@ -227,8 +227,8 @@ impl Generator {
         }
     }
 
-    /// Publishes so many messages, as fast as they are taken, and waits until they are answered, where
-    /// they are.
+    /// Publishes so many messages, as fast as they are taken, and waits until they are answered,
+    /// where they are.
     pub(crate) fn publish_all(&mut self, count: u64) -> Result<()> {
         let before = self.tally.acknowledged;
         let answered = |generator: &Self| {

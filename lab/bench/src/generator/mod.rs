@@ -110,7 +110,7 @@ impl Generator {
         for publisher in 0..count {
             let mut words = Vec::new();
             dialect.introduce(publisher, &mut words);
-            // An echo comes back to who sent it.
+            // An echo comes back to its sender.
             let expected = self.published.as_slice().into();
             self.open(address, dialect, State::default(), expected, &words)?;
             let connection = self.connections.len() - 1;

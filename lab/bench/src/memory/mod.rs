@@ -4,7 +4,8 @@
 //! - `crowd`: the clients' ends: they subscribe, get a message each, and check it
 //! - `served`: what is at the other ends: doorbell's sessions, or a floor
 //!
-//! This is a process of its own, so that its memory is that of the sessions and of the streams alone.
+//! This is a process of its own, so that its memory is that of the sessions and of the streams
+//! alone.
 
 mod by;
 mod crowd;
@@ -124,8 +125,8 @@ impl Job {
         Ok(figures)
     }
 
-    /// Seconds of processor time for a million publishes that nobody hears: what a message costs before
-    /// it is delivered.
+    /// Seconds of processor time for a million publishes that nobody hears: what a message costs
+    /// before it is delivered.
     fn unheard(&self, payload: &Payload, served: &mut Served) -> Result<f64> {
         let others = self.topics..self.topics + self.topics.min(UNHEARD_MAX);
         let count = others.len() as f64;

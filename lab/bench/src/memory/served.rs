@@ -60,7 +60,7 @@ impl Round {
     }
 }
 
-/// Who serves.
+/// What serves.
 pub(super) enum Served {
     Copy(Vec<End>),
     Tasks(Tasks),
@@ -149,8 +149,8 @@ impl Tasks {
     }
 }
 
-/// doorbell, as it comes but for its log, which is in memory, and its keepalives, of which there are none
-/// meanwhile.
+/// doorbell, as it comes but for its log, which is in memory, and its keepalives, of which there
+/// are none meanwhile.
 pub(super) struct Sessions {
     runtime: Runtime,
     incoming: mpsc::Sender<End>,

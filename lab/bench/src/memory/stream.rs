@@ -1,5 +1,5 @@
-//! A byte stream in memory: two ends, and each way a bounded buffer that is there only while it holds
-//! something.
+//! A byte stream in memory: two ends, and each way a bounded buffer that is there only while it
+//! holds something.
 
 use std::io;
 use std::pin::Pin;

@@ -117,7 +117,7 @@ struct Poll;
 impl Dialect for Poll {
     fn subscribe(&self, topics: Range<usize>, state: &mut State, out: &mut Vec<u8>) -> u32 {
         push!(out, "GET /{}/{} HTTP/1.1\r\nHost: localhost\r\n\r\n", topics.start, state.heard);
-        // Who waits is not told so; nothing is lost if it comes later than the first message.
+        // One that waits is not told so; nothing is lost if it comes later than the first message.
         0
     }
 

@@ -1,6 +1,6 @@
 //! NATS with its log, `JetStream`: a stream of all topics, in memory or in a file; publishes are
-//! acknowledged. Who wants what comes from now on has a plain subscription, which is what it is fastest
-//! at; who comes back has a consumer, pushed to and not acknowledged. The requests are those of
+//! acknowledged. A subscriber from now on has a plain subscription, which is what it is fastest at;
+//! one that comes back has a consumer, pushed to and not acknowledged. The requests are those of
 //! <https://docs.nats.io/reference/reference-protocols/nats_api_reference>.
 
 use std::cell::Cell;

@@ -1,5 +1,5 @@
-//! Mosquitto: MQTT 3.1.1 at its lowest quality of service, which is what it is fastest at. Queues are
-//! unbounded, so that it throws nothing away where it need not.
+//! Mosquitto: MQTT 3.1.1 at its lowest quality of service, which is what it is fastest at. Queues
+//! are unbounded, so that it throws nothing away where it need not.
 
 use std::ops::Range;
 use std::process::Command;

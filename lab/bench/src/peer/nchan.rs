@@ -1,6 +1,7 @@
 //! nginx with nchan: WebSocket, server-sent events, long polls; publishing over HTTP on a kept
-//! connection. One worker without a master, so that channels are not passed between processes; and more
-//! room for connections than descriptors, because nginx begins to close idle ones before it is full.
+//! connection. One worker without a master, so that channels are not passed between processes; and
+//! more room for connections than descriptors, because nginx begins to close idle ones before it is
+//! full.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -84,7 +85,7 @@ pub(super) fn start(via: Transport) -> Result<Running> {
 /// Between two looks at the number of subscribers.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// Waits until nginx counts so many subscribers: who polls is not told that it does.
+/// Waits until nginx counts so many subscribers: one that polls is not told that it stands.
 fn confirm(address: SocketAddr, count: usize) -> Result<()> {
     let deadline = Instant::now() + PATIENCE;
     loop {

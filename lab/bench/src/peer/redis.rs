@@ -1,5 +1,5 @@
-//! Redis: publish and subscribe, which stores nothing. Persistence is off, and subscribers are never
-//! cut off for being slow (as it comes, they are at 32 MB).
+//! Redis: publish and subscribe, which stores nothing. Persistence is off, and subscribers are
+//! never cut off for being slow (as it comes, they are at 32 MB).
 
 use std::ops::Range;
 use std::process::Command;

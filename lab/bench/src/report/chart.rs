@@ -1,9 +1,9 @@
-//! Growth as a picture: what a delivery costs against each thing that can grow, on logarithmic axes. On a
-//! light card, whatever is around it, like the pictures of `doorbell compare`.
+//! Growth as a picture: what a delivery costs against each thing that can grow, on logarithmic
+//! axes. On a light card, whatever is around it, like the pictures of `doorbell compare`.
 
 use std::fmt::Write;
 
-use crate::statistics::Lines;
+use crate::statistics::Curves;
 
 const WIDTH: f64 = 960.0;
 const EDGE: f64 = 28.0;
@@ -35,7 +35,7 @@ pub(crate) struct Panel {
 /// One contender in a panel.
 pub(crate) struct Drawn {
     pub(crate) color: &'static str,
-    pub(crate) lines: Lines,
+    pub(crate) lines: Curves,
 }
 
 impl Drawn {
@@ -186,7 +186,7 @@ mod tests {
     #[test]
     fn every_point_is_drawn_inside_its_panel() {
         let lines =
-            Lines::new([vec![(1.0, 200.0), (1000.0, 9.0)], vec![(1.0, 30.0), (10.0, 20.0)]]);
+            Curves::new([vec![(1.0, 200.0), (1000.0, 9.0)], vec![(1.0, 30.0), (10.0, 20.0)]]);
         let panel = Panel { name: "topics", drawn: vec![Drawn { color: "#1F7A4D", lines }] };
         let svg = draw(&[panel], &[Key { name: "doorbell-tcp", color: "#1F7A4D" }], &[]).unwrap();
         let places =

@@ -1,5 +1,5 @@
-//! What was measured, round by round: medians, spreads, and ratios to what ran beside it in the same
-//! round; as tables and as JSON.
+//! What was measured, round by round: medians, spreads, and ratios to what ran beside it in the
+//! same round; as tables and as JSON.
 
 pub(crate) mod chart;
 pub(crate) mod figure;
@@ -19,7 +19,8 @@ const SCHEMA: u32 = 1;
 /// A generator that is this busy may have been the limit.
 const BUSY_SHARE: f64 = 0.9;
 
-/// Who is behind by more at the end has not kept the rate: its latency is the length of its queue.
+/// A contender that is behind by more at the end has not kept the rate: its latency is the length
+/// of its queue.
 const BEHIND_SHARE: f64 = 0.1;
 
 /// The figures of one run.

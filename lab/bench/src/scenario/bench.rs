@@ -77,8 +77,8 @@ impl Bench {
         Ok(wanted)
     }
 
-    /// Runs all contenders in turn for so many rounds, beginning with another one in each. `base` says
-    /// with whom one is compared.
+    /// Runs all contenders in turn for so many rounds, beginning with another one in each. `base`
+    /// says with whom one is compared.
     pub(crate) fn rounds<C: Named>(
         &self,
         report: &mut Report,
@@ -133,7 +133,8 @@ impl Bench {
         generator.run(&self.load(trial, trial.subscribers), running.program.pid())
     }
 
-    /// One whole run of a contender without subscribers, whose messages come back to their publisher.
+    /// One whole run of a contender without subscribers, whose messages come back to their
+    /// publisher.
     pub(crate) fn echo(&self, contender: Contender, trial: &Trial) -> Result<Outcome> {
         let running = self.start(contender, &self.setting)?;
         let mut generator = self.generator(trial.topics)?;

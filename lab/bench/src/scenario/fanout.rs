@@ -35,8 +35,8 @@ pub(super) const COLUMNS: &[Figure] = &[
 /// The figures that are compared with a floor's.
 pub(super) const RATIOS: &[Figure] = &[Figure::CpuPerMillion, Figure::DeliveriesPerSecond];
 
-/// Runs it: on any cores and with server and generator each on its own, and with each way of filling a
-/// window again.
+/// Runs it: on any cores and with server and generator each on its own, and with each way of
+/// filling a window again.
 pub(super) fn run(bench: &Bench) -> Result<Report> {
     let flags = &bench.flags;
     let mut report = Report::new("fan-out", COLUMNS, RATIOS);

@@ -1,5 +1,6 @@
-//! How cost grows: connections × topics × rate. Each connection is for one topic, topics being shared
-//! evenly; where there are more topics than connections, each is for several and no topic is shared.
+//! How cost grows: connections × topics × rate. Each connection is for one topic, topics being
+//! shared evenly; where there are more topics than connections, each is for several and no topic is
+//! shared.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +10,7 @@ use crate::generator::load::Pace;
 use crate::report::chart::{self, Drawn, Key, Panel};
 use crate::report::figure::Figure;
 use crate::report::{Report, measured};
-use crate::statistics::{Lines, Summary};
+use crate::statistics::{Curves, Summary};
 
 const CONTENDERS: &[&str] = &["floor", "doorbell-tcp"];
 const COLUMNS: &[Figure] = &[
@@ -101,9 +102,10 @@ fn drawn(report: &Report, key: &Key, axis: usize) -> Drawn {
     Drawn { color: key.color, lines: lines(report, key.name, axis) }
 }
 
-/// What a delivery costs in microseconds, along an axis, for each pair of values of the other two. Where
-/// connections are fewer than topics, several cases differ by nothing else: their middle is taken.
-fn lines(report: &Report, contender: &str, axis: usize) -> Lines {
+/// What a delivery costs in microseconds, along an axis, for each pair of values of the other two.
+/// Where connections are fewer than topics, several cases differ by nothing else: their middle is
+/// taken.
+fn lines(report: &Report, contender: &str, axis: usize) -> Curves {
     let mut lines: BTreeMap<_, BTreeMap<_, Vec<f64>>> = BTreeMap::new();
     for (case, micros) in report.middles(contender, Figure::CpuPerMillion) {
         let numbers = case.iter().filter_map(|(_, value)| value.parse::<f64>().ok());
@@ -114,7 +116,7 @@ fn lines(report: &Report, contender: &str, axis: usize) -> Lines {
         let place = std::mem::take(&mut others[axis]);
         lines.entry(others).or_default().entry(place).or_default().push(micros);
     }
-    Lines::new(lines.into_values().map(|line| {
+    Curves::new(lines.into_values().map(|line| {
         let middles = line.into_iter().filter_map(|(place, micros)| {
             Some((f64::from_bits(place), Summary::of(&micros)?.median))
         });

@@ -1,6 +1,6 @@
-//! What a subscriber costs that waits: memory in the server and in the kernel, and the time that its
-//! keepalives take. One server holds more and more connections; the costs are read at each count and a
-//! straight line is laid through them.
+//! What a subscriber costs that waits: memory in the server and in the kernel, and the time that
+//! its keepalives take. One server holds more and more connections; the costs are read at each
+//! count and a straight line is laid through them.
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,5 @@
-//! What is measured. A scenario is a list of cases; in each round every contender runs each case once,
-//! in another order each round, on a server of its own.
+//! What is measured. A scenario is a list of cases; in each round every contender runs each case
+//! once, in another order each round, on a server of its own.
 
 mod bench;
 mod catchup;

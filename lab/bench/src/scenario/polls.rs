@@ -1,5 +1,5 @@
-//! Polls on kept connections, one after the other on each: without news (as 304 and as an empty 200)
-//! and with ten messages, from a log that holds much and from one that holds nothing else.
+//! Polls on kept connections, one after the other on each: without news (as 304 and as an empty
+//! 200) and with ten messages, from a log that holds much and from one that holds nothing else.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -24,7 +24,7 @@ const COLUMNS: &[Figure] = &[
 const RATIOS: &[Figure] = &[Figure::CpuPerMillionAnswers, Figure::AnswersPerSecond];
 /// Connections that poll.
 const POLLERS: usize = 64;
-/// Messages that are new to who polls for news.
+/// Messages that are new to polls for news.
 const NEWS: u64 = 10;
 
 /// What a poll is answered with.

@@ -1,5 +1,5 @@
-//! Many publishers: acknowledged publishes by lines and over HTTP, stored in each way; and messages of
-//! many topics from publisher to subscriber.
+//! Many publishers: acknowledged publishes by lines and over HTTP, stored in each way; and messages
+//! of many topics from publisher to subscriber.
 
 use super::bench::{Bench, Trial};
 use crate::failure::Result;
@@ -105,7 +105,7 @@ const CASES: &[Case] = &[
     },
 ];
 
-/// Who waits for the disk is compared with who does.
+/// Contenders that wait for the disk are compared with a floor that does.
 fn stored_like(name: &str) -> &'static str {
     if name.ends_with("always") || name == "floor-sync" { "floor-sync" } else { "floor-append" }
 }

@@ -1,7 +1,7 @@
-//! Sessions without sockets, a million of them in one process: what one costs that waits, and what a
-//! delivery costs where no kernel has a part in it. Each has a stream in memory, whose own memory is told
-//! apart, and is told each message once. The floors are given the same streams. Every session must get
-//! every message, whole and once, or the run has failed.
+//! Sessions without sockets, a million of them in one process: what one costs that waits, and what
+//! a delivery costs where no kernel has a part in it. Each has a stream in memory, whose own memory
+//! is told apart, and is told each message once. The floors are given the same streams. Every
+//! session must get every message, whole and once, or the run has failed.
 
 use std::collections::BTreeMap;
 
@@ -61,8 +61,8 @@ pub(super) fn run(bench: &Bench) -> Result<Report> {
     Ok(report)
 }
 
-/// What a session and a delivery cost with many topics, as a multiple of what they cost with one: the
-/// publishing of so many messages is taken off.
+/// What a session and a delivery cost with many topics, as a multiple of what they cost with one:
+/// the publishing of so many messages is taken off.
 fn topics_against_one(report: &Report) -> Vec<String> {
     let figures = |figure| {
         let middles = report.middles(By::Sessions.name(), figure);

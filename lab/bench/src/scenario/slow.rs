@@ -1,5 +1,6 @@
-//! One reader among others stops reading. What the others notice, what the server's memory does, and
-//! whether the one that stalled gets every message once it reads again, or comes back with its id.
+//! One reader among others stops reading. What the others notice, what the server's memory does,
+//! and whether the one that stalled gets every message once it reads again, or comes back with its
+//! id.
 
 use std::time::Duration;
 

@@ -14,8 +14,8 @@ fn filter(topics: Range<usize>) -> String {
     topics.map(topic_name).collect::<Vec<_>>().join(",")
 }
 
-/// The text of a message in its event. Its length is known, and only the time at which it expires may
-/// follow it, so that the generator need not search for it from the front.
+/// The text of a message in its event. Its length is known, and only the time at which it expires
+/// may follow it, so that the generator need not search for it from the front.
 fn text_of(json: &[u8], payload: usize) -> Option<&[u8]> {
     let text = match json.strip_suffix(b"\"}") {
         Some(text) => text,
