@@ -108,7 +108,8 @@ impl Draft {
         Self::new(topic, message, message_bytes_max, |_| None)
     }
 
-    /// A draft that has a text and nothing else, and is not checked: for a client, whose server judges.
+    /// A draft that has a text and nothing else, and is not checked: for a client, whose server
+    /// judges.
     pub fn unchecked(topic: Topic, message: impl Into<String>) -> Self {
         Self {
             topic,

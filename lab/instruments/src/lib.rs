@@ -3,8 +3,8 @@
 //! - [`Meter`]: counts what goes over the connections of a subscription, at the sockets
 //!   ([`Traffic`]), on the wire, and what datagrams lost ([`Losses`])
 //! - [`OwnServer`]: a server for one experiment
-//! - [`Failure`]: why an experiment or a command ends early; [`missing_privilege`]: what it lacks to
-//!   capture packets
+//! - [`Failure`]: why an experiment or a command ends early; [`missing_privilege`]: what it lacks
+//!   to capture packets
 //! - [`time`], [`time_between`]: times on a command line
 //!
 //! It draws no conclusions: what is compared with what is each experiment's own business.
