@@ -9,6 +9,7 @@ use clap_complete::Shell;
 use doorbell::{Filter, Server, Since, Topic, Transport};
 use doorbell_compare::CompareArguments;
 use doorbell_instruments::{INTERVAL, time, time_between};
+use doorbell_protocol::Parameter;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -172,6 +173,21 @@ pub(crate) struct PublishArguments {
     /// Print nothing for what was stored
     #[arg(long, short)]
     pub(crate) quiet: bool,
+}
+
+impl PublishArguments {
+    /// What was said of a parameter of the message.
+    pub(crate) fn parameter(&self, parameter: Parameter) -> Option<String> {
+        match parameter {
+            Parameter::Title => self.title.clone(),
+            Parameter::Priority => self.priority.clone(),
+            Parameter::Tags => self.tags.clone(),
+            Parameter::Click => self.click.clone(),
+            Parameter::Icon => self.icon.clone(),
+            Parameter::Markdown => Some(self.markdown.to_string()),
+            _ => None,
+        }
+    }
 }
 
 fn interval(text: &str) -> Result<Duration, String> {

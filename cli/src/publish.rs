@@ -4,7 +4,6 @@ use std::io::Write;
 
 use doorbell::{Client, Draft, Publisher, Receipt, Server, Transport};
 use doorbell_instruments::Failure;
-use doorbell_protocol::draft::Parameter;
 use doorbell_protocol::limits::MESSAGE_BYTES_MAX;
 use futures_core::Stream;
 use futures_util::{StreamExt, stream};
@@ -75,14 +74,8 @@ async fn publish(
 
 /// A message with the parameters of the command line; what is wrong with them is wrong usage.
 fn draft(arguments: &PublishArguments, text: &str) -> Result<Draft, Failure> {
-    Draft::new(arguments.topic.clone(), text, MESSAGE_BYTES_MAX, |parameter| match parameter {
-        Parameter::Title => arguments.title.clone(),
-        Parameter::Priority => arguments.priority.clone(),
-        Parameter::Tags => arguments.tags.clone(),
-        Parameter::Click => arguments.click.clone(),
-        Parameter::Icon => arguments.icon.clone(),
-        Parameter::Markdown => Some(arguments.markdown.to_string()),
-        _ => None,
+    Draft::new(arguments.topic.clone(), text, MESSAGE_BYTES_MAX, |parameter| {
+        arguments.parameter(parameter)
     })
     .map_err(|error| Failure::Usage(error.to_string()))
 }

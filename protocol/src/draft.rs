@@ -16,51 +16,100 @@ use crate::topic::Topic;
 /// The text of a message that was published without one, as in the ntfy dialect.
 const EMPTY_MESSAGE: &str = "triggered";
 
-/// A parameter of a publish.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs, reason = "each is the parameter of that name")]
-pub enum Parameter {
-    Message,
-    Title,
-    Priority,
-    Tags,
-    Click,
-    Icon,
-    Actions,
-    Markdown,
-    SequenceId,
-    Attach,
-    Filename,
-    Email,
-    Call,
-    Delay,
-    Cache,
-    Template,
-    PollId,
+/// Makes [`Parameter`] and [`JsonDraft`] of one line a parameter: its names, and the member of a JSON
+/// object that holds it, if one does.
+macro_rules! parameters {
+    ($($parameter:ident: $names:expr $(, $member:ident: $type:ty)?;)+) => {
+        /// A parameter of a publish.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[allow(missing_docs, reason = "each is the parameter of that name")]
+        pub enum Parameter {
+            $($parameter,)+
+        }
+
+        impl Parameter {
+            /// Its names in headers (any case) and in the query (lower case), the preferred one first.
+            pub const fn names(self) -> &'static [&'static str] {
+                match self { $(Self::$parameter => &$names,)+ }
+            }
+        }
+
+        /// The JSON form of a publish: the body of `POST /` and the rest of a `PUBJ` line.
+        #[derive(Debug, Deserialize)]
+        #[allow(missing_docs, reason = "each is the parameter of that name")]
+        pub struct JsonDraft {
+            pub topic: Option<String>,
+            #[serde(default)]
+            pub message: Option<String>,
+            $($(#[serde(default)] pub $member: Option<$type>,)?)+
+        }
+
+        impl JsonDraft {
+            fn parameter(&self, parameter: Parameter) -> Option<String> {
+                let text = match parameter {
+                    $($(Parameter::$parameter => self.$member.as_ref().and_then(Member::text),)?)+
+                    _ => None,
+                };
+                text.filter(|text| !text.is_empty() && text != "null")
+            }
+        }
+    };
 }
 
-impl Parameter {
-    /// Its names in headers (any case) and in the query (lower case), the preferred one first.
-    pub const fn names(self) -> &'static [&'static str] {
-        match self {
-            Self::Message => &["x-message", "message", "m"],
-            Self::Title => &["x-title", "title", "t"],
-            Self::Priority => &["x-priority", "priority", "prio", "p"],
-            Self::Tags => &["x-tags", "tags", "tag", "ta"],
-            Self::Click => &["x-click", "click"],
-            Self::Icon => &["x-icon", "icon"],
-            Self::Actions => &["x-actions", "actions", "action"],
-            Self::Markdown => &["x-markdown", "markdown", "md"],
-            Self::SequenceId => &["x-sequence-id", "sequence-id", "sid"],
-            Self::Attach => &["x-attach", "attach", "a"],
-            Self::Filename => &["x-filename", "filename", "file", "f"],
-            Self::Email => &["x-email", "x-e-mail", "email", "e-mail", "mail", "e"],
-            Self::Call => &["x-call", "call"],
-            Self::Delay => &["x-delay", "delay", "x-at", "at", "x-in", "in"],
-            Self::Cache => &["x-cache", "cache"],
-            Self::Template => &["x-template", "template", "tpl"],
-            Self::PollId => &["x-poll-id", "poll-id"],
-        }
+parameters! {
+    Message: ["x-message", "message", "m"];
+    Title: ["x-title", "title", "t"], title: String;
+    Priority: ["x-priority", "priority", "prio", "p"], priority: i64;
+    Tags: ["x-tags", "tags", "tag", "ta"], tags: Vec<String>;
+    Click: ["x-click", "click"], click: String;
+    Icon: ["x-icon", "icon"], icon: String;
+    Actions: ["x-actions", "actions", "action"], actions: serde_json::Value;
+    Markdown: ["x-markdown", "markdown", "md"], markdown: bool;
+    SequenceId: ["x-sequence-id", "sequence-id", "sid"], sequence_id: String;
+    Attach: ["x-attach", "attach", "a"], attach: String;
+    Filename: ["x-filename", "filename", "file", "f"], filename: String;
+    Email: ["x-email", "x-e-mail", "email", "e-mail", "mail", "e"], email: String;
+    Call: ["x-call", "call"], call: String;
+    Delay: ["x-delay", "delay", "x-at", "at", "x-in", "in"], delay: String;
+    Cache: ["x-cache", "cache"], cache: String;
+    Template: ["x-template", "template", "tpl"];
+    PollId: ["x-poll-id", "poll-id"];
+}
+
+/// A member of the JSON form as the text that its parameter would be.
+trait Member {
+    fn text(&self) -> Option<String>;
+}
+
+impl Member for String {
+    fn text(&self) -> Option<String> {
+        Some(self.clone())
+    }
+}
+
+impl Member for bool {
+    fn text(&self) -> Option<String> {
+        Some(self.to_string())
+    }
+}
+
+/// A priority, where 0 stands for none.
+impl Member for i64 {
+    fn text(&self) -> Option<String> {
+        (*self != 0).then(|| self.to_string())
+    }
+}
+
+impl Member for Vec<String> {
+    fn text(&self) -> Option<String> {
+        Some(self.join(","))
+    }
+}
+
+/// Actions, in either of their forms.
+impl Member for serde_json::Value {
+    fn text(&self) -> Option<String> {
+        Some(self.as_str().map_or_else(|| self.to_string(), str::to_owned))
     }
 }
 
@@ -181,43 +230,6 @@ impl Draft {
     }
 }
 
-/// The JSON form of a publish: the body of `POST /` and the rest of a `PUBJ` line.
-#[derive(Debug, Deserialize)]
-#[allow(missing_docs, reason = "each is the parameter of that name")]
-pub struct JsonDraft {
-    pub topic: Option<String>,
-    #[serde(default)]
-    pub message: Option<String>,
-    #[serde(default)]
-    pub title: Option<String>,
-    #[serde(default)]
-    pub priority: Option<i64>,
-    #[serde(default)]
-    pub tags: Option<Vec<String>>,
-    #[serde(default)]
-    pub click: Option<String>,
-    #[serde(default)]
-    pub icon: Option<String>,
-    #[serde(default)]
-    pub actions: Option<serde_json::Value>,
-    #[serde(default)]
-    pub markdown: Option<bool>,
-    #[serde(default)]
-    pub sequence_id: Option<String>,
-    #[serde(default)]
-    pub attach: Option<String>,
-    #[serde(default)]
-    pub filename: Option<String>,
-    #[serde(default)]
-    pub email: Option<String>,
-    #[serde(default)]
-    pub call: Option<String>,
-    #[serde(default)]
-    pub delay: Option<String>,
-    #[serde(default)]
-    pub cache: Option<String>,
-}
-
 impl JsonDraft {
     /// Reads the JSON object.
     pub fn parse(text: &[u8]) -> Result<Self, Error> {
@@ -245,30 +257,6 @@ impl JsonDraft {
             }
             self.parameter(parameter).or_else(|| fallback(parameter))
         })
-    }
-
-    fn parameter(&self, parameter: Parameter) -> Option<String> {
-        let text = match parameter {
-            Parameter::Title => self.title.clone(),
-            Parameter::Priority => self.priority.filter(|p| *p != 0).map(|p| p.to_string()),
-            Parameter::Tags => self.tags.as_ref().map(|tags| tags.join(",")),
-            Parameter::Click => self.click.clone(),
-            Parameter::Icon => self.icon.clone(),
-            Parameter::Actions => self.actions.as_ref().map(|actions| match actions {
-                serde_json::Value::String(short) => short.clone(),
-                array => array.to_string(),
-            }),
-            Parameter::Markdown => self.markdown.map(|yes| yes.to_string()),
-            Parameter::SequenceId => self.sequence_id.clone(),
-            Parameter::Attach => self.attach.clone(),
-            Parameter::Filename => self.filename.clone(),
-            Parameter::Email => self.email.clone(),
-            Parameter::Call => self.call.clone(),
-            Parameter::Delay => self.delay.clone(),
-            Parameter::Cache => self.cache.clone(),
-            Parameter::Message | Parameter::Template | Parameter::PollId => None,
-        };
-        text.filter(|text| !text.is_empty() && text != "null")
     }
 }
 

@@ -13,7 +13,7 @@ use crate::id::{self, ID_CHARS, Id};
 use crate::json::Object;
 
 /// What an event is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// The conversation begins; its id is the place where the reader stands.
@@ -31,6 +31,7 @@ pub enum Kind {
     /// Line protocol: the server ends the conversation.
     Close,
     /// A kind that this version does not know, to be passed over.
+    #[default]
     #[serde(other)]
     Unknown,
 }
@@ -77,94 +78,118 @@ pub enum GapReason {
     Unknown,
 }
 
-/// One JSON object of the wire. Members that are absent are not written.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Event<'a> {
+/// Makes [`Event`] of its members, so that each has one line for how it is read, written and copied.
+/// A `text` may be absent, and so may any other `value`; a `list` may be empty; the rest is `always`
+/// there. An `id` is the place of a message.
+macro_rules! event {
+    ($($(#[$attribute:meta])* $kind:ident $name:ident: $type:ty,)+) => {
+        /// One JSON object of the wire. Members that are absent are not written.
+        #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+        pub struct Event<'a> {
+            $($(#[$attribute])* pub $name: $type,)+
+        }
+
+        impl<'a> Event<'a> {
+            /// Appends the event as JSON, without the end of a line. Members are in the order of the
+            /// fields.
+            pub fn write_json(&self, out: &mut Vec<u8>) {
+                let mut object = Object::begin(out);
+                $(event!(@write $kind object, stringify!($name), self.$name);)+
+                object.end();
+            }
+
+            /// The same event, with nothing borrowed from the bytes that it was read from.
+            pub fn into_owned(self) -> Event<'static> {
+                Event { $($name: event!(@own $kind self.$name),)+ }
+            }
+        }
+    };
+    (@write id $object:ident, $name:expr, $value:expr) => {
+        let id = $value.map(Id::encode);
+        $object.text($name, id.as_ref().map(|id| id::text(id)));
+    };
+    (@write text $object:ident, $name:expr, $value:expr) => {
+        $object.text($name, $value.as_deref());
+    };
+    (@write list $object:ident, $name:expr, $value:expr) => {
+        $object.value($name, Some(&$value).filter(|list| !list.is_empty()));
+    };
+    (@write value $object:ident, $name:expr, $value:expr) => {
+        $object.value($name, $value.as_ref());
+    };
+    (@write always $object:ident, $name:expr, $value:expr) => {
+        $object.value($name, Some(&$value));
+    };
+    (@own text $value:expr) => { $value.map(|text| Cow::Owned(text.into_owned())) };
+    (@own list $value:expr) => { Cow::Owned($value.into_owned()) };
+    (@own $kind:ident $value:expr) => { $value };
+}
+
+event! {
     /// The place of the message, or the place reached.
     #[serde(default)]
-    pub id: Option<Id>,
+    id id: Option<Id>,
     /// The same place as a number.
     #[serde(default)]
-    pub seq: Option<u64>,
+    value seq: Option<u64>,
     /// Unix seconds of the acceptance.
-    pub time: u64,
+    always time: u64,
     /// Unix microseconds of the acceptance.
     #[serde(default)]
-    pub time_us: u64,
+    always time_us: u64,
     /// What it is about.
-    pub event: Kind,
+    always event: Kind,
     /// The topic, or the filter that a subscription named.
     #[serde(default, borrow)]
-    pub topic: Option<Cow<'a, str>>,
+    text topic: Option<Cow<'a, str>>,
     /// What the message is a version of.
     #[serde(default, borrow)]
-    pub sequence_id: Option<Cow<'a, str>>,
+    text sequence_id: Option<Cow<'a, str>>,
     /// The title.
     #[serde(default, borrow)]
-    pub title: Option<Cow<'a, str>>,
+    text title: Option<Cow<'a, str>>,
     /// The text.
     #[serde(default, borrow)]
-    pub message: Option<Cow<'a, str>>,
+    text message: Option<Cow<'a, str>>,
     /// 1 to 5; absent means 3.
     #[serde(default)]
-    pub priority: Option<u8>,
+    value priority: Option<u8>,
     /// The tags.
     #[serde(default)]
-    pub tags: Cow<'a, [String]>,
+    list tags: Cow<'a, [String]>,
     /// What a click opens.
     #[serde(default, borrow)]
-    pub click: Option<Cow<'a, str>>,
+    text click: Option<Cow<'a, str>>,
     /// The address of a picture.
     #[serde(default, borrow)]
-    pub icon: Option<Cow<'a, str>>,
+    text icon: Option<Cow<'a, str>>,
     /// The buttons.
     #[serde(default)]
-    pub actions: Cow<'a, [Action]>,
+    list actions: Cow<'a, [Action]>,
     /// `text/markdown`, or absent.
     #[serde(default, borrow)]
-    pub content_type: Option<Cow<'a, str>>,
+    text content_type: Option<Cow<'a, str>>,
     /// Unix seconds when retention by age lets go of the message.
     #[serde(default)]
-    pub expires: Option<u64>,
+    value expires: Option<u64>,
     /// The number of an error.
     #[serde(default)]
-    pub code: Option<u32>,
+    value code: Option<u32>,
     /// The HTTP status that an error would have.
     #[serde(default)]
-    pub http: Option<u16>,
+    value http: Option<u16>,
     /// The sentence of an error.
     #[serde(default, borrow)]
-    pub error: Option<Cow<'a, str>>,
+    text error: Option<Cow<'a, str>>,
     /// What was lost before this event.
     #[serde(default)]
-    pub gap: Option<Gap>,
+    value gap: Option<Gap>,
 }
 
 impl<'a> Event<'a> {
     /// An event with its kind and time, and nothing else.
     pub fn new(event: Kind, time_us: u64) -> Self {
-        Self {
-            id: None,
-            seq: None,
-            time: time_us / 1_000_000,
-            time_us,
-            event,
-            topic: None,
-            sequence_id: None,
-            title: None,
-            message: None,
-            priority: None,
-            tags: Cow::Borrowed(&[]),
-            click: None,
-            icon: None,
-            actions: Cow::Borrowed(&[]),
-            content_type: None,
-            expires: None,
-            code: None,
-            http: None,
-            error: None,
-            gap: None,
-        }
+        Self { event, time: time_us / 1_000_000, time_us, ..Self::default() }
     }
 
     /// The same event with a place.
@@ -207,61 +232,6 @@ impl<'a> Event<'a> {
     /// Reads one JSON object.
     pub fn parse(json: &'a [u8]) -> Result<Self, serde_json::Error> {
         serde_json::from_slice(json)
-    }
-
-    /// The same event, with nothing borrowed from the bytes that it was read from.
-    pub fn into_owned(self) -> Event<'static> {
-        let text = |text: Option<Cow<'a, str>>| text.map(|text| Cow::Owned(text.into_owned()));
-        Event {
-            id: self.id,
-            seq: self.seq,
-            time: self.time,
-            time_us: self.time_us,
-            event: self.event,
-            topic: text(self.topic),
-            sequence_id: text(self.sequence_id),
-            title: text(self.title),
-            message: text(self.message),
-            priority: self.priority,
-            tags: Cow::Owned(self.tags.into_owned()),
-            click: text(self.click),
-            icon: text(self.icon),
-            actions: Cow::Owned(self.actions.into_owned()),
-            content_type: text(self.content_type),
-            expires: self.expires,
-            code: self.code,
-            http: self.http,
-            error: text(self.error),
-            gap: self.gap,
-        }
-    }
-
-    /// Appends the event as JSON, without the end of a line. Members are in the order of the
-    /// fields.
-    pub fn write_json(&self, out: &mut Vec<u8>) {
-        let id = self.id.map(Id::encode);
-        let mut object = Object::begin(out);
-        object.text("id", id.as_ref().map(|id| id::text(id)));
-        object.value("seq", self.seq.as_ref());
-        object.value("time", Some(&self.time));
-        object.value("time_us", Some(&self.time_us));
-        object.value("event", Some(&self.event));
-        object.text("topic", self.topic.as_deref());
-        object.text("sequence_id", self.sequence_id.as_deref());
-        object.text("title", self.title.as_deref());
-        object.text("message", self.message.as_deref());
-        object.value("priority", self.priority.as_ref());
-        object.value("tags", Some(&self.tags).filter(|tags| !tags.is_empty()));
-        object.text("click", self.click.as_deref());
-        object.text("icon", self.icon.as_deref());
-        object.value("actions", Some(&self.actions).filter(|actions| !actions.is_empty()));
-        object.text("content_type", self.content_type.as_deref());
-        object.value("expires", self.expires.as_ref());
-        object.value("code", self.code.as_ref());
-        object.value("http", self.http.as_ref());
-        object.text("error", self.error.as_deref());
-        object.value("gap", self.gap.as_ref());
-        object.end();
     }
 
     /// The event as JSON, without the end of a line.
