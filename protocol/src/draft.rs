@@ -16,8 +16,8 @@ use crate::topic::Topic;
 /// The text of a message that was published without one, as in the ntfy dialect.
 const EMPTY_MESSAGE: &str = "triggered";
 
-/// Makes [`Parameter`] and [`JsonDraft`] of one line a parameter: its names, and the member of a JSON
-/// object that holds it, if one does.
+/// Makes [`Parameter`] and [`JsonDraft`] of one line a parameter: its names, and the member of a
+/// JSON object that holds it, if one does.
 macro_rules! parameters {
     ($($parameter:ident: $names:expr $(, $member:ident: $type:ty)?;)+) => {
         /// A parameter of a publish.
@@ -28,7 +28,8 @@ macro_rules! parameters {
         }
 
         impl Parameter {
-            /// Its names in headers (any case) and in the query (lower case), the preferred one first.
+            /// Its names in headers (any case) and in the query (lower case), the preferred one
+            /// first.
             pub const fn names(self) -> &'static [&'static str] {
                 match self { $(Self::$parameter => &$names,)+ }
             }

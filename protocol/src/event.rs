@@ -78,9 +78,9 @@ pub enum GapReason {
     Unknown,
 }
 
-/// Makes [`Event`] of its members, so that each has one line for how it is read, written and copied.
-/// A `text` may be absent, and so may any other `value`; a `list` may be empty; the rest is `always`
-/// there. An `id` is the place of a message.
+/// Makes [`Event`] of its members, so that each has one line for how it is read, written and
+/// copied. A `text` may be absent, and so may any other `value`; a `list` may be empty; the rest is
+/// `always` there. An `id` is the place of a message.
 macro_rules! event {
     ($($(#[$attribute:meta])* $kind:ident $name:ident: $type:ty,)+) => {
         /// One JSON object of the wire. Members that are absent are not written.
@@ -90,8 +90,8 @@ macro_rules! event {
         }
 
         impl<'a> Event<'a> {
-            /// Appends the event as JSON, without the end of a line. Members are in the order of the
-            /// fields.
+            /// Appends the event as JSON, without the end of a line. Members are in the order of
+            /// the fields.
             pub fn write_json(&self, out: &mut Vec<u8>) {
                 let mut object = Object::begin(out);
                 $(event!(@write $kind object, stringify!($name), self.$name);)+

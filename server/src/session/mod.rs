@@ -331,9 +331,11 @@ pub(crate) async fn deliver<P: Peer>(
     batch: Batch,
 ) -> io::Result<()> {
     let bytes = peer.encode(&batch, &reading.cursor);
+    // What a client has got is counted already.
+    reading.count(peer.transport(), &batch, bytes.len());
+    drop(batch);
     write(peer, &bytes).await?;
     reading.spoke();
-    reading.count(peer.transport(), &batch, bytes.len());
     Ok(())
 }
 
