@@ -327,7 +327,7 @@ impl Source {
         has_ending(Path::new(&self.path), "rs")
     }
 
-    /// Its comments: the number of the first line, and the text, its lines joined by spaces.
+    /// Its comments, the lines of each joined by spaces.
     fn comments(&self) -> Vec<String> {
         let mut comments: Vec<String> = Vec::new();
         let mut goes_on = false;
@@ -368,7 +368,6 @@ fn comment(line: &str) -> Option<&str> {
 /// Every file says in its first line what it is.
 fn heads(source: &Source) -> Option<String> {
     let mark = if source.is_rust() { "//! " } else { "// " };
-    // A program of a hundred lines in an example may begin with its shebang or imports.
     (!source.text.starts_with(mark)).then(|| format!("{}: no head", source.path))
 }
 
