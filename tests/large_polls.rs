@@ -1,5 +1,5 @@
-//! Polls that are answered with more than one page: sent page by page as the client takes them, kept
-//! nowhere, and true about what is lost meanwhile.
+//! Polls that are answered with more than one page: sent page by page as the client takes them,
+//! kept nowhere, and true about what is lost meanwhile.
 
 use std::collections::BTreeSet;
 use std::io::{ErrorKind, Read, Write};

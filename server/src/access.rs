@@ -1,9 +1,10 @@
 //! The gate: what asks, what it is granted, and whether that is enough.
 //!
-//! No transport holds a [`Hub`]. It brings what it knows of its peer, a [`Principal`], to the [`Gate`],
-//! and gets an [`Access`]: the hub together with a [`Grant`]. Everything that a peer wants goes through
-//! that, and every [`Operation`] is held against the grant here and nowhere else. Whatever is kept
-//! between two requests, or shared by several readers, has the grant in its key.
+//! No transport holds a [`Hub`]. It brings what it knows of its peer, a [`Principal`], to the
+//! [`Gate`], and gets an [`Access`]: the hub together with a [`Grant`]. Everything that a peer
+//! wants goes through that, and every [`Operation`] is held against the grant here and nowhere
+//! else. Whatever is kept between two requests, or shared by several readers, has the grant in its
+//! key.
 //!
 //! One grant exists for now: everything.
 
@@ -119,10 +120,10 @@ impl Access {
         Ok(Permitted(draft))
     }
 
-    /// The first half of a publish: once this returns, the drafts have their turn, after those submitted
-    /// before them. What it returns is the second half and resolves to the answer to each, in their
-    /// order, once it is as durable as the log promises and visible to readers. If the caller goes away
-    /// after the drafts were accepted, they are stored all the same.
+    /// The first half of a publish: once this returns, the drafts have their turn, after those
+    /// submitted before them. What it returns is the second half and resolves to the answer to
+    /// each, in their order, once it is as durable as the log promises and visible to readers. If
+    /// the caller goes away after the drafts were accepted, they are stored all the same.
     pub async fn submit(&self, drafts: Vec<Permitted>) -> Pending {
         self.hub.submit(drafts.into_iter().map(|Permitted(draft)| draft).collect()).await
     }

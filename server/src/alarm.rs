@@ -1,8 +1,8 @@
 //! A timer whose moment moves with every message and that is nevertheless seldom touched.
 //!
-//! Putting a timer in its place and taking it out again costs more than all the rest of handing out a message.
-//! A sign of life is due so long after the last event, so its moment only ever moves away: the timer
-//! stays where it is, rings too early, and only then is put where it belongs.
+//! Putting a timer in its place and taking it out again costs more than all the rest of handing out
+//! a message. A sign of life is due so long after the last event, so its moment only ever moves
+//! away: the timer stays where it is, rings too early, and only then is put where it belongs.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};

@@ -1,7 +1,8 @@
 //! doorbell's server: one durable log, read by cursors, worn by every transport.
 //!
-//! Read it in the order of a message's path. In: [`line`] or [`http`], [`access`], [`hub`], [`writer`],
-//! [`log`]. Out: [`tail`], [`cursor`], [`session`], and the transport again. `ARCHITECTURE.md` has the map.
+//! Read it in the order of a message's path. In: [`line`] or [`http`], [`access`], [`hub`],
+//! [`writer`], [`log`]. Out: [`tail`], [`cursor`], [`session`], and the transport again.
+//! `ARCHITECTURE.md` has the map.
 
 pub mod access;
 pub mod alarm;

@@ -16,8 +16,8 @@ pub const LATEST_MESSAGES_MAX: usize = 10_000;
 pub const COMMIT_MESSAGES_MAX: usize = 4096;
 /// A publisher commits by itself while commits take no longer than this: its thread serves others.
 pub const COMMIT_SHORT: Duration = Duration::from_micros(200);
-/// After so many commits one after another that were for one publisher, and during which no other came,
-/// the next one is taken for the only one: it commits by itself however soon it comes back.
+/// After so many commits one after another that were for one publisher, and during which no other
+/// came, the next one is taken for the only one: it commits by itself however soon it comes back.
 pub const COMMIT_ALONE: u32 = 16;
 /// How often the writer's thread looks whether a publisher's commit hangs.
 pub const COMMIT_LOOK: Duration = Duration::from_millis(100);
@@ -38,11 +38,11 @@ pub const BATCH_MESSAGES_MAX: usize = 256;
 pub const BATCH_BYTES_MAX: usize = 64 << 10;
 /// Readers that are served by one task: how many writes others wait for at most.
 pub const GROUP_MEMBERS_MAX: usize = 256;
-/// A connection joins a group when its peer has said nothing for this long: who talks would only come
-/// and go.
+/// A connection joins a group when its peer has said nothing for this long: who talks would only
+/// come and go.
 pub const GROUP_AFTER: Duration = Duration::from_millis(10);
-/// Answers that are compressed at the same time: each keeps some hundred kilobytes of state until it is
-/// taken. Others are sent as they are.
+/// Answers that are compressed at the same time: each keeps some hundred kilobytes of state until
+/// it is taken. Others are sent as they are.
 pub const COMPRESSORS_MAX: usize = 64;
 
 /// Readers that look into the log on disk at the same time; others wait their turn.

@@ -109,11 +109,11 @@ pub struct Timeouts {
     pub keepalive: Duration,
 }
 
-/// Options that are set on each accepted socket: a peer that vanished is noticed, whether data is on
-/// its way (user timeout) or not (keepalive).
+/// Options that are set on each accepted socket: a peer that vanished is noticed, whether data is
+/// on its way (user timeout) or not (keepalive).
 fn watch_peer(stream: &TcpStream, timeouts: Timeouts) -> io::Result<()> {
-    // The server's own signs of life are answered by the peer's kernel, so this is for connections that
-    // have none. Sooner, it would only double the cost of waiting.
+    // The server's own signs of life are answered by the peer's kernel, so this is for connections
+    // that have none. Sooner, it would only double the cost of waiting.
     let time = (timeouts.keepalive + Duration::from_secs(15)).min(TCP_KEEPALIVE_MAX);
     let keepalive =
         TcpKeepalive::new().with_time(time).with_interval(Duration::from_secs(10)).with_retries(3);
@@ -131,7 +131,8 @@ pub struct UnixSocket {
 }
 
 impl UnixSocket {
-    /// Binds the path. A socket that a dead process left there is replaced; one that answers is not.
+    /// Binds the path. A socket that a dead process left there is replaced; one that answers is
+    /// not.
     pub fn bind(path: &Path) -> io::Result<Self> {
         if std::os::unix::net::UnixStream::connect(path).is_ok() {
             return Err(io::ErrorKind::AddrInUse.into());

@@ -8,7 +8,8 @@ use mimalloc::MiMalloc;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-/// Messages are made by one thread and dropped by others, for which the C library's allocator takes locks.
+/// Messages are made by one thread and dropped by others, for which the C library's allocator takes
+/// locks.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 

@@ -151,7 +151,8 @@ impl Server {
         left
     }
 
-    /// Prints the line that says that the server is ready, and below it lines for a person to paste.
+    /// Prints the line that says that the server is ready, and below it lines for a person to
+    /// paste.
     pub fn announce(&self, mut out: impl Write) -> std::io::Result<()> {
         let Addresses { http, tcp, unix, udp } = self.addresses.as_ref();
         write!(out, "ready http={http} tcp={tcp}")?;

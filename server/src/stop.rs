@@ -1,8 +1,8 @@
 //! The order to stop, as a value passed in; and tasks that outlive the one that began them.
 //!
-//! A session asks at every turn whether the order has come, and there may be a great many of them that
-//! turn often: for them it is a flag to look at and a waker to leave behind once. A task that waits for
-//! little else awaits the token.
+//! A session asks at every turn whether the order has come, and there may be a great many of them
+//! that turn often: for them it is a flag to look at and a waker to leave behind once. A task that
+//! waits for little else awaits the token.
 
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -104,8 +104,8 @@ impl Drop for StopSignal {
     }
 }
 
-/// Goes on with a connection in a task of its own. Its socket holds a guard for which the end of the
-/// server waits, as for any tracked task.
+/// Goes on with a connection in a task of its own. Its socket holds a guard for which the end of
+/// the server waits, as for any tracked task.
 #[allow(clippy::disallowed_methods, reason = "the one place for such tasks")]
 pub(crate) fn detach(connection: impl Future<Output = ()> + Send + 'static) {
     tokio::spawn(connection);

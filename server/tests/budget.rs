@@ -1,8 +1,8 @@
 //! What a delivery, a publish and a connection that waits take of the heap, held against a budget.
 //!
-//! Allocations are counted, so it matters little how fast the machine is or what else it does. The server
-//! runs in this process, over real sockets, with one worker; the clients are plain sockets that allocate
-//! nothing while it is counted. A process has one count: this file has one test.
+//! Allocations are counted, so it matters little how fast the machine is or what else it does. The
+//! server runs in this process, over real sockets, with one worker; the clients are plain sockets
+//! that allocate nothing while it is counted. A process has one count: this file has one test.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 #![allow(clippy::cast_precision_loss, reason = "counts of few digits")]
 
@@ -20,10 +20,10 @@ static HEAP: dhat::Alloc = dhat::Alloc;
 /// How far above its budget a figure may be. One that is as far below is told, and the test passes.
 const MARGIN: f64 = 0.12;
 
-/// What a debug build took when this was set: its own figures, to two digits behind the point. A figure
-/// that has to grow is set here to what the test says, with the reason in the commit; one that has
-/// fallen likewise, so that it stays where it is. Deliveries in a group take small parts of one, which
-/// depend on how many go together, and have some room.
+/// What a debug build took when this was set: its own figures, to two digits behind the point. A
+/// figure that has to grow is set here to what the test says, with the reason in the commit; one
+/// that has fallen likewise, so that it stays where it is. Deliveries in a group take small parts
+/// of one, which depend on how many go together, and have some room.
 const BUDGET: &[(&str, f64)] = &[
     ("allocations: a publish over tcp", 17.07),
     ("allocations: a publish over http", 16.10),

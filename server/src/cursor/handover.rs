@@ -433,8 +433,8 @@ async fn others_see_how_far_a_reader_is_and_whether_it_waits() {
         publish(&hub, "elsewhere").await;
         seen(1, true);
     }
-    // A wait that ends without news has looked past what is not wanted, and what is published now is
-    // still to be looked at.
+    // A wait that ends without news has looked past what is not wanted, and what is published now
+    // is still to be looked at.
     let batch = wait_for(&mut cursor, Duration::ZERO, LIMIT).await.unwrap();
     assert!(batch.messages.is_empty());
     seen(2, false);

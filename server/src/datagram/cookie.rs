@@ -1,7 +1,8 @@
 //! Cookies: what an address must send back to show that it hears, before anything is kept for it.
 //!
 //! A cookie is a keyed hash (SipHash-2-4) of the address and of the minute, so that the server can
-//! tell its own without remembering any. The key is drawn at the start and never leaves the process.
+//! tell its own without remembering any. The key is drawn at the start and never leaves the
+//! process.
 
 use std::net::{IpAddr, SocketAddr};
 

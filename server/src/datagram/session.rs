@@ -1,4 +1,5 @@
-//! One subscription over UDP: a cursor whose events are sent as datagrams, as long as the lease runs.
+//! One subscription over UDP: a cursor whose events are sent as datagrams, as long as the lease
+//! runs.
 
 use std::future::poll_fn;
 use std::task::{Context, Poll, ready};

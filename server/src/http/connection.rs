@@ -1,8 +1,9 @@
 //! One HTTP connection: read a request, answer it, and so on.
 //!
 //! A plain request is read from the connection's own buffer (`request`), dispatched as any other
-//! (`dispatch`), and answered here (`reply`), so that a connection that waits holds no buffer at all.
-//! What is not plain is for the HTTP library (`fallback`), and so is that connection from there on.
+//! (`dispatch`), and answered here (`reply`), so that a connection that waits holds no buffer at
+//! all. What is not plain is for the HTTP library (`fallback`), and so is that connection from
+//! there on.
 
 use std::future::poll_fn;
 use std::io;
@@ -91,7 +92,8 @@ impl Manner {
 enum Answered {
     /// To the end of its answer; whether the connection goes on.
     Whole(bool),
-    /// The answer does not end. Its head, what follows, and whether the client would go on after it.
+    /// The answer does not end. Its head, what follows, and whether the client would go on after
+    /// it.
     Stream(Head, Box<StreamSession>, bool),
 }
 
@@ -244,8 +246,8 @@ impl Http {
         }
     }
 
-    /// Publishes, and whatever else is to be published right behind it: all of them are handed in before
-    /// the first is answered, so that they are stored together.
+    /// Publishes, and whatever else is to be published right behind it: all of them are handed in
+    /// before the first is answered, so that they are stored together.
     async fn publish<S>(
         &self,
         client: &mut Client<S>,
@@ -349,8 +351,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         self.has_ended && self.unread.is_empty()
     }
 
-    /// Ready when the client has sent more, which is kept up to a limit for the requests to come, or has
-    /// ended its side; or when the connection is broken, which shows again at the next write.
+    /// Ready when the client has sent more, which is kept up to a limit for the requests to come,
+    /// or has ended its side; or when the connection is broken, which shows again at the next
+    /// write.
     pub(super) fn poll_more(&mut self, context: &mut Context<'_>) -> Poll<()> {
         if self.unread.len() >= self.limit || self.has_ended {
             return Poll::Pending;

@@ -1,8 +1,9 @@
-//! From a request to what it asks for, and from that to its answer: the one table of addresses, and one
-//! handler an operation.
+//! From a request to what it asks for, and from that to its answer: the one table of addresses, and
+//! one handler an operation.
 //!
 //! Both readers of requests come here, in two steps. [`Operation::of`] looks at the request as it
-//! stands and keeps nothing of it; [`Operation::perform`] does what was asked for, which may take long.
+//! stands and keeps nothing of it; [`Operation::perform`] does what was asked for, which may take
+//! long.
 
 use std::borrow::Cow;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! The HTTP library, for what is not plain: bodies in chunks, upgrades, HTTP/2, and whatever must be
-//! refused. A connection that needs it once stays with it.
+//! The HTTP library, for what is not plain: bodies in chunks, upgrades, HTTP/2, and whatever must
+//! be refused. A connection that needs it once stays with it.
 //!
 //! It reads and writes; what a request asks for is dispatched as any other is.
 

@@ -1,13 +1,13 @@
 //! HTTP: from connections to answers.
 //!
-//! - `connection`: one connection, request after request; `fallback`: the HTTP library, for those that are
-//!   not plain, with `timeout`: requests that are not finished in time, and `stalled`: answers that are
-//!   not taken
-//! - `request`: a request as handlers see it, and the reader of plain ones; `dispatch`: the one table of
-//!   addresses, and what stands there; `reply`: the answer and its two writers; `policy`: what is done
-//!   to every answer
-//! - `publish`, `poll`, `stream`, `websocket`: messages in and out; `streaming`: a stream over a connection
-//!   that is read here; `upgrade`: how a request becomes a WebSocket
+//! - `connection`: one connection, request after request; `fallback`: the HTTP library, for those
+//!   that are not plain, with `timeout`: requests that are not finished in time, and `stalled`:
+//!   answers that are not taken
+//! - `request`: a request as handlers see it, and the reader of plain ones; `dispatch`: the one
+//!   table of addresses, and what stands there; `reply`: the answer and its two writers; `policy`:
+//!   what is done to every answer
+//! - `publish`, `poll`, `stream`, `websocket`: messages in and out; `streaming`: a stream over a
+//!   connection that is read here; `upgrade`: how a request becomes a WebSocket
 //! - `page`: the demo page; `observe`: health, configuration, statistics, metrics; `lab`: who is
 //!   connected
 //! - `params`: the parameters of a request

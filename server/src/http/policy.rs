@@ -1,4 +1,5 @@
-//! What is done to every answer on its way out: which pages may see it, and whether it is compressed.
+//! What is done to every answer on its way out: which pages may see it, and whether it is
+//! compressed.
 
 use std::convert::Infallible;
 use std::future::ready;
@@ -50,10 +51,10 @@ impl ResponsePolicy {
 
     /// Finishes an answer.
     ///
-    /// What a page of another origin may see is told only to such a page: no other client pays for it
-    /// with every poll. A poll's answer is compressed if the client asks for it; others do not pass
-    /// through the compressor, whose state of some kilobytes would stay with them for as long as they
-    /// last, nor do those for which there is no turn.
+    /// What a page of another origin may see is told only to such a page: no other client pays for
+    /// it with every poll. A poll's answer is compressed if the client asks for it; others do not
+    /// pass through the compressor, whose state of some kilobytes would stay with them for as long
+    /// as they last, nor do those for which there is no turn.
     pub(super) fn apply(&self, mut reply: Reply, compressors: &Compressors) -> Reply {
         reply.head.add("access-control-allow-origin", b"*");
         if self.is_page {

@@ -1,10 +1,10 @@
 //! Reading over HTTP: what a reader asks for, and the answers to polls and long polls.
 //!
-//! A poll takes what is there; a long poll waits for it once; a stream goes on for as long as the client
-//! stays, and is a session (`stream`). All of them are the same cursor.
+//! A poll takes what is there; a long poll waits for it once; a stream goes on for as long as the
+//! client stays, and is a session (`stream`). All of them are the same cursor.
 //!
-//! An answer that fits into one page is made at once and has a length. What does not fit is read page by
-//! page, as the client takes it: nothing of it is kept but the cursor and the first page.
+//! An answer that fits into one page is made at once and has a length. What does not fit is read
+//! page by page, as the client takes it: nothing of it is kept but the cursor and the first page.
 
 use std::borrow::Cow;
 use std::future::poll_fn;
@@ -108,8 +108,8 @@ impl ReadRequest {
             && cursor.sole_filter() == Some(&self.filter)
     }
 
-    /// A cursor from a place on. To be boxed: finding a place may take much room, and a poll that waits
-    /// has found it.
+    /// A cursor from a place on. To be boxed: finding a place may take much room, and a poll that
+    /// waits has found it.
     async fn open(&self, since: &Since) -> Result<Box<Cursor>, Error> {
         let cursor = Cursor::open(&self.access, self.filter.clone(), since).await?;
         Ok(Box::new(cursor.with_conditions(self.conditions.clone())))
@@ -215,7 +215,8 @@ fn knows_all(access: &Access, filter: &Filter, tags: &str) -> Option<Id> {
 
 // --- What there is to answer --------------------------------------------------------------------------
 
-/// Waits for the first of it. A reader that waits when the server stops gets nothing, and its place.
+/// Waits for the first of it. A reader that waits when the server stops gets nothing, and its
+/// place.
 async fn wait_for(
     cursor: &mut Cursor,
     most: usize,
@@ -305,8 +306,8 @@ async fn gather(
     }
 }
 
-/// Where an answer ends of which so many messages were found and that has several pages: at the last
-/// message that was asked for, else at what is visible now. The cursor stays where it is.
+/// Where an answer ends of which so many messages were found and that has several pages: at the
+/// last message that was asked for, else at what is visible now. The cursor stays where it is.
 async fn end_of(cursor: &mut Cursor, mut messages: usize, most: usize) -> Result<u64, Error> {
     let visible = cursor.access().visible();
     if most == usize::MAX {
@@ -389,8 +390,8 @@ impl Pages {
         if let Some(found) = self.found.next() {
             return Poll::Ready(Some(Ok(found)));
         }
-        // There is no event to tell a loss with, and the head is out: the answer must not pass for a whole
-        // one.
+        // There is no event to tell a loss with, and the head is out: the answer must not pass for
+        // a whole one.
         let lost = || Error::new(Code::Internal, "what was left of the answer has expired");
         while self.left > 0 {
             if self.cursor.place().seq() >= self.end {

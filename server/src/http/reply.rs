@@ -1,5 +1,5 @@
-//! The answer to a request, and the two writers of it: one for connections that are read here, as bytes
-//! (RFC 9112), and one for those that the HTTP library has.
+//! The answer to a request, and the two writers of it: one for connections that are read here, as
+//! bytes (RFC 9112), and one for those that the HTTP library has.
 
 use std::fmt::Display;
 use std::io::{self, Write as _};
@@ -39,8 +39,8 @@ pub(super) type Pieces = BoxStream<'static, Result<Bytes, Error>>;
 pub(super) enum Body {
     /// So many bytes.
     Whole(Bytes),
-    /// Piece after piece, as the client takes them. After an error the answer ends unfinished, so that
-    /// what has come cannot pass for the whole.
+    /// Piece after piece, as the client takes them. After an error the answer ends unfinished, so
+    /// that what has come cannot pass for the whole.
     Pieces(Pieces),
     /// What does not end.
     Stream(Box<StreamSession>),
@@ -125,7 +125,8 @@ impl Head {
         head
     }
 
-    /// Adds a header. No value here has a line's end in it: all of them are ours, numbers, ids, or JSON.
+    /// Adds a header. No value here has a line's end in it: all of them are ours, numbers, ids, or
+    /// JSON.
     pub(super) fn add(&mut self, name: &str, value: &[u8]) {
         self.bytes.extend_from_slice(name.as_bytes());
         self.bytes.extend_from_slice(b": ");
@@ -201,7 +202,8 @@ impl Reply {
         response
     }
 
-    /// An answer that the HTTP library made, its body in pieces. Something is held until it is sent.
+    /// An answer that the HTTP library made, its body in pieces. Something is held until it is
+    /// sent.
     pub(super) fn from_response(response: Response, held: impl Send + 'static) -> Self {
         let (parts, body) = response.into_parts();
         let pieces = body.into_data_stream().map(move |piece| {

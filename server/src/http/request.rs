@@ -1,8 +1,8 @@
 //! A request as handlers see it, whichever reader has read it; and the reader of plain ones.
 //!
-//! Plain requests of HTTP/1.1 are read as they stand in a connection's buffer: a whole head, and a body
-//! of known length that has come with it. Everything else (chunks, upgrades, expectations, `HEAD`,
-//! HTTP/1.0, what is malformed) is the HTTP library's to read or to refuse.
+//! Plain requests of HTTP/1.1 are read as they stand in a connection's buffer: a whole head, and a
+//! body of known length that has come with it. Everything else (chunks, upgrades, expectations,
+//! `HEAD`, HTTP/1.0, what is malformed) is the HTTP library's to read or to refuse.
 
 use std::mem::MaybeUninit;
 use std::str::from_utf8;
@@ -73,7 +73,8 @@ pub(super) struct Upgradable<'a> {
 }
 
 impl<'a> Request<'a> {
-    /// A request that was read by the HTTP library, and its connection if that may change its protocol.
+    /// A request that was read by the HTTP library, and its connection if that may change its
+    /// protocol.
     pub(super) fn parsed(parts: &'a Parts, connection: Option<OnUpgrade>) -> Self {
         Self {
             method: parts.method.as_str(),
@@ -162,7 +163,8 @@ fn is_plain(target: &str) -> bool {
     target.starts_with('/') && target.bytes().all(|byte| PLAIN[usize::from(byte)])
 }
 
-/// Bytes of the body, and whether the connection goes on after the answer; `None` if that is not plain.
+/// Bytes of the body, and whether the connection goes on after the answer; `None` if that is not
+/// plain.
 fn framing(headers: &[Header<'_>]) -> Option<(usize, bool)> {
     let (mut length, mut keep_alive) = (None, true);
     for header in headers {

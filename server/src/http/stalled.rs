@@ -1,8 +1,8 @@
 //! Answers over HTTP/2 that a client does not take.
 //!
-//! The socket beneath is not blocked when a client opens no window, so no write deadline passes there.
-//! Here the bodies of one connection note since when nothing was taken of them: the HTTP library asks a
-//! body for more only when its client has room for it.
+//! The socket beneath is not blocked when a client opens no window, so no write deadline passes
+//! there. Here the bodies of one connection note since when nothing was taken of them: the HTTP
+//! library asks a body for more only when its client has room for it.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,7 +1,8 @@
 //! HTTP answers that do not end: NDJSON, server-sent events, raw text.
 //!
-//! What stands in them is said here. They are sessions: over a connection that is read here they have a
-//! peer of their own (`streaming`), over one of the HTTP library they are a body that is only fed.
+//! What stands in them is said here. They are sessions: over a connection that is read here they
+//! have a peer of their own (`streaming`), over one of the HTTP library they are a body that is
+//! only fed.
 
 use std::pin::Pin;
 use std::sync::Arc;

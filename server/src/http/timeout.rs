@@ -1,9 +1,9 @@
 //! The stream beneath the HTTP library, which sees what the library does not tell.
 //!
-//! A request that was begun must be finished in time, and a connection that waits for the next one may
-//! wait for as long as it likes: a poller that asks once a minute keeps its connection. The library has
-//! one timer for both. Here the stream notes when bytes come and nobody is being served, and the service
-//! says when a whole request has reached it.
+//! A request that was begun must be finished in time, and a connection that waits for the next one
+//! may wait for as long as it likes: a poller that asks once a minute keeps its connection. The
+//! library has one timer for both. Here the stream notes when bytes come and nobody is being
+//! served, and the service says when a whole request has reached it.
 
 use std::io;
 use std::pin::Pin;
@@ -31,7 +31,8 @@ impl RequestTimeout {
         let _ = self.0.compare_exchange(REQUEST, NOTHING, Ordering::Relaxed, Ordering::Relaxed);
     }
 
-    /// What comes is not watched: the connection speaks something else, of which the library takes care.
+    /// What comes is not watched: the connection speaks something else, of which the library takes
+    /// care.
     pub(super) fn end(&self) {
         self.0.store(NO_MORE, Ordering::Relaxed);
     }

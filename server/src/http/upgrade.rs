@@ -43,8 +43,8 @@ impl Upgrade {
         Ok(Self { head: Head::parsed(&parts), connection })
     }
 
-    /// The answer to the request; once it is out, the WebSocket is served. Its messages have so many
-    /// bytes at most.
+    /// The answer to the request; once it is out, the WebSocket is served. Its messages have so
+    /// many bytes at most.
     pub(super) fn serve<T>(
         self,
         message_bytes: usize,

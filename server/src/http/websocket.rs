@@ -74,8 +74,8 @@ pub(super) async fn open(
 
 /// A WebSocket as a link.
 ///
-/// What it reads goes through the library, which answers pings and the closing handshake while it is
-/// read. What it sends is framed here: a batch is framed once for all who get it.
+/// What it reads goes through the library, which answers pings and the closing handshake while it
+/// is read. What it sends is framed here: a batch is framed once for all who get it.
 struct Bridge {
     socket: Socket,
     /// Whether the library may have an answer that is not written.
@@ -92,8 +92,8 @@ impl Link for Bridge {
             Some(Ok(Frame::Text(text))) => Bytes::from(text),
             Some(Ok(Frame::Binary(bytes))) => bytes,
             Some(Ok(Frame::Pong(_))) => {
-                // It needs no answer: whoever waits in a group stays there. What comes after it is read
-                // in another turn, since a peer may send nothing but these.
+                // It needs no answer: whoever waits in a group stays there. What comes after it is
+                // read in another turn, since a peer may send nothing but these.
                 context.waker().wake_by_ref();
                 return Poll::Pending;
             }

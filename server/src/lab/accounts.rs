@@ -22,7 +22,8 @@ use crate::limits::{LAB_CONNECTIONS_MAX, LAB_LANES_MAX};
 /// known.
 const END_WAIT_MAX: Duration = Duration::from_secs(1);
 
-/// IP packets, their bytes with the headers of IP and TCP, and their payload, as the server sees them.
+/// IP packets, their bytes with the headers of IP and TCP, and their payload, as the server sees
+/// them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub(crate) struct Traffic {
     pub(crate) bytes_in: u64,

@@ -106,8 +106,8 @@ impl Lab {
         self.0.parts.on
     }
 
-    /// Whether a request that names this host may look. By itself the lab is for this machine: a page from
-    /// elsewhere may have a name that leads here, but not one of these.
+    /// Whether a request that names this host may look. By itself the lab is for this machine: a
+    /// page from elsewhere may have a name that leads here, but not one of these.
     pub fn is_for(&self, host: &str) -> bool {
         let name = match host.rsplit_once(':') {
             Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,

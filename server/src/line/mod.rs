@@ -1,7 +1,8 @@
 //! The conversation in lines: what TCP, Unix sockets and WebSockets speak, written once.
 //!
-//! A [`Link`] carries lines to and fro; the [`Conversation`] knows what they mean. It is the [`Peer`] of
-//! a session, which reads for it and waits: here lines are obeyed and answered in their order.
+//! A [`Link`] carries lines to and fro; the [`Conversation`] knows what they mean. It is the
+//! [`Peer`] of a session, which reads for it and waits: here lines are obeyed and answered in their
+//! order.
 //!
 //! - `input`: bytes into lines, and lines into what they ask for
 //! - `publishes`: publishes that are not answered yet
@@ -36,9 +37,9 @@ use crate::writer::Answer;
 
 /// What carries the lines.
 pub(crate) trait Link: Send + 'static {
-    /// Appends what the peer sent to `input`, lines with their `\n`, if it was anything of that kind; false
-    /// when the peer will send nothing more. Pending until it has sent something, which the task is
-    /// woken for.
+    /// Appends what the peer sent to `input`, lines with their `\n`, if it was anything of that
+    /// kind; false when the peer will send nothing more. Pending until it has sent something, which
+    /// the task is woken for.
     ///
     /// # Errors
     ///
@@ -66,8 +67,8 @@ pub(crate) trait Link: Send + 'static {
     ) -> impl Future<Output = io::Result<()>> + Send;
 }
 
-/// Speaks over a link until either side ends it. The cursor may have a filter already, which is sent
-/// as JSON.
+/// Speaks over a link until either side ends it. The cursor may have a filter already, which is
+/// sent as JSON.
 pub(crate) fn serve<L: Link>(
     link: L,
     config: Arc<SessionConfig>,
@@ -311,7 +312,8 @@ impl<L: Link> Conversation<L> {
         self.deadline().is_some_and(|deadline| deadline <= Instant::now())
     }
 
-    /// The time to finish a line has passed. Its end may have come while the server was busy sending.
+    /// The time to finish a line has passed. Its end may have come while the server was busy
+    /// sending.
     fn look_for_end(&mut self, reading: &Reading) -> Result<(), Ending> {
         let heard = poll_fn(|context| self.poll_heard(context)).now_or_never();
         heard.ok_or_else(|| {
@@ -321,8 +323,8 @@ impl<L: Link> Conversation<L> {
         })
     }
 
-    /// Takes the next line that needs more than to be gathered: publishes need no answer before they
-    /// are stored.
+    /// Takes the next line that needs more than to be gathered: publishes need no answer before
+    /// they are stored.
     fn take_line(&mut self, reading: &Reading) -> Result<Option<Line>, Error> {
         let access = reading.cursor.access();
         let limit = access.limits().message_bytes;
@@ -365,7 +367,8 @@ impl<L: Link> Conversation<L> {
         self.say(&event, reading).await
     }
 
-    /// Obeys a last line without its end, unless it publishes: the rest of the message may be missing.
+    /// Obeys a last line without its end, unless it publishes: the rest of the message may be
+    /// missing.
     async fn obey_cut_off(&mut self, reading: &mut Reading) -> Result<(), Ending> {
         let rest = std::mem::take(self.talk().input.bytes());
         let line = match Line::parse(&rest, reading.cursor.access().limits().message_bytes) {
@@ -377,7 +380,8 @@ impl<L: Link> Conversation<L> {
         self.obey_line(line, reading).await
     }
 
-    /// Sends what is held by now for the peer's subscriptions, then ends: `SUB` and `QUIT` make a poll.
+    /// Sends what is held by now for the peer's subscriptions, then ends: `SUB` and `QUIT` make a
+    /// poll.
     async fn quit(&mut self, reading: &mut Reading) -> Result<(), Ending> {
         let end = reading.cursor.access().visible();
         let stop = reading.config.stop.clone();

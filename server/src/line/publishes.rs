@@ -1,5 +1,5 @@
-//! The publishes of one conversation that are not answered yet. Those that came together are submitted
-//! together; all are answered in their order.
+//! The publishes of one conversation that are not answered yet. Those that came together are
+//! submitted together; all are answered in their order.
 
 use std::collections::VecDeque;
 use std::pin::Pin;

@@ -1,11 +1,12 @@
-//! Readers that want the same, have all of it and only wait: one cursor and one task for many of them.
+//! Readers that want the same, have all of it and only wait: one cursor and one task for many of
+//! them.
 //!
 //! A session that waits for nothing but news of one filter hands itself over to a group and its own
-//! task ends. The group's cursor reads each batch once, the batch is encoded once for each transport,
-//! and its bytes are tried on every member's socket at once. A member whose socket does not take them
-//! all, or whose peer says something, goes on by itself, with a cursor at the place that it has
-//! reached. So what a message costs for each reader is a pointer, a comparison and a system call, and
-//! what a waiting reader costs is little more than its socket.
+//! task ends. The group's cursor reads each batch once, the batch is encoded once for each
+//! transport, and its bytes are tried on every member's socket at once. A member whose socket does
+//! not take them all, or whose peer says something, goes on by itself, with a cursor at the place
+//! that it has reached. So what a message costs for each reader is a pointer, a comparison and a
+//! system call, and what a waiting reader costs is little more than its socket.
 //!
 //! A group knows neither sockets nor encodings: its members do.
 
@@ -45,14 +46,15 @@ pub(super) trait Member: Send {
     /// Writes some of what `encode` made, in its order.
     fn poll_write(&mut self, bytes: &[u8], context: &mut Context<'_>) -> Poll<io::Result<usize>>;
 
-    /// Ready when the peer has said something or has gone. Until then the task is woken when it has.
+    /// Ready when the peer has said something or has gone. Until then the task is woken when it
+    /// has.
     fn poll_heard(&mut self, context: &mut Context<'_>) -> Poll<()>;
 
     /// Shows others that this cursor reads for it now.
     fn show(&self, cursor: &Cursor);
 
-    /// Goes on by itself from the place of this cursor, once the rest of what was begun is sent. It was
-    /// last sent something at `spoken_to`.
+    /// Goes on by itself from the place of this cursor, once the rest of what was begun is sent. It
+    /// was last sent something at `spoken_to`.
     fn go_on(self: Box<Self>, cursor: Cursor, unsent: Bytes, spoken_to: Instant);
 }
 
@@ -68,7 +70,8 @@ struct Shared {
     stop: Stop,
 }
 
-/// What the readers of one group have in common: what one of them may not have, none of them is sent.
+/// What the readers of one group have in common: what one of them may not have, none of them is
+/// sent.
 type Key = (Grant, Filter);
 
 /// What a group is told by others.

@@ -1,10 +1,10 @@
-//! One reader that goes on for as long as its peer stays: what lines, WebSockets and the answers of HTTP
-//! that do not end have in common.
+//! One reader that goes on for as long as its peer stays: what lines, WebSockets and the answers of
+//! HTTP that do not end have in common.
 //!
-//! A [`Session`] owns the cursor, the signs of life, the order to stop, and the way into a group when
-//! there is nothing left but to wait. A [`Peer`] is what a transport adds: how events stand on its wire,
-//! how they are written, and what to do with what the other side says. No queue stands between the two:
-//! while a peer takes nothing, nothing is read for it.
+//! A [`Session`] owns the cursor, the signs of life, the order to stop, and the way into a group
+//! when there is nothing left but to wait. A [`Peer`] is what a transport adds: how events stand on
+//! its wire, how they are written, and what to do with what the other side says. No queue stands
+//! between the two: while a peer takes nothing, nothing is read for it.
 //!
 //! - `wait`: the one wait
 //! - `group`: sessions that only wait, many of them served by one task
@@ -56,8 +56,8 @@ pub(crate) trait Encode {
     /// the same bytes.
     fn transport(&self) -> Transport;
 
-    /// A batch as it stands on the wire; a sign of life if there is nothing in it. `cursor` is the one
-    /// that gave it.
+    /// A batch as it stands on the wire; a sign of life if there is nothing in it. `cursor` is the
+    /// one that gave it.
     fn encode(&self, batch: &Batch, cursor: &Cursor) -> Bytes;
 }
 
@@ -214,8 +214,8 @@ impl<P: Encode + Hear> Session<P> {
         Self { peer, reading, wait, unsent, heard_at: Instant::now() }
     }
 
-    /// The same with another peer, which gets what is left of the bytes that were begun and says what
-    /// is to be sent in their place.
+    /// The same with another peer, which gets what is left of the bytes that were begun and says
+    /// what is to be sent in their place.
     pub(crate) fn hand_over<Q: Encode + Hear>(
         self,
         to: impl FnOnce(P, Bytes) -> (Q, Bytes),
@@ -225,7 +225,8 @@ impl<P: Encode + Hear> Session<P> {
         Session { peer, reading, wait, unsent, heard_at }
     }
 
-    /// The next piece for a peer that is only fed; `None` at the end, which is when the server stops.
+    /// The next piece for a peer that is only fed; `None` at the end, which is when the server
+    /// stops.
     pub(crate) fn poll_piece(
         &mut self,
         context: &mut Context<'_>,

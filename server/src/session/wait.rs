@@ -1,7 +1,7 @@
 //! The one wait: what a reader of any transport waits for, and what comes first.
 //!
-//! A session, a group, a long poll and a subscription by datagrams all wait here: for the order to stop,
-//! for their peer, for news, and for a moment. It knows no transport and sends nothing.
+//! A session, a group, a long poll and a subscription by datagrams all wait here: for the order to
+//! stop, for their peer, for news, and for a moment. It knows no transport and sends nothing.
 
 use std::task::{Context, Poll, ready};
 
@@ -25,8 +25,8 @@ pub(crate) enum Wakeup {
     Due,
 }
 
-/// What is listened to beside the cursor. The task is woken when there is something, and what was heard
-/// stays with the listener until it is dealt with.
+/// What is listened to beside the cursor. The task is woken when there is something, and what was
+/// heard stays with the listener until it is dealt with.
 pub(crate) trait Hear {
     /// Ready when there is something that goes before news, such as an answer that is owed.
     fn poll_urgent(&mut self, _: &mut Context<'_>) -> Poll<()> {
@@ -52,8 +52,8 @@ pub(crate) struct Wait {
     stopped: StopSignal,
     /// Made by the first wait for a moment. The next moment is hardly ever before it.
     alarm: Option<Alarm>,
-    /// Whether the peer has its turn before the cursor: a peer that talks without a pause still hears,
-    /// and one that hears without a pause may talk.
+    /// Whether the peer has its turn before the cursor: a peer that talks without a pause still
+    /// hears, and one that hears without a pause may talk.
     hears_first: bool,
 }
 
@@ -75,8 +75,8 @@ impl Wait {
 
     /// What comes first. Nothing of it is lost if it is not waited for.
     ///
-    /// `due` says until when there is to be waited; it is asked only if there is nothing else. Whatever
-    /// ends the wait, the cursor is told that nobody waits for its news any more.
+    /// `due` says until when there is to be waited; it is asked only if there is nothing else.
+    /// Whatever ends the wait, the cursor is told that nobody waits for its news any more.
     pub(crate) fn poll<H: Hear>(
         &mut self,
         cursor: &mut Cursor,

@@ -1,5 +1,5 @@
-//! What every reader may rely on, whoever serves it: nothing is lost, doubled or out of order, however
-//! little its socket takes and whenever its peer speaks.
+//! What every reader may rely on, whoever serves it: nothing is lost, doubled or out of order,
+//! however little its socket takes and whenever its peer speaks.
 
 use std::future::poll_fn;
 
