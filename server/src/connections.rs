@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use doorbell_protocol::Transport;
 
 use crate::cursor::Progress;
-use crate::metrics::Entrance;
+use crate::metrics::Listener;
 
 /// The open connections, by the order of their coming.
 #[derive(Debug, Default)]
@@ -83,7 +83,7 @@ pub struct Connection {
     number: u64,
     since: Instant,
     ends: Ends,
-    entrance: Entrance,
+    listener: Listener,
     now: Mutex<Now>,
     received: AtomicU64,
     sent: AtomicU64,
@@ -101,13 +101,13 @@ struct Now {
 }
 
 impl Connection {
-    fn new(number: u64, entrance: Entrance, ends: Ends) -> Self {
-        let service = Service::of(entrance);
+    fn new(number: u64, listener: Listener, ends: Ends) -> Self {
+        let service = Service::of(listener);
         Self {
             number,
             since: Instant::now(),
             ends,
-            entrance,
+            listener,
             now: Mutex::new(Now { progress: None, turn: 0, service }),
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
@@ -122,8 +122,8 @@ impl Connection {
     }
 
     /// Which listener it came from.
-    pub fn entrance(&self) -> Entrance {
-        self.entrance
+    pub fn listener(&self) -> Listener {
+        self.listener
     }
 
     /// Its ends.
@@ -201,12 +201,12 @@ fn add(count: &AtomicU64, more: u64) {
 
 impl Service {
     /// What a connection is served as long as nobody says otherwise.
-    fn of(entrance: Entrance) -> Self {
-        match entrance {
-            Entrance::Http => Self::Http,
-            Entrance::Tcp => Self::Reader(Transport::Tcp),
-            Entrance::Unix => Self::Reader(Transport::Unix),
-            Entrance::Udp => Self::Reader(Transport::Udp),
+    fn of(listener: Listener) -> Self {
+        match listener {
+            Listener::Http => Self::Http,
+            Listener::Tcp => Self::Reader(Transport::Tcp),
+            Listener::Unix => Self::Reader(Transport::Unix),
+            Listener::Udp => Self::Reader(Transport::Udp),
         }
     }
 }
@@ -232,7 +232,7 @@ impl Drop for Serving {
     fn drop(&mut self) {
         let mut now = self.connection.lock();
         if now.turn == self.turn {
-            now.service = Service::of(self.connection.entrance);
+            now.service = Service::of(self.connection.listener);
             now.progress = None;
         }
     }
@@ -240,9 +240,9 @@ impl Drop for Serving {
 
 impl Connections {
     /// Registers a connection until the registration is dropped.
-    pub fn register(self: &Arc<Self>, entrance: Entrance, ends: Ends) -> Registered {
+    pub fn register(self: &Arc<Self>, listener: Listener, ends: Ends) -> Registered {
         let number = self.given.fetch_add(1, Ordering::Relaxed) + 1;
-        let connection = Arc::new(Connection::new(number, entrance, ends));
+        let connection = Arc::new(Connection::new(number, listener, ends));
         self.lock().insert(number, connection.clone());
         Registered { connections: self.clone(), connection }
     }
@@ -259,10 +259,10 @@ impl Connections {
     }
 
     /// The connection of that listener with these ends, looked for among the newest so many.
-    pub fn find(&self, entrance: Entrance, ends: Ends, among: usize) -> Option<Arc<Connection>> {
+    pub fn find(&self, listener: Listener, ends: Ends, among: usize) -> Option<Arc<Connection>> {
         let open = self.lock();
         let mut newest = open.values().rev().take(among);
-        newest.find(|open| open.entrance == entrance && open.ends == ends).cloned()
+        newest.find(|open| open.listener == listener && open.ends == ends).cloned()
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Connection>>> {
@@ -302,7 +302,7 @@ mod tests {
     fn the_newest_come_first_and_who_is_gone_is_forgotten() {
         let connections = Arc::new(Connections::default());
         let mut held: Vec<Registered> =
-            (1..=5).map(|port| connections.register(Entrance::Tcp, ends(port))).collect();
+            (1..=5).map(|port| connections.register(Listener::Tcp, ends(port))).collect();
         let numbers = |max| {
             let (total, newest) = connections.newest(max);
             (total, newest.iter().map(|one| one.number()).collect::<Vec<_>>())
@@ -311,15 +311,15 @@ mod tests {
         let gone = held.remove(4).connection().clone();
         assert_eq!(numbers(9), (4, vec![4, 3, 2, 1]));
         assert!(!connections.holds(&gone) && connections.holds(held[0].connection()));
-        let found = |port| connections.find(Entrance::Tcp, ends(port), 2).map(|one| one.number());
+        let found = |port| connections.find(Listener::Tcp, ends(port), 2).map(|one| one.number());
         assert_eq!((found(3), found(1)), (Some(3), None), "only the newest are looked through");
-        assert!(connections.find(Entrance::Http, ends(3), 2).is_none());
+        assert!(connections.find(Listener::Http, ends(3), 2).is_none());
     }
 
     #[test]
     fn a_service_is_shown_while_it_lasts_and_the_last_one_wins() {
         let connections = Arc::new(Connections::default());
-        let open = connections.register(Entrance::Http, ends(1));
+        let open = connections.register(Listener::Http, ends(1));
         let connection = open.connection();
         let name = || connection.now().0.name();
         assert_eq!(name(), "http");

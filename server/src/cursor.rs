@@ -20,7 +20,7 @@ use doorbell_protocol::{Code, Error, Filter, Gap, Id, Since};
 
 use crate::access::Access;
 use crate::conditions::Conditions;
-use crate::hub::{LaterPage, Reading};
+use crate::hub::{LaterPage, PageRead};
 use crate::log::Page;
 use crate::message::Message;
 use crate::start;
@@ -543,8 +543,8 @@ impl Cursor {
                 _ => {
                     let visible = self.access.visible();
                     match self.access.hub().read(&self.filters, after, last, limit) {
-                        Reading::Done(page) => (Ok(page), visible),
-                        Reading::Later(page) => {
+                        PageRead::Done(page) => (Ok(page), visible),
+                        PageRead::Later(page) => {
                             let page = Box::new(BegunPage { page, until, visible, limit });
                             self.enter(|registration| State::Reading { page, registration });
                             continue;

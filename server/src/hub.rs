@@ -35,7 +35,7 @@ struct Shared {
 }
 
 /// A page that is read.
-pub(crate) enum Reading {
+pub(crate) enum PageRead {
     /// It came from memory.
     Done(Page),
     /// It comes from the log.
@@ -172,10 +172,10 @@ impl Hub {
         after: u64,
         until: u64,
         limit: PageLimit,
-    ) -> Reading {
+    ) -> PageRead {
         let query = Query { selection: Selection(filters), after, until, limit };
         if let Some(page) = self.0.tail.read(&query) {
-            return Reading::Done(page);
+            return PageRead::Done(page);
         }
         let until = until.min(self.visible());
         let (hub, filters) = (self.clone(), filters.to_vec());
@@ -190,7 +190,7 @@ impl Hub {
             reason = "it ends with its reader, which is waited for"
         )]
         let task = tokio::spawn(read);
-        Reading::Later(LaterPage(AbortOnDropHandle::new(task)))
+        PageRead::Later(LaterPage(AbortOnDropHandle::new(task)))
     }
 
     pub(crate) async fn seek(&self, time_us: u64) -> Result<u64, Error> {

@@ -1,6 +1,6 @@
 //! doorbell's server: one durable log, read by cursors, worn by every transport.
 //!
-//! Read it in the order of a message's path. In: [`line`] or [`http`], [`access`], [`hub`],
+//! Read it in the order of a message's path. In: [`mod@line`] or [`http`], [`access`], [`hub`],
 //! [`writer`], [`log`]. Out: [`tail`], [`cursor`], [`session`], and the transport again.
 //! `ARCHITECTURE.md` has the map.
 
@@ -12,6 +12,7 @@ pub mod config;
 pub mod connections;
 pub mod cursor;
 pub mod datagram;
+pub mod guard;
 pub mod http;
 pub mod hub;
 pub mod lab;

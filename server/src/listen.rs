@@ -11,14 +11,14 @@ use std::time::Duration;
 use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket, UnixListener, UnixStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use crate::connections::{Connection, Connections, Ends, Registered};
+use crate::connections::{Connections, Ends};
+use crate::guard::{ConnectionGuard, Rules, Timeouts};
 use crate::limits::{BACKLOG, REFUSALS_MAX};
-use crate::metrics::{Entrance, Metrics};
+use crate::metrics::{Listener, Metrics};
 use crate::stop::Stop;
 use crate::stream::Guarded;
 
@@ -98,15 +98,6 @@ pub fn bind_udp(address: SocketAddr) -> io::Result<UdpSocket> {
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     UdpSocket::from_std(socket.into())
-}
-
-/// How long a peer may be silent in which way.
-#[derive(Debug, Clone, Copy)]
-pub struct Timeouts {
-    /// It may take nothing of what is written for this long.
-    pub write_deadline: Duration,
-    /// After this long without any other event the server gives a sign of life.
-    pub keepalive: Duration,
 }
 
 /// Options that are set on each accepted socket: a peer that vanished is noticed, whether data is
@@ -199,18 +190,11 @@ pub struct Acceptor {
     pub tasks: TaskTracker,
     /// One permit a connection.
     pub connections: Arc<Semaphore>,
-    /// Who is connected.
+    /// The connections that are open.
     pub register: Arc<Connections>,
     /// Turns to refuse a connection politely.
     refusals: Arc<Semaphore>,
     rules: Arc<Rules>,
-}
-
-/// What holds for every socket.
-#[derive(Debug)]
-struct Rules {
-    metrics: Arc<Metrics>,
-    timeouts: Timeouts,
 }
 
 impl Acceptor {
@@ -228,7 +212,7 @@ impl Acceptor {
 
     /// Accepts until the stop; each stream is served by a task of its own. `refusal` is said to
     /// those for whom there is no room.
-    pub async fn accept<L, F, T>(self, listener: L, entrance: Entrance, refusal: String, serve: F)
+    pub async fn accept<L, F, T>(self, socket: L, listener: Listener, refusal: String, serve: F)
     where
         L: Accept,
         F: Fn(Guarded<L::Stream>) -> T,
@@ -239,13 +223,13 @@ impl Acceptor {
         loop {
             let accepted = tokio::select! {
                 () = self.stop.cancelled() => return,
-                accepted = listener.accept(self.rules.timeouts) => accepted,
+                accepted = socket.accept(self.rules.timeouts) => accepted,
             };
             let (stream, ends) = match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
                     // One bad socket, or no descriptor left: never the end of the listener.
-                    tracing::warn!(?entrance, %error, "accept failed");
+                    tracing::warn!(?listener, %error, "accept failed");
                     backoff.pause(&self.stop).await;
                     continue;
                 }
@@ -255,7 +239,7 @@ impl Acceptor {
                 self.refuse(stream, &refusal);
                 continue;
             };
-            let registered = self.register.register(entrance, ends);
+            let registered = self.register.register(listener, ends);
             let open = ConnectionGuard::new(permit, self.tasks.token(), &self.rules, registered);
             let serving = serve(Guarded::new(stream, open));
             self.tasks.spawn(serving);
@@ -284,63 +268,6 @@ impl Acceptor {
             let _ = tokio::time::timeout(Duration::from_secs(1), say).await;
             drop(turn);
         });
-    }
-}
-
-/// What an open socket holds, whoever serves it in the end: its permit, its share of the wait at
-/// shutdown, its count in the metrics, its place in the register.
-#[derive(Debug)]
-pub struct ConnectionGuard {
-    _permit: OwnedSemaphorePermit,
-    _token: TaskTrackerToken,
-    rules: Arc<Rules>,
-    registered: Registered,
-}
-
-impl ConnectionGuard {
-    fn new(
-        permit: OwnedSemaphorePermit,
-        token: TaskTrackerToken,
-        rules: &Arc<Rules>,
-        registered: Registered,
-    ) -> Self {
-        rules.metrics.sockets.inc();
-        Self { _permit: permit, _token: token, rules: rules.clone(), registered }
-    }
-
-    /// How long the peer may take nothing of what is written.
-    pub fn write_deadline(&self) -> Duration {
-        self.rules.timeouts.write_deadline
-    }
-
-    /// Counts bytes read. To be called by the one task that reads.
-    pub fn count_received(&self, bytes: usize) {
-        let connection = self.connection();
-        connection.count_received(bytes);
-        self.rules.metrics.socket_bytes(connection.entrance()).received.inc_by(bytes as u64);
-    }
-
-    /// Counts bytes written. To be called by the one task that writes.
-    pub fn count_sent(&self, bytes: usize) {
-        let connection = self.connection();
-        connection.count_sent(bytes);
-        self.rules.metrics.socket_bytes(connection.entrance()).sent.inc_by(bytes as u64);
-    }
-
-    /// Its entry in the register.
-    pub fn connection(&self) -> &Arc<Connection> {
-        self.registered.connection()
-    }
-}
-
-impl Drop for ConnectionGuard {
-    fn drop(&mut self) {
-        self.rules.metrics.sockets.dec();
-        // The one line of this connection.
-        let connection = self.connection();
-        let (entrance, peer) = (connection.entrance(), connection.ends());
-        let seconds = connection.age().as_secs_f64();
-        tracing::debug!(?entrance, %peer, seconds, "connection");
     }
 }
 

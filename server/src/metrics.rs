@@ -21,14 +21,14 @@ use crate::message::Message;
 /// Which listener a socket came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[allow(missing_docs, reason = "each is the listener of that name")]
-pub enum Entrance {
+pub enum Listener {
     Http,
     Tcp,
     Unix,
     Udp,
 }
 
-impl Entrance {
+impl Listener {
     const ALL: [Self; 4] = [Self::Http, Self::Tcp, Self::Unix, Self::Udp];
 
     const fn name(self) -> &'static str {
@@ -139,7 +139,7 @@ pub struct Metrics {
     held_bytes: Gauge<u64, AtomicU64>,
     held_messages: Gauge<u64, AtomicU64>,
     transports: [TransportMetrics; Transport::ALL.len()],
-    entrances: [SocketBytes; Entrance::ALL.len()],
+    listeners: [SocketBytes; Listener::ALL.len()],
 }
 
 impl Metrics {
@@ -162,7 +162,7 @@ impl Metrics {
                 delay: delay.get_or_create(&label).clone(),
             }
         });
-        let entrances = Entrance::ALL.map(|listener| {
+        let listeners = Listener::ALL.map(|listener| {
             let counter = |direction| {
                 sockets.get_or_create(&SocketLabel { listener: listener.name(), direction }).clone()
             };
@@ -179,13 +179,13 @@ impl Metrics {
             delay,
         );
         registry.register_with_unit("socket", "Bytes of sockets", Unit::Bytes, sockets);
-        Self::with_totals(registry, transports, entrances)
+        Self::with_totals(registry, transports, listeners)
     }
 
     fn with_totals(
         mut registry: Registry,
         transports: [TransportMetrics; Transport::ALL.len()],
-        entrances: [SocketBytes; Entrance::ALL.len()],
+        listeners: [SocketBytes; Listener::ALL.len()],
     ) -> Arc<Self> {
         let mut counter = |name: &str, help: &str| {
             let counter = Counter::default();
@@ -218,7 +218,7 @@ impl Metrics {
             held_bytes,
             held_messages,
             transports,
-            entrances,
+            listeners,
         })
     }
 
@@ -228,8 +228,8 @@ impl Metrics {
     }
 
     /// The byte counters of a listener.
-    pub fn socket_bytes(&self, entrance: Entrance) -> &SocketBytes {
-        &self.entrances[entrance as usize]
+    pub fn socket_bytes(&self, listener: Listener) -> &SocketBytes {
+        &self.listeners[listener as usize]
     }
 
     /// Notes a publish that was stored, or refused.

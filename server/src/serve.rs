@@ -13,14 +13,15 @@ use crate::access::Gate;
 use crate::clock::unix_micros;
 use crate::config::{Config, LabSetting, to_usize};
 use crate::datagram::Datagrams;
+use crate::guard::Timeouts;
 use crate::http::{App, Compressors, Http};
 use crate::hub::Hub;
 use crate::lab::{Lab, Parts};
 use crate::limits::DESCRIPTORS_RESERVED;
 use crate::line::LineService;
-use crate::listen::{Acceptor, Addresses, Timeouts, UnixSocket, bind_tcp, bind_udp, reachable};
+use crate::listen::{Acceptor, Addresses, UnixSocket, bind_tcp, bind_udp, reachable};
 use crate::log::{Log, MemoryLog, SqliteLog};
-use crate::metrics::{Entrance, Metrics, Transport};
+use crate::metrics::{Listener, Metrics, Transport};
 use crate::session::{Groups, SessionConfig};
 
 /// A server that is bound and serving.
@@ -83,14 +84,14 @@ pub fn start(config: &Config) -> Result<Server, StartError> {
     let refusals = Refusals::new(connections);
     acceptor.tasks.spawn(acceptor.clone().accept(
         http,
-        Entrance::Http,
+        Listener::Http,
         refusals.http,
         move |stream| http_service.clone().serve(stream),
     ));
     let by_tcp = LineService::new(&gate, &sessions, Transport::Tcp);
     acceptor.tasks.spawn(acceptor.clone().accept(
         tcp,
-        Entrance::Tcp,
+        Listener::Tcp,
         refusals.lines.clone(),
         move |stream| by_tcp.serve(stream),
     ));
@@ -98,7 +99,7 @@ pub fn start(config: &Config) -> Result<Server, StartError> {
         let by_unix = LineService::new(&gate, &sessions, Transport::Unix);
         acceptor.tasks.spawn(acceptor.clone().accept(
             unix,
-            Entrance::Unix,
+            Listener::Unix,
             refusals.lines,
             move |stream| by_unix.serve(stream),
         ));

@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
 use crate::connections::Connection;
-use crate::listen::ConnectionGuard;
+use crate::guard::ConnectionGuard;
 
 /// A stream whose writes fail with [`io::ErrorKind::TimedOut`] once the peer has taken nothing for
 /// the deadline.

@@ -29,7 +29,7 @@ use crate::access::Gate;
 use crate::clock::unix_micros;
 use crate::connections::{Connection, Connections, Ends, Registered};
 use crate::limits::{DATAGRAM_SUBSCRIPTIONS_MAX, DATAGRAM_SUBSCRIPTIONS_PER_HOST_MAX};
-use crate::metrics::{Entrance, SocketBytes};
+use crate::metrics::{Listener, SocketBytes};
 use crate::session::SessionConfig;
 
 /// How long hearing pauses after a failure that is not one datagram's.
@@ -161,7 +161,7 @@ impl Datagrams {
         register: Arc<Connections>,
     ) -> io::Result<Arc<Self>> {
         let local = socket.local_addr()?;
-        let bytes = config.metrics.socket_bytes(Entrance::Udp).clone();
+        let bytes = config.metrics.socket_bytes(Listener::Udp).clone();
         let (cookies, seats) = (Cookies::new(), Mutex::default());
         Ok(Arc::new(Self { socket, gate, config, tasks, local, register, bytes, cookies, seats }))
     }
@@ -235,7 +235,7 @@ impl Datagrams {
         since: Since,
     ) -> Result<(), Error> {
         let (sender, control) = watch::channel(Control::default());
-        let registered = self.register.register(Entrance::Udp, Ends::internet(self.local, peer));
+        let registered = self.register.register(Listener::Udp, Ends::internet(self.local, peer));
         let connection = registered.connection();
         let number = self.seats().take(peer, connection, sender)?;
         connection.count_datagram_received(bytes);

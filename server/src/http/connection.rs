@@ -7,24 +7,22 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::mem::MaybeUninit;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Poll, ready};
 
-use bytes::{Buf, BytesMut};
 use doorbell_protocol::{Code, Error};
-use futures_util::StreamExt;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::time::{Sleep, sleep};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::time::sleep;
 
-use super::dispatch::{Operation, Route, Served};
+use super::dispatch::{Call, Route};
 use super::fallback::{Fallback, Handed};
+use super::framing::StreamSession;
 use super::policy::ResponsePolicy;
-use super::poll::Kept;
-use super::reply::{Body, Head, Outgoing, Pieces, Reply};
+use super::poll::{Kept, Served};
+use super::reply::{Body, Head, Reply};
 use super::request::{Parsed, Plain, parse, room};
-use super::stream::StreamSession;
+use super::wire::Wire;
 use super::{App, publish, streaming};
 use crate::access::{Access, Permitted};
 use crate::connections::Connection;
@@ -48,29 +46,16 @@ struct Client<S> {
     kept: Kept,
 }
 
-/// A stream and what was read of it.
-pub(super) struct Wire<S> {
-    pub(super) stream: Guarded<S>,
-    /// What was read and is not answered yet.
-    pub(super) unread: BytesMut,
-    /// Whether the peer has ended its side.
-    pub(super) has_ended: bool,
-    /// By when a request that was begun must be whole.
-    deadline: Option<Pin<Box<Sleep>>>,
-    /// Bytes that are read before a request is answered.
-    limit: usize,
-}
-
 /// What is to be done next.
 #[allow(clippy::large_enum_variant, reason = "it is nearly always the large one, and moved once")]
-enum Turn {
+enum Next {
     /// There is no whole request yet.
     Wait {
         /// Whether only a part of a body is missing.
         for_body: bool,
     },
     /// There is one.
-    Answer(Operation, Manner),
+    Answer(Call, Manner),
     /// The HTTP library has it.
     Fallback,
 }
@@ -115,7 +100,7 @@ impl Http {
             watched: lab::Requests::new(self.app.lab.clone(), connection.clone()),
             connection,
             kept: Kept::new(Wait::new(&self.app.config.stop)),
-            wire: Wire { stream, unread: BytesMut::new(), has_ended: false, deadline: None, limit },
+            wire: Wire::new(stream, limit),
         };
         self.run(client)
     }
@@ -127,15 +112,15 @@ impl Http {
     {
         async move {
             loop {
-                let answered = match self.next_turn(&mut client) {
-                    Turn::Wait { for_body } => self.wait(&mut client, for_body).await,
-                    Turn::Answer(Operation::Publish(access, draft), manner) => {
+                let answered = match self.take_request(&mut client) {
+                    Next::Wait { for_body } => self.wait(&mut client, for_body).await,
+                    Next::Answer(Call::Publish(access, draft), manner) => {
                         Box::pin(self.publish(&mut client, &access, draft, manner)).await
                     }
-                    Turn::Answer(operation, manner) => {
-                        Box::pin(self.answer(&mut client, operation, manner)).await
+                    Next::Answer(call, manner) => {
+                        Box::pin(self.answer(&mut client, call, manner)).await
                     }
-                    Turn::Fallback => {
+                    Next::Fallback => {
                         let Client { wire, connection, watched, .. } = client;
                         let (stream, unread) = (wire.stream, wire.unread.freeze());
                         let handed = Handed { stream, unread, connection, watched };
@@ -156,36 +141,36 @@ impl Http {
     }
 
     /// Takes the next request out of the buffer.
-    fn next_turn<S>(&self, client: &mut Client<S>) -> Turn {
+    fn take_request<S>(&self, client: &mut Client<S>) -> Next {
         let unread = &client.wire.unread;
         let mut room = room();
         let mut plain = match parse(unread, &mut room) {
             Parsed::Plain(plain) => plain,
             Parsed::Head if unread.len() < self.app.header_bytes => {
-                return Turn::Wait { for_body: false };
+                return Next::Wait { for_body: false };
             }
             Parsed::Body(bytes) if bytes <= self.app.header_bytes => {
-                return Turn::Wait { for_body: true };
+                return Next::Wait { for_body: true };
             }
-            _ => return Turn::Fallback,
+            _ => return Next::Fallback,
         };
         let manner = Manner::of(&plain);
         let route = Route::of(&plain.request);
-        let operation = Operation::of(&self.app, route, &mut plain.request, plain.body);
+        let call = Call::of(&self.app, route, &mut plain.request, plain.body);
         client.watched.begin(plain.request.query);
         let length = plain.length;
         client.wire.take(length);
-        Turn::Answer(operation, manner)
+        Next::Answer(call, manner)
     }
 
     /// Takes the next request out of the buffer if it is a publish.
-    fn next_publish<S>(&self, client: &mut Client<S>) -> Option<(Operation, Manner)> {
+    fn next_publish<S>(&self, client: &mut Client<S>) -> Option<(Call, Manner)> {
         let mut room = room();
         let Parsed::Plain(plain) = parse(&client.wire.unread, &mut room) else { return None };
         let is_publish = matches!(Route::of(&plain.request), Route::Publish(_));
-        match is_publish.then(|| self.next_turn(client))? {
-            Turn::Answer(operation, manner) => Some((operation, manner)),
-            Turn::Wait { .. } | Turn::Fallback => None,
+        match is_publish.then(|| self.take_request(client))? {
+            Next::Answer(call, manner) => Some((call, manner)),
+            Next::Wait { .. } | Next::Fallback => None,
         }
     }
 
@@ -227,7 +212,7 @@ impl Http {
     async fn answer<S>(
         &self,
         client: &mut Client<S>,
-        operation: Operation,
+        call: Call,
         manner: Manner,
     ) -> io::Result<Answered>
     where
@@ -237,7 +222,7 @@ impl Http {
             let Client { wire, connection, kept, .. } = client;
             let served = Served { connection, kept };
             // Pinned here: a future keeps room for its arguments beside what it makes of them.
-            let reply = pin!(operation.perform(&self.app, served));
+            let reply = pin!(call.perform(&self.app, served));
             wire.unless_gone(reply).await?
         };
         match reply {
@@ -261,10 +246,10 @@ impl Http {
         let mut goes_on = manner.keep_alive;
         let mut drafts = vec![draft];
         let mut publishes = vec![(None, manner)];
-        while goes_on && let Some((operation, manner)) = self.next_publish(client) {
+        while goes_on && let Some((call, manner)) = self.next_publish(client) {
             goes_on = manner.keep_alive;
-            match operation {
-                Operation::Publish(_, draft) => {
+            match call {
+                Call::Publish(_, draft) => {
                     drafts.push(draft);
                     publishes.push((None, manner));
                 }
@@ -293,7 +278,7 @@ impl Http {
             }
         }
         client.wire.stream.write_all(&bytes).await?;
-        client.wire.go_on(goes_on).await
+        client.wire.go_on(goes_on).await.map(Answered::Whole)
     }
 
     /// Writes an answer, but for one that does not end.
@@ -327,93 +312,6 @@ impl Http {
             // Only a connection of the HTTP library can change its protocol.
             Body::Upgraded => return Ok(Answered::Whole(false)),
         }
-        wire.go_on(keep_alive).await
-    }
-}
-
-/// Bytes read at a time, through the stack: a connection that waits holds no buffer.
-const READ_BYTES: usize = 8 << 10;
-
-impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
-    /// Reads what there is, and says how many bytes; 0 when the peer has ended its side.
-    fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let mut space = [MaybeUninit::uninit(); READ_BYTES];
-        let mut buffer = ReadBuf::uninit(&mut space);
-        ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer))?;
-        let bytes = buffer.filled();
-        self.unread.extend_from_slice(bytes);
-        self.has_ended |= bytes.is_empty();
-        Poll::Ready(Ok(bytes.len()))
-    }
-
-    /// Whether the client has ended its side and has asked for nothing that is not answered yet.
-    pub(super) fn is_gone(&self) -> bool {
-        self.has_ended && self.unread.is_empty()
-    }
-
-    /// Ready when the client has sent more, which is kept up to a limit for the requests to come,
-    /// or has ended its side; or when the connection is broken, which shows again at the next
-    /// write.
-    pub(super) fn poll_more(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        if self.unread.len() >= self.limit || self.has_ended {
-            return Poll::Pending;
-        }
-        if ready!(self.poll_read(context)).is_err() {
-            self.has_ended = true;
-            self.unread = BytesMut::new();
-        }
-        Poll::Ready(())
-    }
-
-    /// Waits for something while the client stays; `None` when it has gone.
-    async fn unless_gone<T>(&mut self, what: impl Future<Output = T>) -> io::Result<Option<T>> {
-        let mut what = pin!(what);
-        poll_fn(|context| {
-            if let Poll::Ready(done) = what.as_mut().poll(context) {
-                return Poll::Ready(Ok(Some(done)));
-            }
-            // A client that has asked for more and then ended its side waits for the answers.
-            while self.unread.len() < self.limit && !self.has_ended {
-                ready!(self.poll_read(context))?;
-            }
-            if self.is_gone() { Poll::Ready(Ok(None)) } else { Poll::Pending }
-        })
-        .await
-    }
-
-    /// Writes an answer piece by piece; false when the client has gone meanwhile.
-    async fn write_pieces(
-        &mut self,
-        mut outgoing: Outgoing,
-        mut pieces: Pieces,
-    ) -> io::Result<bool> {
-        loop {
-            let Some(piece) = self.unless_gone(pieces.next()).await? else { return Ok(false) };
-            let Some(piece) = piece else { break };
-            // What is left of an answer that failed half way must not pass for the whole.
-            outgoing.write_piece(&mut self.stream, piece.map_err(io::Error::other)?).await?;
-        }
-        outgoing.end(&mut self.stream).await?;
-        Ok(true)
-    }
-
-    /// Ends the connection unless it goes on; returns whether it does.
-    async fn go_on(&mut self, goes_on: bool) -> io::Result<Answered> {
-        if !goes_on {
-            self.stream.shutdown().await?;
-        }
-        Ok(Answered::Whole(goes_on))
-    }
-}
-
-impl<S> Wire<S> {
-    /// Lets go of a request that was read whole.
-    fn take(&mut self, bytes: usize) {
-        self.deadline = None;
-        self.unread.advance(bytes);
-        if self.unread.is_empty() {
-            // Not even an empty part of it keeps the allocation.
-            self.unread = BytesMut::new();
-        }
+        wire.go_on(keep_alive).await.map(Answered::Whole)
     }
 }

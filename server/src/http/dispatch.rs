@@ -1,27 +1,23 @@
 //! From a request to what it asks for, and from that to its answer: the one table of addresses, and
-//! one handler an operation.
+//! one handler a call.
 //!
-//! Both readers of requests come here, in two steps. [`Operation::of`] looks at the request as it
-//! stands and keeps nothing of it; [`Operation::perform`] does what was asked for, which may take
+//! Both readers of requests come here, in two steps. [`Call::of`] looks at the request as it
+//! stands and keeps nothing of it; [`Call::perform`] does what was asked for, which may take
 //! long.
-
-use std::borrow::Cow;
-use std::sync::Arc;
 
 use axum::http::StatusCode;
 use bytes::Bytes;
 use doorbell_protocol::{Code, Error};
 
+use super::framing::Framing;
 use super::observe::{self, Report};
 use super::params::Params;
-use super::poll::{Kept, ReadRequest};
+use super::poll::{ReadRequest, Served};
 use super::publish::{self, BodyLimit, Publish};
 use super::reply::{Body, Head, Reply};
-use super::request::Request;
-use super::stream::Framing;
+use super::request::{Request, decoded};
 use super::{App, lab, page, poll, websocket};
-use crate::access::{Access, Permitted, Principal};
-use crate::connections::Connection;
+use crate::access::{self, Access, Permitted, Principal};
 
 /// What stands at an address for a method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +28,7 @@ pub(super) enum Route<'a> {
     File(&'a str),
     /// What the server tells about itself.
     Report(Report),
-    /// Who is connected.
+    /// The connections that are open.
     Connections,
     /// A page that watches.
     Lab,
@@ -128,46 +124,29 @@ impl Route<'_> {
     }
 }
 
-/// A part of a path with its escapes decoded.
-pub(super) fn decoded(segment: &str) -> Result<Cow<'_, str>, Error> {
-    if !segment.contains('%') {
-        return Ok(segment.into());
-    }
-    let decoded = percent_encoding::percent_decode_str(segment).decode_utf8();
-    decoded.map_err(|_| Error::new(Code::TopicInvalid, "address is not UTF-8"))
-}
-
 /// What a request asks for. It has nothing of the request any more.
-pub(super) enum Operation {
+pub(super) enum Call {
     /// To publish, by this access.
     Publish(Access, Permitted),
     /// To read, once or without an end.
     Read(Box<ReadRequest>),
     /// To open a WebSocket.
-    WebSocket(Box<websocket::Opening>),
+    WebSocket(Box<websocket::OpenSocket>),
     /// To be told about the server.
     Report(Access, Report),
-    /// To see so many of those who are connected.
+    /// To see so many of the connections that are open.
     Connections(Access, usize),
     /// To watch.
-    Lab(Box<lab::Opening>),
+    Lab(Box<lab::OpenLab>),
     /// Nothing more: this is the answer.
     Answered(Reply),
 }
 
-/// Where a request is served.
-pub(super) struct Served<'c> {
-    /// Its connection.
-    pub(super) connection: &'c Arc<Connection>,
-    /// What is kept from one long poll to the next.
-    pub(super) kept: &'c mut Kept,
-}
-
-impl Operation {
+impl Call {
     /// What a request asks for, or its refusal. `body` is all of its body if its route takes one.
     pub(super) fn of(app: &App, route: Route<'_>, request: &mut Request<'_>, body: &[u8]) -> Self {
-        let operation = Self::look(app, route, request, body);
-        operation.unwrap_or_else(|error| Self::refused(app, route, &error))
+        let call = Self::look(app, route, request, body);
+        call.unwrap_or_else(|error| Self::refused(app, route, &error))
     }
 
     /// The refusal of what stands at a route.
@@ -194,7 +173,7 @@ impl Operation {
                 let rows = lab::rows(app, &access, request)?;
                 Self::Connections(access, rows)
             }
-            Route::Lab => Self::Lab(Box::new(lab::Opening::of(app, access, request)?)),
+            Route::Lab => Self::Lab(Box::new(lab::OpenLab::of(app, access, request)?)),
             Route::Publish(publish) => {
                 let draft = publish::draft(publish, request, body, access.limits().message_bytes)?;
                 let permitted = access.permit(draft)?;
@@ -206,10 +185,10 @@ impl Operation {
                 Self::Read(Box::new(ReadRequest::new(access, filter, framing, &params)?))
             }
             Route::WebSocket(filter) => {
-                Self::WebSocket(Box::new(websocket::Opening::of(access, filter, request)?))
+                Self::WebSocket(Box::new(websocket::OpenSocket::of(access, filter, request)?))
             }
             Route::Auth(filter) => {
-                access.permits(crate::access::Operation::Read(&decoded(filter)?.parse()?))?;
+                access.permits(access::Operation::Read(&decoded(filter)?.parse()?))?;
                 let success = serde_json::json!({"success": true});
                 Self::Answered(Reply::json(StatusCode::OK, &success))
             }

@@ -26,9 +26,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
 use super::App;
-use super::dispatch::{Operation, Route, Served};
+use super::dispatch::{Call, Route};
 use super::policy::ResponsePolicy;
-use super::poll::Kept;
+use super::poll::{Kept, Served};
 use super::request::Request;
 use super::stalled::Answers;
 use super::timeout::{RequestTimeout, TimedStream};
@@ -88,13 +88,13 @@ async fn answer(
     let policy = ResponsePolicy::of(&request);
     let route = Route::of(&request);
     let only_head = request.method == "HEAD";
-    let operation = match read_body(&app, route, body).await {
-        Ok(body) => Operation::of(&app, route, &mut request, &body),
-        Err(error) => Operation::refused(&app, route, &error),
+    let call = match read_body(&app, route, body).await {
+        Ok(body) => Call::of(&app, route, &mut request, &body),
+        Err(error) => Call::refused(&app, route, &error),
     };
     let mut kept = Kept::new(Wait::new(&app.config.stop));
     let served = Served { connection: &connection, kept: &mut kept };
-    let reply = Box::pin(operation.perform(&app, served)).await;
+    let reply = Box::pin(call.perform(&app, served)).await;
     policy.apply(reply, &app.compressors).into_response(only_head)
 }
 

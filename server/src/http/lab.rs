@@ -31,7 +31,7 @@ pub(super) fn rows(app: &App, access: &Access, request: &Request<'_>) -> Result<
     rows_max(&params)
 }
 
-/// Who is connected, the newest first.
+/// The connections that are open, the newest first.
 pub(super) async fn connections(app: &App, access: Access, rows: usize) -> Result<Reply, Error> {
     let lab = app.lab.clone();
     let looking = tokio::task::spawn_blocking(move || lab.newest(&access, rows));
@@ -41,14 +41,14 @@ pub(super) async fn connections(app: &App, access: Access, rows: usize) -> Resul
 }
 
 /// A page that asks to watch, by `GET /v1/lab`.
-pub(super) struct Opening {
+pub(super) struct OpenLab {
     access: Access,
     page: Page,
     topic: Topic,
     upgrade: Upgrade,
 }
 
-impl Opening {
+impl OpenLab {
     /// Reads it from a request.
     pub(super) fn of(app: &App, access: Access, request: &mut Request<'_>) -> Result<Self, Error> {
         let params = Params::of(request)?;
@@ -63,10 +63,10 @@ impl Opening {
 /// Lets a page watch.
 pub(super) fn open(
     app: &App,
-    opening: Opening,
+    opening: OpenLab,
     connection: &Arc<Connection>,
 ) -> Result<Reply, Error> {
-    let Opening { access, page, topic, upgrade } = opening;
+    let OpenLab { access, page, topic, upgrade } = opening;
     let seat = app.lab.enter(page, access)?;
     let connection = connection.clone();
     Ok(upgrade.serve(LAB_FRAME_BYTES_MAX, move |socket| async move {
@@ -75,7 +75,7 @@ pub(super) fn open(
     }))
 }
 
-/// Lets those in that may see who is connected.
+/// Lets those in that may see the connections.
 fn admit(app: &App, access: &Access, request: &Request<'_>) -> Result<(), Error> {
     access.permits(Operation::Watch)?;
     if !app.lab.is_on() {

@@ -1,20 +1,21 @@
 //! HTTP: from connections to answers.
 //!
-//! - `connection`: one connection, request after request; `fallback`: the HTTP library, for those
-//!   that are not plain, with `timeout`: requests that are not finished in time, and `stalled`:
-//!   answers that are not taken
-//! - `request`: a request as handlers see it, and the reader of plain ones; `dispatch`: the one
-//!   table of addresses, and what stands there; `reply`: the answer and its two writers; `policy`:
-//!   what is done to every answer
-//! - `publish`, `poll`, `stream`, `websocket`: messages in and out; `streaming`: a stream over a
-//!   connection that is read here; `upgrade`: how a request becomes a WebSocket
+//! - `connection`: one connection, request after request, over its `wire`; `fallback`: the HTTP
+//!   library, for those that are not plain, with `timeout`: requests that are not finished in time,
+//!   and `stalled`: answers that are not taken
+//! - `request`: a request as handlers see it, and the reader of plain ones; `params`: its
+//!   parameters; `dispatch`: the one table of addresses, and what stands there; `reply`: the answer
+//!   and its two writers; `policy`: what is done to every answer
+//! - `publish`, `poll`, `stream`, `websocket`: messages in and out; `framing`: how they stand in a
+//!   body; `streaming`: a stream over a connection that is read here; `upgrade`: how a request
+//!   becomes a WebSocket
 //! - `page`: the demo page; `observe`: health, configuration, statistics, metrics; `lab`: who is
-//!   connected
-//! - `params`: the parameters of a request
+//!   connected, and the page that watches
 
 mod connection;
 mod dispatch;
 mod fallback;
+mod framing;
 mod lab;
 mod observe;
 mod page;
@@ -30,6 +31,7 @@ mod streaming;
 mod timeout;
 mod upgrade;
 mod websocket;
+mod wire;
 
 use std::sync::Arc;
 

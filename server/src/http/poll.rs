@@ -23,10 +23,10 @@ use doorbell_protocol::{Code, Error, Filter, Gap, Id, Since};
 use futures_util::Stream;
 
 use super::App;
-use super::dispatch::Served;
+use super::framing::Framing;
 use super::params::Params;
 use super::reply::{Body, Head, Reply};
-use super::stream::{self, Framing};
+use super::stream;
 use crate::access::Access;
 use crate::conditions::Conditions;
 use crate::connections::{Connection, Service, Serving};
@@ -74,6 +74,14 @@ impl Kept {
     pub(super) fn wait(&mut self) -> &mut Wait {
         &mut self.wait
     }
+}
+
+/// Where a request is served.
+pub(super) struct Served<'c> {
+    /// Its connection.
+    pub(super) connection: &'c Arc<Connection>,
+    /// What is kept from one long poll to the next.
+    pub(super) kept: &'c mut Kept,
 }
 
 impl ReadRequest {
@@ -213,7 +221,7 @@ fn knows_all(access: &Access, filter: &Filter, tags: &str) -> Option<Id> {
         .then(|| access.epoch().id(visible.max(newest.seq())))
 }
 
-// --- What there is to answer --------------------------------------------------------------------------
+// --- What there is to answer ---------------------------------------------------------------------
 
 /// Waits for the first of it. A reader that waits when the server stops gets nothing, and its
 /// place.
@@ -332,7 +340,7 @@ fn page_limit(left: usize, bytes: usize) -> PageLimit {
     PageLimit { messages: left.min(whole.messages), bytes: whole.bytes.saturating_sub(bytes) }
 }
 
-// --- What is sent -------------------------------------------------------------------------------------
+// --- What is sent --------------------------------------------------------------------------------
 
 /// A reader that is answered once.
 struct Reader {
@@ -485,7 +493,7 @@ fn matches_tag(sent: &[u8], current: &[u8]) -> bool {
     sent.trim_ascii() == b"*" || tags.any(|tag| opaque(tag) == opaque(current))
 }
 
-// --- Parameters ---------------------------------------------------------------------------------------
+// --- Parameters ----------------------------------------------------------------------------------
 
 fn poll_max(params: &Params<'_>) -> Result<Option<usize>, Error> {
     let Some(text) = params.get(&["x-max", "max"]) else {

@@ -4,10 +4,9 @@ use doorbell_protocol::draft::JsonDraft;
 use doorbell_protocol::{Code, Draft, Error, Parameter};
 
 use super::App;
-use super::dispatch::decoded;
 use super::params::Params;
 use super::reply::Reply;
-use super::request::Request;
+use super::request::{Request, decoded};
 use crate::writer::Answer;
 
 /// Bytes of a JSON publish beside its text: its other members, and their escapes.

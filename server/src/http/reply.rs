@@ -16,7 +16,7 @@ use httpdate::HttpDate;
 use serde::Serialize;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
-use super::stream::StreamSession;
+use super::framing::StreamSession;
 use crate::limits::RETRY_AFTER_SECONDS;
 
 /// Bytes that hold the head of most answers, and a short body with it.
@@ -172,7 +172,7 @@ impl Head {
     }
 }
 
-// --- For the HTTP library -----------------------------------------------------------------------------
+// --- For the HTTP library ------------------------------------------------------------------------
 
 impl Reply {
     /// The same for the HTTP library, without the body if only the head was asked for.
@@ -214,7 +214,7 @@ impl Reply {
     }
 }
 
-// --- For connections that are read here ---------------------------------------------------------------
+// --- For connections that are read here ----------------------------------------------------------
 
 /// An answer that is being written.
 #[derive(Debug, Default)]

@@ -4,12 +4,14 @@
 //! body of known length that has come with it. Everything else (chunks, upgrades, expectations,
 //! `HEAD`, HTTP/1.0, what is malformed) is the HTTP library's to read or to refuse.
 
+use std::borrow::Cow;
 use std::mem::MaybeUninit;
 use std::str::from_utf8;
 
 use axum::http::header;
 use axum::http::request::Parts;
 use axum::http::uri::Authority;
+use doorbell_protocol::{Code, Error};
 use httparse::{Header, Status};
 use hyper::upgrade::OnUpgrade;
 
@@ -94,6 +96,15 @@ impl<'a> Request<'a> {
         let host = || from_utf8(self.headers.get(header::HOST.as_str())?).ok();
         authority.or_else(host).unwrap_or_default()
     }
+}
+
+/// A part of a path with its escapes decoded.
+pub(super) fn decoded(segment: &str) -> Result<Cow<'_, str>, Error> {
+    if !segment.contains('%') {
+        return Ok(segment.into());
+    }
+    let decoded = percent_encoding::percent_decode_str(segment).decode_utf8();
+    decoded.map_err(|_| Error::new(Code::TopicInvalid, "address is not UTF-8"))
 }
 
 /// What stands at the beginning of a buffer.

@@ -7,9 +7,9 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
-use super::connection::Wire;
+use super::framing::{Framing, StreamSession};
 use super::reply::{Head, LAST_CHUNK, chunk};
-use super::stream::{Framing, StreamSession};
+use super::wire::Wire;
 use crate::cursor::{Batch, Cursor};
 use crate::metrics::Transport;
 use crate::session::{Encode, Ending, Hear, Peer, Reading, Session};

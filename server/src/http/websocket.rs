@@ -15,10 +15,9 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Control
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message as Frame};
 
 use super::App;
-use super::dispatch::decoded;
 use super::params::Params;
 use super::reply::Reply;
-use super::request::Request;
+use super::request::{Request, decoded};
 use super::upgrade::{Socket, Upgrade};
 use crate::access::Access;
 use crate::conditions::Conditions;
@@ -32,7 +31,7 @@ use crate::session::Ending;
 const CLOSE_REASON_BYTES: usize = 123;
 
 /// A request for `GET /FILTER/ws`.
-pub(super) struct Opening {
+pub(super) struct OpenSocket {
     access: Access,
     filter: Filter,
     since: Since,
@@ -40,7 +39,7 @@ pub(super) struct Opening {
     upgrade: Upgrade,
 }
 
-impl Opening {
+impl OpenSocket {
     /// Reads it from a request.
     pub(super) fn of(
         access: Access,
@@ -58,10 +57,10 @@ impl Opening {
 /// Opens one, and speaks lines over it.
 pub(super) async fn open(
     app: &App,
-    opening: Opening,
+    opening: OpenSocket,
     connection: &Arc<Connection>,
 ) -> Result<Reply, Error> {
-    let Opening { access, filter, since, conditions, upgrade } = opening;
+    let OpenSocket { access, filter, since, conditions, upgrade } = opening;
     let cursor = Cursor::open(&access, filter, &since).await?.with_conditions(conditions);
     let (config, connection) = (app.config.clone(), connection.clone());
     Ok(upgrade.serve(config.line_bytes, move |socket| {

@@ -38,7 +38,7 @@ use crate::access::Access;
 use crate::connections::{Connection, Connections, Ends};
 use crate::limits::{LAB_ROWS_MAX, LAB_SESSIONS_MAX, LAB_TRACES_MAX};
 use crate::listen::Addresses;
-use crate::metrics::Entrance;
+use crate::metrics::Listener;
 
 /// How long listening for the ends of sockets pauses after a failure.
 const FAILURE_PAUSE: Duration = Duration::from_millis(10);
@@ -302,7 +302,7 @@ impl Seat {
 
     /// Finds the server's end of a subscriber's connection, so that its row is shown.
     fn name(&self, ends: Ends) {
-        let found = self.parts().register.find(Entrance::Tcp, ends, NEWEST_SEARCHED);
+        let found = self.parts().register.find(Listener::Tcp, ends, NEWEST_SEARCHED);
         if let Some(connection) = found {
             self.lab.accounts().name(ends, &connection);
         }
@@ -310,7 +310,7 @@ impl Seat {
 
     /// The same for a subscriber by datagrams, whose seat has this peer.
     fn seat(&self, ends: Ends) {
-        let found = self.parts().register.find(Entrance::Udp, ends, NEWEST_SEARCHED);
+        let found = self.parts().register.find(Listener::Udp, ends, NEWEST_SEARCHED);
         self.lab.accounts().seat(&self.page, found);
     }
 

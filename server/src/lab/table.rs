@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::lane::Name;
 use crate::access::Access;
 use crate::connections::{Connection, Ends, Service};
-use crate::metrics::Entrance;
+use crate::metrics::Listener;
 
 /// Bytes of the header of UDP.
 const UDP_HEADER_BYTES: u64 = 8;
@@ -102,7 +102,7 @@ fn row(
     };
     if let Ends::Internet { local, peer } = connection.ends() {
         let ip = Ip::of(peer.ip());
-        if connection.entrance() == Entrance::Udp {
+        if connection.listener() == Listener::Udp {
             row.count_datagrams(connection, ip);
         } else if let Some(counts) = lookup.and_then(|kernel| kernel.counts(local, peer).ok()?) {
             row.count_segments(&counts, ip);

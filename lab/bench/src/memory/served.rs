@@ -11,12 +11,13 @@ use doorbell_protocol::{Draft, Epoch};
 use doorbell_server::access::Gate;
 use doorbell_server::config::{self, to_usize};
 use doorbell_server::connections::Ends;
+use doorbell_server::guard::Timeouts;
 use doorbell_server::hub::Hub;
 use doorbell_server::line::LineService;
-use doorbell_server::listen::{Accept, Acceptor, Timeouts};
+use doorbell_server::listen::{Accept, Acceptor};
 use doorbell_server::log::MemoryLog;
 use doorbell_server::message::number_batch;
-use doorbell_server::metrics::{Entrance, Metrics, Transport};
+use doorbell_server::metrics::{Listener, Metrics, Transport};
 use doorbell_server::session::{Groups, SessionConfig};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::runtime::Runtime;
@@ -187,7 +188,7 @@ impl Sessions {
         let accepting =
             acceptor
                 .clone()
-                .accept(listener, Entrance::Unix, String::new(), move |stream| lines.serve(stream));
+                .accept(listener, Listener::Unix, String::new(), move |stream| lines.serve(stream));
         acceptor.tasks.spawn_on(accepting, runtime.handle());
         let (mut publisher, served) = pair();
         runtime.block_on(async {
