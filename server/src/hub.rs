@@ -14,7 +14,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::limits::LOG_READERS_MAX;
 use crate::log::{Bounds, Heads, Log, Page, PageLimit, Query, Retention, Selection};
 use crate::tail::{Registration, Tail};
-use crate::writer::{Answer, Health, Pending, Writer};
+use crate::writer::{Health, Pending, Writer};
 
 /// One log with its readers and publishers. Clones share it.
 #[derive(Clone)]
@@ -94,23 +94,15 @@ impl Hub {
         Ok(Self(Arc::new(Shared { log, tail, writer, epoch, readers, limits })))
     }
 
-    /// Stores a draft and returns the message once it is as durable as the log promises and visible
-    /// to readers. If the caller goes away after the draft was accepted, it is stored all the same.
-    pub async fn publish(&self, draft: Draft) -> Answer {
-        let mut answers = self.publish_all(vec![draft]).await;
-        answers.pop().unwrap_or_else(|| Err(Error::new(Code::Internal, "there was no answer")))
+    /// Stores a draft, and returns the message once it is visible.
+    #[cfg(test)]
+    pub(crate) async fn publish(&self, draft: Draft) -> crate::writer::Answer {
+        self.submit(vec![draft]).await.await.pop().expect("an answer to each draft")
     }
 
-    /// Stores drafts together, and returns the answer to each, in their order.
-    pub async fn publish_all(&self, drafts: Vec<Draft>) -> Vec<Answer> {
-        if drafts.is_empty() {
-            return Vec::new();
-        }
-        self.submit(drafts).await.await
-    }
-
-    /// The first half of a publish, for a publisher that has several: once this returns, the drafts
-    /// have their place after those submitted before them. What it returns is the second half.
+    /// The first half of a publish: once this returns, the drafts have their place after those
+    /// submitted before them. What it returns is the second half, and resolves to the answer to each.
+    /// If the caller goes away after that, they are stored all the same.
     pub async fn submit(&self, drafts: Vec<Draft>) -> Pending {
         self.0.writer.submit(drafts).await
     }
