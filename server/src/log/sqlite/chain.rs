@@ -18,9 +18,9 @@ use rusqlite::{Connection, Result};
 
 use super::Page;
 use super::failure::is_corrupt;
-use super::read::{Filling, Search, View};
 use super::row::{Row, number, one_number, row_columns, to_sql};
 use super::schema::MARK_EVERY;
+use super::search::{Filling, Search, View};
 use crate::message::Message;
 
 /// Rows walked to the next mark. Without damage it is never more than `MARK_EVERY`; damaged rows

@@ -32,6 +32,7 @@ mod row;
 mod saver;
 mod scan;
 mod schema;
+mod search;
 mod seek;
 mod topics;
 mod writer;

@@ -19,7 +19,7 @@ use super::checkpoint::Checkpointer;
 use super::failure::is_full;
 use super::lock::Claim;
 use super::readers::Readers;
-use super::recover::{self, Recovered};
+use super::recover::{self, LOST_PLACES, Recovered};
 use super::saver::Unsaved;
 use super::schema::{self, Transaction, meta, set_meta};
 use super::writer::Writer;
@@ -28,9 +28,6 @@ use super::{
 };
 
 const DATABASE: &str = "doorbell.db";
-/// Places left out after the machine died: more than can have been given out between two syncs by
-/// the kernel, half a minute apart, at millions a second.
-pub(super) const LOST_PLACES: u64 = 1 << 30;
 /// The first SQLite in which a connection may checkpoint beside one that writes.
 const SQLITE_MIN: i32 = 3_051_003;
 

@@ -11,33 +11,13 @@ use rusqlite::{Connection, Result};
 
 use super::chain::{self, Chain};
 use super::failure::read_error;
+use super::search::{Search, View};
 use super::{Held, LogError, Page, Query, Shared, scan};
-use crate::log::{PageLimit, Selection};
-use crate::message::Message;
 
 /// Chains followed for one page. More topics than this are looked for among all rows.
 const CHAINS_MAX: usize = 64;
 /// Topics up to which those that a pattern selects are looked up, in order to follow their chains.
 const TOPICS_EXPANDED_MAX: usize = 16_384;
-
-/// The log as it was when the page was asked for. The snapshot ends with it: one that stays open
-/// keeps the write-ahead file from being emptied.
-#[derive(Debug)]
-pub(super) struct View<'a> {
-    pub(super) connection: &'a Connection,
-    pub(super) shared: &'a Shared,
-    pub(super) first: u64,
-    last: u64,
-}
-
-/// What is looked for in the rows: everything wanted in these places.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Search<'a> {
-    pub(super) selection: Selection<'a>,
-    pub(super) after: u64,
-    pub(super) until: u64,
-    pub(super) limit: PageLimit,
-}
 
 /// Reads one page.
 pub(super) fn page(
@@ -54,7 +34,7 @@ pub(super) fn counted_page(
     connection: &Connection,
     query: &Query<'_>,
 ) -> Result<(Page, u64), LogError> {
-    let begun = View::begin(shared, connection, query);
+    let begun = begin(shared, connection, query);
     let (view, chains) = begun.map_err(|error| read_error(&error))?;
     let Query { selection, after, limit, .. } = *query;
     let mut until = query.until.min(view.last);
@@ -110,32 +90,15 @@ impl Search<'_> {
     }
 }
 
-impl<'a> View<'a> {
-    /// Fixes a snapshot, and with it what memory knows of just that state: the chains to follow, if
-    /// they are few enough.
-    fn begin(
-        shared: &'a Shared,
-        connection: &'a Connection,
-        query: &Query<'_>,
-    ) -> Result<(Self, Option<Vec<Chain>>)> {
-        let held = shared.held();
-        let view = Self { connection, shared, first: held.first, last: held.last };
-        connection.prepare_cached("BEGIN")?.execute([])?;
-        // The snapshot is not taken before something is read.
-        connection.prepare_cached("SELECT 1 FROM sqlite_schema LIMIT 1")?.query([])?.next()?;
-        Ok((view, chains(shared, &held, query)))
-    }
-}
-
-impl Drop for View<'_> {
-    fn drop(&mut self) {
-        let end = || self.connection.prepare_cached("ROLLBACK")?.execute([]);
-        if !self.connection.is_autocommit()
-            && let Err(error) = end()
-        {
-            tracing::warn!(%error, "a snapshot did not end");
-        }
-    }
+/// Fixes a snapshot, and with it the chains to follow, if they are few enough.
+fn begin<'a>(
+    shared: &'a Shared,
+    connection: &'a Connection,
+    query: &Query<'_>,
+) -> Result<(View<'a>, Option<Vec<Chain>>)> {
+    let held = shared.held();
+    let view = View::begin(shared, &held, connection)?;
+    Ok((view, chains(shared, &held, query)))
 }
 
 /// The chains of the wanted topics that have something after the place; `None` if there are many.
@@ -155,37 +118,4 @@ fn chains(shared: &Shared, held: &Held, query: &Query<'_>) -> Option<Vec<Chain>>
         return None;
     };
     (chains.len() <= CHAINS_MAX).then_some(chains)
-}
-
-/// A page that is being filled.
-#[derive(Debug)]
-pub(super) struct Filling {
-    pub(super) messages: Vec<Message>,
-    bytes: usize,
-    limit: PageLimit,
-}
-
-impl Filling {
-    /// An empty page.
-    pub(super) fn new(limit: PageLimit) -> Self {
-        Self { messages: Vec::new(), bytes: 0, limit }
-    }
-
-    /// Adds a message; false if the page is full without it.
-    pub(super) fn push(&mut self, message: Message) -> bool {
-        let bytes = self.bytes + message.frame().len();
-        if self.messages.len() >= self.limit.messages
-            || (bytes > self.limit.bytes && !self.messages.is_empty())
-        {
-            return false;
-        }
-        self.bytes = bytes;
-        self.messages.push(message);
-        true
-    }
-
-    /// The page, which holds all that is wanted up to a place.
-    pub(super) fn through(self, through: u64) -> Page {
-        Page { messages: self.messages, through, lost: None }
-    }
 }

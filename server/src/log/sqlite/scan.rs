@@ -13,8 +13,8 @@ use rusqlite::Result;
 use super::Page;
 use super::damage::next_readable;
 use super::failure::is_corrupt;
-use super::read::{Filling, Search, View};
 use super::row::{Row, number, row_columns, to_sql};
+use super::search::{Filling, Search, View};
 
 /// Rows looked at for one page. The page says how far it got, even if it found nothing.
 pub(super) const ROWS_MAX: u64 = 4096;

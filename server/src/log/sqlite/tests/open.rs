@@ -4,7 +4,7 @@ use std::fs;
 
 use doorbell_protocol::GapReason;
 
-use super::super::open::LOST_PLACES;
+use super::super::recover::LOST_PLACES;
 use super::*;
 use crate::log::contract::{HOUR_US, draft, seqs};
 use crate::log::{LogError, Selection};
