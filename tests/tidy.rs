@@ -11,13 +11,10 @@ use std::path::{Path, PathBuf};
 /// Breaches that are known. An entry that is no breach any more must go, so that the list only
 /// shrinks; a new breach is to be mended, not listed.
 const KNOWN: &[&str] = &[
-    "circle: server/src/lab/session.rs server/src/lab/subscribers/mod.rs server/src/lab/subscribers/udp.rs",
     "protocol/src: 2 types named Command",
     "server/src/datagram/mod.rs: bare who",
     "server/src/lab/accounts.rs: bare who",
     "server/src/lab/mod.rs: bare who",
-    "server/src/lab/session.rs: Wishes",
-    "server/src/lab/session.rs: wishes",
     "server/src/lab/wiretap/tests.rs: Desk",
     "server/src/main.rs: bare who",
     "server/src: 2 types named Head",

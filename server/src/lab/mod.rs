@@ -1,7 +1,8 @@
 //! The live lab: it shows who is connected and what that costs, while it happens. It observes and
 //! carries no messages; what it does not show is not asked for.
 //!
-//! - `session`: what a page is told over its WebSocket, and what it may ask for
+//! - `session`: serves a page over its WebSocket
+//! - `frames`: what a page is told, and what it may ask for
 //! - `table`: the rows of the table of connections
 //! - `lane`, `accounts`: which bytes on the wire belong to which of a page's requests
 //! - `subscribers`: readers over TCP and UDP that the server runs for a page, on real sockets
@@ -11,6 +12,7 @@
 //! unless it is switched on.
 
 mod accounts;
+mod frames;
 mod lane;
 pub(crate) mod session;
 mod subscribers;

@@ -1,16 +1,13 @@
-//! One page that watches: what it is told, and what it asks for, over its WebSocket.
+//! Serves one page that watches, over its WebSocket: tells it what goes on, does what it asks for.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use doorbell_protocol::code::quoted;
-use doorbell_protocol::{Code, Error, Id, Topic};
+use doorbell_protocol::{Code, Error, Topic};
 use futures_util::{SinkExt, StreamExt};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
-use serde::Serialize;
-use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
@@ -20,10 +17,8 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message as Frame};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::accounts::Sums;
-use super::lane::Name;
-use super::subscribers::{self, Way};
-use super::table::Row;
+use super::frames::{PageRequest, Said, Wanted, Way};
+use super::subscribers::Subscriber;
 use super::wiretap::{Trace, Wiretap};
 use super::{Seat, View};
 use crate::access::Operation;
@@ -34,110 +29,6 @@ use crate::limits::LAB_TOLD_MAX;
 const TOLD_EVERY: Duration = Duration::from_millis(500);
 /// What to say where nothing may be captured.
 const TRACE_IS_OFF: &str = "start the server with --trace";
-
-/// A frame to the page.
-#[derive(Debug, Serialize)]
-#[serde(tag = "kind", rename_all = "lowercase")]
-pub(super) enum Said {
-    Hello {
-        udp: bool,
-        trace: bool,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        trace_reason: Option<&'static str>,
-    },
-    Table {
-        total: usize,
-        rows: Vec<Row>,
-    },
-    Wire {
-        lanes: BTreeMap<Name, Sums>,
-    },
-    Subscriber {
-        via: Way,
-        state: State,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        local: Option<String>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        peer: Option<String>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        why: Option<String>,
-    },
-    Arrival {
-        via: Way,
-        id: Id,
-        after_us: u64,
-    },
-    Lost {
-        via: Way,
-        count: u64,
-    },
-    Trace(Trace),
-    Error {
-        error: String,
-    },
-}
-
-/// How a subscriber is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum State {
-    /// It is subscribed.
-    Up,
-    /// It was stopped.
-    Off,
-    /// It failed and will try again.
-    Down,
-}
-
-/// What a page asks for in one frame.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Wishes {
-    run: Option<Vec<Way>>,
-    trace: Option<Wanted>,
-    table: Option<bool>,
-}
-
-/// What a page wants to see the packets of.
-#[derive(Debug, PartialEq, Eq)]
-enum Wanted {
-    Nothing,
-    Lane(Name),
-}
-
-impl Wishes {
-    fn parse(text: &str) -> Result<Self, Error> {
-        let bad = |text: String| Error::new(Code::BadRequest, text);
-        let Ok(Value::Object(members)) = serde_json::from_str(text) else {
-            return Err(bad(format!("{} is no JSON object", quoted(text))));
-        };
-        let mut wishes = Self::default();
-        for (member, value) in members {
-            let wrong = |wanted: &str| {
-                bad(format!("{member} {} is not {wanted}", quoted(&value.to_string())))
-            };
-            match (member.as_str(), &value) {
-                ("run", Value::Array(ways)) => {
-                    let ways = ways.iter().map(|way| way.as_str().and_then(Way::parse)).collect();
-                    let ways: Option<Vec<Way>> = ways;
-                    wishes.run = Some(ways.ok_or_else(|| wrong("a list of tcp and udp"))?);
-                }
-                ("run", _) => return Err(wrong("a list of tcp and udp")),
-                ("trace", Value::Null) => wishes.trace = Some(Wanted::Nothing),
-                ("trace", Value::String(name)) => {
-                    wishes.trace = Some(Wanted::Lane(Name::parse(name)?));
-                }
-                ("trace", _) => return Err(wrong("the name of a lane or null")),
-                ("table", Value::Bool(wanted)) => wishes.table = Some(*wanted),
-                ("table", _) => return Err(wrong("true or false")),
-                _ => {
-                    let member = quoted(&member);
-                    return Err(bad(format!("{member} is none of run, trace and table")));
-                }
-            }
-        }
-        Ok(wishes)
-    }
-}
 
 /// A subscriber that runs, or that is ending.
 struct Runner {
@@ -270,21 +161,21 @@ impl Session {
     }
 
     async fn obey(&mut self, text: &str) -> Result<(), Ending> {
-        let done = Wishes::parse(text).and_then(|wishes| self.fulfil(wishes));
+        let done = PageRequest::parse(text).and_then(|request| self.fulfil(request));
         match done {
             Ok(()) => Ok(()),
             Err(error) => self.say(&Said::Error { error: error.text().to_owned() }).await,
         }
     }
 
-    fn fulfil(&mut self, wishes: Wishes) -> Result<(), Error> {
-        if let Some(wanted) = wishes.table {
+    fn fulfil(&mut self, request: PageRequest) -> Result<(), Error> {
+        if let Some(wanted) = request.table {
             self.with_table = wanted;
         }
-        if let Some(wanted) = wishes.trace {
+        if let Some(wanted) = request.trace {
             self.trace(wanted)?;
         }
-        if let Some(ways) = wishes.run {
+        if let Some(ways) = request.run {
             if ways.contains(&Way::Udp) && self.seat.parts().addresses.udp.is_none() {
                 let text = "run udp: the server has no UDP listener, start it with --udp";
                 return Err(Error::new(Code::BadRequest, text));
@@ -322,7 +213,7 @@ impl Session {
         }
         let before = self.runners.remove(&way).map(|runner| runner.task);
         let stop = self.stop.child_token();
-        let subscriber = subscribers::Subscriber {
+        let subscriber = Subscriber {
             way,
             seat: self.seat.clone(),
             topic: self.topic.clone(),
@@ -367,40 +258,5 @@ async fn next_traces(wiretap: &mut Option<Wiretap>) -> Result<Vec<Trace>, String
     match wiretap {
         Some(wiretap) => wiretap.next().await,
         None => std::future::pending().await,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_frame_may_ask_for_several_things() {
-        let wishes = Wishes::parse(r#"{"run":["tcp","udp"],"trace":"ws","table":false}"#).unwrap();
-        let trace = Some(Wanted::Lane(Name::parse("ws").unwrap()));
-        let run = Some(vec![Way::Tcp, Way::Udp]);
-        assert_eq!(wishes, Wishes { run, trace, table: Some(false) });
-        let wishes = Wishes::parse(r#"{"run":[],"trace":null}"#).unwrap();
-        assert_eq!(
-            wishes,
-            Wishes { run: Some(Vec::new()), trace: Some(Wanted::Nothing), table: None }
-        );
-        assert_eq!(Wishes::parse("{}").unwrap(), Wishes::default());
-    }
-
-    #[test]
-    fn what_cannot_be_done_is_named() {
-        for (frame, told) in [
-            ("", "'' is no JSON object"),
-            ("[1]", "'[1]' is no JSON object"),
-            (r#"{"run":["sse"]}"#, r#"run '["sse"]' is not a list of tcp and udp"#),
-            (r#"{"run":"tcp"}"#, r#"run '"tcp"' is not a list of tcp and udp"#),
-            (r#"{"trace":"W S"}"#, "lane 'W S' is not 1 to 16 of a-z"),
-            (r#"{"trace":1}"#, "trace '1' is not the name of a lane or null"),
-            (r#"{"table":"no"}"#, r#"table '"no"' is not true or false"#),
-            (r#"{"colour":1}"#, "'colour' is none of run, trace and table"),
-        ] {
-            assert_eq!(Wishes::parse(frame).unwrap_err().to_string(), told, "{frame}");
-        }
     }
 }

@@ -10,40 +10,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use doorbell_protocol::{Id, Topic};
-use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::Seat;
-use super::session::{Said, State};
+use super::frames::{Said, State, Way};
 use crate::clock::unix_micros;
 
 /// How long a subscriber that failed waits before it tries again.
 const RETRY: Duration = Duration::from_secs(1);
 /// How long the server's answer may take, while subscribing and while saying goodbye.
 const ANSWER_WAIT_MAX: Duration = Duration::from_secs(5);
-
-/// How a subscriber receives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Way {
-    /// Lines over TCP.
-    Tcp,
-    /// Datagrams.
-    Udp,
-}
-
-impl Way {
-    pub(super) const ALL: [Self; 2] = [Self::Tcp, Self::Udp];
-
-    pub(super) fn parse(text: &str) -> Option<Self> {
-        match text {
-            "tcp" => Some(Self::Tcp),
-            "udp" => Some(Self::Udp),
-            _ => None,
-        }
-    }
-}
 
 /// One subscriber of one session.
 pub(super) struct Subscriber {
