@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 /// Breaches that are known. An entry that is no breach any more must go, so that the list only
 /// shrinks; a new breach is to be mended, not listed.
 const KNOWN: &[&str] = &[
-    "protocol/src: 2 types named Command",
     "server/src/datagram/mod.rs: bare who",
     "server/src/lab/accounts.rs: bare who",
     "server/src/lab/mod.rs: bare who",

@@ -97,17 +97,17 @@ impl<'a> Request<'a> {
     }
 
     /// What is asked for.
-    pub fn command(&self) -> Result<Command<'a>, Error> {
+    pub fn command(&self) -> Result<DatagramCommand<'a>, Error> {
         let mut words =
             self.rest.split(BLANKS).filter(|word| !word.is_empty() && !word.starts_with(COOKIE));
         let command = match self.verb {
             Verb::Subscribe => {
                 let filter = words.next().ok_or_else(|| bad("SUB needs a filter"))?.parse()?;
                 let since = words.next().map(since).transpose()?;
-                Command::Subscribe { filter, since }
+                DatagramCommand::Subscribe { filter, since }
             }
-            Verb::Ping => Command::Ping(words.next().map(ping_word).transpose()?),
-            Verb::Quit => Command::Quit,
+            Verb::Ping => DatagramCommand::Ping(words.next().map(ping_word).transpose()?),
+            Verb::Quit => DatagramCommand::Quit,
         };
         match words.next() {
             None => Ok(command),
@@ -137,7 +137,7 @@ fn bad(text: impl Into<std::borrow::Cow<'static, str>>) -> Error {
 
 /// What a client asks for in one datagram.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Command<'a> {
+pub enum DatagramCommand<'a> {
     /// Hear what is published from a place on, instead of what was heard so far.
     Subscribe {
         /// What to hear.
@@ -151,7 +151,7 @@ pub enum Command<'a> {
     Quit,
 }
 
-impl Command<'_> {
+impl DatagramCommand<'_> {
     /// The datagram, long enough to be answered with a cookie if it brings none.
     pub fn to_datagram(&self, cookie: Option<&str>) -> String {
         let mut line = self.to_string();
@@ -164,7 +164,7 @@ impl Command<'_> {
     }
 }
 
-impl fmt::Display for Command<'_> {
+impl fmt::Display for DatagramCommand<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Subscribe { filter, since: None } => write!(f, "SUB {filter}"),
@@ -258,7 +258,7 @@ mod tests {
 
     const C: &str = "0123456789ab";
 
-    fn command(datagram: &str) -> Result<Command<'_>, Error> {
+    fn command(datagram: &str) -> Result<DatagramCommand<'_>, Error> {
         Request::parse(datagram.as_bytes()).expect("a request").command()
     }
 
@@ -268,9 +268,9 @@ mod tests {
         let request = Request::parse(typed.as_bytes()).unwrap();
         assert_eq!(request.cookie(), Some(C));
         assert_eq!(command(&typed), command("SUB orders.* since=all"));
-        assert_eq!(command("PING\n"), Ok(Command::Ping(None)));
-        assert_eq!(command("ping x   "), Ok(Command::Ping(Some("x"))));
-        assert_eq!(command("UNSUB"), Ok(Command::Quit));
+        assert_eq!(command("PING\n"), Ok(DatagramCommand::Ping(None)));
+        assert_eq!(command("ping x   "), Ok(DatagramCommand::Ping(Some("x"))));
+        assert_eq!(command("UNSUB"), Ok(DatagramCommand::Quit));
     }
 
     #[test]
@@ -306,7 +306,7 @@ mod tests {
         assert_eq!(challenge(C, CHALLENGE_BYTES_MAX - 1).as_deref(), Some(PAD));
         let longest = challenge(C, CHALLENGE_BYTES_MAX).unwrap();
         assert_eq!(longest.len(), CHALLENGE_BYTES_MAX);
-        for command in [Command::Ping(None), Command::Quit] {
+        for command in [DatagramCommand::Ping(None), DatagramCommand::Quit] {
             assert!(command.to_datagram(None).len() >= CHALLENGE_BYTES_MAX);
         }
     }

@@ -14,7 +14,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use doorbell_protocol::datagram::{Command, Members, cookie_in};
+use doorbell_protocol::datagram::{DatagramCommand, Members, cookie_in};
 use doorbell_protocol::event::Kind;
 use doorbell_protocol::limits::DATAGRAM_BYTES_MAX;
 use doorbell_protocol::{Filter, Id, Since};
@@ -146,7 +146,8 @@ impl Datagrams {
     /// Says `SUB` until it is heard: first without a cookie, then with the one that came back.
     async fn subscribe(&mut self) -> Result<Arrival, Error> {
         let since = self.reached.map_or(Since::None, Since::Id);
-        let command = Command::Subscribe { filter: self.filter.clone(), since: Some(since) };
+        let command =
+            DatagramCommand::Subscribe { filter: self.filter.clone(), since: Some(since) };
         let mut patience = SUB_PATIENCE;
         for _ in 0..SUBS_MAX {
             let datagram = command.to_datagram(self.cookie.as_deref());
@@ -203,7 +204,7 @@ impl Datagrams {
             }
             self.unanswered += 1;
             self.next_ping = Instant::now() + PING_PATIENCE;
-            self.send(&Command::Ping(None).to_datagram(self.cookie.as_deref())).await?;
+            self.send(&DatagramCommand::Ping(None).to_datagram(self.cookie.as_deref())).await?;
         }
     }
 
@@ -332,7 +333,7 @@ impl Drop for Datagrams {
     /// Says goodbye, so that nothing is sent to nobody for the rest of the lease.
     fn drop(&mut self) {
         if self.subscribed {
-            let datagram = Command::Quit.to_datagram(self.cookie.as_deref());
+            let datagram = DatagramCommand::Quit.to_datagram(self.cookie.as_deref());
             if let Ok(length) = self.socket.try_send(datagram.as_bytes()) {
                 self.count_out(length);
             }

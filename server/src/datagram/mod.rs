@@ -17,7 +17,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use doorbell_protocol::datagram::{Command, Request, challenge};
+use doorbell_protocol::datagram::{DatagramCommand, Request, challenge};
 use doorbell_protocol::limits::DATAGRAM_BYTES_MAX;
 use doorbell_protocol::{Code, Error, Event, Filter, Kind, Since};
 use tokio::net::UdpSocket;
@@ -208,16 +208,16 @@ impl Datagrams {
 
     fn obey(
         self: &Arc<Self>,
-        command: Command<'_>,
+        command: DatagramCommand<'_>,
         bytes: usize,
         peer: SocketAddr,
     ) -> Result<(), Error> {
         let (word, quit) = match command {
-            Command::Subscribe { filter, since } => {
+            DatagramCommand::Subscribe { filter, since } => {
                 return self.subscribe(peer, bytes, filter, since.unwrap_or(Since::None));
             }
-            Command::Ping(word) => (word.map(str::to_owned), false),
-            Command::Quit => (None, true),
+            DatagramCommand::Ping(word) => (word.map(str::to_owned), false),
+            DatagramCommand::Quit => (None, true),
         };
         if !self.seats().tell(peer, bytes, Control { word, quit }) {
             let mut event = Event::new(Kind::Close, unix_micros());

@@ -126,7 +126,7 @@ impl Client {
     }
 
     async fn cookie(&self) -> String {
-        self.say(&Command::Ping(None).to_datagram(None)).await;
+        self.say(&DatagramCommand::Ping(None).to_datagram(None)).await;
         loop {
             if let Some(cookie) = cookie_in(self.hear().await.as_bytes()) {
                 return cookie.to_owned();
@@ -169,7 +169,7 @@ async fn without_its_cookie_an_address_gets_one_short_answer_and_nothing_is_kept
         ] {
             client.say(&request).await;
             // The answer to this one follows directly, so there was one only.
-            client.say(&Command::Ping(None).to_datagram(None)).await;
+            client.say(&DatagramCommand::Ping(None).to_datagram(None)).await;
             let (answer, next) = (client.hear().await, client.hear().await);
             assert!(answer.len() <= request.len(), "{request} {answer}");
             let expected = if request.len() < CHALLENGE_BYTES_MAX { "pad\n" } else { &next };

@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use doorbell_protocol::datagram::{Command, Members, cookie_in};
+use doorbell_protocol::datagram::{DatagramCommand, Members, cookie_in};
 use doorbell_protocol::limits::DATAGRAM_BYTES_MAX;
 use doorbell_protocol::{Event, Filter, Id, Kind, Since};
 use doorbell_wire::Ip;
@@ -143,7 +143,7 @@ impl<'a> Talk<'a> {
     async fn subscribe(&mut self, reached: Option<Id>) -> Result<Id, Failure> {
         let filter = Filter::from(self.subscriber.topic.clone());
         let since = reached.map_or(Since::None, Since::Id);
-        let command = Command::Subscribe { filter, since: Some(since) };
+        let command = DatagramCommand::Subscribe { filter, since: Some(since) };
         loop {
             self.say(&command).await?;
             let deadline = Instant::now() + SUB_PATIENCE;
@@ -198,10 +198,10 @@ impl<'a> Talk<'a> {
         }
         self.unanswered += 1;
         self.next_ping = Instant::now() + Duration::from_secs(1);
-        self.say(&Command::Ping(None)).await
+        self.say(&DatagramCommand::Ping(None)).await
     }
 
-    async fn say(&self, command: &Command<'_>) -> Result<(), Failure> {
+    async fn say(&self, command: &DatagramCommand<'_>) -> Result<(), Failure> {
         let datagram = command.to_datagram(self.cookie.as_deref());
         let sent = self.socket.send(datagram.as_bytes()).await.map_err(|error| failed(&error))?;
         let (bytes_in, payload_in) = (self.wire_bytes(sent), sent as u64);
@@ -243,7 +243,7 @@ impl<'a> Talk<'a> {
     /// Says goodbye, so that nothing is sent to nobody for the rest of the lease.
     async fn part(mut self) {
         let goodbye = async {
-            self.say(&Command::Quit).await?;
+            self.say(&DatagramCommand::Quit).await?;
             while self.receive().await.is_ok() {}
             Ok::<(), Failure>(())
         };
