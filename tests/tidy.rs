@@ -16,10 +16,6 @@ const KNOWN: &[&str] = &[
     "server/src/lab/mod.rs: bare who",
     "server/src/lab/wiretap/tests.rs: Desk",
     "server/src/main.rs: bare who",
-    "server/src: 2 types named Head",
-    "server/src: 2 types named Page",
-    "server/src: 2 types named Row",
-    "server/src: 2 types named Writer",
     "server/tests/budget.rs: bare who",
 ];
 

@@ -14,7 +14,7 @@ use super::request::Request;
 use super::upgrade::Upgrade;
 use crate::access::{Access, Operation};
 use crate::connections::{Connection, Service};
-use crate::lab::{Page, Row, session};
+use crate::lab::{PageName, Row, session};
 use crate::limits::{CONNECTIONS_ROWS_DEFAULT, CONNECTIONS_ROWS_MAX, LAB_FRAME_BYTES_MAX};
 
 /// The connections that are open, and the newest of them.
@@ -43,7 +43,7 @@ pub(super) async fn connections(app: &App, access: Access, rows: usize) -> Resul
 /// A page that asks to watch, by `GET /v1/lab`.
 pub(super) struct OpenLab {
     access: Access,
-    page: Page,
+    page: PageName,
     topic: Topic,
     upgrade: Upgrade,
 }
@@ -54,7 +54,7 @@ impl OpenLab {
         let params = Params::of(request)?;
         admit(app, &access, request)?;
         let parameter = |name| params.get(&[name]).unwrap_or_default();
-        let page = Page::parse(&parameter("page"))?;
+        let page = PageName::parse(&parameter("page"))?;
         let topic = parameter("topic").parse()?;
         Ok(Self { access, page, topic, upgrade: Upgrade::of(request)? })
     }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use doorbell_wire::{Ip, Opener, TcpCounts};
 use serde::Serialize;
 
-use super::lane::{Lane, Name, Page};
+use super::lane::{Lane, Name, PageName};
 use crate::connections::{Connection, Ends};
 use crate::limits::{LAB_CONNECTIONS_MAX, LAB_LANES_MAX};
 
@@ -115,7 +115,7 @@ pub(crate) enum Before {
 /// The accounts of the pages that are watched.
 #[derive(Debug, Default)]
 pub(crate) struct Accounts {
-    pages: HashMap<Page, Account>,
+    pages: HashMap<PageName, Account>,
     charged: HashMap<Ends, Charged>,
     /// Accounts opened so far.
     opened: u64,
@@ -189,7 +189,7 @@ impl Charged {
 impl Accounts {
     /// Opens the account of a page, at zero, in the place of an earlier one. Connections that were
     /// charged to that one are charged to this one from now on.
-    pub(crate) fn open(&mut self, page: &Page) -> u64 {
+    pub(crate) fn open(&mut self, page: &PageName) -> u64 {
         self.opened += 1;
         let mut account = Account { number: self.opened, ..Account::default() };
         for charged in self.charged.values_mut().filter(|charged| charged.lane.page == *page) {
@@ -202,7 +202,7 @@ impl Accounts {
     }
 
     /// Closes an account, unless another has taken its place.
-    pub(crate) fn close(&mut self, page: &Page, number: u64) {
+    pub(crate) fn close(&mut self, page: &PageName, number: u64) {
         if self.pages.get(page).is_some_and(|account| account.number == number) {
             self.pages.remove(page);
             self.charged.retain(|_, charged| charged.lane.page != *page);
@@ -276,14 +276,14 @@ impl Accounts {
     }
 
     /// Counts a packet that no connection of the kernel's counts.
-    pub(crate) fn add(&mut self, page: &Page, name: &Name, traffic: Traffic) {
+    pub(crate) fn add(&mut self, page: &PageName, name: &Name, traffic: Traffic) {
         if let Some(account) = self.pages.get_mut(page) {
             account.add(name, traffic);
         }
     }
 
     /// Opens the lane of a subscriber by datagrams.
-    pub(crate) fn open_lane(&mut self, page: &Page, name: &Name) {
+    pub(crate) fn open_lane(&mut self, page: &PageName, name: &Name) {
         if let Some(account) = self.pages.get_mut(page)
             && account.admits(name, 0)
         {
@@ -292,14 +292,14 @@ impl Accounts {
     }
 
     /// The seat of the page's subscriber by datagrams, so that its row can be shown.
-    pub(crate) fn seat(&mut self, page: &Page, connection: Option<Arc<Connection>>) {
+    pub(crate) fn seat(&mut self, page: &PageName, connection: Option<Arc<Connection>>) {
         if let Some(account) = self.pages.get_mut(page) {
             account.datagrams = connection;
         }
     }
 
     /// The connections that are charged to a page.
-    pub(crate) fn of(&self, page: &Page) -> Vec<Ends> {
+    pub(crate) fn of(&self, page: &PageName) -> Vec<Ends> {
         let own = self.charged.iter().filter(|(_, charged)| charged.lane.page == *page);
         own.map(|(ends, _)| *ends).collect()
     }
@@ -356,7 +356,7 @@ impl Accounts {
     }
 
     /// The sums of a page's lanes, as far as they are known.
-    pub(crate) fn sums(&self, page: &Page) -> BTreeMap<Name, Sums> {
+    pub(crate) fn sums(&self, page: &PageName) -> BTreeMap<Name, Sums> {
         let mut lanes = self.pages.get(page).map(|page| page.lanes.clone()).unwrap_or_default();
         for charged in self.charged.values().filter(|charged| charged.lane.page == *page) {
             if let Some(sums) = lanes.get_mut(&charged.lane.name) {
@@ -368,7 +368,7 @@ impl Accounts {
     }
 
     /// The connections that are charged to a page, with their lanes.
-    pub(crate) fn connections(&self, page: &Page) -> Vec<(Arc<Connection>, Name)> {
+    pub(crate) fn connections(&self, page: &PageName) -> Vec<(Arc<Connection>, Name)> {
         let own = self.charged.values().filter(|charged| charged.lane.page == *page);
         let mut found: Vec<(Arc<Connection>, Name)> = own
             .filter_map(|charged| Some((charged.connection.clone()?, charged.lane.name.clone())))
@@ -379,13 +379,13 @@ impl Accounts {
     }
 
     /// Whether a connection is charged to this lane now.
-    pub(crate) fn serves(&self, ends: Ends, page: &Page, name: &Name) -> bool {
+    pub(crate) fn serves(&self, ends: Ends, page: &PageName, name: &Name) -> bool {
         let lane = self.charged.get(&ends).map(|charged| &charged.lane);
         lane.is_some_and(|lane| lane.page == *page && lane.name == *name)
     }
 
     /// What could not be charged to a page, once.
-    pub(crate) fn take_refusal(&mut self, page: &Page) -> Option<String> {
+    pub(crate) fn take_refusal(&mut self, page: &PageName) -> Option<String> {
         self.pages.get_mut(page)?.refusal.take()
     }
 }

@@ -9,7 +9,7 @@ use crate::limits::{LANE_NAME_CHARS_MAX, PAGE_NAME_CHARS};
 
 /// A page, by the name that it drew for itself: 4 to 16 of `a-z0-9`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct Page(Arc<str>);
+pub(crate) struct PageName(Arc<str>);
 
 /// What a page calls a lane of its own: 1 to 16 of `a-z`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -18,11 +18,11 @@ pub(crate) struct Name(Arc<str>);
 /// A lane of a page.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Lane {
-    pub(crate) page: Page,
+    pub(crate) page: PageName,
     pub(crate) name: Name,
 }
 
-impl Page {
+impl PageName {
     /// The parameter by which a request names a lane of this page.
     pub(crate) fn lane(&self, name: &Name) -> String {
         format!("lane={}.{}", self.0, name.0)
@@ -81,7 +81,7 @@ impl Lane {
         let mut parameters = form_urlencoded::parse(query.as_bytes());
         let (_, value) = parameters.find(|(name, _)| name == "lane")?;
         let (page, name) = value.split_once('.')?;
-        Some(Self { page: Page::parse(page).ok()?, name: Name::parse(name).ok()? })
+        Some(Self { page: PageName::parse(page).ok()?, name: Name::parse(name).ok()? })
     }
 }
 
@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn a_wrong_name_is_told_with_the_bound() {
-        let told = Page::parse("Ab").unwrap_err().to_string();
+        let told = PageName::parse("Ab").unwrap_err().to_string();
         assert!(told.contains("page 'Ab' is not 4 to 16 of a-z and 0-9"), "{told}");
         let told = Name::parse("w s").unwrap_err().to_string();
         assert!(told.contains("lane 'w s' is not 1 to 16 of a-z"), "{told}");

@@ -32,7 +32,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use self::accounts::{Accounts, Before, Sums, Traffic};
-pub(crate) use self::lane::Page;
+pub(crate) use self::lane::PageName;
 use self::lane::{Lane, Name};
 pub(crate) use self::table::Row;
 pub(crate) use self::wiretap::check as check_capture;
@@ -141,7 +141,7 @@ impl Lab {
     }
 
     /// Opens a session's place.
-    pub(crate) fn enter(&self, page: Page, access: Access) -> Result<Seat, Error> {
+    pub(crate) fn enter(&self, page: PageName, access: Access) -> Result<Seat, Error> {
         let permit = self.0.sessions.clone().try_acquire_owned().map_err(|_| {
             let text = format!("the lab has {LAB_SESSIONS_MAX} sessions, which is the limit");
             Error::new(Code::Unavailable, text)
@@ -227,7 +227,7 @@ pub(crate) struct Seat {
     lab: Lab,
     /// What the page may do.
     access: Access,
-    page: Page,
+    page: PageName,
     number: u64,
     _ending: Arc<Ending>,
     _permit: OwnedSemaphorePermit,

@@ -10,7 +10,7 @@ use super::Selection;
 
 /// One topic's entry.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Head {
+pub struct TopicHead {
     /// The newest message, whether or not it is still held.
     pub newest: u64,
     /// The newest message that retention let go, 0 if none was.
@@ -23,7 +23,7 @@ pub struct Heads(RwLock<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    topics: HashMap<Topic, Head>,
+    topics: HashMap<Topic, TopicHead>,
     /// The newest expired message of all topics whose entry was dropped: what is not in the map may
     /// have lost messages up to here.
     forgotten: u64,
@@ -39,7 +39,7 @@ impl Heads {
                 Some(head) => head.newest = seq,
                 None => {
                     // One that was forgotten and comes back may have lost messages up to the mark.
-                    let head = Head { newest: seq, expired: inner.forgotten };
+                    let head = TopicHead { newest: seq, expired: inner.forgotten };
                     inner.topics.insert(topic.clone(), head);
                 }
             }
@@ -47,7 +47,7 @@ impl Heads {
     }
 
     /// Puts back what an engine stored of a topic.
-    pub fn restore(&self, topic: Topic, head: Head) {
+    pub fn restore(&self, topic: Topic, head: TopicHead) {
         let mut inner = self.0.write().unwrap_or_else(PoisonError::into_inner);
         inner.topics.insert(topic, head);
     }
@@ -87,7 +87,7 @@ impl Heads {
     }
 
     /// The head of one topic.
-    pub fn get(&self, topic: &Topic) -> Option<Head> {
+    pub fn get(&self, topic: &Topic) -> Option<TopicHead> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).topics.get(topic).copied()
     }
 
@@ -131,7 +131,7 @@ impl Heads {
         latest.split_off(latest.len().saturating_sub(limit))
     }
 
-    fn fold<T>(&self, selection: &Selection<'_>, start: T, f: impl FnMut(T, Head) -> T) -> T {
+    fn fold<T>(&self, selection: &Selection<'_>, start: T, f: impl FnMut(T, TopicHead) -> T) -> T {
         let inner = self.0.read().unwrap_or_else(PoisonError::into_inner);
         match selection.exact() {
             Some(topics) => topics

@@ -15,8 +15,8 @@ fn client(port: u16) -> Registered {
     Arc::new(Connections::default()).register(Listener::Http, ends(port))
 }
 
-fn page() -> Page {
-    Page::parse("page").unwrap()
+fn page() -> PageName {
+    PageName::parse("page").unwrap()
 }
 
 fn lane(name: &str) -> Lane {
@@ -112,7 +112,7 @@ fn the_same_lane_again_asks_the_kernel_nothing() {
         never,
     );
     accounts.request(ends(2), Some(one.connection()), None, Before::Nothing, never);
-    let elsewhere = Lane { page: Page::parse("other").unwrap(), ..lane("poll") };
+    let elsewhere = Lane { page: PageName::parse("other").unwrap(), ..lane("poll") };
     accounts.request(ends(2), Some(one.connection()), Some(elsewhere), Before::Nothing, never);
     accounts.heard(ends(1), Some(&counts(9, 9)), Instant::now());
     assert_eq!(total(&accounts), wire(&counts(9, 9)));

@@ -18,7 +18,7 @@ use rusqlite::{Connection, Result};
 
 use super::Page;
 use super::failure::is_corrupt;
-use super::row::{Row, number, one_number, row_columns, to_sql};
+use super::row::{StoredRow, number, one_number, row_columns, to_sql};
 use super::schema::MARK_EVERY;
 use super::search::{Filling, Search, View};
 use crate::message::Message;
@@ -89,7 +89,7 @@ impl Chain {
         let sql = concat!("SELECT ", row_columns!(), " FROM events WHERE seq = ?1");
         let mut statement = view.connection.prepare_cached(sql)?;
         let mut found = statement.query([to_sql(seq)])?;
-        let row = found.next()?.and_then(Row::read).filter(|row| row.tid == self.tid);
+        let row = found.next()?.and_then(StoredRow::read).filter(|row| row.tid == self.tid);
         self.next = row.map(|row| row.message(view.shared.epoch, self.topic.clone()));
         Ok(if self.next.is_some() { Ok(rows + 1) } else { Err(Broken) })
     }

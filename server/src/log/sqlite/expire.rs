@@ -13,13 +13,13 @@ use rusqlite::Result;
 
 use super::failure::{is_corrupt, is_full, log_error};
 use super::recover::oldest_time;
-use super::row::{Row, number, one_number, row_columns, to_sql};
+use super::row::{StoredRow, number, one_number, row_columns, to_sql};
 use super::schema::{TopicRow, Transaction, set_meta};
 use super::topics::Entry;
-use super::writer::{Writer, empty_write_ahead};
+use super::writer::{SqliteWriter, empty_write_ahead};
 use super::{LogError, Shared};
 use crate::limits::{EXPIRE_MESSAGES_MAX, TOPICS_REMEMBERED_MAX};
-use crate::log::heads::Head;
+use crate::log::heads::TopicHead;
 
 /// Free pages given back to a full disk in one step: as much as the ballast made room for.
 const VACUUM_PAGES: usize = 1000;
@@ -33,7 +33,7 @@ struct Step {
     newest: HashMap<u64, u64>,
 }
 
-impl Writer {
+impl SqliteWriter {
     /// One step. Returns whether there is more to let go of.
     pub(super) fn expire(&mut self, shared: &Shared, now_us: u64) -> Result<bool, LogError> {
         let oldest_us = now_us.saturating_sub(shared.retention.age_us());
@@ -127,7 +127,7 @@ impl Writer {
         let sql = concat!("SELECT ", row_columns!(), " FROM events WHERE seq = ?1");
         let mut statement = self.connection.prepare_cached(sql)?;
         let mut rows = statement.query([to_sql(seq)])?;
-        Ok(rows.next()?.and_then(Row::read).is_some())
+        Ok(rows.next()?.and_then(StoredRow::read).is_some())
     }
 
     fn is_any_good(&self, rows: &[(u64, u64, u64)]) -> Result<bool> {
@@ -175,7 +175,7 @@ impl Writer {
             unmark.execute((to_sql(*tid), to_sql(*expired)))?;
             let Some(topic) = held.topics.name(*tid) else { continue };
             let Some(Entry { unmarked, .. }) = held.topics.get(topic) else { continue };
-            let Some(Head { newest, .. }) = shared.heads.get(topic) else { continue };
+            let Some(TopicHead { newest, .. }) = shared.heads.get(topic) else { continue };
             let (name, expired) = (topic.as_str(), *expired);
             TopicRow { tid: *tid, name, head: newest, expired, unmarked }.save(&self.connection)?;
             noted.push((topic.clone(), expired));

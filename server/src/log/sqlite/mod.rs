@@ -1,10 +1,10 @@
 //! The log on disk: SQLite in write-ahead mode, in one folder.
 //!
 //! ```text
-//! append, expire, close ──> Writer ── one connection, transactions ──┐
-//! read, seek ─────────────> Readers ─ a few connections, snapshots ──┼─> doorbell.db, -wal, -shm
-//!                           Checkpointer ── one connection, a thread ┘   doorbell.lock
-//! bounds, heads ──────────> Held ──── memory                             doorbell.ballast
+//! append, expire, close ─> SqliteWriter ─ one connection, transactions ┐
+//! read, seek ────────────> Readers ───── a few connections, snapshots ─┼─> doorbell.db, -wal, -shm
+//!                          Checkpointer ─ one connection, a thread ────┘   doorbell.lock
+//! bounds, heads ─────────> Held ──────── memory                            doorbell.ballast
 //! ```
 //!
 //! The writer stores a batch in one transaction and only then moves what is known in memory
@@ -48,7 +48,7 @@ use doorbell_protocol::{Draft, Epoch, GapReason};
 use self::damage::DamageSeen;
 use self::readers::Readers;
 use self::topics::Topics;
-use self::writer::Writer;
+use self::writer::SqliteWriter;
 use super::{Bounds, Feed, Heads, Log, LogError, OpenError, Page, Query, Retention};
 use crate::message::Message;
 
@@ -108,7 +108,7 @@ struct Hole {
 /// while something is stored and told, so that it is told in the order in which it was stored.
 #[derive(Debug)]
 struct WriterSlot {
-    writer: Option<Writer>,
+    writer: Option<SqliteWriter>,
     failed: Option<String>,
     feed: Option<Arc<dyn Feed>>,
 }
@@ -143,7 +143,7 @@ impl WriterSlot {
     /// let near it again.
     fn with<T>(
         &mut self,
-        work: impl FnOnce(&mut Writer) -> Result<T, LogError>,
+        work: impl FnOnce(&mut SqliteWriter) -> Result<T, LogError>,
     ) -> Result<T, LogError> {
         let Some(writer) = &mut self.writer else { return Err(LogError::Closed) };
         if let Some(reason) = &self.failed {

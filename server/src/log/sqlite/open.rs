@@ -22,7 +22,7 @@ use super::readers::Readers;
 use super::recover::{self, LOST_PLACES, Recovered};
 use super::saver::Unsaved;
 use super::schema::{self, Transaction, meta, set_meta};
-use super::writer::Writer;
+use super::writer::SqliteWriter;
 use super::{
     DamageSeen, Heads, Held, Hole, OpenError, Retention, Shared, SqliteLog, Sync, WriterSlot,
 };
@@ -73,7 +73,7 @@ pub(super) fn open(
     let checkpointer = schema::connect_checkpointer(&database).map_err(refuse)?;
     let checkpointer = Checkpointer::start(checkpointer)
         .map_err(|error| OpenError(format!("cannot start a thread for checkpoints: {error}")))?;
-    let mut writer = Writer {
+    let mut writer = SqliteWriter {
         checkpointer,
         connection,
         ballast,

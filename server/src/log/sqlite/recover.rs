@@ -13,11 +13,11 @@ use rusqlite::{Connection, Params, Result};
 
 use super::damage::next_readable;
 use super::failure::is_corrupt;
-use super::row::{Row, number, one_number, row_columns, to_sql};
+use super::row::{StoredRow, number, one_number, row_columns, to_sql};
 use super::schema::{self, MARK_EVERY, TopicRow, meta_seq, set_meta};
 use super::topics::{self, Topics};
 use super::{Heads, Hole};
-use crate::log::heads::Head;
+use crate::log::heads::TopicHead;
 
 /// Places left out after the machine died: more than can have been given out between two syncs by
 /// the kernel, half a minute apart, at millions a second.
@@ -71,7 +71,7 @@ impl Recovered {
         }
         for (tid, known) in &self.topics {
             if self.topics_damaged || known.changed {
-                let Known { name, head: Head { newest, expired }, unmarked, .. } = known;
+                let Known { name, head: TopicHead { newest, expired }, unmarked, .. } = known;
                 let (name, head, expired, unmarked) = (name.as_str(), *newest, *expired, *unmarked);
                 TopicRow { tid: *tid, name, head, expired, unmarked }.save(connection)?;
             }
@@ -167,7 +167,7 @@ fn first_good_time(connection: &Connection, sql: &str, parameters: impl Params) 
     loop {
         match rows.next() {
             Ok(Some(row)) => {
-                if let Some(row) = Row::read(row) {
+                if let Some(row) = StoredRow::read(row) {
                     return Ok(row.time_us);
                 }
             }
@@ -181,7 +181,7 @@ fn first_good_time(connection: &Connection, sql: &str, parameters: impl Params) 
 #[derive(Debug)]
 struct Known {
     name: Topic,
-    head: Head,
+    head: TopicHead,
     unmarked: u64,
     changed: bool,
 }
@@ -213,7 +213,7 @@ fn saved_topic(row: &rusqlite::Row<'_>) -> Option<(u64, Known)> {
     if number(row, 4)? != saved.checksum() {
         return None;
     }
-    let head = Head { newest: saved.head, expired: saved.expired };
+    let head = TopicHead { newest: saved.head, expired: saved.expired };
     let name = name.parse().ok()?;
     Some((saved.tid, Known { name, head, unmarked: saved.unmarked, changed: false }))
 }
@@ -263,7 +263,7 @@ impl CatchUp {
         let mut statement = connection.prepare_cached(sql)?;
         let mut rows = statement.query([to_sql(*after + 1)])?;
         while let Some(row) = rows.next()? {
-            match Row::read(row) {
+            match StoredRow::read(row) {
                 Some(row) => self.note(&row),
                 None => self.bad += 1,
             }
@@ -273,7 +273,7 @@ impl CatchUp {
         Ok(())
     }
 
-    fn note(&mut self, row: &Row<'_>) {
+    fn note(&mut self, row: &StoredRow<'_>) {
         self.skip_known_holes();
         if row.seq > self.expected {
             self.add_hole(row.seq - 1);
@@ -285,7 +285,7 @@ impl CatchUp {
             Entry::Vacant(unknown) => {
                 let Some(name) = row.topic() else { return };
                 // What came before its oldest row was let go.
-                let head = Head { newest: 0, expired: row.prev };
+                let head = TopicHead { newest: 0, expired: row.prev };
                 unknown.insert(Known { name, head, unmarked: 0, changed: true })
             }
         };

@@ -6,7 +6,7 @@ use serde::de::IgnoredAny;
 
 use crate::message::Message;
 
-/// The columns of `events` in the order in which [`Row::read`] expects them.
+/// The columns of `events` in the order in which [`StoredRow::read`] expects them.
 macro_rules! row_columns {
     () => {
         "seq, tid, prev, ts, crc, body"
@@ -16,7 +16,7 @@ pub(super) use row_columns;
 
 /// A row whose checksum was right.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Row<'a> {
+pub(super) struct StoredRow<'a> {
     pub(super) seq: u64,
     pub(super) tid: u64,
     pub(super) prev: u64,
@@ -24,7 +24,7 @@ pub(super) struct Row<'a> {
     pub(super) body: &'a [u8],
 }
 
-impl<'a> Row<'a> {
+impl<'a> StoredRow<'a> {
     /// Reads a row of [`row_columns`]; `None` if it is not what was stored.
     pub(super) fn read(row: &'a rusqlite::Row<'_>) -> Option<Self> {
         let ValueRef::Blob(body) = row.get_ref(5).ok()? else { return None };

@@ -12,7 +12,7 @@ use super::Shared;
 use super::row::to_sql;
 use super::schema::{TopicRow, set_meta};
 use super::topics::Entry;
-use crate::log::heads::Head;
+use crate::log::heads::TopicHead;
 
 /// Messages after which the heads are saved. Reading as many rows at open takes some milliseconds.
 const MESSAGES_UNSAVED_MAX: u64 = 100_000;
@@ -106,7 +106,7 @@ fn save_heads(
         // A topic that is not there any more was forgotten.
         let Some(topic) = held.topics.name(*tid) else { continue };
         let Some(Entry { unmarked, .. }) = held.topics.get(topic) else { continue };
-        let Some(Head { newest, expired }) = shared.heads.get(topic) else { continue };
+        let Some(TopicHead { newest, expired }) = shared.heads.get(topic) else { continue };
         let (newest, unmarked) = newer(topic).unwrap_or((newest, unmarked));
         let name = topic.as_str();
         TopicRow { tid: *tid, name, head: newest, expired, unmarked }.save(connection)?;

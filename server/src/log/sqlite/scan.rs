@@ -13,7 +13,7 @@ use rusqlite::Result;
 use super::Page;
 use super::damage::next_readable;
 use super::failure::is_corrupt;
-use super::row::{Row, number, row_columns, to_sql};
+use super::row::{StoredRow, number, row_columns, to_sql};
 use super::search::{Filling, Search, View};
 
 /// Rows looked at for one page. The page says how far it got, even if it found nothing.
@@ -80,7 +80,7 @@ impl Scan<'_> {
         if seq > self.through + 1 {
             self.note_damage(seq - 1)?;
         }
-        let Some(row) = Row::read(row) else { return self.note_damage(seq) };
+        let Some(row) = StoredRow::read(row) else { return self.note_damage(seq) };
         if self.damaged {
             return ControlFlow::Break(());
         }
@@ -96,7 +96,7 @@ impl Scan<'_> {
 
     /// The name of the row's topic if that is wanted; `None` if it has no name that can be read.
     #[allow(clippy::option_option, reason = "the outer one is damage")]
-    fn topic(&mut self, row: &Row<'_>) -> Option<Option<Topic>> {
+    fn topic(&mut self, row: &StoredRow<'_>) -> Option<Option<Topic>> {
         if let Some(known) = self.wanted.get(&row.tid) {
             return Some(known.clone());
         }

@@ -5,7 +5,7 @@
 use rusqlite::{Connection, Result};
 
 use super::failure::{is_corrupt, read_error};
-use super::row::{Row, row_columns, to_sql};
+use super::row::{StoredRow, row_columns, to_sql};
 use super::{LogError, Shared};
 
 /// Damaged rows passed over in search of one whose time can be trusted.
@@ -51,7 +51,7 @@ fn good_row(connection: &Connection, from: u64, last: u64) -> Result<Option<(u64
     loop {
         match rows.next() {
             Ok(Some(row)) => {
-                if let Some(row) = Row::read(row) {
+                if let Some(row) = StoredRow::read(row) {
                     return Ok(Some((row.seq, row.time_us)));
                 }
             }

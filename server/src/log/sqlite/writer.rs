@@ -10,7 +10,7 @@ use super::checkpoint::Checkpointer;
 use super::failure::{is_full, log_error};
 use super::lock::Claim;
 use super::recover::Times;
-use super::row::{Row, one_number, row_columns, to_sql};
+use super::row::{StoredRow, one_number, row_columns, to_sql};
 use super::saver::Unsaved;
 use super::schema::{MARK_EVERY, TopicRow, Transaction, set_meta, set_own_checkpoints, set_sync};
 use super::topics::Entry;
@@ -28,7 +28,7 @@ const INSERT_ROWS: usize = 64;
 
 /// The connection that writes, and what only it needs to know.
 #[derive(Debug)]
-pub(super) struct Writer {
+pub(super) struct SqliteWriter {
     // In the order in which they are to be dropped: the claim on the folder goes last.
     pub(super) checkpointer: Checkpointer,
     pub(super) connection: Connection,
@@ -64,7 +64,7 @@ struct TouchedTopic<'a> {
 /// A message that is to be stored, and the place of its topic among those touched.
 type Unstored<'a> = (&'a Message, usize);
 
-impl Writer {
+impl SqliteWriter {
     /// Stores a batch, then makes it known.
     pub(super) fn append(
         &mut self,
@@ -153,7 +153,7 @@ impl Writer {
             };
             let body = message.frame().json();
             let (seq, prev, time_us) = (message.seq(), topic.newest, message.time_us());
-            let row = Row { seq, tid, prev, time_us, body: &body };
+            let row = StoredRow { seq, tid, prev, time_us, body: &body };
             for (column, number) in (columns..).zip([seq, tid, prev, time_us, row.checksum()]) {
                 insert.raw_bind_parameter(column, to_sql(number))?;
             }
