@@ -52,7 +52,7 @@ async fn run(config: &config::Config) -> ExitCode {
         Ok(server) => server,
         Err(error) => return cannot_start(&error),
     };
-    // Who started it may have closed its standard output; that is no reason to stop.
+    // Its standard output may have been closed from outside; that is no reason to stop.
     let _ = server.announce(stdout().lock());
     either(&mut terminate, &mut interrupt).await;
     server.stop(either(&mut terminate, &mut interrupt)).await;

@@ -148,7 +148,7 @@ impl Via {
     }
 }
 
-/// Who publishes, each message under a number of its own.
+/// Publishes, each message under a number of its own.
 struct Publisher {
     client: Client,
     by_http: bool,
@@ -191,7 +191,7 @@ fn at_rest() -> HeapStats {
     let begun = Instant::now();
     let mut before = HeapStats::get();
     loop {
-        // Long enough for who waits to have joined a group, on a busy machine too.
+        // Long enough for readers that wait to have joined a group, on a busy machine too.
         std::thread::sleep(Duration::from_millis(200));
         let now = HeapStats::get();
         if now.total_blocks == before.total_blocks && now.curr_blocks == before.curr_blocks {

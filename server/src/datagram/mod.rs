@@ -50,7 +50,7 @@ pub struct Datagrams {
     seats: Mutex<Seats>,
 }
 
-/// Who has a subscription.
+/// The subscriptions that there are.
 #[derive(Debug, Default)]
 struct Seats {
     by_peer: HashMap<SocketAddr, Seated>,
@@ -244,7 +244,7 @@ impl Datagrams {
         Ok(())
     }
 
-    /// Sends at once or not at all: who hears must not wait.
+    /// Sends at once or not at all: the task that hears must not wait.
     fn answer(&self, datagram: &[u8], peer: SocketAddr) {
         match self.socket.try_send_to(datagram, peer) {
             Ok(length) => {

@@ -1,11 +1,11 @@
-//! Who pays for which bytes on the wire: what the kernel counts of connections, charged to lanes.
+//! Which lane pays for which bytes on the wire: what the kernel counts of connections, charged.
 //!
 //! A connection is charged to the lane of its last request. A request is a boundary: what the peer
 //! said since the boundary before is the request itself and belongs to its lane; what the server
 //! said since, and the peer's acknowledgements of it, belong to the lane before. So every packet is
 //! charged to one lane, and all lanes together are what the kernel counted.
 //!
-//! Pure: counts come in, sums go out. Who asks the kernel is in the module above.
+//! Pure: counts come in, sums go out. It is the module above that asks the kernel.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -175,8 +175,8 @@ impl Account {
 }
 
 impl Charged {
-    /// Whether a request on this connection is one on the connection that is charged. Who is not in
-    /// the register yet has just been opened.
+    /// Whether a request on this connection is one on the connection that is charged. One that is
+    /// not in the register yet has just been opened.
     fn is_of(&self, connection: Option<&Arc<Connection>>) -> bool {
         match (&self.connection, connection) {
             (Some(own), Some(connection)) => own.number() == connection.number(),

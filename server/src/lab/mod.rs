@@ -56,11 +56,11 @@ pub struct Lab(Arc<Shared>);
 pub struct Parts {
     /// Whether anybody may look.
     pub on: bool,
-    /// Whether a person said so, who knows then whom it is for.
+    /// Whether it was switched on expressly, and so is for other machines too.
     pub asked_for: bool,
     /// Whether packets may be captured.
     pub trace: bool,
-    /// Who is connected.
+    /// The connections that are open.
     pub register: Arc<Connections>,
     /// Where the server listens.
     pub addresses: Arc<Addresses>,

@@ -168,7 +168,7 @@ fn an_end_that_nobody_tells_is_charged_with_what_was_last_known() {
 }
 
 #[test]
-fn who_closes_first_is_charged_for_the_goodbye_that_a_stand_in_says() {
+fn the_side_that_closes_first_is_charged_for_the_goodbye_that_a_stand_in_says() {
     let register = Arc::new(Connections::default());
     let registered = register.register(Listener::Http, ends(1));
     registered.connection().count_received(300);
@@ -233,7 +233,7 @@ fn a_page_that_comes_back_begins_at_zero_and_the_old_session_ends_nothing() {
 }
 
 #[test]
-fn who_gets_the_ends_of_one_that_has_gone_is_another_connection() {
+fn a_connection_with_the_ends_of_one_that_has_gone_is_another() {
     let register = Arc::new(Connections::default());
     let [old, new] = [(); 2].map(|()| register.register(Listener::Http, ends(1)));
     let mut accounts = Accounts::default();

@@ -57,12 +57,13 @@ impl Wire {
     }
 }
 
-struct Desk {
+/// The book of one lane, and the moment from which a test counts its milliseconds.
+struct Fixture {
     book: Book,
     start: Instant,
 }
 
-impl Desk {
+impl Fixture {
     fn new() -> Self {
         Self { book: Book::new("lane=page.ws", [80, 1989]), start: Instant::now() }
     }
@@ -86,76 +87,76 @@ const REQUEST: &str = "GET /t/ws?lane=page.ws HTTP/1.1\r\nHost: x\r\n\r\n";
 
 #[test]
 fn a_connection_is_told_from_its_handshake_on_once_a_request_names_the_lane() {
-    let mut desk = Desk::new();
+    let mut fixture = Fixture::new();
     let mut wire = Wire::new(5000);
-    desk.take(wire.open(0), 0);
-    assert!(desk.tell(50).is_empty(), "whose it is is not known yet");
-    desk.take([wire.say(0, REQUEST, 60)], 60);
-    assert_eq!(desk.tell(61)[0].steps.len(), 3, "the request may be overtaken yet");
-    let told = desk.tell(100).remove(0);
+    fixture.take(wire.open(0), 0);
+    assert!(fixture.tell(50).is_empty(), "whose it is is not known yet");
+    fixture.take([wire.say(0, REQUEST, 60)], 60);
+    assert_eq!(fixture.tell(61)[0].steps.len(), 3, "the request may be overtaken yet");
+    let told = fixture.tell(100).remove(0);
     assert_eq!((told.connection, told.first, told.steps.len()), (1, 3, 1));
     assert!(told.has_begin && !told.has_end && !told.full);
-    assert!(desk.tell(150).is_empty(), "nothing new");
-    desk.take(wire.close(200), 200);
-    let told = desk.tell(250).remove(0);
+    assert!(fixture.tell(150).is_empty(), "nothing new");
+    fixture.take(wire.close(200), 200);
+    let told = fixture.tell(250).remove(0);
     assert!(told.has_end && told.first == 4);
-    assert!(desk.tell(2000).is_empty() && desk.book.connections.is_empty());
+    assert!(fixture.tell(2000).is_empty() && fixture.book.connections.is_empty());
 }
 
 #[test]
 fn requests_of_other_lanes_are_not_told_and_forgotten() {
-    let mut desk = Desk::new();
+    let mut fixture = Fixture::new();
     for (port, mark) in [(1, "lane=page.wss"), (2, "lane=other.ws"), (3, "poll=1")] {
         let mut wire = Wire::new(port);
-        desk.take(wire.open(0), 0);
+        fixture.take(wire.open(0), 0);
         let request = REQUEST.replace("lane=page.ws", mark);
-        desk.take([wire.say(0, &request, 1)], 1);
+        fixture.take([wire.say(0, &request, 1)], 1);
         // What the server says does not name a lane.
-        desk.take([wire.say(1, REQUEST, 2)], 2);
+        fixture.take([wire.say(1, REQUEST, 2)], 2);
     }
-    assert!(desk.tell(500).is_empty());
-    assert_eq!(desk.book.connections.len(), 3);
-    assert!(desk.tell(1500).is_empty() && desk.book.connections.is_empty());
+    assert!(fixture.tell(500).is_empty());
+    assert_eq!(fixture.book.connections.len(), 3);
+    assert!(fixture.tell(1500).is_empty() && fixture.book.connections.is_empty());
 }
 
 #[test]
 fn what_comes_in_the_wrong_order_is_told_in_the_right_one() {
-    let mut desk = Desk::new();
+    let mut fixture = Fixture::new();
     let mut wire = Wire::new(5000);
     let [syn, answer, ack] = wire.open(0);
     let request = wire.say(0, REQUEST, 1);
-    desk.take([request, ack, answer, syn], 0);
-    let told = desk.tell(50).remove(0);
+    fixture.take([request, ack, answer, syn], 0);
+    let told = fixture.tell(50).remove(0);
     let moments: Vec<f64> = told.steps.iter().map(|step| step.at_us).collect();
     assert!(moments.is_sorted() && told.steps[3].words.starts_with("GET"), "{told:?}");
 }
 
 #[test]
 fn a_connection_is_told_up_to_its_bound_and_then_that_it_is_full() {
-    let mut desk = Desk::new();
+    let mut fixture = Fixture::new();
     let mut wire = Wire::new(5000);
-    desk.take([wire.say(0, REQUEST, 0)], 0);
+    fixture.take([wire.say(0, REQUEST, 0)], 0);
     for at in 0..STEPS_MAX as u64 {
-        desk.take([wire.say(1, "x", at)], at);
+        fixture.take([wire.say(1, "x", at)], at);
     }
-    let told = desk.tell(1000).remove(0);
+    let told = fixture.tell(1000).remove(0);
     assert!(told.full && told.steps.len() == STEPS_MAX);
-    desk.take([wire.say(1, "x", 2000)], 2000);
-    assert!(desk.tell(3000).is_empty(), "no more of it");
-    desk.take(wire.close(3001), 3001);
-    assert!(desk.tell(9000).is_empty() && desk.book.connections.is_empty());
+    fixture.take([wire.say(1, "x", 2000)], 2000);
+    assert!(fixture.tell(3000).is_empty(), "no more of it");
+    fixture.take(wire.close(3001), 3001);
+    assert!(fixture.tell(9000).is_empty() && fixture.book.connections.is_empty());
 }
 
 #[test]
-fn strangers_make_room_for_who_comes() {
-    let mut desk = Desk::new();
+fn strangers_make_room_for_connections_that_come() {
+    let mut fixture = Fixture::new();
     let mut own = Wire::new(1);
-    desk.take([own.say(0, REQUEST, 0)], 0);
-    assert_eq!(desk.tell(30).len(), 1);
+    fixture.take([own.say(0, REQUEST, 0)], 0);
+    assert_eq!(fixture.tell(30).len(), 1);
     for port in 0..2 * u16::try_from(CONNECTIONS_MAX).unwrap() {
-        desk.take(Wire::new(1000 + port).open(1), u64::from(port));
+        fixture.take(Wire::new(1000 + port).open(1), u64::from(port));
     }
-    assert_eq!(desk.book.connections.len(), CONNECTIONS_MAX);
-    desk.take([own.say(1, "x", 200)], 200);
-    assert_eq!(desk.tell(250).len(), 1, "who is told is kept");
+    assert_eq!(fixture.book.connections.len(), CONNECTIONS_MAX);
+    fixture.take([own.say(1, "x", 200)], 200);
+    assert_eq!(fixture.tell(250).len(), 1, "a connection that is told is kept");
 }
