@@ -101,8 +101,8 @@ impl Hub {
     }
 
     /// The first half of a publish: once this returns, the drafts have their place after those
-    /// submitted before them. What it returns is the second half, and resolves to the answer to each.
-    /// If the caller goes away after that, they are stored all the same.
+    /// submitted before them. What it returns is the second half, and resolves to the answer to
+    /// each. If the caller goes away after that, they are stored all the same.
     pub async fn submit(&self, drafts: Vec<Draft>) -> Pending {
         self.0.writer.submit(drafts).await
     }
