@@ -65,12 +65,23 @@ struct Manner {
     policy: ResponsePolicy,
     /// Whether the client means to go on with the connection.
     keep_alive: bool,
+    /// Absent if the request has not come whole.
+    watched: Option<lab::RequestGuard>,
 }
 
-impl Manner {
-    fn of(plain: &Plain<'_>) -> Self {
-        Self { policy: ResponsePolicy::of(&plain.request), keep_alive: plain.keep_alive }
-    }
+/// Makes of a request what there is to do, which has nothing of it any more; and says how many bytes
+/// it has.
+fn take<S>(
+    app: &App,
+    client: &Client<S>,
+    mut plain: Plain<'_>,
+    route: Route<'_>,
+) -> (Call, Manner, usize) {
+    let call = Call::of(app, route, &mut plain.request, plain.body);
+    let policy = ResponsePolicy::of(&plain.request);
+    let watched = Some(client.watched.begin(plain.request.query));
+    let manner = Manner { policy, keep_alive: plain.keep_alive, watched };
+    (call, manner, plain.length)
 }
 
 /// How far a request was answered.
@@ -144,7 +155,7 @@ impl Http {
     fn take_request<S>(&self, client: &mut Client<S>) -> Next {
         let unread = &client.wire.unread;
         let mut room = room();
-        let mut plain = match parse(unread, &mut room) {
+        let plain = match parse(unread, &mut room) {
             Parsed::Plain(plain) => plain,
             Parsed::Head if unread.len() < self.app.header_bytes => {
                 return Next::Wait { for_body: false };
@@ -154,11 +165,8 @@ impl Http {
             }
             _ => return Next::Fallback,
         };
-        let manner = Manner::of(&plain);
         let route = Route::of(&plain.request);
-        let call = Call::of(&self.app, route, &mut plain.request, plain.body);
-        client.watched.begin(plain.request.query);
-        let length = plain.length;
+        let (call, manner, length) = take(&self.app, client, plain, route);
         client.wire.take(length);
         Next::Answer(call, manner)
     }
@@ -167,11 +175,13 @@ impl Http {
     fn next_publish<S>(&self, client: &mut Client<S>) -> Option<(Call, Manner)> {
         let mut room = room();
         let Parsed::Plain(plain) = parse(&client.wire.unread, &mut room) else { return None };
-        let is_publish = matches!(Route::of(&plain.request), Route::Publish(_));
-        match is_publish.then(|| self.take_request(client))? {
-            Next::Answer(call, manner) => Some((call, manner)),
-            Next::Wait { .. } | Next::Fallback => None,
+        let route = Route::of(&plain.request);
+        if !matches!(route, Route::Publish(_)) {
+            return None;
         }
+        let (call, manner, length) = take(&self.app, client, plain, route);
+        client.wire.take(length);
+        Some((call, manner))
     }
 
     /// Waits for more of a request.
@@ -201,7 +211,8 @@ impl Http {
             Err(error) if for_body && error.kind() == io::ErrorKind::TimedOut => {
                 let text = format!("body was not finished within {} s", unfinished.as_secs_f64());
                 let refusal = Reply::refusal(&Error::new(Code::Timeout, text));
-                let manner = Manner { policy: ResponsePolicy::default(), keep_alive: false };
+                let policy = ResponsePolicy::default();
+                let manner = Manner { policy, keep_alive: false, watched: None };
                 Box::pin(self.write(client, refusal, manner)).await
             }
             Err(error) => Err(error),
@@ -257,11 +268,11 @@ impl Http {
             }
         }
         let mut answers = access.submit(drafts).await.await.into_iter();
-        client.watched.end();
         goes_on &= !client.kept.wait().is_stopped();
         let mut bytes = Vec::new();
         let mut left = publishes.len();
-        for (refused, Manner { policy, .. }) in publishes {
+        for (refused, Manner { policy, watched, .. }) in publishes {
+            drop(watched);
             left -= 1;
             let reply = match refused {
                 None => publish::answer(&self.app, answers.next()),
@@ -291,9 +302,9 @@ impl Http {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let Manner { policy, keep_alive } = manner;
+        let Manner { policy, keep_alive, watched } = manner;
         let Reply { head, body, .. } = policy.apply(reply, &self.app.compressors);
-        client.watched.end();
+        drop(watched);
         let keep_alive = keep_alive && !client.kept.wait().is_stopped();
         let wire = &mut client.wire;
         match body {

@@ -68,11 +68,11 @@ struct Notes {
 }
 
 impl Notes {
-    /// A request has come whole.
-    fn note(&self, request: &mut HttpRequest<Incoming>) {
+    /// A request has come whole. It is under way until the guard is dropped.
+    fn note(&self, request: &mut HttpRequest<Incoming>) -> lab::RequestGuard {
         self.timeout.clear();
-        self.watched.begin(request.uri().query());
         request.extensions_mut().insert(self.connection.clone());
+        self.watched.begin(request.uri().query())
     }
 }
 
@@ -158,11 +158,11 @@ impl Fallback {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let service = service_fn(|mut request| {
-            notes.note(&mut request);
+            let watched = notes.note(&mut request);
             let answer = self.router.call(request);
             async move {
                 let answer = answer.await;
-                notes.watched.end();
+                drop(watched);
                 match answer.as_ref().map(Response::status) {
                     Ok(StatusCode::SWITCHING_PROTOCOLS) => notes.timeout.end(),
                     _ => notes.timeout.clear(),
@@ -195,12 +195,11 @@ impl Fallback {
     {
         let answers = Answers::default();
         let service = service_fn(|mut request| {
-            notes.note(&mut request);
-            let answer = self.router.call(request);
-            let (watched, answers) = (notes.watched.clone(), answers.clone());
+            let watched = notes.note(&mut request);
+            let (answer, answers) = (self.router.call(request), answers.clone());
             async move {
                 let answer = answer.await;
-                watched.end();
+                drop(watched);
                 answer.map(|answer| answers.watch(answer))
             }
         });

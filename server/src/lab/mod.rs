@@ -325,8 +325,8 @@ impl Seat {
     }
 }
 
-/// The requests of one HTTP connection, as the lab sees them. Clones share it.
-#[derive(Debug, Clone)]
+/// The requests of one HTTP connection, as the lab sees them.
+#[derive(Debug)]
 pub(crate) struct Requests(Arc<Seen>);
 
 #[derive(Debug)]
@@ -343,25 +343,36 @@ impl Requests {
         Self(Arc::new(Seen { lab, connection, received: AtomicU64::new(0) }))
     }
 
-    /// A request has come with this query.
-    pub(crate) fn begin(&self, query: Option<&str>) {
+    /// A request has come with this query. It is under way until the guard is dropped.
+    pub(crate) fn begin(&self, query: Option<&str>) -> RequestGuard {
         let Seen { lab, connection, received } = &*self.0;
         let before = received.load(Ordering::Relaxed);
-        self.end();
-        if !lab.is_watched() {
-            return;
+        self.0.note_received();
+        if lab.is_watched() {
+            let before = match before {
+                0 => Before::Nothing,
+                before => Before::Others(connection.received().saturating_sub(before)),
+            };
+            let lane = query.and_then(Lane::in_query);
+            lab.request(connection.ends(), Some(connection), lane, before);
         }
-        let before = match before {
-            0 => Before::Nothing,
-            before => Before::Others(connection.received().saturating_sub(before)),
-        };
-        let lane = query.and_then(Lane::in_query);
-        lab.request(connection.ends(), Some(connection), lane, before);
+        RequestGuard(self.0.clone())
     }
+}
 
+impl Seen {
     /// What has come so far belongs to the requests so far: a body may come while it is answered.
-    pub(crate) fn end(&self) {
-        let Seen { connection, received, .. } = &*self.0;
-        received.store(connection.received(), Ordering::Relaxed);
+    fn note_received(&self) {
+        self.received.store(self.connection.received(), Ordering::Relaxed);
+    }
+}
+
+/// A request under way, to be dropped when it is answered.
+#[derive(Debug)]
+pub(crate) struct RequestGuard(Arc<Seen>);
+
+impl Drop for RequestGuard {
+    fn drop(&mut self) {
+        self.0.note_received();
     }
 }
