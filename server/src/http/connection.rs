@@ -69,8 +69,8 @@ struct Manner {
     watched: Option<lab::RequestGuard>,
 }
 
-/// Makes of a request what there is to do, which has nothing of it any more; and says how many bytes
-/// it has.
+/// Makes of a request what there is to do, which has nothing of it any more; and says how many
+/// bytes it has.
 fn take<S>(
     app: &App,
     client: &Client<S>,

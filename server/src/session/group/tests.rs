@@ -62,23 +62,23 @@ impl Peer {
         waker.into_iter().for_each(Waker::wake);
     }
 
-    fn take(&self, bytes: &[u8]) -> usize {
+    /// Takes what there is room for; if that is nothing, this waker is woken when there is some.
+    fn poll_take(&self, bytes: &[u8], waker: Option<&Waker>) -> Poll<usize> {
         let mut socket = self.socket();
         let count = bytes.len().min(socket.room);
+        if count == 0 {
+            // Under the same lock: room that comes now finds it.
+            waker.into_iter().for_each(|waker| socket.waker = Some(waker.clone()));
+            return Poll::Pending;
+        }
         socket.room -= count;
         socket.received.push_str(std::str::from_utf8(&bytes[..count]).unwrap());
-        count
+        Poll::Ready(count)
     }
 
     async fn take_all(&self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
-            let count = poll_fn(|context| match self.take(bytes) {
-                0 => {
-                    self.socket().waker = Some(context.waker().clone());
-                    Poll::Pending
-                }
-                count => Poll::Ready(count),
-            });
+            let count = poll_fn(|context| self.poll_take(bytes, Some(context.waker())));
             bytes = &bytes[count.await..];
         }
     }
@@ -111,10 +111,7 @@ impl Member for Connection {
     }
 
     fn poll_write(&mut self, bytes: &[u8], _: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        match self.peer.take(bytes) {
-            0 => Poll::Pending,
-            count => Poll::Ready(Ok(count)),
-        }
+        self.peer.poll_take(bytes, None).map(Ok)
     }
 
     fn poll_heard(&mut self, context: &mut Context<'_>) -> Poll<()> {
