@@ -1,6 +1,6 @@
 //! The gate: what asks, what it is granted, and whether that is enough.
 //!
-//! No transport holds a [`Hub`]. It brings what it knows of its peer, a [`Principal`], to the
+//! No transport holds a `Hub`. It brings what it knows of its peer, a [`Principal`], to the
 //! [`Gate`], and gets an [`Access`]: the hub together with a [`Grant`]. Everything that a peer
 //! wants goes through that, and every [`Operation`] is held against the grant here and nowhere
 //! else. Whatever is kept between two requests, or shared by several readers, has the grant in its

@@ -1,7 +1,7 @@
 //! The conversation in lines: what TCP, Unix sockets and WebSockets speak, written once.
 //!
-//! A [`Link`] carries lines to and fro; the [`Conversation`] knows what they mean. It is the
-//! [`Peer`] of a session, which reads for it and waits: here lines are obeyed and answered in their
+//! A `Link` carries lines to and fro; the `Conversation` knows what they mean. It is the
+//! `Peer` of a session, which reads for it and waits: here lines are obeyed and answered in their
 //! order.
 //!
 //! - `input`: bytes into lines, and lines into what they ask for

@@ -1,8 +1,8 @@
 //! One reader that goes on for as long as its peer stays: what lines, WebSockets and the answers of
 //! HTTP that do not end have in common.
 //!
-//! A [`Session`] owns the cursor, the signs of life, the order to stop, and the way into a group
-//! when there is nothing left but to wait. A [`Peer`] is what a transport adds: how events stand on
+//! A `Session` owns the cursor, the signs of life, the order to stop, and the way into a group
+//! when there is nothing left but to wait. A `Peer` is what a transport adds: how events stand on
 //! its wire, how they are written, and what to do with what the other side says. No queue stands
 //! between the two: while a peer takes nothing, nothing is read for it.
 //!
