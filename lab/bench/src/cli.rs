@@ -74,6 +74,10 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "PATH")]
     pub(crate) server_binary: Option<PathBuf>,
 
+    /// An earlier build of it, measured in the same rounds as earlier-NAME
+    #[arg(long, value_name = "PATH")]
+    pub(crate) earlier_binary: Option<PathBuf>,
+
     /// Only these, by name, separated by commas; a name may end in *
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     pub(crate) contenders: Vec<String>,
@@ -170,6 +174,7 @@ impl Flags {
         });
         Ok(Setting {
             server_binary: self.server()?,
+            earlier_binary: given("--earlier-binary", self.earlier_binary.as_ref())?,
             storage: self.storage.first().copied().unwrap_or(Storage::Os),
             keepalive: keepalive.transpose()?,
             write_deadline: None,
@@ -178,11 +183,8 @@ impl Flags {
     }
 
     fn server(&self) -> Result<PathBuf> {
-        if let Some(path) = &self.server_binary {
-            if path.is_file() {
-                return Ok(path.clone());
-            }
-            return Err(Failure(format!("--server-binary {} is no file", path.display())));
+        if let Some(path) = given("--server-binary", self.server_binary.as_ref())? {
+            return Ok(path);
         }
         let own = std::env::current_exe()?;
         // Tests are in a folder below.
@@ -212,6 +214,16 @@ impl Flags {
     /// Whether somebody of that name is wanted.
     pub(crate) fn wants(&self, name: &str) -> bool {
         self.contenders.is_empty() || self.contenders.iter().any(|wanted| matches(wanted, name))
+    }
+}
+
+/// The program that a flag names.
+fn given(flag: &str, path: Option<&PathBuf>) -> Result<Option<PathBuf>> {
+    match path {
+        Some(path) if !path.is_file() => {
+            Err(Failure(format!("{flag} {} is no file", path.display())))
+        }
+        path => Ok(path.cloned()),
     }
 }
 

@@ -141,6 +141,8 @@ fn what_cannot_be_measured_is_told_in_a_line() {
     let missing = refusal(&["fanout", "--quick", "--server-binary", "/nowhere/doorbell-server"]);
     assert_eq!(missing, "bench: --server-binary /nowhere/doorbell-server is no file\n");
     let server = server().display().to_string();
+    let earlier = ["fanout", "--server-binary", &server, "--earlier-binary", "/nowhere"];
+    assert_eq!(refusal(&earlier), "bench: --earlier-binary /nowhere is no file\n");
     let unknown = refusal(&["fanout", "--server-binary", &server, "--contenders", "reddis"]);
     assert!(unknown.starts_with("bench: --contenders reddis is none of floor, "), "{unknown}");
     let short = refusal(&["fanout", "--quick", "--server-binary", &server, "--payload", "31"]);

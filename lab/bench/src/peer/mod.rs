@@ -36,6 +36,8 @@ pub(crate) struct Contender {
     kind: Kind,
     /// How it stores, where its name says so; else as it is set.
     storage: Option<Storage>,
+    /// Whether it is the earlier build of doorbell.
+    is_earlier: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,53 +55,55 @@ enum Kind {
 
 /// All of them.
 pub(crate) const ALL: &[Contender] = &[
-    Contender { name: "floor", kind: Kind::Floor(floor::Which::Each), storage: None },
-    Contender { name: "floor-batch", kind: Kind::Floor(floor::Which::Batch), storage: None },
-    Contender { name: "floor-keep", kind: Kind::Floor(floor::Which::Keep), storage: None },
-    Contender { name: "floor-longpoll", kind: Kind::Floor(floor::Which::LongPoll), storage: None },
-    Contender { name: "floor-echo", kind: Kind::Floor(floor::Which::Echo), storage: None },
-    Contender { name: "floor-append", kind: Kind::Floor(floor::Which::Append), storage: None },
-    Contender { name: "floor-sync", kind: Kind::Floor(floor::Which::Sync), storage: None },
-    Contender { name: "floor-http", kind: Kind::Floor(floor::Which::Http), storage: None },
-    Contender { name: "doorbell-tcp", kind: Kind::Doorbell(Transport::Tcp), storage: None },
-    Contender { name: "doorbell-ws", kind: Kind::Doorbell(Transport::Websocket), storage: None },
-    Contender { name: "doorbell-sse", kind: Kind::Doorbell(Transport::Sse), storage: None },
-    Contender {
-        name: "doorbell-longpoll",
-        kind: Kind::Doorbell(Transport::Longpoll),
-        storage: None,
-    },
-    Contender { name: "doorbell-http", kind: Kind::DoorbellHttp, storage: None },
-    Contender {
-        name: "doorbell-tcp-ephemeral",
-        kind: Kind::Doorbell(Transport::Tcp),
-        storage: Some(Storage::Ephemeral),
-    },
-    Contender {
-        name: "doorbell-tcp-always",
-        kind: Kind::Doorbell(Transport::Tcp),
-        storage: Some(Storage::Always),
-    },
-    Contender {
-        name: "doorbell-http-ephemeral",
-        kind: Kind::DoorbellHttp,
-        storage: Some(Storage::Ephemeral),
-    },
-    Contender {
-        name: "doorbell-http-always",
-        kind: Kind::DoorbellHttp,
-        storage: Some(Storage::Always),
-    },
-    Contender { name: "redis", kind: Kind::Redis, storage: None },
-    Contender { name: "nats", kind: Kind::Nats, storage: None },
-    Contender { name: "jetstream", kind: Kind::JetStream, storage: None },
-    Contender { name: "mosquitto", kind: Kind::Mosquitto, storage: None },
-    Contender { name: "nchan-ws", kind: Kind::Nchan(Transport::Websocket), storage: None },
-    Contender { name: "nchan-sse", kind: Kind::Nchan(Transport::Sse), storage: None },
-    Contender { name: "nchan-longpoll", kind: Kind::Nchan(Transport::Longpoll), storage: None },
+    contender("floor", Kind::Floor(floor::Which::Each)),
+    contender("floor-batch", Kind::Floor(floor::Which::Batch)),
+    contender("floor-keep", Kind::Floor(floor::Which::Keep)),
+    contender("floor-longpoll", Kind::Floor(floor::Which::LongPoll)),
+    contender("floor-echo", Kind::Floor(floor::Which::Echo)),
+    contender("floor-append", Kind::Floor(floor::Which::Append)),
+    contender("floor-sync", Kind::Floor(floor::Which::Sync)),
+    contender("floor-http", Kind::Floor(floor::Which::Http)),
+    contender("doorbell-tcp", Kind::Doorbell(Transport::Tcp)),
+    contender("doorbell-ws", Kind::Doorbell(Transport::Websocket)),
+    contender("doorbell-sse", Kind::Doorbell(Transport::Sse)),
+    contender("doorbell-longpoll", Kind::Doorbell(Transport::Longpoll)),
+    contender("doorbell-http", Kind::DoorbellHttp),
+    contender("doorbell-tcp-ephemeral", Kind::Doorbell(Transport::Tcp)).storing(Storage::Ephemeral),
+    contender("doorbell-tcp-always", Kind::Doorbell(Transport::Tcp)).storing(Storage::Always),
+    contender("doorbell-http-ephemeral", Kind::DoorbellHttp).storing(Storage::Ephemeral),
+    contender("doorbell-http-always", Kind::DoorbellHttp).storing(Storage::Always),
+    contender("redis", Kind::Redis),
+    contender("nats", Kind::Nats),
+    contender("jetstream", Kind::JetStream),
+    contender("mosquitto", Kind::Mosquitto),
+    contender("nchan-ws", Kind::Nchan(Transport::Websocket)),
+    contender("nchan-sse", Kind::Nchan(Transport::Sse)),
+    contender("nchan-longpoll", Kind::Nchan(Transport::Longpoll)),
 ];
 
+/// One that stores as it is set.
+const fn contender(name: &'static str, kind: Kind) -> Contender {
+    Contender { name, kind, storage: None, is_earlier: false }
+}
+
 impl Contender {
+    /// The same, but that it stores like this.
+    const fn storing(self, storage: Storage) -> Self {
+        Self { storage: Some(storage), ..self }
+    }
+
+    /// The same of the earlier build, if it is doorbell.
+    pub(crate) fn earlier(self) -> Option<Self> {
+        match self.kind {
+            Kind::Doorbell(_) | Kind::DoorbellHttp => {
+                // A few names, for as long as the program runs.
+                let name = format!("earlier-{}", self.name).leak();
+                Some(Self { name, is_earlier: true, ..self })
+            }
+            _ => None,
+        }
+    }
+
     /// By its name.
     pub(crate) fn named(name: &str) -> Option<Self> {
         ALL.iter().find(|contender| contender.name == name).copied()
@@ -108,7 +112,11 @@ impl Contender {
     /// Starts it.
     pub(crate) fn start(self, setting: &Setting) -> Result<Running> {
         let storage = self.storage.unwrap_or(setting.storage);
-        let setting = &Setting { storage, ..setting.clone() };
+        let mut setting = Setting { storage, ..setting.clone() };
+        if let (true, Some(earlier)) = (self.is_earlier, &setting.earlier_binary) {
+            setting.server_binary.clone_from(earlier);
+        }
+        let setting = &setting;
         match self.kind {
             Kind::Floor(which) => floor::start(which),
             Kind::Doorbell(via) => doorbell::start(via, Publishing::Lines, setting),

@@ -26,6 +26,8 @@ pub(crate) enum Storage {
 pub(crate) struct Setting {
     /// Where doorbell's server is.
     pub(crate) server_binary: PathBuf,
+    /// Where an earlier build of it is, to be measured beside it.
+    pub(crate) earlier_binary: Option<PathBuf>,
     pub(crate) storage: Storage,
     /// Signs of life on quiet connections.
     pub(crate) keepalive: Option<Duration>,

@@ -8,7 +8,7 @@ use crate::failure::{Failure, Result};
 use crate::generator::Generator;
 use crate::generator::load::{Load, Outcome, Pace};
 use crate::generator::subscribers::From;
-use crate::launch::{Cores, Place};
+use crate::launch::{Cores, Place, version};
 use crate::peer::{Contender, Named, Running, Setting};
 use crate::report::{Measured, Report};
 use crate::stamp::Payload;
@@ -51,6 +51,10 @@ impl Bench {
     pub(super) fn installed(&self) -> (BTreeMap<&'static str, String>, Vec<String>) {
         let mut versions = BTreeMap::new();
         let mut left_out = Vec::new();
+        if let Some(earlier) = &self.setting.earlier_binary {
+            let version = version(earlier, "--version");
+            versions.insert("earlier-doorbell", version.unwrap_or_else(|| "unknown".into()));
+        }
         for contender in crate::peer::ALL {
             match contender.missing() {
                 Some(packages) => left_out.push(format!(
@@ -66,9 +70,14 @@ impl Bench {
         (versions, left_out)
     }
 
-    /// The scenario's contenders that are wanted and installed.
+    /// The scenario's contenders that are wanted and installed, and the earlier build of each that
+    /// has one.
     pub(crate) fn contenders(&self, names: &[&str]) -> Result<Vec<Contender>> {
         let mut wanted = self.flags.contenders(names)?;
+        if self.setting.earlier_binary.is_some() {
+            let both = |contender: Contender| [Some(contender), contender.earlier()];
+            wanted = wanted.into_iter().flat_map(both).flatten().collect();
+        }
         wanted.retain(|contender| contender.missing().is_none());
         if wanted.is_empty() {
             let names = names.join(", ");
