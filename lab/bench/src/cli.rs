@@ -33,6 +33,8 @@ pub(crate) enum Command {
     Catchup(Flags),
     /// Polls: without news, and with ten messages
     Polls(Flags),
+    /// Answers of many bytes, one after the other on a kept connection
+    Large(Flags),
     /// Memory and processor time of subscribers that wait
     Idle(Flags),
     /// One reader that stops reading among others
@@ -98,7 +100,7 @@ pub(crate) struct Flags {
     #[arg(long, value_delimiter = ',', value_name = "RATES")]
     pub(crate) rate: Vec<f64>,
 
-    /// Messages to be behind, to be in the log before, or to each session
+    /// Messages to be behind, to be in the log before, in an answer, or to each session
     #[arg(long, value_name = "COUNT")]
     pub(crate) messages: Option<u64>,
 

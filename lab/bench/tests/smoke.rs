@@ -132,6 +132,37 @@ fn growth_is_drawn_and_told_for_each_thing_that_grew() {
 }
 
 #[test]
+fn a_large_answer_is_measured_beside_a_handler_and_an_earlier_build() {
+    let folder = tempfile::tempdir().unwrap();
+    let json = folder.path().join("results.json");
+    let output = bench(&["large", "--quick", "--messages", "200"])
+        .arg("--json")
+        .arg(&json)
+        .arg("--server-binary")
+        .arg(server())
+        .arg("--earlier-binary")
+        .arg(server())
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    let results: Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
+    assert_eq!(results["versions"]["earlier-doorbell"], results["versions"]["doorbell-http"]);
+    let rows = results["reports"][0]["rows"].as_array().unwrap();
+    let contenders: Vec<_> = rows.iter().map(|row| row["contender"].as_str().unwrap()).collect();
+    let all = ["floor-http", "floor-http-pieces", "doorbell-http", "earlier-doorbell-http"];
+    assert_eq!(contenders, all);
+    for row in rows {
+        assert!(row["case"]["bytes"].as_str().unwrap().parse::<u64>().unwrap() > 200_000);
+        for figure in ["latency_p50_ms", "server_cpu_per_million_answers"] {
+            let figure = &row["figures"][figure];
+            assert!(figure["summary"]["median"].as_f64().unwrap() > 0.0, "{row:#}");
+            assert!(figure["ratio_to"]["floor-http"]["median"].is_f64(), "{row:#}");
+        }
+    }
+}
+
+#[test]
 fn what_cannot_be_measured_is_told_in_a_line() {
     let refusal = |words: &[&str]| {
         let output = bench(words).output().unwrap();

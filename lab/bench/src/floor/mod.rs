@@ -5,7 +5,7 @@
 //! - `long_poll`: answers requests that wait
 //! - `echo`: sends back what comes
 //! - `store`: appends what comes to a file, synchronises it, acknowledges
-//! - `http`: a handler that reads the body of a request
+//! - `http`: a handler that reads the body of a request, and answers with bytes that it has
 //!
 //! All but the last are one thread on `epoll`. A subscriber's first line is `S FIRST END`, the
 //! topics that it wants, answered by `ok`; a publisher's is `P`. Then come messages, one a line:

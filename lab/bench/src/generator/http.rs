@@ -1,4 +1,7 @@
-//! As much of HTTP/1.1 as a client needs: whole answers, answers in chunks, server-sent events.
+//! As much of HTTP/1.1 as a client needs: whole answers, answers that arrive bit by bit, streams in
+//! chunks, server-sent events.
+
+use std::ops::Range;
 
 use memchr::{memchr, memmem};
 
@@ -106,6 +109,9 @@ pub(crate) fn chunked(
     loop {
         if state.left == 0 {
             let Some((size, digits)) = chunk_size(&bytes[used..])? else { break };
+            if size == 0 {
+                return Err(Failure("the server ended a stream".into()));
+            }
             used += digits;
             // With the end of its line.
             state.left = size + 2;
@@ -134,13 +140,66 @@ pub(crate) fn chunked(
     Ok(used)
 }
 
+/// How far an answer has come whose bytes are kept where they come.
+#[derive(Debug, Default)]
+pub(crate) struct Arriving {
+    /// Where its content is, in pieces: the last one may not have come whole.
+    pub(crate) content: Vec<Range<usize>>,
+    next: Next,
+}
+
+/// What an answer goes on with, and where.
+#[derive(Debug, Clone, Copy, Default)]
+enum Next {
+    #[default]
+    Head,
+    Chunk(usize),
+    End(usize),
+}
+
+impl Arriving {
+    /// Looks at all that has come; says whether that is the whole answer.
+    pub(crate) fn look(&mut self, bytes: &[u8]) -> Result<bool> {
+        loop {
+            self.next = match self.next {
+                Next::Head => {
+                    let Some(head) = Head::parse(bytes)? else { return Ok(false) };
+                    if head.status != 200 {
+                        return Err(Failure(format!("a poll was answered {}", head.status)));
+                    }
+                    if head.header("transfer-encoding").is_some() {
+                        Next::Chunk(head.bytes)
+                    } else {
+                        let end = head.bytes + head.content_length()?;
+                        self.content.push(head.bytes..end);
+                        Next::End(end)
+                    }
+                }
+                Next::Chunk(place) => {
+                    let chunk = bytes.get(place..).unwrap_or_default();
+                    let Some((size, digits)) = chunk_size(chunk)? else { return Ok(false) };
+                    let begin = place + digits;
+                    // With the end of its line.
+                    let end = begin + size + 2;
+                    if size == 0 {
+                        Next::End(end)
+                    } else {
+                        self.content.push(begin..begin + size);
+                        Next::Chunk(end)
+                    }
+                }
+                Next::End(end) => return Ok(bytes.len() >= end),
+            }
+        }
+    }
+}
+
 /// The size of the chunk that begins here, and the bytes of its line.
 fn chunk_size(bytes: &[u8]) -> Result<Option<(usize, usize)>> {
     let Some(end) = memchr(b'\n', bytes) else { return Ok(None) };
     let digits = bytes[..end].trim_ascii();
     let size = std::str::from_utf8(digits).ok();
     match size.and_then(|digits| usize::from_str_radix(digits, 16).ok()) {
-        Some(0) => Err(Failure("the server ended a stream".into())),
         Some(size) => Ok(Some((size, end + 1))),
         None => Err(Failure(format!("no chunk size: {:?}", String::from_utf8_lossy(digits)))),
     }
@@ -198,5 +257,28 @@ mod tests {
             assert_eq!(seen, [b"one".to_vec(), b"two".to_vec(), b"3".to_vec()], "cut at {cut}");
             assert!(held.is_empty());
         }
+    }
+
+    #[test]
+    fn an_answer_that_arrives_is_whole_at_its_last_byte_and_not_before() {
+        for (answer, content) in [
+            ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\none\ntwo\n\n", "one\ntwo\n\n"),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", ""),
+            (
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\
+                 4\r\none\n\r\n12\r\n0\r\n\r\ntwo two two 2\r\n0\r\n\r\n",
+                "one\n0\r\n\r\ntwo two two 2",
+            ),
+        ] {
+            let bytes = answer.as_bytes();
+            let mut arriving = Arriving::default();
+            for end in 0..bytes.len() {
+                assert!(!arriving.look(&bytes[..end]).unwrap(), "{end} bytes of {answer:?}");
+            }
+            assert!(arriving.look(bytes).unwrap(), "{answer:?}");
+            let pieces = arriving.content.iter().map(|place| &answer[place.clone()]);
+            assert_eq!(pieces.collect::<String>(), content);
+        }
+        assert!(Arriving::default().look(b"HTTP/1.1 404 Not Found\r\n\r\n").is_err());
     }
 }

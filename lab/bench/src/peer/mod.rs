@@ -63,6 +63,7 @@ pub(crate) const ALL: &[Contender] = &[
     contender("floor-append", Kind::Floor(floor::Which::Append)),
     contender("floor-sync", Kind::Floor(floor::Which::Sync)),
     contender("floor-http", Kind::Floor(floor::Which::Http)),
+    contender("floor-http-pieces", Kind::Floor(floor::Which::Http)),
     contender("doorbell-tcp", Kind::Doorbell(Transport::Tcp)),
     contender("doorbell-ws", Kind::Doorbell(Transport::Websocket)),
     contender("doorbell-sse", Kind::Doorbell(Transport::Sse)),

@@ -6,6 +6,7 @@ mod catchup;
 mod fanout;
 mod grow;
 mod idle;
+mod large;
 mod latency;
 mod polls;
 mod publish;
@@ -35,6 +36,7 @@ pub(crate) fn run(command: Command) -> Result<()> {
         Command::Publish(flags) => (flags, &[publish::run]),
         Command::Catchup(flags) => (flags, &[catchup::run]),
         Command::Polls(flags) => (flags, &[polls::run]),
+        Command::Large(flags) => (flags, &[large::run]),
         Command::Idle(flags) => (flags, &[idle::run]),
         Command::Slow(flags) => (flags, &[slow::run]),
         Command::Grow(flags) => (flags, &[grow::run]),
@@ -47,6 +49,7 @@ pub(crate) fn run(command: Command) -> Result<()> {
                 publish::run,
                 catchup::run,
                 polls::run,
+                large::run,
                 idle::run,
                 slow::run,
                 grow::run,
