@@ -124,6 +124,7 @@ fn the_sources_are_tidy() {
         let imports = imports(&files);
         if folder == "server/src" {
             breaches.extend(modules_up(&imports));
+            breaches.extend(through_the_gate(&files));
         }
         breaches.extend(circles(&imports, &files));
     }
@@ -461,6 +462,19 @@ fn modules_up(imports: &Imports) -> BTreeSet<String> {
         breaches.extend(up.map(|other| format!("server/src: {own} imports {other}")));
     }
     breaches
+}
+
+/// Modules before the gate that take the hub out of their access, where only a cursor may.
+fn through_the_gate(files: &[&Source]) -> BTreeSet<String> {
+    let is_before = |source: &&&Source| {
+        BEFORE_THE_GATE
+            .iter()
+            .any(|module| source.path.starts_with(&format!("server/src/{module}")))
+    };
+    let takes =
+        |source: &&&Source| [".hub()", ".reading("].iter().any(|call| source.text.contains(call));
+    let breaches = files.iter().filter(is_before).filter(takes);
+    breaches.map(|source| format!("{}: takes the hub out of its access", source.path)).collect()
 }
 
 /// Files that import each other, or in a ring.

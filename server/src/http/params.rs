@@ -51,18 +51,10 @@ impl<'a> Params<'a> {
     }
 
     /// A header as text; encoded words of RFC 2047 are decoded.
+    #[inline]
     pub(super) fn header(&self, name: &str) -> Option<Cow<'_, str>> {
-        let value = std::str::from_utf8(self.headers.get(name)?).ok()?.trim();
-        // Browsers send the standard header of RFC 9218, which says nothing about the message.
-        let browsers_own = name == "priority" && (value.starts_with("u=") || value == "i");
-        if value.is_empty() || browsers_own {
-            return None;
-        }
-        let decoded = value.contains("=?").then(|| {
-            let decoder = Decoder::new().too_long_encoded_word_strategy(RecoverStrategy::Decode);
-            decoder.decode(value.as_bytes()).ok()
-        });
-        Some(decoded.flatten().map_or(Cow::Borrowed(value), Cow::Owned))
+        // Most names that are asked for are not there.
+        text_of(name, self.headers.get(name)?)
     }
 
     /// A parameter of a publish.
@@ -99,6 +91,21 @@ impl<'a> Params<'a> {
             self.get(Parameter::Tags.names()).as_deref(),
         )
     }
+}
+
+/// The value of a header as text; encoded words of RFC 2047 are decoded.
+fn text_of<'a>(name: &str, value: &'a [u8]) -> Option<Cow<'a, str>> {
+    let value = std::str::from_utf8(value).ok()?.trim();
+    // Browsers send the standard header of RFC 9218, which says nothing about the message.
+    let browsers_own = name == "priority" && (value.starts_with("u=") || value == "i");
+    if value.is_empty() || browsers_own {
+        return None;
+    }
+    let decoded = value.contains("=?").then(|| {
+        let decoder = Decoder::new().too_long_encoded_word_strategy(RecoverStrategy::Decode);
+        decoder.decode(value.as_bytes()).ok()
+    });
+    Some(decoded.flatten().map_or(Cow::Borrowed(value), Cow::Owned))
 }
 
 #[cfg(test)]
