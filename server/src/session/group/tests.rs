@@ -68,7 +68,9 @@ impl Peer {
         let count = bytes.len().min(socket.room);
         if count == 0 {
             // Under the same lock: room that comes now finds it.
-            waker.into_iter().for_each(|waker| socket.waker = Some(waker.clone()));
+            if let Some(waker) = waker {
+                socket.waker = Some(waker.clone());
+            }
             return Poll::Pending;
         }
         socket.room -= count;
