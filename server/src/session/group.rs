@@ -199,10 +199,12 @@ impl Hear for Mailbox {
     fn poll_urgent(&mut self, context: &mut Context<'_>) -> Poll<()> {
         self.inbox.waker.register(context.waker());
         let mut pending = self.inbox.pending();
+        if pending.newcomers.is_empty() && pending.heard.is_empty() {
+            return Poll::Pending;
+        }
         self.newcomers.append(&mut pending.newcomers);
         self.heard.append(&mut pending.heard);
-        let is_empty = self.newcomers.is_empty() && self.heard.is_empty();
-        if is_empty { Poll::Pending } else { Poll::Ready(()) }
+        Poll::Ready(())
     }
 
     fn poll_heard(&mut self, _: &mut Context<'_>) -> Poll<()> {
