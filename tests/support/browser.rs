@@ -136,9 +136,10 @@ impl Page {
         self.client.goto(address).await.unwrap();
     }
 
-    /// The element with that id.
+    /// The element with that id, once it is there.
     pub(crate) async fn element(&self, id: &str) -> Element {
-        self.client.find(Locator::Id(id)).await.unwrap_or_else(|error| panic!("#{id}: {error}"))
+        let found = self.client.wait().at_most(PATIENCE).for_element(Locator::Id(id)).await;
+        found.unwrap_or_else(|error| panic!("#{id}: {error}"))
     }
 
     /// Its text.
@@ -178,12 +179,17 @@ impl Page {
 
     /// Clicks it, wherever on the page it is.
     pub(crate) async fn click(&self, id: &str) {
-        // The driver does not wait for a page that scrolls smoothly.
+        // The driver does not wait for a page that scrolls smoothly, which may go on behind this.
         let script = format!(
             "document.getElementById('{id}').scrollIntoView({{block: 'center', behavior: 'instant'}})"
         );
-        self.evaluate(&script).await;
-        self.element(id).await.click().await.unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            self.evaluate(&script).await;
+            let Err(error) = self.element(id).await.click().await else { return };
+            assert!(Instant::now() < deadline, "#{id}: {error}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Types into it.
