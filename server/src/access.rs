@@ -6,7 +6,7 @@
 //! else. Whatever is kept between two requests, or shared by several readers, has the grant in its
 //! key.
 //!
-//! One grant exists for now: everything.
+//! There is one grant: everything.
 
 use doorbell_protocol::{Draft, Epoch, Error, Filter, Topic};
 

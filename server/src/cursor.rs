@@ -1,8 +1,8 @@
 //! One reader's place in the log, and the one way to read from it.
 //!
-//! Every transport calls [`Cursor::next`]: a poll once without waiting, a long poll once with a
-//! wait, a stream in a loop. History and what is published now are the same to it; so are a reader
-//! that is quick and one that is far behind.
+//! A poll takes what is there ([`Cursor::next`]); a reader that waits, once or in a loop, is woken
+//! for news ([`Cursor::poll_next`]). Both are the same step. History and what is published now are
+//! the same to it; so are a reader that is quick and one that is far behind.
 //!
 //! A cursor holds a place and some filters, never messages. It knows no transport and no engine.
 

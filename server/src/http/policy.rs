@@ -94,3 +94,38 @@ fn compress(accepted: HeaderValue, reply: Reply, turn: impl Send + 'static) -> R
     let answer = answer.map(|Ok(answer)| answer.map(HttpBody::new));
     Reply::from_response(answer.unwrap_or_default(), turn)
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::http::StatusCode;
+    use axum::response::Response;
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    /// A poll's answer for a client that takes gzip.
+    fn answered(compressors: &Compressors) -> Response {
+        let gzip = HeaderValue::from_static("gzip");
+        let policy = ResponsePolicy { is_page: false, accepted: Some(gzip) };
+        let whole = Reply::whole(StatusCode::OK, "text/plain", "again and ".repeat(100));
+        let reply = Reply { is_compressible: true, ..whole };
+        policy.apply(reply, compressors).into_response(false)
+    }
+
+    #[tokio::test]
+    async fn an_answer_without_a_turn_to_compress_is_sent_as_it_is() {
+        let compressors = Compressors::default();
+        let coding = |answer: &Response| answer.headers().contains_key(header::CONTENT_ENCODING);
+        let mut held: Vec<Response> =
+            (0..COMPRESSORS_MAX).map(|_| answered(&compressors)).collect();
+        assert!(held.iter().all(coding));
+        let plain = answered(&compressors);
+        assert!(!coding(&plain));
+        assert_eq!(plain.headers()[header::VARY], "accept-encoding");
+        assert_eq!(plain.into_body().collect().await.unwrap().to_bytes().len(), 1000);
+        // The turn ends with the answer.
+        let sent = held.pop().unwrap().into_body().collect().await.unwrap().to_bytes();
+        assert!(sent.len() < 100, "{}", sent.len());
+        assert!(coding(&answered(&compressors)));
+    }
+}
