@@ -132,6 +132,13 @@ fn the_sources_are_tidy() {
     assert!(breaches.is_empty(), "to be mended:\n{}", breaches.join("\n"));
 }
 
+/// The README's first command names no program: there must be one alone to run.
+#[test]
+fn cargo_run_starts_the_server() {
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    assert!(manifest.lines().any(|line| line == r#"default-members = ["server"]"#));
+}
+
 // --- Reading ---
 
 fn root() -> PathBuf {
