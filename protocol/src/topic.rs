@@ -98,11 +98,52 @@ impl Pattern {
         }
     }
 
-    fn as_str(&self) -> &str {
+    /// Its text.
+    pub fn as_str(&self) -> &str {
         match self {
             Self::Exact(topic) => topic.as_str(),
             Self::Wild(pattern) => pattern,
         }
+    }
+
+    /// Whether it selects every topic that the other one selects.
+    ///
+    /// Decided segment by segment: `>` holds any rest, `*` holds one segment whatever it is, a name
+    /// holds itself.
+    pub fn contains(&self, other: &Self) -> bool {
+        let mut segments = other.as_str().split('.');
+        for own in self.as_str().split('.') {
+            match (own, segments.next()) {
+                (_, None) => return false,
+                (">", Some(_)) => return true,
+                (_, Some(">")) => return false,
+                ("*", Some(_)) => {}
+                (name, Some(segment)) if name == segment => {}
+                _ => return false,
+            }
+        }
+        segments.next().is_none()
+    }
+
+    /// Whether there is a topic that both select.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        let mut segments = other.as_str().split('.');
+        for own in self.as_str().split('.') {
+            match (own, segments.next()) {
+                (_, None) => return false,
+                (">", Some(_)) | (_, Some(">")) => return true,
+                ("*", Some(_)) | (_, Some("*")) => {}
+                (name, Some(segment)) if name == segment => {}
+                _ => return false,
+            }
+        }
+        segments.next().is_none()
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 
@@ -147,10 +188,16 @@ impl FromStr for Pattern {
     }
 }
 
-/// What a reader wants to hear: one or more patterns, without repeats. Clones share it.
+/// What a reader wants to hear: one or more patterns, without repeats, and what is taken away from
+/// them. Clones share it.
+///
+/// What is taken away is not in its text: nobody asks for it. It is part of its value all the same,
+/// so that two readers with equal filters are to hear the same.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Filter {
     patterns: Arc<[Pattern]>,
+    /// `None` if nothing is, as with nearly all.
+    excluded: Option<Arc<[Pattern]>>,
 }
 
 impl Filter {
@@ -159,9 +206,26 @@ impl Filter {
         &self.patterns
     }
 
-    /// Whether the topic is selected by any pattern.
+    /// The patterns whose topics are taken away.
+    pub fn excluded(&self) -> &[Pattern] {
+        self.excluded.as_deref().unwrap_or_default()
+    }
+
+    /// The same patterns, with those topics taken away that these select as well. What was taken
+    /// away before is given back.
+    #[must_use]
+    pub fn without(&self, excluded: &[Pattern]) -> Self {
+        let overlapping =
+            |pattern: &&Pattern| self.patterns.iter().any(|own| own.overlaps(pattern));
+        let excluded: Vec<Pattern> = excluded.iter().filter(overlapping).cloned().collect();
+        let excluded = (!excluded.is_empty()).then(|| excluded.into());
+        Self { patterns: self.patterns.clone(), excluded }
+    }
+
+    /// Whether the topic is selected by any pattern, and not taken away.
     pub fn matches(&self, topic: &str) -> bool {
-        self.patterns.iter().any(|pattern| pattern.matches(topic))
+        let selects = |pattern: &Pattern| pattern.matches(topic);
+        self.patterns.iter().any(selects) && !self.excluded().iter().any(selects)
     }
 
     /// The topics, if no pattern is wild: a reader of these need not look at any others.
@@ -178,7 +242,7 @@ impl Filter {
 
 impl From<Topic> for Filter {
     fn from(topic: Topic) -> Self {
-        Self { patterns: Arc::new([Pattern::Exact(topic)]) }
+        Self { patterns: Arc::new([Pattern::Exact(topic)]), excluded: None }
     }
 }
 
@@ -187,7 +251,7 @@ impl FromStr for Filter {
 
     fn from_str(text: &str) -> Result<Self, Error> {
         if !text.contains(',') {
-            return Ok(Self { patterns: Arc::new([text.parse()?]) });
+            return Ok(Self { patterns: Arc::new([text.parse()?]), excluded: None });
         }
         let mut patterns: Vec<Pattern> = Vec::new();
         for part in text.split(',') {
@@ -203,7 +267,7 @@ impl FromStr for Filter {
             }
             patterns.push(pattern);
         }
-        Ok(Self { patterns: patterns.into() })
+        Ok(Self { patterns: patterns.into(), excluded: None })
     }
 }
 
@@ -213,7 +277,7 @@ impl fmt::Display for Filter {
             if index > 0 {
                 f.write_str(",")?;
             }
-            f.write_str(pattern.as_str())?;
+            pattern.fmt(f)?;
         }
         Ok(())
     }
@@ -252,6 +316,47 @@ mod tests {
     }
 
     #[test]
+    fn one_pattern_contains_another_or_overlaps_with_it_segment_by_segment() {
+        // Whether the first contains the second, and whether there is a topic that both select.
+        let cases = [
+            ("a", "a", true, true),
+            ("a", "b", false, false),
+            ("*", "a", true, true),
+            ("a", "*", false, true),
+            ("*", "a.b", false, false),
+            (">", "*", true, true),
+            (">", ">", true, true),
+            (">", "a.*.>", true, true),
+            ("*", ">", false, true),
+            ("a.>", "a", false, false),
+            ("a.>", "a.>", true, true),
+            ("a.>", "a.*", true, true),
+            ("a.*", "a.>", false, true),
+            ("a.*.c", "a.b.*", false, true),
+            ("*.b", "a.>", false, true),
+            ("*.>", ">", false, true),
+            ("*.*", "a", false, false),
+        ];
+        for (one, other, contains, overlaps) in cases {
+            let [one, other]: [Pattern; 2] = [one.parse().unwrap(), other.parse().unwrap()];
+            assert_eq!(one.contains(&other), contains, "{one} contains {other}");
+            assert_eq!(one.overlaps(&other), overlaps, "{one} overlaps {other}");
+            assert_eq!(other.overlaps(&one), overlaps, "{other} overlaps {one}");
+        }
+    }
+
+    #[test]
+    fn what_is_taken_away_from_a_filter_is_part_of_its_value_and_not_of_its_text() {
+        let whole = filter("a.>,b");
+        let secrets = ["*.secret.>", "c"].map(|text| text.parse::<Pattern>().unwrap());
+        let less = whole.without(&secrets);
+        assert_eq!(less.excluded(), &secrets[..1]);
+        assert!(less.matches("a.open") && !less.matches("a.secret.x") && less.matches("b"));
+        assert_eq!((less.to_string(), &less == &whole), (whole.to_string(), false));
+        assert_eq!(less.without(&secrets[1..]), whole);
+    }
+
+    #[test]
     fn malformed_names_are_refused_with_the_value_or_the_bound() {
         let long = "a".repeat(129);
         for text in ["", ".", "a.", ".a", "a..b", "a b", "ä", "a,b", "a*", "a.>", &long] {
@@ -283,6 +388,28 @@ mod tests {
             if let Ok(topic) = text.parse::<Topic>() {
                 prop_assert!(Filter::from(topic.clone()).matches(topic.as_str()));
             }
+        }
+
+        /// Few names in short topics, so that all topics there are can be tried.
+        #[test]
+        fn containing_and_overlapping_are_what_the_topics_say(
+            one in "[ab*](\\.[ab*]){0,2}(\\.>)?", other in "[ab*](\\.[ab*]){0,2}(\\.>)?"
+        ) {
+            let mut topics = vec![String::new()];
+            let mut all = Vec::new();
+            for _ in 0..5 {
+                let longer = |topic: &String| ["a", "b", "c"].map(|name| match topic.as_str() {
+                    "" => name.to_owned(),
+                    topic => format!("{topic}.{name}"),
+                });
+                topics = topics.iter().flat_map(longer).collect();
+                all.extend(topics.iter().cloned());
+            }
+            let [one, other]: [Pattern; 2] = [one.parse().unwrap(), other.parse().unwrap()];
+            let both = |topic: &&String| one.matches(topic) && other.matches(topic);
+            prop_assert_eq!(one.overlaps(&other), all.iter().any(|topic| both(&topic)));
+            let held = all.iter().filter(|topic| other.matches(topic)).all(|topic| one.matches(topic));
+            prop_assert_eq!(one.contains(&other), held);
         }
 
         #[test]
