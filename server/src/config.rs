@@ -115,6 +115,15 @@ pub struct Config {
     #[arg(long, value_name = "COUNT", env = "DOORBELL_CONNECTIONS")]
     pub connections: Option<usize>,
 
+    /// TOML file that says who may publish and read what; it is read again when it changes
+    #[arg(long, value_name = "FILE", env = "DOORBELL_ACCESS", conflicts_with = "anonymous")]
+    pub access: Option<PathBuf>,
+
+    /// What everybody may do on a server that listens beyond this machine without an access file:
+    /// read-write, read or write
+    #[arg(long, value_name = "MODE", env = "DOORBELL_ANONYMOUS", value_parser = anonymous)]
+    pub anonymous: Option<Anonymous>,
+
     /// The lab, which shows who is connected and from where: on, off, or on while nobody but this
     /// machine can connect (auto); off if a proxy on this machine lets others in
     #[arg(long, value_name = "WHEN", env = "DOORBELL_LAB", default_value = "auto",
@@ -124,6 +133,28 @@ pub struct Config {
     /// Let the lab capture packets on the loopback interface; needs the capability to capture
     #[arg(long, env = "DOORBELL_TRACE")]
     pub trace: bool,
+}
+
+/// What everybody may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Anonymous {
+    /// To publish and to read everything.
+    ReadWrite,
+    /// To read everything.
+    Read,
+    /// To publish to everything.
+    Write,
+}
+
+impl Anonymous {
+    /// As a rule of an access file.
+    pub const fn rule(self) -> &'static str {
+        match self {
+            Self::ReadWrite => "pubsub >",
+            Self::Read => "sub >",
+            Self::Write => "pub >",
+        }
+    }
 }
 
 /// When the lab may be looked at.
@@ -273,6 +304,15 @@ fn sync(text: &str) -> Result<Sync, String> {
         "os" => Ok(Sync::Os),
         "always" => Ok(Sync::Always),
         _ => Err("sync is os or always".to_owned()),
+    }
+}
+
+fn anonymous(text: &str) -> Result<Anonymous, String> {
+    match text {
+        "read-write" => Ok(Anonymous::ReadWrite),
+        "read" => Ok(Anonymous::Read),
+        "write" => Ok(Anonymous::Write),
+        _ => Err("anonymous is read-write, read or write".to_owned()),
     }
 }
 

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use doorbell_protocol::Transport;
 
+use crate::access::Principal;
 use crate::cursor::Progress;
 use crate::metrics::Listener;
 
@@ -34,7 +35,10 @@ pub enum Ends {
         peer: SocketAddr,
     },
     /// Over the Unix socket.
-    Unix,
+    Unix {
+        /// The user of the process at the other end, as the kernel says.
+        uid: u32,
+    },
 }
 
 impl Ends {
@@ -50,7 +54,7 @@ impl std::fmt::Display for Ends {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Internet { peer, .. } => peer.fmt(f),
-            Self::Unix => f.write_str("unix"),
+            Self::Unix { .. } => f.write_str("unix"),
         }
     }
 }
@@ -129,6 +133,14 @@ impl Connection {
     /// Its ends.
     pub fn ends(&self) -> Ends {
         self.ends
+    }
+
+    /// What asks, if it does not say itself.
+    pub fn principal(&self) -> Principal<'_> {
+        match self.ends {
+            Ends::Unix { uid } => Principal::Uid(uid),
+            Ends::Internet { .. } => Principal::Anonymous,
+        }
     }
 
     /// How long it has been open.

@@ -18,13 +18,12 @@ use std::task::{Context, Poll, ready};
 
 use doorbell_protocol::{Code, Error, Filter, Gap, Id, Since};
 
-use crate::access::Access;
+use crate::access::{Access, Readable, Registration};
 use crate::conditions::Conditions;
 use crate::hub::{LaterPage, PageRead};
 use crate::log::Page;
 use crate::message::Message;
 use crate::start;
-use crate::tail::Registration;
 
 pub use self::progress::{Progress, Reached};
 pub use crate::log::PageLimit;
@@ -176,8 +175,8 @@ impl Cursor {
     ///
     /// # Errors
     ///
-    /// The filter may not be read or passes a limit of the server's, or the log could not be read.
-    pub async fn open(access: &Access, filter: Filter, since: &Since) -> Result<Self, Error> {
+    /// The filter passes a limit of the server's, or the log could not be read.
+    pub async fn open(access: &Access, filter: Readable, since: &Since) -> Result<Self, Error> {
         let mut cursor = Self::new(access);
         cursor.subscribe(filter, since).await?;
         Ok(cursor)
@@ -293,9 +292,10 @@ impl Cursor {
 
     /// Adds a filter to what is wanted, from its own beginning on. Messages that were handed out
     /// already for another filter are not handed out again.
-    pub async fn subscribe(&mut self, filter: Filter, since: &Since) -> Result<(), Error> {
+    pub async fn subscribe(&mut self, filter: Readable, since: &Since) -> Result<(), Error> {
+        let filter = filter.into_filter();
         self.check_limits(&filter)?;
-        let start = start::resolve(self.access.reading(&filter)?, &filter, since).await?;
+        let start = start::resolve(self.access.hub(), &filter, since).await?;
         self.begin_anew();
         let after = start.latest.first().map_or(start.place, |seq| seq - 1);
         if self.filters.is_empty() {
@@ -345,10 +345,11 @@ impl Cursor {
         Ok(())
     }
 
-    /// Removes a filter; false if it was not there.
+    /// Removes a filter, whatever was taken away from it; false if it was not there.
     pub fn unsubscribe(&mut self, filter: &Filter) -> bool {
         let before = self.filters.len();
-        while let Some(index) = self.filters.iter().position(|wanted| wanted == filter) {
+        let is_it = |wanted: &Filter| wanted.patterns() == filter.patterns();
+        while let Some(index) = self.filters.iter().position(is_it) {
             let filter = self.filters.remove(index);
             let window = self.windows.remove(index);
             // Reading has gone back for another filter and will come past what this one had.
@@ -363,6 +364,29 @@ impl Cursor {
             progress.reads(&self.filters);
         }
         self.filters.len() < before
+    }
+
+    /// Goes on by another access, if what is wanted means the same by it.
+    ///
+    /// # Errors
+    ///
+    /// That it does not; then everything is as it was.
+    pub fn exchange(&mut self, access: Access) -> Result<(), Error> {
+        self.access.exchange(access, &self.filters)?;
+        self.begin_anew();
+        Ok(())
+    }
+
+    /// Asks whether the right to read is still there, or another one in its place. Asked after a
+    /// page, so that what was published after the right had ended is not handed out.
+    pub(crate) fn keep_right(&mut self) -> Result<(), Error> {
+        if self.access.is_current() {
+            return Ok(());
+        }
+        self.access.renew(&self.filters)?;
+        // The registration was with the right that has ended.
+        self.begin_anew();
+        Ok(())
     }
 
     /// The filters changed: the next page is read for the new ones, and the next wait registers for
@@ -431,6 +455,7 @@ impl Cursor {
             self.mark_seen();
             if !matches!(self.state, State::Registered(_)) {
                 let messages = ready!(self.poll_read(limit, context))?;
+                self.keep_right()?;
                 self.show_place();
                 let has_gap = self.seldom.as_ref().is_some_and(|seldom| seldom.gap.is_some());
                 if !messages.is_empty() || (has_gap && self.has_caught_up()) {
@@ -451,11 +476,15 @@ impl Cursor {
                 State::CaughtUp(None) => {
                     // Nobody is woken for a topic that is registered too late: register, then look
                     // again.
-                    let registration = Some(self.access.hub().register(&self.filters));
+                    let registration = Some(self.access.register(&self.filters));
                     self.state = State::Behind { until: u64::MAX, registration };
                 }
                 State::CaughtUp(Some(registration)) | State::Registered(registration) => {
                     if registration.waiter().poll_unseen(context).is_pending() {
+                        if !self.access.is_current() {
+                            self.keep_right()?;
+                            continue;
+                        }
                         self.progress.iter().for_each(|progress| progress.wait());
                         self.enter(State::CaughtUp);
                         return Poll::Ready(Ok(None));

@@ -23,6 +23,7 @@ pub mod log;
 pub mod message;
 pub mod metrics;
 mod process;
+pub mod rights;
 pub mod serve;
 pub mod session;
 mod start;

@@ -106,3 +106,26 @@ pub const LAB_FRAME_BYTES_MAX: usize = 4096;
 pub const LAB_TOLD_MAX: usize = 256;
 /// Traces of the lab at the same time: each has a ring of 8 MiB.
 pub const LAB_TRACES_MAX: usize = 4;
+
+/// Bytes of an access file.
+pub const ACCESS_FILE_BYTES_MAX: u64 = 64 << 20;
+/// Bytes of a name in an access file.
+pub const ACCESS_NAME_BYTES_MAX: usize = 128;
+/// Rules that allow, and rules that deny, in one entry: each publish may be held against all.
+pub const ACCESS_RULES_MAX: usize = 1024;
+/// How often the access file is looked at, and so how late a right may end whose time has passed.
+pub const ACCESS_LOOK: Duration = Duration::from_secs(1);
+/// Passwords that are verified at the same time: each takes 19 MiB and a core.
+pub const PASSWORDS_VERIFIED_AT_ONCE: usize = 2;
+/// Passwords that wait for that; beyond it their clients are told to come back.
+pub const PASSWORDS_WAITING_MAX: usize = 64;
+/// How long it is remembered that a password is right.
+pub const PASSWORDS_REMEMBERED_FOR: Duration = Duration::from_secs(300);
+/// How long it is remembered that one is wrong: for the request that it came with.
+pub const PASSWORDS_WRONG_FOR: Duration = Duration::from_secs(10);
+/// Passwords that are remembered, right and wrong.
+pub const PASSWORDS_REMEMBERED_MAX: usize = 16_384;
+/// How long a client may take to say who it is, where nothing is allowed before that.
+pub const AUTHENTICATION_WAIT: Duration = Duration::from_secs(10);
+/// Bytes of a line before that.
+pub const AUTHENTICATION_LINE_BYTES_MAX: usize = 8 << 10;

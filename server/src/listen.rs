@@ -51,9 +51,10 @@ pub struct Addresses {
 }
 
 impl Addresses {
-    /// Whether nobody but this machine can connect over TCP.
+    /// Whether nobody but this machine can connect.
     pub fn are_local(&self) -> bool {
-        [self.http, self.tcp].iter().all(|address| address.ip().to_canonical().is_loopback())
+        let addresses = [Some(self.http), Some(self.tcp), self.udp];
+        addresses.iter().flatten().all(|address| address.ip().to_canonical().is_loopback())
     }
 }
 
@@ -177,7 +178,8 @@ impl Accept for UnixSocket {
 
     async fn accept(&self, _: Timeouts) -> io::Result<(UnixStream, Ends)> {
         let (stream, _) = self.listener.accept().await?;
-        Ok((stream, Ends::Unix))
+        let uid = stream.peer_cred()?.uid();
+        Ok((stream, Ends::Unix { uid }))
     }
 }
 

@@ -1,6 +1,6 @@
 //! `doorbell-server`: reads the settings, serves, and stops when it is told to.
 
-use std::io::stdout;
+use std::io::{self, stdout};
 use std::process::ExitCode;
 
 use doorbell_server::{config, serve};
@@ -43,26 +43,64 @@ fn main() -> ExitCode {
 }
 
 async fn run(config: &config::Config) -> ExitCode {
-    let (mut terminate, mut interrupt) =
-        match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
-            (Ok(terminate), Ok(interrupt)) => (terminate, interrupt),
-            (Err(error), _) | (_, Err(error)) => return cannot_start(&error),
-        };
+    let mut signals = match Signals::listen() {
+        Ok(signals) => signals,
+        Err(error) => return cannot_start(&error),
+    };
     let server = match serve::start(config) {
         Ok(server) => server,
         Err(error) => return cannot_start(&error),
     };
     // Its standard output may have been closed from outside; that is no reason to stop.
     let _ = server.announce(stdout().lock());
-    either(&mut terminate, &mut interrupt).await;
-    server.stop(either(&mut terminate, &mut interrupt)).await;
+    while signals.next().await == Order::Reread {
+        server.reread().await;
+    }
+    server.stop(signals.stop()).await;
     ExitCode::SUCCESS
 }
 
-async fn either(first: &mut Signal, second: &mut Signal) {
-    tokio::select! {
-        _ = first.recv() => {}
-        _ = second.recv() => {}
+/// The signals that mean something, and two that would end the process otherwise.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+    user: [Signal; 2],
+}
+
+/// What a signal orders.
+#[derive(PartialEq, Eq)]
+enum Order {
+    Stop,
+    Reread,
+}
+
+impl Signals {
+    fn listen() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+            user: [signal(SignalKind::user_defined1())?, signal(SignalKind::user_defined2())?],
+        })
+    }
+
+    async fn next(&mut self) -> Order {
+        let [first, second] = &mut self.user;
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return Order::Stop,
+                _ = self.interrupt.recv() => return Order::Stop,
+                _ = self.hangup.recv() => return Order::Reread,
+                _ = first.recv() => {}
+                _ = second.recv() => {}
+            }
+        }
+    }
+
+    /// The next order to stop.
+    async fn stop(&mut self) {
+        while self.next().await != Order::Stop {}
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use doorbell_protocol::{Code, Error, Event};
@@ -22,12 +22,14 @@ use crate::line::LineService;
 use crate::listen::{Acceptor, Addresses, UnixSocket, bind_tcp, bind_udp, reachable};
 use crate::log::{Log, MemoryLog, SqliteLog};
 use crate::metrics::{Listener, Metrics, Transport};
+use crate::rights::Rights;
 use crate::session::{Groups, SessionConfig};
 
 /// A server that is bound and serving.
 #[derive(Debug)]
 pub struct Server {
     hub: Hub,
+    gate: Gate,
     acceptor: Acceptor,
     grace: Duration,
     /// How many connections it takes.
@@ -61,7 +63,10 @@ pub fn start(config: &Config) -> Result<Server, StartError> {
     let metrics = Metrics::new();
     let timeouts = Timeouts { write_deadline: config.write_deadline, keepalive: config.keepalive };
     let acceptor = Acceptor::new(connections, metrics.clone(), timeouts);
+    let gate = gate(config, hub.clone(), &addresses)?;
+    acceptor.tasks.spawn(gate.clone().keep(acceptor.stop.clone()));
     let sessions = Arc::new(SessionConfig {
+        gate: gate.clone(),
         keepalive: config.keepalive,
         unfinished: config.unfinished,
         line_bytes: to_usize(config.line_bytes),
@@ -69,15 +74,14 @@ pub fn start(config: &Config) -> Result<Server, StartError> {
         metrics,
         stop: acceptor.stop.clone(),
     });
-    let gate = Gate::new(hub.clone());
     let app = App {
         lab: lab(config, &acceptor, &addresses),
-        gate: gate.clone(),
         config: sessions.clone(),
         addresses: addresses.clone(),
         connections,
         message_bytes: hub.limits().message_bytes,
         header_bytes: to_usize(config.header_bytes),
+        credentials_ignored: Arc::new(Once::new()),
         compressors: Compressors::default(),
     };
     let http_service = Arc::new(Http::new(app));
@@ -88,7 +92,7 @@ pub fn start(config: &Config) -> Result<Server, StartError> {
         refusals.http,
         move |stream| http_service.clone().serve(stream),
     ));
-    let by_tcp = LineService::new(&gate, &sessions, Transport::Tcp);
+    let by_tcp = LineService::new(&sessions, Transport::Tcp);
     acceptor.tasks.spawn(acceptor.clone().accept(
         tcp,
         Listener::Tcp,
@@ -96,7 +100,7 @@ pub fn start(config: &Config) -> Result<Server, StartError> {
         move |stream| by_tcp.serve(stream),
     ));
     if let Some(unix) = unix {
-        let by_unix = LineService::new(&gate, &sessions, Transport::Unix);
+        let by_unix = LineService::new(&sessions, Transport::Unix);
         acceptor.tasks.spawn(acceptor.clone().accept(
             unix,
             Listener::Unix,
@@ -106,11 +110,33 @@ pub fn start(config: &Config) -> Result<Server, StartError> {
     }
     if let Some(udp) = udp {
         let (tasks, register) = (acceptor.tasks.clone(), acceptor.register.clone());
-        let datagrams = Datagrams::new(udp, gate, sessions, tasks, register).map_err(no_address)?;
+        let datagrams = Datagrams::new(udp, sessions, tasks, register).map_err(no_address)?;
         acceptor.tasks.spawn(datagrams.run());
     }
     tracing::info!(connections, ?addresses, "serving");
-    Ok(Server { hub, acceptor, grace: config.grace, connections, addresses })
+    Ok(Server { hub, gate, acceptor, grace: config.grace, connections, addresses })
+}
+
+/// Who may do what. A server that others can reach must have been told.
+fn gate(config: &Config, hub: Hub, addresses: &Addresses) -> Result<Gate, StartError> {
+    if let Some(file) = &config.access {
+        return Gate::guarded(hub, file).map_err(StartError);
+    }
+    let rights = match config.anonymous {
+        None if addresses.are_local() => None,
+        None => {
+            let text = "the server listens beyond this machine, and nobody was told who may do what: \
+                        --access FILE says it, and --anonymous read-write opens it to everybody";
+            return Err(StartError(text.to_owned()));
+        }
+        Some(anonymous) => {
+            let rule = anonymous.rule().parse().map_err(StartError)?;
+            // Whoever switches the lab on for others shows them more than that.
+            let admin = addresses.are_local() || config.lab == LabSetting::On;
+            Some(Rights::new(&[rule], &[], admin))
+        }
+    };
+    Ok(Gate::open(hub, rights))
 }
 
 fn lab(config: &Config, acceptor: &Acceptor, addresses: &Arc<Addresses>) -> Lab {
@@ -130,6 +156,11 @@ fn lab(config: &Config, acceptor: &Acceptor, addresses: &Arc<Addresses>) -> Lab 
 }
 
 impl Server {
+    /// Reads the access file again.
+    pub async fn reread(&self) {
+        self.gate.reread().await;
+    }
+
     /// Tells every session to end, waits for them within the grace, and closes the log. Returns how
     /// many tasks had not ended by then. `hurry` ends the wait at once.
     pub async fn stop(self, hurry: impl Future<Output = ()>) -> usize {

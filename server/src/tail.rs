@@ -199,6 +199,11 @@ impl Waiter {
         if is_new { self.waker.take() } else { None }
     }
 
+    /// Wakes its reader although nothing was pushed.
+    pub fn wake(&self) {
+        self.waker.wake();
+    }
+
     /// Marks everything seen and returns the first and the last seq that were not, if there were
     /// any.
     pub fn mark_seen(&self) -> Option<(u64, u64)> {
@@ -228,7 +233,7 @@ pub struct Registration {
 
 impl Registration {
     /// The wake-up of this reader.
-    pub fn waiter(&self) -> &Waiter {
+    pub fn waiter(&self) -> &Arc<Waiter> {
         &self.waiter
     }
 }

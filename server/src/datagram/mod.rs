@@ -25,7 +25,6 @@ use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 use self::cookie::Cookies;
-use crate::access::Gate;
 use crate::clock::unix_micros;
 use crate::connections::{Connection, Connections, Ends, Registered};
 use crate::limits::{DATAGRAM_SUBSCRIPTIONS_MAX, DATAGRAM_SUBSCRIPTIONS_PER_HOST_MAX};
@@ -39,7 +38,6 @@ const FAILURE_PAUSE: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub struct Datagrams {
     socket: UdpSocket,
-    gate: Gate,
     config: Arc<SessionConfig>,
     tasks: TaskTracker,
     /// The address that the socket is bound to.
@@ -155,7 +153,6 @@ impl Datagrams {
     /// listed in `register`.
     pub fn new(
         socket: UdpSocket,
-        gate: Gate,
         config: Arc<SessionConfig>,
         tasks: TaskTracker,
         register: Arc<Connections>,
@@ -163,7 +160,7 @@ impl Datagrams {
         let local = socket.local_addr()?;
         let bytes = config.metrics.socket_bytes(Listener::Udp).clone();
         let (cookies, seats) = (Cookies::new(), Mutex::default());
-        Ok(Arc::new(Self { socket, gate, config, tasks, local, register, bytes, cookies, seats }))
+        Ok(Arc::new(Self { socket, config, tasks, local, register, bytes, cookies, seats }))
     }
 
     /// Hears until the stop.

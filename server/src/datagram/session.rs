@@ -14,7 +14,6 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use super::{Control, Seat, error_event, line};
-use crate::access::Principal;
 use crate::clock::unix_micros;
 use crate::connections::{Service, Serving};
 use crate::cursor::{Batch, Cursor, PageLimit};
@@ -52,8 +51,12 @@ pub(super) async fn run(
 ) {
     let datagrams = seat.datagrams.clone();
     let _connected = datagrams.config.metrics.of(Transport::Udp).connected();
-    let access = datagrams.gate.admit(Principal::Anonymous);
-    match Cursor::open(&access, filter.clone(), &since).await {
+    let access = datagrams.config.gate.anonymous();
+    let opened = match access.readable(filter.clone()) {
+        Ok(readable) => Cursor::open(&access, readable, &since).await,
+        Err(refusal) => Err(refusal),
+    };
+    match opened {
         Ok(cursor) => {
             Box::pin(Session::new(seat, Controlled::new(control), cursor).run(&filter)).await;
         }

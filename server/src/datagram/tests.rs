@@ -10,6 +10,7 @@ use doorbell_protocol::{Draft, GapReason, Id};
 use tokio::time::timeout;
 
 use super::*;
+use crate::access::Gate;
 use crate::hub::{Hub, WireLimits};
 use crate::limits::DATAGRAM_LEASE;
 use crate::listen::bind_udp;
@@ -38,6 +39,7 @@ impl Server {
         let hub = Hub::start(log, 1 << 20, &retention, limits).unwrap();
         let (metrics, stop) = (Metrics::new(), Stop::default());
         let config = SessionConfig {
+            gate: Gate::open(hub.clone(), None),
             keepalive: Duration::from_secs(45),
             unfinished: Duration::from_secs(30),
             line_bytes: LINE_BYTES_DEFAULT,
@@ -48,9 +50,8 @@ impl Server {
         let socket = bind_udp("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = socket.local_addr().unwrap();
         let tasks = TaskTracker::new();
-        let (gate, register) = (Gate::new(hub.clone()), Arc::default());
         let datagrams =
-            Datagrams::new(socket, gate, Arc::new(config), tasks.clone(), register).unwrap();
+            Datagrams::new(socket, Arc::new(config), tasks.clone(), Arc::default()).unwrap();
         tasks.spawn(datagrams.clone().run());
         Self { hub, datagrams, address }
     }

@@ -24,7 +24,7 @@ use super::reply::{Body, Head, Reply};
 use super::request::{Parsed, Plain, parse, room};
 use super::wire::Wire;
 use super::{App, publish, streaming};
-use crate::access::{Access, Permitted};
+use crate::access::{Access, Permitted, Verification};
 use crate::connections::Connection;
 use crate::lab;
 use crate::session::Wait;
@@ -56,6 +56,8 @@ enum Next {
     },
     /// There is one.
     Answer(Call, Manner),
+    /// There is one of which it is not known who asks.
+    Verify(Verification),
     /// The HTTP library has it.
     Fallback,
 }
@@ -71,17 +73,21 @@ struct Manner {
 
 /// Makes of a request what there is to do, which has nothing of it any more; and says how many
 /// bytes it has.
+///
+/// # Errors
+///
+/// Who asks is not known yet.
 fn take<S>(
     app: &App,
     client: &Client<S>,
     mut plain: Plain<'_>,
     route: Route<'_>,
-) -> (Call, Manner, usize) {
-    let call = Call::of(app, route, &mut plain.request, plain.body);
-    let policy = ResponsePolicy::of(&plain.request);
+) -> Result<(Call, Manner, usize), Verification> {
+    let call = Call::of(app, route, &mut plain.request, plain.body, &client.connection)?;
+    let policy = ResponsePolicy::of(app, &plain.request);
     let watched = Some(client.watched.begin(plain.request.query));
     let manner = Manner { policy, keep_alive: plain.keep_alive, watched };
-    (call, manner, plain.length)
+    Ok((call, manner, plain.length))
 }
 
 /// How far a request was answered.
@@ -124,6 +130,10 @@ impl Http {
         async move {
             loop {
                 let answered = match self.take_request(&mut client) {
+                    Next::Verify(verification) => {
+                        Box::pin(verification.run()).await;
+                        Ok(Answered::Whole(true))
+                    }
                     Next::Wait { for_body } => self.wait(&mut client, for_body).await,
                     Next::Answer(Call::Publish(access, draft), manner) => {
                         Box::pin(self.publish(&mut client, &access, draft, manner)).await
@@ -166,7 +176,10 @@ impl Http {
             _ => return Next::Fallback,
         };
         let route = Route::of(&plain.request);
-        let (call, manner, length) = take(&self.app, client, plain, route);
+        let (call, manner, length) = match take(&self.app, client, plain, route) {
+            Ok(taken) => taken,
+            Err(verification) => return Next::Verify(verification),
+        };
         client.wire.take(length);
         Next::Answer(call, manner)
     }
@@ -179,7 +192,7 @@ impl Http {
         if !matches!(route, Route::Publish(_)) {
             return None;
         }
-        let (call, manner, length) = take(&self.app, client, plain, route);
+        let (call, manner, length) = take(&self.app, client, plain, route).ok()?;
         client.wire.take(length);
         Some((call, manner))
     }

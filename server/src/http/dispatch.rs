@@ -9,6 +9,7 @@ use axum::http::StatusCode;
 use bytes::Bytes;
 use doorbell_protocol::{Code, Error};
 
+use super::credentials::{self, Credential};
 use super::framing::Framing;
 use super::observe::{self, Report};
 use super::params::Params;
@@ -17,7 +18,8 @@ use super::publish::{self, BodyLimit, Publish};
 use super::reply::{Body, Head, Reply};
 use super::request::{Request, decoded};
 use super::{App, lab, page, poll, websocket};
-use crate::access::{self, Access, Permitted, Principal};
+use crate::access::{Access, Admission, Permitted, Verification};
+use crate::connections::Connection;
 
 /// What stands at an address for a method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,6 +117,25 @@ impl<'a> Route<'a> {
 }
 
 impl Route<'_> {
+    /// Whether it is answered whoever asks, and with whatever credential.
+    fn is_for_anybody(self) -> bool {
+        match self {
+            Self::Page(_)
+            | Self::File(_)
+            | Self::Report(Report::Health)
+            | Self::Preflight(_)
+            | Self::Nothing
+            | Self::NotAllowed(_) => true,
+            Self::Report(_)
+            | Self::Connections
+            | Self::Lab
+            | Self::Publish(_)
+            | Self::Read(..)
+            | Self::WebSocket(_)
+            | Self::Auth(_) => false,
+        }
+    }
+
     /// What its body may be, where a message may have so many bytes; `None` if it takes none.
     pub(super) fn body(self, message_bytes: usize) -> Option<BodyLimit> {
         match self {
@@ -144,9 +165,24 @@ pub(super) enum Call {
 
 impl Call {
     /// What a request asks for, or its refusal. `body` is all of its body if its route takes one.
-    pub(super) fn of(app: &App, route: Route<'_>, request: &mut Request<'_>, body: &[u8]) -> Self {
-        let call = Self::look(app, route, request, body);
-        call.unwrap_or_else(|error| Self::refused(app, route, &error))
+    ///
+    /// # Errors
+    ///
+    /// Who asks is not known yet: to be asked again once that is found out.
+    pub(super) fn of(
+        app: &App,
+        route: Route<'_>,
+        request: &mut Request<'_>,
+        body: &[u8],
+        connection: &Connection,
+    ) -> Result<Self, Verification> {
+        let refused = |error| Self::refused(app, route, &error);
+        let access = match admit(app, route, request, connection) {
+            Ok(Admission::Admitted(access)) => access,
+            Ok(Admission::Unverified(verification)) => return Err(verification),
+            Ok(Admission::Refused(error)) | Err(error) => return Ok(refused(error)),
+        };
+        Ok(Self::look(app, access, route, request, body).unwrap_or_else(refused))
     }
 
     /// The refusal of what stands at a route.
@@ -159,11 +195,11 @@ impl Call {
 
     fn look(
         app: &App,
+        access: Access,
         route: Route<'_>,
         request: &mut Request<'_>,
         body: &[u8],
     ) -> Result<Self, Error> {
-        let access = app.gate.admit(Principal::Anonymous);
         Ok(match route {
             Route::Page(None) => Self::Answered(page::file("index.html", request)?),
             Route::Page(Some(topic)) => Self::Answered(page::topic(&decoded(topic)?, request)?),
@@ -181,14 +217,14 @@ impl Call {
             }
             Route::Read(filter, framing) => {
                 let params = Params::of(request)?;
-                let filter = decoded(filter)?.parse()?;
+                let filter = access.readable(decoded(filter)?.parse()?)?;
                 Self::Read(Box::new(ReadRequest::new(access, filter, framing, &params)?))
             }
             Route::WebSocket(filter) => {
                 Self::WebSocket(Box::new(websocket::OpenSocket::of(access, filter, request)?))
             }
             Route::Auth(filter) => {
-                access.permits(access::Operation::Read(&decoded(filter)?.parse()?))?;
+                access.readable(decoded(filter)?.parse()?)?;
                 let success = serde_json::json!({"success": true});
                 Self::Answered(Reply::json(StatusCode::OK, &success))
             }
@@ -224,6 +260,25 @@ impl Call {
             Self::Answered(reply) => reply,
         }
     }
+}
+
+/// What the client of a request has.
+///
+/// # Errors
+///
+/// That its credential is malformed.
+fn admit(
+    app: &App,
+    route: Route<'_>,
+    request: &Request<'_>,
+    connection: &Connection,
+) -> Result<Admission<Access>, Error> {
+    if !app.config.gate.has_access_file() || route.is_for_anybody() {
+        return Ok(Admission::Admitted(app.config.gate.anonymous()));
+    }
+    let credential = credentials::of(request)?;
+    let principal = credential.as_ref().map(Credential::principal);
+    Ok(app.config.gate.admit(principal.unwrap_or_else(|| connection.principal())))
 }
 
 /// Any page may read and publish, as in the dialect: this says so before it does.

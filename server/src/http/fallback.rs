@@ -85,11 +85,16 @@ async fn answer(
     let (mut parts, body) = request.into_parts();
     let upgrade = parts.extensions.remove::<OnUpgrade>();
     let mut request = Request::parsed(&parts, upgrade);
-    let policy = ResponsePolicy::of(&request);
+    let policy = ResponsePolicy::of(&app, &request);
     let route = Route::of(&request);
     let only_head = request.method == "HEAD";
     let call = match read_body(&app, route, body).await {
-        Ok(body) => Call::of(&app, route, &mut request, &body),
+        Ok(body) => loop {
+            match Call::of(&app, route, &mut request, &body, &connection) {
+                Ok(call) => break call,
+                Err(verification) => Box::pin(verification.run()).await,
+            }
+        },
         Err(error) => Call::refused(&app, route, &error),
     };
     let mut kept = Kept::new(Wait::new(&app.config.stop));

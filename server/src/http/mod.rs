@@ -4,7 +4,7 @@
 //!   library, for those that are not plain, with `timeout`: requests that are not finished in time,
 //!   and `stalled`: answers that are not taken
 //! - `request`: a request as handlers see it, and the reader of plain ones; `params`: its
-//!   parameters; `dispatch`: the one table of addresses, and what stands there; `reply`: the answer
+//!   parameters; `credentials`: what it says of who asks; `dispatch`: the one table of addresses, and what stands there; `reply`: the answer
 //!   and its two writers; `policy`: what is done to every answer
 //! - `publish`, `poll`, `stream`, `websocket`: messages in and out; `framing`: how they stand in a
 //!   body; `streaming`: a stream over a connection that is read here; `upgrade`: how a request
@@ -13,6 +13,7 @@
 //!   connected, and the page that watches
 
 mod connection;
+mod credentials;
 mod dispatch;
 mod fallback;
 mod framing;
@@ -33,11 +34,10 @@ mod upgrade;
 mod websocket;
 mod wire;
 
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 pub use self::connection::Http;
 pub use self::policy::Compressors;
-use crate::access::Gate;
 use crate::lab::Lab;
 use crate::listen::Addresses;
 use crate::session::SessionConfig;
@@ -45,9 +45,7 @@ use crate::session::SessionConfig;
 /// What every request may need.
 #[derive(Debug, Clone)]
 pub struct App {
-    /// Where a request gets its access to the log.
-    pub gate: Gate,
-    /// Keepalive, limits and counters, shared with the line protocol.
+    /// The gate, keepalive, limits and counters, shared with the line protocol.
     pub config: Arc<SessionConfig>,
     /// Where the server listens.
     pub addresses: Arc<Addresses>,
@@ -59,6 +57,8 @@ pub struct App {
     pub header_bytes: usize,
     /// Those who watch the connections.
     pub lab: Lab,
+    /// Says once that a credential means nothing here.
+    pub credentials_ignored: Arc<Once>,
     /// Turns to compress an answer.
     pub compressors: Compressors,
 }

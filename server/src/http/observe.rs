@@ -17,7 +17,7 @@ use crate::writer::Health;
 pub(super) enum Report {
     /// `GET /v1/health`: 503 while publishes cannot be stored. Anybody may ask.
     Health,
-    /// `GET /v1/config`: version, addresses, limits.
+    /// `GET /v1/config`: version, limits, and the addresses for whoever may read something.
     Config,
     /// `GET /v1/stats`: the counters as JSON.
     Stats,
@@ -31,20 +31,27 @@ pub(super) enum Report {
 ///
 /// That it may not be asked.
 pub(super) fn report(app: &App, access: &Access, report: Report) -> Result<Reply, Error> {
-    if report != Report::Health {
+    if matches!(report, Report::Stats | Report::Metrics) {
         access.permits(Operation::Observe)?;
     }
     match report {
-        Report::Health => Ok(health(access)),
+        Report::Health => Ok(health(app, access)),
         Report::Config => Ok(Reply::json(StatusCode::OK, &config(app, access))),
         Report::Stats => Ok(Reply::json(StatusCode::OK, &stats(app, access))),
         Report::Metrics => metrics(app, access),
     }
 }
 
-fn health(access: &Access) -> Reply {
+fn health(app: &App, access: &Access) -> Reply {
     let reason = match access.health() {
-        Health::Healthy => return Reply::json(StatusCode::OK, &json!({"healthy": true})),
+        Health::Healthy => {
+            let mut body = json!({"healthy": true});
+            if app.config.gate.file_state().is_some_and(|state| state.fault.is_some()) {
+                // What is wrong with it is for the server's own log.
+                body["access_file"] = "broken, the one before it holds".into();
+            }
+            return Reply::json(StatusCode::OK, &body);
+        }
         Health::Full => "no room left to store messages",
         Health::Failed => "storage failed; restart the server",
     };
@@ -55,15 +62,8 @@ fn health(access: &Access) -> Reply {
 fn config(app: &App, access: &Access) -> Value {
     let limits = access.limits();
     let config = &app.config;
-    let mut listen = Map::new();
-    listen.insert("http".into(), json!(app.addresses.http.to_string()));
-    listen.insert("tcp".into(), json!(app.addresses.tcp.to_string()));
-    if let Some(path) = &app.addresses.unix {
-        listen.insert("unix".into(), json!(path));
-    }
-    if let Some(udp) = app.addresses.udp {
-        listen.insert("udp".into(), json!(udp.to_string()));
-    }
+    let listen = access.permits(Operation::Locate).map(|()| listeners(app));
+    let listen = listen.unwrap_or_default();
     json!({
         "version": env!("CARGO_PKG_VERSION"),
         "epoch": access.epoch().to_string(),
@@ -83,6 +83,20 @@ fn config(app: &App, access: &Access) -> Value {
             "wait_seconds_max": WAIT_SECONDS_MAX,
         },
     })
+}
+
+/// Where the server listens.
+fn listeners(app: &App) -> Map<String, Value> {
+    let mut listen = Map::new();
+    listen.insert("http".into(), json!(app.addresses.http.to_string()));
+    listen.insert("tcp".into(), json!(app.addresses.tcp.to_string()));
+    if let Some(path) = &app.addresses.unix {
+        listen.insert("unix".into(), json!(path));
+    }
+    if let Some(udp) = app.addresses.udp {
+        listen.insert("udp".into(), json!(udp.to_string()));
+    }
+    listen
 }
 
 /// The ways of receiving, and what each is called.

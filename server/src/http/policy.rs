@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_http::compression::{CompressionLayer, predicate::SizeAbove};
 
+use super::App;
 use super::reply::{Body, Reply};
 use super::request::Request;
 use crate::limits::COMPRESSORS_MAX;
@@ -38,15 +39,27 @@ impl Default for Compressors {
 pub(super) struct ResponsePolicy {
     is_page: bool,
     accepted: Option<HeaderValue>,
+    /// Whether the client brings a credential where they mean nothing.
+    is_trusting: bool,
 }
 
 impl ResponsePolicy {
-    /// From the headers `Origin` and `Accept-Encoding`.
-    pub(super) fn of(request: &Request<'_>) -> Self {
+    /// From the headers `Origin`, `Accept-Encoding` and `Authorization`.
+    pub(super) fn of(app: &App, request: &Request<'_>) -> Self {
         // A copy, because a header's value is a slice of the connection's buffer.
         let accepted = request.headers.get("accept-encoding");
         let accepted = accepted.and_then(|value| HeaderValue::from_bytes(value).ok());
-        Self { is_page: request.headers.get("origin").is_some(), accepted }
+        let is_page = request.headers.get("origin").is_some();
+        let is_trusting =
+            !app.config.gate.has_access_file() && request.headers.get("authorization").is_some();
+        if is_trusting {
+            app.credentials_ignored.call_once(|| {
+                tracing::warn!(
+                    "a client brought a credential, which means nothing without --access"
+                );
+            });
+        }
+        Self { is_page, accepted, is_trusting }
     }
 
     /// Finishes an answer.
@@ -59,6 +72,9 @@ impl ResponsePolicy {
         reply.head.add("access-control-allow-origin", b"*");
         if self.is_page {
             reply.head.add("access-control-expose-headers", EXPOSED);
+        }
+        if self.is_trusting {
+            reply.head.add("doorbell-auth", b"off");
         }
         if !reply.is_compressible || !is_long(&reply.body) {
             return reply;
@@ -106,7 +122,7 @@ mod tests {
     /// A poll's answer for a client that takes gzip.
     fn answered(compressors: &Compressors) -> Response {
         let gzip = HeaderValue::from_static("gzip");
-        let policy = ResponsePolicy { is_page: false, accepted: Some(gzip) };
+        let policy = ResponsePolicy { accepted: Some(gzip), ..ResponsePolicy::default() };
         let whole = Reply::whole(StatusCode::OK, "text/plain", "again and ".repeat(100));
         let reply = Reply { is_compressible: true, ..whole };
         policy.apply(reply, compressors).into_response(false)

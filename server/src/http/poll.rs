@@ -19,7 +19,7 @@ use doorbell_protocol::code::quoted;
 use doorbell_protocol::id::ID_CHARS;
 use doorbell_protocol::limits::{POLL_MESSAGES_MAX, WAIT_SECONDS_MAX};
 use doorbell_protocol::since::parse_duration;
-use doorbell_protocol::{Code, Error, Filter, Gap, Id, Since};
+use doorbell_protocol::{Code, Error, Gap, Id, Since};
 use futures_util::Stream;
 
 use super::App;
@@ -27,7 +27,7 @@ use super::framing::Framing;
 use super::params::Params;
 use super::reply::{Body, Head, Reply};
 use super::stream;
-use crate::access::Access;
+use crate::access::{Access, Readable};
 use crate::conditions::Conditions;
 use crate::connections::{Connection, Service, Serving};
 use crate::cursor::{Batch, Cursor, PageLimit};
@@ -38,7 +38,7 @@ use crate::session::{Nobody, Wait, Wakeup};
 #[derive(Debug)]
 pub(super) struct ReadRequest {
     access: Access,
-    filter: Filter,
+    filter: Readable,
     framing: Framing,
     since: Since,
     conditions: Conditions,
@@ -88,7 +88,7 @@ impl ReadRequest {
     /// Reads it from the parameters of a request for one of the three addresses.
     pub(super) fn new(
         access: Access,
-        filter: Filter,
+        filter: Readable,
         framing: Framing,
         params: &Params<'_>,
     ) -> Result<Self, Error> {
@@ -113,7 +113,7 @@ impl ReadRequest {
         matches!(self.since, Since::Id(place) if place == cursor.place())
             && self.access.grant() == cursor.access().grant()
             && self.conditions.is_empty()
-            && cursor.sole_filter() == Some(&self.filter)
+            && cursor.sole_filter() == Some(&*self.filter)
     }
 
     /// A cursor from a place on. To be boxed: finding a place may take much room, and a poll that
@@ -213,7 +213,7 @@ fn poll_reply(head: Head, body: Body) -> Reply {
 
 /// Where a client stands that knows the tag of the newest message of the filter: what it has is all
 /// there is up to that place, whatever its `since` says.
-fn knows_all(access: &Access, filter: &Filter, tags: &str) -> Option<Id> {
+fn knows_all(access: &Access, filter: &Readable, tags: &str) -> Option<Id> {
     // The place first: what is published after this line must not be skipped.
     let visible = access.visible();
     let newest = access.epoch().id(access.newest(filter));
@@ -442,7 +442,7 @@ struct Place {
 
 impl Place {
     /// For an answer that reaches this seq.
-    fn new(access: &Access, filter: &Filter, reached: u64) -> Self {
+    fn new(access: &Access, filter: &Readable, reached: u64) -> Self {
         let (epoch, newest) = (access.epoch(), access.newest(filter));
         Self {
             next: epoch.id(reached),

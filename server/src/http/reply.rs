@@ -78,6 +78,10 @@ impl Reply {
             .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let body = serde_json::to_vec(&error.body()).unwrap_or_default();
         let mut reply = Self::whole(status, "application/json", body);
+        if error.code() == Code::Unauthorized {
+            let challenge = b"Bearer realm=\"doorbell\", error=\"invalid_token\"";
+            reply.head.add("www-authenticate", challenge);
+        }
         if error.code().is_retryable() {
             reply.head.add_text("retry-after", RETRY_AFTER_SECONDS);
         }

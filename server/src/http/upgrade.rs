@@ -1,6 +1,7 @@
 //! From a request to a WebSocket (RFC 6455, section 4).
 
 use axum::extract::Request as HttpRequest;
+use axum::http::header;
 use doorbell_protocol::{Code, Error};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
@@ -8,6 +9,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
+use super::credentials::SUBPROTOCOL;
 use super::reply::{Body, Head, Reply};
 use super::request::{Request, Upgradable};
 use crate::stop::detach;
@@ -40,7 +42,14 @@ impl Upgrade {
         let request = HttpRequest::from_parts(parts.clone(), ());
         let response = create_response_with_body(&request, || ()).map_err(|_| refused())?;
         let (parts, ()) = response.into_parts();
-        Ok(Self { head: Head::parsed(&parts), connection })
+        let mut head = Head::parsed(&parts);
+        // A browser closes a WebSocket that offered some and was answered with none of them.
+        let offered = request.headers().get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
+        let mut offered = offered.filter_map(|value| value.to_str().ok());
+        if offered.any(|value| value.split(',').any(|word| word.trim() == SUBPROTOCOL)) {
+            head.add(header::SEC_WEBSOCKET_PROTOCOL.as_str(), SUBPROTOCOL.as_bytes());
+        }
+        Ok(Self { head, connection })
     }
 
     /// The answer to the request; once it is out, the WebSocket is served. Its messages have so

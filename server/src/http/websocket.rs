@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use doorbell_protocol::{Code, Error, Filter, Since};
+use doorbell_protocol::{Code, Error, Since};
 use futures_util::{SinkExt, StreamExt};
 use tokio::io::AsyncWrite;
 use tokio_tungstenite::tungstenite;
@@ -19,7 +19,7 @@ use super::params::Params;
 use super::reply::Reply;
 use super::request::{Request, decoded};
 use super::upgrade::{Socket, Upgrade};
-use crate::access::Access;
+use crate::access::{Access, Readable};
 use crate::conditions::Conditions;
 use crate::connections::{Connection, Service};
 use crate::cursor::Cursor;
@@ -33,7 +33,7 @@ const CLOSE_REASON_BYTES: usize = 123;
 /// A request for `GET /FILTER/ws`.
 pub(super) struct OpenSocket {
     access: Access,
-    filter: Filter,
+    filter: Readable,
     since: Since,
     conditions: Conditions,
     upgrade: Upgrade,
@@ -49,7 +49,7 @@ impl OpenSocket {
         let params = Params::of(request)?;
         let (since, conditions) = (params.since(Since::None), params.conditions());
         let upgrade = Upgrade::of(request)?;
-        let filter = decoded(filter)?.parse()?;
+        let filter = access.readable(decoded(filter)?.parse()?)?;
         Ok(Self { access, filter, since: since?, conditions: conditions?, upgrade })
     }
 }

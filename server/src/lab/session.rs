@@ -45,6 +45,8 @@ enum Ending {
     Fault,
     /// The server is stopping.
     Stopping,
+    /// The right to watch has ended.
+    Refused,
 }
 
 /// What a page opens.
@@ -83,6 +85,7 @@ pub(crate) async fn run(socket: WebSocket, seat: Seat, topic: Topic, _serving: S
         Ending::Gone => return,
         Ending::Fault => (CloseCode::Policy, "frame is invalid or too long"),
         Ending::Stopping => (CloseCode::Away, "the server is stopping"),
+        Ending::Refused => (CloseCode::Policy, "the right to watch has ended"),
     };
     let frame = CloseFrame { code, reason: reason.into() };
     let _ = session.socket.send(Frame::Close(Some(frame))).await;
@@ -97,7 +100,12 @@ impl Session {
         loop {
             tokio::select! {
                 () = stop.cancelled() => return Err(Ending::Stopping),
-                _ = ticks.tick() => self.show().await?,
+                _ = ticks.tick() => {
+                    if self.seat.access().permits(Operation::Watch).is_err() {
+                        return Err(Ending::Refused);
+                    }
+                    self.show().await?;
+                }
                 Some(said) = self.told.recv() => self.pass_on(said).await?,
                 heard = self.socket.next() => match heard {
                     Some(Ok(Frame::Text(text))) => self.obey(&text).await?,

@@ -84,7 +84,9 @@ fn row(
     let (service, reading) = reading(connection, access);
     let (local, peer) = match connection.ends() {
         Ends::Internet { local, peer } => (local.to_string(), Some(peer.to_string())),
-        Ends::Unix => (unix.map(|path| path.display().to_string()).unwrap_or_default(), None),
+        Ends::Unix { .. } => {
+            (unix.map(|path| path.display().to_string()).unwrap_or_default(), None)
+        }
     };
     let mut row = Row {
         number: connection.number(),

@@ -25,7 +25,10 @@ pub(super) fn open(cursor: &mut Cursor) -> Event<'static> {
     match cursor.filters().first() {
         Some(filter) => event.topic = Some(filter.to_string().into()),
         None => {
-            let help = "doorbell: SUB filter, UNSUB filter, PUB topic text, PING, QUIT";
+            let help = match cursor.access().is_nothing() {
+                true => "doorbell: AUTH token first; then SUB, UNSUB, PUB, PING, QUIT",
+                false => "doorbell: SUB filter, UNSUB filter, PUB topic text, PING, QUIT",
+            };
             event.message = Some(help.into());
         }
     }
@@ -45,6 +48,11 @@ pub(super) fn unsubscribed(filter: &Filter, cursor: &Cursor) -> Event<'static> {
     let mut event = at(Kind::Ok, cursor);
     event.topic = Some(filter.to_string().into());
     event
+}
+
+/// The answer to `AUTH`.
+pub(super) fn authenticated(cursor: &Cursor) -> Event<'static> {
+    at(Kind::Ok, cursor)
 }
 
 /// The answer to a publish: where the message is.

@@ -1,10 +1,10 @@
 //! From bytes to lines, and from lines to what they ask for.
 
+use std::time::Duration;
+
 use doorbell_protocol::draft::JsonDraft;
 use doorbell_protocol::{Code, Draft, Error, Filter, Format, Since, command};
 use tokio::time::Instant;
-
-use crate::session::SessionConfig;
 
 /// What a peer sent that was not obeyed yet.
 #[derive(Debug, Default)]
@@ -32,17 +32,21 @@ impl Input {
         self.deadline
     }
 
-    /// Takes the next whole line, without its `\n` or `\r\n`.
+    /// Takes the next whole line, without its `\n` or `\r\n`, of `limit` bytes at most. One that was
+    /// begun is to be finished within `unfinished`.
     ///
     /// # Errors
     ///
     /// That the line, whole or not, is longer than the limit.
-    pub(super) fn take_line(&mut self, config: &SessionConfig) -> Result<Option<&[u8]>, Error> {
+    pub(super) fn take_line(
+        &mut self,
+        limit: usize,
+        unfinished: Duration,
+    ) -> Result<Option<&[u8]>, Error> {
         let waiting = &self.bytes[self.start..];
         let end = memchr::memchr(b'\n', waiting);
         let line = &waiting[..end.unwrap_or(waiting.len())];
         let line = line.strip_suffix(b"\r").unwrap_or(line);
-        let limit = config.line_bytes;
         if line.len() > limit {
             let text = format!("line is longer than {limit} bytes, which is the limit");
             return Err(Error::new(Code::LineTooLong, text));
@@ -60,7 +64,7 @@ impl Input {
             self.bytes = Vec::new();
             self.deadline = None;
         } else {
-            self.deadline.get_or_insert_with(|| Instant::now() + config.unfinished);
+            self.deadline.get_or_insert_with(|| Instant::now() + unfinished);
         }
         Ok(None)
     }
@@ -81,6 +85,15 @@ pub(super) enum Line {
     Bad(Error),
 }
 
+/// A token, shown nowhere.
+pub(super) struct Secret(pub(super) String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
 /// A command that needs an answer of its own.
 #[derive(Debug)]
 pub(super) enum Command {
@@ -91,7 +104,7 @@ pub(super) enum Command {
     /// `PING`
     Ping(Option<String>),
     /// `AUTH`
-    Authenticate,
+    Authenticate(Secret),
     /// `QUIT`
     Quit,
 }
@@ -120,7 +133,9 @@ impl Line {
             }
             command::Command::Unsubscribe(filter) => Command::Unsubscribe(filter),
             command::Command::Ping(word) => Command::Ping(word.map(str::to_owned)),
-            command::Command::Authenticate(_) => Command::Authenticate,
+            command::Command::Authenticate(token) => {
+                Command::Authenticate(Secret(token.to_owned()))
+            }
             command::Command::Quit => Command::Quit,
         })
     }

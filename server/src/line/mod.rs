@@ -24,12 +24,13 @@ use doorbell_protocol::{Code, Error, Event, Filter, Format, Since};
 use futures_util::FutureExt;
 use tokio::time::{Instant, timeout};
 
-use self::input::{Command, Input, Line};
+use self::input::{Command, Input, Line, Secret};
 use self::publishes::Publishes;
 pub use self::socket::LineService;
+use crate::access::{Admission, Principal};
 use crate::connections::Serving;
 use crate::cursor::{Batch, Cursor, PageLimit};
-use crate::limits::SETTLE_WAIT_MAX;
+use crate::limits::{AUTHENTICATION_LINE_BYTES_MAX, AUTHENTICATION_WAIT, SETTLE_WAIT_MAX};
 use crate::message::Message;
 use crate::metrics::Transport;
 use crate::session::{Encode, Ending, Hear, Peer, Reading, Session, SessionConfig, deliver, write};
@@ -79,7 +80,11 @@ pub(crate) fn serve<L: Link>(
     let open = event::open(&mut cursor);
     config.metrics.of(transport).gaps.inc_by(u64::from(open.gap.is_some()));
     let first = link.frame(&[event::line(&open)]);
-    let conversation = Conversation { link, transport, talk: None };
+    let talk = cursor.access().is_nothing().then(|| {
+        let silent_until = Some(Instant::now() + AUTHENTICATION_WAIT);
+        Box::new(Talk { silent_until, ..Talk::default() })
+    });
+    let conversation = Conversation { link, transport, talk };
     Session::new(conversation, cursor, serving, config, first).run()
 }
 
@@ -97,6 +102,8 @@ struct Talk {
     input: Input,
     /// Whether the peer may still send.
     hearing: bool,
+    /// When it must have said who it is, where nothing is allowed before that.
+    silent_until: Option<Instant>,
     /// Why nothing more can be heard of it.
     broken: Option<io::Error>,
     publishes: Publishes,
@@ -111,6 +118,7 @@ impl Default for Talk {
         Self {
             input: Input::default(),
             hearing: true,
+            silent_until: None,
             broken: None,
             publishes: Publishes::default(),
             answers: Vec::new(),
@@ -128,7 +136,8 @@ impl Talk {
     /// When a line that was begun must be finished. A peer is not late while it is the server that
     /// keeps it waiting.
     fn deadline(&self) -> Option<Instant> {
-        self.input.deadline().filter(|_| self.is_listening())
+        let unfinished = self.input.deadline().filter(|_| self.is_listening());
+        [unfinished, self.silent_until].into_iter().flatten().min()
     }
 
     fn format_of(&self, message: &Message) -> Format {
@@ -226,6 +235,7 @@ impl<L: Link> Peer for Conversation<L> {
             if let Some(error) = self.talk().broken.take() {
                 return Err(fault(error));
             }
+            reading.cursor.keep_right()?;
             while let Some(line) = self.take_line(reading)? {
                 Box::pin(self.obey_line(line, reading)).await?;
             }
@@ -260,6 +270,7 @@ impl<L: Link> Peer for Conversation<L> {
                 && talk.publishes.is_empty()
                 && talk.answers.is_empty()
                 && talk.formats.is_none()
+                && talk.silent_until.is_none()
         })
     }
 
@@ -315,6 +326,11 @@ impl<L: Link> Conversation<L> {
     /// The time to finish a line has passed. Its end may have come while the server was busy
     /// sending.
     fn look_for_end(&mut self, reading: &Reading) -> Result<(), Ending> {
+        if self.talk().silent_until.is_some_and(|until| until <= Instant::now()) {
+            let limit = AUTHENTICATION_WAIT.as_secs();
+            let text = format!("no AUTH came within {limit} s, and nothing is allowed without");
+            return Err(Error::new(Code::Unauthorized, text).into());
+        }
         let heard = poll_fn(|context| self.poll_heard(context)).now_or_never();
         heard.ok_or_else(|| {
             let limit = reading.config.unfinished.as_secs_f64();
@@ -328,9 +344,14 @@ impl<L: Link> Conversation<L> {
     fn take_line(&mut self, reading: &Reading) -> Result<Option<Line>, Error> {
         let access = reading.cursor.access();
         let limit = access.limits().message_bytes;
+        let config = &reading.config;
+        let line_bytes = match access.is_nothing() {
+            true => config.line_bytes.min(AUTHENTICATION_LINE_BYTES_MAX),
+            false => config.line_bytes,
+        };
         let talk = self.talk.get_or_insert_default();
         while talk.publishes.has_room()
-            && let Some(line) = talk.input.take_line(&reading.config)?
+            && let Some(line) = talk.input.take_line(line_bytes, config.unfinished)?
         {
             match Line::parse(line, limit) {
                 Line::Blank => {}
@@ -360,11 +381,38 @@ impl<L: Link> Conversation<L> {
             Line::Command(Command::Unsubscribe(filter)) => self.unsubscribe(&filter, reading),
             Line::Command(Command::Ping(word)) => event::pong(word),
             Line::Command(Command::Quit) => return self.quit(reading).await,
-            Line::Command(Command::Authenticate) => {
-                event::error(&Error::new(Code::Unauthorized, "the server has no tokens configured"))
+            Line::Command(Command::Authenticate(Secret(token))) => {
+                match self.authenticate(&token, reading) {
+                    Ok(()) => event::authenticated(&reading.cursor),
+                    Err(error) => event::error(&error),
+                }
             }
         };
         self.say(&event, reading).await
+    }
+
+    /// Goes on as whoever has the token. What is subscribed to must mean the same by it.
+    fn authenticate(&mut self, token: &str, reading: &mut Reading) -> Result<(), Error> {
+        let gate = &reading.config.gate;
+        if !gate.has_access_file() {
+            return Err(Error::new(Code::Unauthorized, "the server has no tokens configured"));
+        }
+        let access = match gate.admit(Principal::Token(token)) {
+            Admission::Admitted(access) => access,
+            Admission::Refused(error) => return Err(error),
+            // That is said of passwords only.
+            Admission::Unverified(_) => return Err(Error::new(Code::Internal, "ask again")),
+        };
+        let before = reading.cursor.access().grant().identity();
+        if before.is_some_and(|before| {
+            before.kind == "token" && Some(before) != access.grant().identity()
+        }) {
+            let text = "the connection is another one's: AUTH can only renew what it has";
+            return Err(Error::new(Code::Forbidden, text));
+        }
+        reading.cursor.exchange(access)?;
+        self.talk().silent_until = None;
+        Ok(())
     }
 
     /// Obeys a last line without its end, unless it publishes: the rest of the message may be
@@ -407,7 +455,11 @@ impl<L: Link> Conversation<L> {
     ) -> Event<'static> {
         let since = since.unwrap_or(Since::None);
         let cursor = &mut reading.cursor;
-        if let Err(error) = cursor.subscribe(filter.clone(), &since).await {
+        let subscribed = match cursor.access().readable(filter.clone()) {
+            Ok(readable) => cursor.subscribe(readable, &since).await,
+            Err(refusal) => Err(refusal),
+        };
+        if let Err(error) = subscribed {
             return event::error(&error);
         }
         let event = event::subscribed(&filter, cursor);

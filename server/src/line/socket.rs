@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::timeout;
 
 use super::Link;
-use crate::access::{Gate, Principal};
+use crate::access::Admission;
 use crate::connections::Service;
 use crate::cursor::Cursor;
 use crate::metrics::Transport;
@@ -22,15 +22,14 @@ use crate::stream::Guarded;
 /// The line protocol over accepted streams.
 #[derive(Debug)]
 pub struct LineService {
-    gate: Gate,
     config: Arc<SessionConfig>,
     transport: Transport,
 }
 
 impl LineService {
     /// For the streams of one listener.
-    pub fn new(gate: &Gate, config: &Arc<SessionConfig>, transport: Transport) -> Self {
-        Self { gate: gate.clone(), config: config.clone(), transport }
+    pub fn new(config: &Arc<SessionConfig>, transport: Transport) -> Self {
+        Self { config: config.clone(), transport }
     }
 
     /// Speaks over a stream until either side ends it.
@@ -38,7 +37,12 @@ impl LineService {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let access = self.gate.admit(Principal::Anonymous);
+        let gate = &self.config.gate;
+        let access = match gate.admit(stream.connection().principal()) {
+            Admission::Admitted(access) => access,
+            // What the kernel or a certificate says is never wrong.
+            Admission::Refused(_) | Admission::Unverified(_) => gate.anonymous(),
+        };
         let cursor = Cursor::new(&access);
         let serving = stream.connection().serve(Service::Reader(self.transport));
         super::serve(Wire(stream), self.config.clone(), self.transport, cursor, serving)

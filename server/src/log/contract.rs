@@ -10,7 +10,7 @@ use tokio::runtime::{Builder, Handle};
 use tokio::task::JoinSet;
 
 use super::{Feed, Log, MemoryLog, Page, PageLimit, Query, Retention, Selection, SqliteLog, Sync};
-use crate::access::{Gate, Principal};
+use crate::access::Gate;
 use crate::clock::unix_micros;
 use crate::cursor::Cursor;
 use crate::hub::{Hub, WireLimits};
@@ -326,9 +326,15 @@ fn others_messages_may_come_between_ours(subject: &Subject) {
     });
     runtime.block_on(async {
         let mut readers = JoinSet::new();
-        let access = Gate::new(hub.clone()).admit(Principal::Anonymous);
+        let access = Gate::open(hub.clone(), None).anonymous();
         for filter in ["ours", "theirs", ">"] {
-            let cursor = Cursor::open(&access, filter.parse().unwrap(), &Since::All).await.unwrap();
+            let cursor = Cursor::open(
+                &access,
+                access.readable(filter.parse().unwrap()).unwrap(),
+                &Since::All,
+            )
+            .await
+            .unwrap();
             readers.spawn_on(read_to_the_end(cursor, filter), &Handle::current());
         }
         let mut publishers = JoinSet::new();

@@ -126,7 +126,7 @@ impl Groups {
         let Some(filter) = cursor.sole_filter().cloned() else {
             return member.go_on(cursor, Bytes::new(), spoken_to);
         };
-        let key = (cursor.access().grant(), filter);
+        let key = (cursor.access().grant().clone(), filter);
         let newcomer = Newcomer { cursor, member, spoken_to };
         let mut open = self.0.open();
         if let Some(inbox) = open.get(&key) {

@@ -27,6 +27,7 @@ use self::group::Member;
 #[cfg(test)]
 pub(crate) use self::wait::wait_for;
 pub(crate) use self::wait::{Hear, Nobody, Wait, Wakeup};
+use crate::access::Gate;
 use crate::connections::Serving;
 use crate::cursor::{Batch, Cursor, PageLimit};
 use crate::limits::GROUP_AFTER;
@@ -36,6 +37,8 @@ use crate::stop::{Stop, detach};
 /// Settings and shared parts of every session.
 #[derive(Debug, Clone)]
 pub struct SessionConfig {
+    /// Where accesses to the log are given.
+    pub gate: Gate,
     /// Sign of life after this long without any other event.
     pub keepalive: Duration,
     /// What was begun, a line or a request, must end within this time.

@@ -78,6 +78,7 @@ async fn count_lost(subscriber: &Subscriber, after: Id, last: Id) -> u64 {
     let access = subscriber.seat.access();
     let limit = PageLimit::BATCH;
     let mut count = 0;
+    let Ok(filter) = access.readable(filter) else { return 1 };
     if let Ok(mut cursor) = Cursor::open(access, filter, &Since::Id(after)).await {
         while let Ok(batch) = cursor.next(limit).await {
             count += batch.messages.iter().filter(|message| message.id() <= last).count() as u64;

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use tokio::runtime::{Builder, Runtime};
 
 use super::*;
-use crate::access::{Gate, Principal};
+use crate::access::Gate;
 use crate::hub::{Hub, WireLimits};
 use crate::log::{MemoryLog, Retention};
 use crate::message::Message;
@@ -165,8 +165,11 @@ impl World {
     }
 
     async fn connect(&mut self) {
-        let access = Gate::new(self.hub.clone()).admit(Principal::Anonymous);
-        let cursor = Cursor::open(&access, "a".parse().unwrap(), &Since::None).await.unwrap();
+        let access = Gate::open(self.hub.clone(), None).anonymous();
+        let cursor =
+            Cursor::open(&access, access.readable("a".parse().unwrap()).unwrap(), &Since::None)
+                .await
+                .unwrap();
         let peer = Arc::<Peer>::default();
         self.missed.push(cursor.place().seq());
         self.peers.push(peer.clone());

@@ -1,0 +1,190 @@
+//! Who asks: from what a transport brings to a grant, by an access file that may change at any
+//! time.
+//!
+//! The file is looked at every second, and when the process is told to. It is taken whole or not at
+//! all: one that is broken leaves everything as it was, which is said loudly. Once the new one
+//! holds, every grant that is not in it has ended; then that is noted beside the file, for whoever
+//! waits to hear of it.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use arc_swap::ArcSwap;
+use doorbell_protocol::{Code, Error};
+
+use super::applied::Applied;
+use super::grant::Grant;
+use super::passwords::{Passwords, Verdict};
+use super::table::Table;
+use super::{Admission, Principal};
+use crate::clock::unix_seconds;
+use crate::limits::{ACCESS_FILE_BYTES_MAX, PASSWORDS_WAITING_MAX};
+use crate::rights::{AccessFile, TOKEN_PREFIX};
+
+/// The access file and what it says.
+#[derive(Debug)]
+pub(super) struct Authority {
+    path: PathBuf,
+    table: ArcSwap<Table>,
+    passwords: Arc<Passwords>,
+    /// What was last looked at, and whether the file as it is now was refused.
+    looked: Mutex<Looked>,
+    /// Files that were taken, the first one counted.
+    generation: AtomicU64,
+    applied: Option<Applied>,
+}
+
+#[derive(Debug)]
+struct Looked {
+    stamp: Option<Stamp>,
+    fault: Option<String>,
+}
+
+/// What changes when a file does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    modified: SystemTime,
+    length: u64,
+    inode: u64,
+}
+
+impl Stamp {
+    fn of(path: &Path) -> io::Result<Self> {
+        use std::os::unix::fs::MetadataExt;
+        let metadata = fs::metadata(path)?;
+        let (length, inode) = (metadata.len(), metadata.ino());
+        Ok(Self { modified: metadata.modified()?, length, inode })
+    }
+}
+
+impl Authority {
+    /// Reads the file.
+    ///
+    /// # Errors
+    ///
+    /// One sentence with the path and what is wrong.
+    pub(super) fn open(path: &Path) -> Result<Self, String> {
+        let stamp = Stamp::of(path).ok();
+        let (text, file) = read(path)?;
+        let applied = match Applied::beside(path, &text) {
+            Ok(applied) => Some(applied),
+            Err(error) => {
+                let file = path.display();
+                tracing::warn!(%file, %error, "what is applied cannot be noted beside the file");
+                None
+            }
+        };
+        let table = Table::new(file, None);
+        table.expire(unix_seconds());
+        Ok(Self {
+            path: path.to_owned(),
+            table: ArcSwap::from_pointee(table),
+            passwords: Arc::default(),
+            looked: Mutex::new(Looked { stamp, fault: None }),
+            generation: AtomicU64::new(1),
+            applied,
+        })
+    }
+
+    /// Looks whether the file is another one, or in any case; takes it if it is good; and ends what
+    /// has had its time. Blocks on the disk.
+    pub(super) fn look(&self, in_any_case: bool) {
+        let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        // Before it is read: what is written meanwhile is read at the next look.
+        let stamp = Stamp::of(&self.path).ok();
+        if in_any_case || stamp != looked.stamp {
+            looked.stamp = stamp;
+            looked.fault = self.take().err();
+            if let Some(fault) = &looked.fault {
+                tracing::error!("{fault}; what was read before holds on");
+            }
+        }
+        drop(looked);
+        self.table.load().expire(unix_seconds());
+    }
+
+    fn take(&self) -> Result<(), String> {
+        let (text, file) = read(&self.path)?;
+        let before = self.table.load_full();
+        let table = Arc::new(Table::new(file, Some(&before)));
+        // First nobody is admitted by what was before, and then what lives by it ends.
+        self.table.store(table.clone());
+        table.succeed(&before);
+        let generation = self.generation.fetch_add(1, Ordering::Relaxed) + 1;
+        tracing::info!(generation, entries = table.len(), "the access file was read again");
+        if let Some(Err(error)) = self.applied.as_ref().map(|applied| applied.note(&text)) {
+            tracing::error!(%error, "what is applied could not be noted beside the access file");
+        }
+        Ok(())
+    }
+
+    /// What is granted to whoever brings nothing.
+    pub(super) fn anonymous(&self) -> Grant {
+        self.table.load().anonymous().clone()
+    }
+
+    /// Why the file as it is now is not the one that holds.
+    pub(super) fn fault(&self) -> Option<String> {
+        self.looked.lock().unwrap_or_else(PoisonError::into_inner).fault.clone()
+    }
+
+    /// Files that were taken so far.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Relaxed)
+    }
+
+    /// What somebody is granted.
+    pub(super) fn admit(&self, principal: Principal<'_>) -> Admission<Grant> {
+        let table = self.table.load();
+        let found = match principal {
+            Principal::Anonymous => Some(table.anonymous()),
+            Principal::Uid(uid) => table.uid(uid).or(Some(table.anonymous())),
+            Principal::Certificate(names) => table.certificate(names).or(Some(table.anonymous())),
+            Principal::Token(token) if token.starts_with(TOKEN_PREFIX) => table.token(token),
+            Principal::Token(_) => {
+                return refused("the token is malformed: one begins with tk_");
+            }
+            Principal::Password { name, password } => {
+                let user = table.user(name);
+                let hash = user.map(|(hash, _)| hash);
+                match self.passwords.verify(hash, name, password) {
+                    Ok(Verdict::Right) => user.map(|(_, grant)| grant),
+                    Ok(Verdict::Wrong) => None,
+                    Ok(Verdict::Busy) => {
+                        let text = format!("{PASSWORDS_WAITING_MAX} passwords wait to be verified");
+                        return Admission::Refused(Error::new(Code::Busy, text));
+                    }
+                    Err(verification) => return Admission::Unverified(verification),
+                }
+            }
+        };
+        match found {
+            None => refused(match principal {
+                Principal::Password { .. } => "the user or the password is wrong",
+                _ => "the token is wrong",
+            }),
+            Some(grant) if !grant.is_current() => refused("the credential has expired"),
+            Some(grant) => Admission::Admitted(grant.clone()),
+        }
+    }
+}
+
+fn refused<T>(why: &'static str) -> Admission<T> {
+    Admission::Refused(Error::new(Code::Unauthorized, why))
+}
+
+fn read(path: &Path) -> Result<(Vec<u8>, AccessFile), String> {
+    let wrong = |why: &dyn std::fmt::Display| format!("access file {}: {why}", path.display());
+    let length = fs::metadata(path).map_err(|error| wrong(&error))?.len();
+    if length > ACCESS_FILE_BYTES_MAX {
+        return Err(wrong(&format!("it has {length} bytes, limit is {ACCESS_FILE_BYTES_MAX}")));
+    }
+    let bytes = fs::read(path).map_err(|error| wrong(&error))?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| wrong(&"it is not UTF-8"))?;
+    let file = AccessFile::parse(text).map_err(|error| wrong(&error))?;
+    Ok((bytes, file))
+}

@@ -1,0 +1,378 @@
+//! The gate: what asks, what it is granted, and whether that is enough.
+//!
+//! No transport holds a `Hub`. It brings what it knows of its peer, a [`Principal`], to the
+//! [`Gate`], and gets an [`Access`]: the hub together with a [`Grant`]. Everything that a peer
+//! wants goes through that: a draft must become [`Permitted`] to be submitted, a filter
+//! [`Readable`] to be read, and every other [`Operation`] is held against the grant here and
+//! nowhere else. Whatever is kept between two requests, or shared by several readers, has the grant
+//! in its key.
+//!
+//! - `grant`: what one identity may do, for as long as that lasts
+//! - `authority`: who asks, by the access file; `table`: everybody whom it names; `passwords`:
+//!   those that were verified of late; `applied`: which file holds
+
+mod applied;
+mod authority;
+mod grant;
+mod passwords;
+mod table;
+
+use std::ops::Deref;
+use std::path::Path;
+use std::sync::Arc;
+
+use doorbell_protocol::{Code, Draft, Epoch, Error, Filter, Topic};
+
+pub use self::applied::wait_until_applied;
+use self::authority::Authority;
+use self::grant::Watching;
+pub use self::grant::{Grant, Identity};
+pub use self::passwords::Verification;
+use crate::hub::{Hub, WireLimits};
+use crate::limits::ACCESS_LOOK;
+use crate::log::Bounds;
+use crate::rights::Rights;
+use crate::stop::Stop;
+use crate::tail::{self, Waiter};
+use crate::writer::{Health, Pending};
+
+/// What asks, as far as its transport can tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Principal<'a> {
+    /// It has not said.
+    Anonymous,
+    /// It brings a token.
+    Token(&'a str),
+    /// It brings a name and a password.
+    Password {
+        /// The user's name.
+        name: &'a str,
+        /// What proves it.
+        password: &'a str,
+    },
+    /// The kernel says whose process it is.
+    Uid(u32),
+    /// Its certificate, which was verified, is for these names.
+    Certificate(&'a [Box<str>]),
+}
+
+/// What comes of asking.
+#[derive(Debug)]
+pub enum Admission<T> {
+    /// It is known, or nobody in particular.
+    Admitted(T),
+    /// Its credential is wrong.
+    Refused(Error),
+    /// That takes long to find out. Whoever asks again after it is told at once.
+    Unverified(Verification),
+}
+
+/// What somebody wants to do, beside reading.
+#[derive(Debug, Clone, Copy)]
+pub enum Operation<'a> {
+    /// To publish to a topic.
+    Publish(&'a Topic),
+    /// To be told where the server listens.
+    Locate,
+    /// To see what the server counts: statistics, metrics.
+    Observe,
+    /// To see who is connected.
+    Watch,
+    /// To see the packets of connections.
+    Capture,
+}
+
+/// Where accesses are given. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Gate {
+    hub: Hub,
+    judge: Judge,
+}
+
+/// Who says what somebody is granted.
+#[derive(Debug, Clone)]
+enum Judge {
+    /// Nobody is asked: this is for all.
+    Open(Grant),
+    /// The access file.
+    File(Arc<Authority>),
+}
+
+/// How the access file fares.
+#[derive(Debug)]
+pub struct FileState {
+    /// Files that were taken so far.
+    pub generation: u64,
+    /// Why the file as it is now is not the one that holds.
+    pub fault: Option<String>,
+}
+
+impl Gate {
+    /// The gate before a hub, for everybody alike: with these rights, or with every right there is.
+    pub fn open(hub: Hub, rights: Option<Rights>) -> Self {
+        let anonymous = Identity { kind: "anonymous", name: "".into() };
+        let grant = match rights {
+            Some(rights) => Grant::new(anonymous, rights, None),
+            None => Grant::everything(),
+        };
+        Self { hub, judge: Judge::Open(grant) }
+    }
+
+    /// The gate before a hub, for those whom an access file names.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the file, in one sentence.
+    pub fn guarded(hub: Hub, file: &Path) -> Result<Self, String> {
+        Ok(Self { hub, judge: Judge::File(Arc::new(Authority::open(file)?)) })
+    }
+
+    /// What a principal has.
+    pub fn admit(&self, principal: Principal<'_>) -> Admission<Access> {
+        let admitted = match &self.judge {
+            Judge::Open(grant) => Admission::Admitted(grant.clone()),
+            Judge::File(authority) => authority.admit(principal),
+        };
+        match admitted {
+            Admission::Admitted(grant) => {
+                Admission::Admitted(Access { hub: self.hub.clone(), grant })
+            }
+            Admission::Refused(error) => Admission::Refused(error),
+            Admission::Unverified(verification) => Admission::Unverified(verification),
+        }
+    }
+
+    /// What whoever brings nothing has.
+    pub fn anonymous(&self) -> Access {
+        let grant = match &self.judge {
+            Judge::Open(grant) => grant.clone(),
+            Judge::File(authority) => authority.anonymous(),
+        };
+        Access { hub: self.hub.clone(), grant }
+    }
+
+    /// Whether credentials mean anything here.
+    pub fn has_access_file(&self) -> bool {
+        matches!(self.judge, Judge::File(_))
+    }
+
+    /// How the access file fares, if there is one.
+    pub fn file_state(&self) -> Option<FileState> {
+        match &self.judge {
+            Judge::Open(_) => None,
+            Judge::File(authority) => {
+                let (generation, fault) = (authority.generation(), authority.fault());
+                Some(FileState { generation, fault })
+            }
+        }
+    }
+
+    /// Reads the access file again when it changes, and ends what has had its time, until the stop.
+    /// Ready at once if there is none.
+    pub async fn keep(self, stop: Stop) {
+        let Judge::File(authority) = self.judge else { return };
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(ACCESS_LOOK) => {}
+            }
+            look(&authority, false).await;
+        }
+    }
+
+    /// Reads the access file again, if there is one.
+    pub async fn reread(&self) {
+        if let Judge::File(authority) = &self.judge {
+            look(authority, true).await;
+        }
+    }
+}
+
+async fn look(authority: &Arc<Authority>, in_any_case: bool) {
+    let authority = authority.clone();
+    let looking = tokio::task::spawn_blocking(move || authority.look(in_any_case));
+    if let Err(error) = looking.await {
+        tracing::error!(%error, "looking at the access file ended early");
+    }
+}
+
+/// The hub as one principal may use it. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Access {
+    hub: Hub,
+    grant: Grant,
+}
+
+/// A draft that may be published.
+#[derive(Debug)]
+pub struct Permitted(Draft);
+
+/// A filter that may be read, without what may not be read of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Readable(Filter);
+
+impl Readable {
+    /// All of a filter, for tests that are about something else.
+    #[cfg(test)]
+    pub(crate) fn everything(filter: Filter) -> Self {
+        Self(filter)
+    }
+
+    /// The filter itself.
+    pub fn into_filter(self) -> Filter {
+        self.0
+    }
+}
+
+impl Deref for Readable {
+    type Target = Filter;
+
+    fn deref(&self) -> &Filter {
+        &self.0
+    }
+}
+
+/// A reader's place among those that wait, for news and for the end of its right.
+#[derive(Debug)]
+pub(crate) struct Registration {
+    tail: tail::Registration,
+    _watching: Option<Watching>,
+}
+
+impl Registration {
+    /// The wake-up of this reader.
+    pub(crate) fn waiter(&self) -> &Waiter {
+        self.tail.waiter()
+    }
+}
+
+impl Access {
+    /// What it is granted.
+    pub fn grant(&self) -> &Grant {
+        &self.grant
+    }
+
+    /// Whether an operation is allowed.
+    ///
+    /// # Errors
+    ///
+    /// What is not allowed.
+    pub fn permits(&self, operation: Operation<'_>) -> Result<(), Error> {
+        self.grant.permits(operation)
+    }
+
+    /// A draft that may be published, if it may.
+    ///
+    /// # Errors
+    ///
+    /// That its topic may not be published to.
+    pub fn permit(&self, draft: Draft) -> Result<Permitted, Error> {
+        self.permits(Operation::Publish(&draft.topic))?;
+        Ok(Permitted(draft))
+    }
+
+    /// What may be read of a filter, if all of its patterns may.
+    ///
+    /// # Errors
+    ///
+    /// The first of its patterns that may not be read.
+    pub fn readable(&self, filter: Filter) -> Result<Readable, Error> {
+        self.grant.check()?;
+        match self.grant.rights() {
+            None => Ok(Readable(filter)),
+            Some(rights) => rights.read(&filter).map(Readable),
+        }
+    }
+
+    /// Whether there is anything to publish or to read.
+    pub fn is_nothing(&self) -> bool {
+        self.grant.rights().is_some_and(Rights::is_nothing)
+    }
+
+    /// Whether the grant has not ended.
+    pub(crate) fn is_current(&self) -> bool {
+        self.grant.is_current()
+    }
+
+    /// Goes on with what came after a grant that has ended, if these filters mean the same by it.
+    ///
+    /// # Errors
+    ///
+    /// That they do not, or that nothing came after it.
+    pub(crate) fn renew(&mut self, filters: &[Filter]) -> Result<(), Error> {
+        let Some(successor) = self.grant.successor() else { return self.grant.check() };
+        self.exchange(Self { hub: self.hub.clone(), grant: successor }, filters)
+    }
+
+    /// Goes on with another access, if these filters mean the same by it.
+    ///
+    /// # Errors
+    ///
+    /// That they do not.
+    pub(crate) fn exchange(&mut self, other: Self, filters: &[Filter]) -> Result<(), Error> {
+        for filter in filters {
+            if *other.readable(filter.clone())? != *filter {
+                let text =
+                    format!("the right to read '{filter}' is another one now: subscribe again");
+                return Err(Error::new(Code::Forbidden, text));
+            }
+        }
+        *self = other;
+        Ok(())
+    }
+
+    /// The first half of a publish: once this returns, the drafts have their turn, after those
+    /// submitted before them. What it returns is the second half and resolves to the answer to
+    /// each, in their order, once it is as durable as the log promises and visible to readers. If
+    /// the caller goes away after the drafts were accepted, they are stored all the same.
+    pub async fn submit(&self, drafts: Vec<Permitted>) -> Pending {
+        self.hub.submit(drafts.into_iter().map(|Permitted(draft)| draft).collect()).await
+    }
+
+    /// The hub, for a cursor: its filters are [`Readable`].
+    pub(crate) fn hub(&self) -> &Hub {
+        &self.hub
+    }
+
+    /// Registers a reader of these filters until the registration is dropped.
+    pub(crate) fn register(&self, filters: &[Filter]) -> Registration {
+        let tail = self.hub.register(filters);
+        let _watching = self.grant.watch(tail.waiter());
+        Registration { tail, _watching }
+    }
+
+    /// The newest message ever published for a filter, as far as readers may see it; 0 if none was.
+    pub fn newest(&self, filter: &Readable) -> u64 {
+        self.hub.newest(filter)
+    }
+
+    /// The newest seq that readers may see.
+    pub fn visible(&self) -> u64 {
+        self.hub.visible()
+    }
+
+    /// The epoch of the log.
+    pub fn epoch(&self) -> Epoch {
+        self.hub.epoch()
+    }
+
+    /// What the log holds.
+    pub fn bounds(&self) -> Bounds {
+        self.hub.bounds()
+    }
+
+    /// The limits of the wire.
+    pub fn limits(&self) -> WireLimits {
+        self.hub.limits()
+    }
+
+    /// How many topics are known.
+    pub fn topics(&self) -> usize {
+        self.hub.topics()
+    }
+
+    /// Whether publishes can be stored.
+    pub fn health(&self) -> Health {
+        self.hub.health()
+    }
+}

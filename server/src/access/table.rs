@@ -1,0 +1,129 @@
+//! Everybody whom the access file names, with the grant of each; and what becomes of the grants
+//! when another file takes its place.
+
+use std::collections::HashMap;
+
+use crate::access::grant::{Grant, Identity};
+use crate::rights::{AccessFile, Credentials, Entry, PasswordHash, TokenHash};
+
+/// Who there is.
+#[derive(Debug)]
+pub(super) struct Table {
+    tokens: HashMap<TokenHash, Grant>,
+    users: HashMap<Box<str>, (PasswordHash, Grant)>,
+    uids: HashMap<u32, Grant>,
+    certificates: HashMap<Box<str>, Grant>,
+    anonymous: Grant,
+    /// Every entry by its identity, for the next file and for what ends by itself.
+    known: HashMap<Identity, (Credentials, Grant)>,
+}
+
+impl Table {
+    /// What a file says. Where it says of somebody what `before` said, the grant stays the same.
+    pub(super) fn new(file: AccessFile, before: Option<&Self>) -> Self {
+        let anonymous = Identity { kind: "anonymous", name: "".into() };
+        let kept = before.map(|table| &table.anonymous);
+        let kept = kept.filter(|grant| grant.rights() == Some(&file.anonymous)).cloned();
+        let anonymous = kept.unwrap_or_else(|| Grant::new(anonymous, file.anonymous, None));
+        let mut table = Self {
+            tokens: HashMap::new(),
+            users: HashMap::new(),
+            uids: HashMap::new(),
+            certificates: HashMap::new(),
+            anonymous,
+            known: HashMap::new(),
+        };
+        for entry in file.entries {
+            table.add(entry, before);
+        }
+        table
+    }
+
+    fn add(&mut self, entry: Entry, before: Option<&Self>) {
+        let Entry { credentials, name, rights, expires } = entry;
+        let name: Box<str> = name.into();
+        let identity = Identity { kind: credentials.kind(), name: name.clone() };
+        let kept = before.and_then(|table| table.known.get(&identity));
+        let kept = kept.filter(|(known, grant)| {
+            *known == credentials && grant.rights() == Some(&rights) && grant.expires() == expires
+        });
+        let grant = match kept {
+            Some((_, grant)) => grant.clone(),
+            None => Grant::new(identity.clone(), rights, expires),
+        };
+        match &credentials {
+            Credentials::Token(hash) => {
+                self.tokens.insert(*hash, grant.clone());
+            }
+            Credentials::Password(hash) => {
+                self.users.insert(name, (hash.clone(), grant.clone()));
+            }
+            Credentials::Uid(uid) => {
+                self.uids.insert(*uid, grant.clone());
+            }
+            Credentials::Certificate => {
+                self.certificates.insert(name, grant.clone());
+            }
+        }
+        self.known.insert(identity, (credentials, grant));
+    }
+
+    /// Ends the grants of the table before this one that are not in it. One whose secret is the
+    /// same goes on as the new grant, as far as that reaches.
+    pub(super) fn succeed(&self, before: &Self) {
+        if before.anonymous != self.anonymous {
+            before.anonymous.end(Some(self.anonymous.clone()));
+        }
+        for (identity, (credentials, old)) in &before.known {
+            let new = self.known.get(identity);
+            if new.is_some_and(|(_, new)| new == old) {
+                continue;
+            }
+            let same = new.filter(|(new, _)| new == credentials);
+            old.end(same.map(|(_, new)| new.clone()));
+        }
+    }
+
+    /// Ends every grant whose time has passed. Returns when the next one's has, in unix seconds.
+    pub(super) fn expire(&self, now: u64) -> Option<u64> {
+        let mut next = None;
+        for (_, grant) in self.known.values() {
+            match grant.expires() {
+                Some(end) if end <= now => grant.end(None),
+                Some(end) => next = Some(next.map_or(end, |next: u64| next.min(end))),
+                None => {}
+            }
+        }
+        next
+    }
+
+    /// The grant of a token.
+    pub(super) fn token(&self, token: &str) -> Option<&Grant> {
+        self.tokens.get(&TokenHash::of(token))
+    }
+
+    /// The hash of a user's password, and the user's grant.
+    pub(super) fn user(&self, name: &str) -> Option<&(PasswordHash, Grant)> {
+        self.users.get(name)
+    }
+
+    /// The grant of a process's user, if the file names it.
+    pub(super) fn uid(&self, uid: u32) -> Option<&Grant> {
+        self.uids.get(&uid)
+    }
+
+    /// The grant of the first of a certificate's names that the file names.
+    pub(super) fn certificate(&self, names: &[Box<str>]) -> Option<&Grant> {
+        names.iter().find_map(|name| self.certificates.get(name))
+    }
+
+    /// The grant of whoever brings nothing.
+    pub(super) fn anonymous(&self) -> &Grant {
+        &self.anonymous
+    }
+
+    /// How many entries there are.
+    pub(super) fn len(&self) -> usize {
+        self.known.len()
+    }
+}
