@@ -34,6 +34,7 @@ mod poll;
 mod publish;
 mod readme;
 mod resume;
+mod rights;
 mod shutdown;
 mod slow_reader;
 mod start;

@@ -113,12 +113,11 @@ impl Pattern {
     pub fn contains(&self, other: &Self) -> bool {
         let mut segments = other.as_str().split('.');
         for own in self.as_str().split('.') {
-            match (own, segments.next()) {
-                (_, None) => return false,
-                (">", Some(_)) => return true,
-                (_, Some(">")) => return false,
-                ("*", Some(_)) => {}
-                (name, Some(segment)) if name == segment => {}
+            let Some(segment) = segments.next() else { return false };
+            match own {
+                ">" => return true,
+                "*" if segment != ">" => {}
+                name if name == segment => {}
                 _ => return false,
             }
         }
@@ -129,11 +128,11 @@ impl Pattern {
     pub fn overlaps(&self, other: &Self) -> bool {
         let mut segments = other.as_str().split('.');
         for own in self.as_str().split('.') {
-            match (own, segments.next()) {
-                (_, None) => return false,
-                (">", Some(_)) | (_, Some(">")) => return true,
-                ("*", Some(_)) | (_, Some("*")) => {}
-                (name, Some(segment)) if name == segment => {}
+            let Some(segment) = segments.next() else { return false };
+            match (own, segment) {
+                (">", _) | (_, ">") => return true,
+                ("*", _) | (_, "*") => {}
+                (name, segment) if name == segment => {}
                 _ => return false,
             }
         }

@@ -18,7 +18,7 @@ use std::task::{Context, Poll, ready};
 
 use doorbell_protocol::{Code, Error, Filter, Gap, Id, Since};
 
-use crate::access::{Access, Readable, Registration};
+use crate::access::{Access, Readable, Watch};
 use crate::conditions::Conditions;
 use crate::hub::{LaterPage, PageRead};
 use crate::log::Page;
@@ -53,15 +53,15 @@ pub struct Cursor {
 enum State {
     /// There may be more to read: up to `until`, the last message that a mark told of, or
     /// `u64::MAX`.
-    Behind { until: u64, registration: Option<Registration> },
+    Behind { until: u64, registration: Option<Watch> },
     /// As before, and a page is on its way from the log. Marks are looked at when it is there.
-    Reading { page: Box<BegunPage>, registration: Option<Registration> },
+    Reading { page: Box<BegunPage>, registration: Option<Watch> },
     /// The last page had all that was visible then and is wanted. The next look reads all the same,
     /// so that the place moves on over what is not wanted.
-    CaughtUp(Option<Registration>),
+    CaughtUp(Option<Watch>),
     /// The last page was handed out and had all, and whatever is pushed after it is marked: the
     /// next look reads only if there is a mark.
-    Registered(Registration),
+    Registered(Watch),
 }
 
 /// A page that is being read from the log.
@@ -91,7 +91,7 @@ impl State {
         }
     }
 
-    fn registration(&self) -> Option<&Registration> {
+    fn registration(&self) -> Option<&Watch> {
         match self {
             Self::Behind { registration, .. }
             | Self::Reading { registration, .. }
@@ -100,7 +100,7 @@ impl State {
         }
     }
 
-    fn into_registration(self) -> Option<Registration> {
+    fn into_registration(self) -> Option<Watch> {
         match self {
             Self::Behind { registration, .. }
             | Self::Reading { registration, .. }
@@ -396,7 +396,7 @@ impl Cursor {
     }
 
     /// Goes into another state, registered as before.
-    fn enter(&mut self, state: impl FnOnce(Option<Registration>) -> State) {
+    fn enter(&mut self, state: impl FnOnce(Option<Watch>) -> State) {
         let registration = std::mem::take(&mut self.state).into_registration();
         self.state = state(registration);
     }

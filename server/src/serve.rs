@@ -117,7 +117,7 @@ pub fn start(config: &Config) -> Result<Server, StartError> {
     Ok(Server { hub, gate, acceptor, grace: config.grace, connections, addresses })
 }
 
-/// Who may do what. A server that others can reach must have been told.
+/// The gate before the log. A server that others can reach must have been told who may do what.
 fn gate(config: &Config, hub: Hub, addresses: &Addresses) -> Result<Gate, StartError> {
     if let Some(file) = &config.access {
         return Gate::guarded(hub, file).map_err(StartError);

@@ -25,14 +25,14 @@ fn assert_off(flags: &str) {
 
 #[test]
 fn it_is_off_where_others_can_connect_or_where_it_was_switched_off() {
-    assert_off("--http 0.0.0.0:0");
-    assert_off("--tcp 0.0.0.0:0");
+    assert_off("--http 0.0.0.0:0 --anonymous read-write");
+    assert_off("--tcp 0.0.0.0:0 --anonymous read-write");
     assert_off("--lab off");
 }
 
 #[test]
 fn it_is_on_where_nobody_else_can_connect_or_where_it_was_switched_on() {
-    for flags in ["", "--tcp 0.0.0.0:0 --lab on"] {
+    for flags in ["", "--tcp 0.0.0.0:0 --anonymous read-write --lab on"] {
         let server = TestServer::with(flags);
         let config = server.get("/v1/config").json();
         assert_eq!((&config["lab"], &config["trace"]), (&true.into(), &false.into()), "{flags}");

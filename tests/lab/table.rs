@@ -79,7 +79,7 @@ fn ipv4_at_a_listener_of_ipv6_has_them_too() {
     if std::net::TcpListener::bind("[::1]:0").is_err() {
         return skip("no IPv6 on this machine");
     }
-    let server = TestServer::with("--tcp [::]:0 --lab on");
+    let server = TestServer::with("--tcp [::]:0 --anonymous read-write --lab on");
     let port = server.tcp.port();
     for host in ["127.0.0.1", "::1"] {
         assert_figures_agree(&server, SocketAddr::new(host.parse().unwrap(), port));

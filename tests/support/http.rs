@@ -39,6 +39,14 @@ impl Request {
         self
     }
 
+    /// The same with a token, if there is one.
+    pub(crate) fn token(self, token: Option<&str>) -> Self {
+        match token {
+            Some(token) => self.header("authorization", &format!("Bearer {token}")),
+            None => self,
+        }
+    }
+
     /// The same with a body.
     pub(crate) fn body(mut self, body: impl AsRef<[u8]>) -> Self {
         self.body = body.as_ref().into();
@@ -282,6 +290,13 @@ impl Stream {
         line(&mut self.body)
     }
 
+    /// As [`line`](Self::line), for a body that may also break off.
+    pub(crate) fn line_or_break(&mut self) -> Option<String> {
+        let mut line = String::new();
+        let read = self.body.read_line(&mut line).ok()?;
+        (read > 0).then(|| line.trim_end_matches(['\r', '\n']).to_owned())
+    }
+
     /// The next line as an event.
     pub(crate) fn event(&mut self) -> Event {
         Event::parse(&self.line().expect("an event before the end"))
@@ -332,6 +347,7 @@ pub(crate) fn line(reader: &mut impl BufRead) -> Option<String> {
 #[derive(Debug)]
 pub(crate) struct Poller {
     address: SocketAddr,
+    token: Option<String>,
     filter: String,
     wait: Option<&'static str>,
     /// The place to go on from.
@@ -343,12 +359,14 @@ impl Poller {
     /// Begins at a place; with a wait they are long polls.
     pub(crate) fn new(
         address: SocketAddr,
+        token: Option<&str>,
         filter: &str,
         since: &str,
         wait: Option<&'static str>,
     ) -> Self {
         let mut poller = Self {
             address,
+            token: token.map(str::to_owned),
             filter: filter.to_owned(),
             wait: None,
             next: since.to_owned(),
@@ -373,7 +391,8 @@ impl Poller {
     fn ask(&mut self) {
         let wait = self.wait.map(|wait| format!("&wait={wait}")).unwrap_or_default();
         let path = format!("/{}/json?poll=1&since={}{wait}", self.filter, self.next);
-        let response = Request::get(&path).send_to(self.address);
+        let request = Request::get(&path).token(self.token.as_deref());
+        let response = request.send_to(self.address);
         assert_eq!(response.status, 200, "{}", response.text());
         response.next().clone_into(&mut self.next);
         self.held.extend(response.events());

@@ -1,5 +1,6 @@
 //! What the tests share: a server that they start, and hands to talk to it with.
 
+pub(crate) mod access;
 pub(crate) mod browser;
 pub(crate) mod client;
 pub(crate) mod event;
@@ -11,6 +12,7 @@ pub(crate) mod websocket;
 
 use std::time::{Duration, Instant};
 
+pub(crate) use access::AccessFile;
 pub(crate) use event::{Event, messages, seqs};
 pub(crate) use http::{Request, Response};
 pub(crate) use lines::Lines;

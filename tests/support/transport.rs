@@ -40,22 +40,41 @@ impl Transport {
 
     /// Begins to read; once this returns, nothing that is published afterwards is missed.
     pub(crate) fn read(self, server: &TestServer, filter: &str, since: &str) -> Reader {
+        self.read_as(None, server, filter, since)
+    }
+
+    /// The same with a token.
+    pub(crate) fn read_as(
+        self,
+        token: Option<&str>,
+        server: &TestServer,
+        filter: &str,
+        since: &str,
+    ) -> Reader {
+        let in_address = &filter.replace('>', "%3E");
         let stream = |kind: &str| {
-            let path = format!("/{filter}/{kind}?since={since}");
-            Request::get(&path).stream_from(server.http)
+            let path = format!("/{in_address}/{kind}?since={since}");
+            Request::get(&path).token(token).stream_from(server.http)
         };
-        let poller = |wait| Poller::new(server.http, filter, since, wait);
+        let poller = |wait| Poller::new(server.http, token, in_address, since, wait);
+        let authenticated = |mut lines: Lines| {
+            if let Some(token) = token {
+                assert_eq!(lines.ask(format_args!("AUTH {token}")).kind(), "ok");
+            }
+            lines
+        };
         let mut reader = match self {
             Self::Poll => return Reader::Poll(poller(None)),
             Self::LongPoll => return Reader::Poll(poller(Some("2s"))),
             Self::Ndjson => Reader::Ndjson(stream("json"), None),
             Self::Sse => Reader::Sse(stream("sse"), None),
             Self::WebSocket => {
-                let socket = Socket::connect(server.http, filter, &format!("?since={since}"));
+                let query = format!("?since={since}");
+                let socket = Socket::connect_as(token, server.http, in_address, &query).unwrap();
                 Reader::WebSocket(Box::new(socket), None)
             }
-            Self::Tcp => Reader::Lines(server.lines(), None),
-            Self::Unix => Reader::Lines(Lines::greeted_unix(&server.unix()), None),
+            Self::Tcp => Reader::Lines(authenticated(server.lines()), None),
+            Self::Unix => Reader::Lines(authenticated(Lines::greeted_unix(&server.unix())), None),
         };
         reader.begin(filter, since);
         reader

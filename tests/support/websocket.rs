@@ -2,8 +2,12 @@
 
 use std::net::{SocketAddr, TcpStream};
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::handshake::HandshakeError;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
-use tokio_tungstenite::tungstenite::{Message, WebSocket, client};
+use tokio_tungstenite::tungstenite::{Error, Message, WebSocket, client};
 
 use super::{Event, PATIENCE};
 
@@ -27,6 +31,36 @@ impl Socket {
     /// Connects to `/FILTER/ws`; `query` begins with a question mark or is empty.
     pub(crate) fn connect(address: SocketAddr, filter: &str, query: &str) -> Self {
         Self::over(TcpStream::connect(address).unwrap(), &format!("{filter}/ws{query}"))
+    }
+
+    /// Connects with a token, as a page does: in a sub-protocol. The error is the status of the
+    /// refusal.
+    pub(crate) fn connect_as(
+        token: Option<&str>,
+        address: SocketAddr,
+        filter: &str,
+        query: &str,
+    ) -> Result<Self, u16> {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        let url = format!("ws://localhost/{filter}/ws{query}");
+        let mut request = url.into_client_request().unwrap();
+        if let Some(token) = token {
+            let token = URL_SAFE_NO_PAD.encode(token);
+            let protocols = format!("doorbell, bearer.{token}").parse().unwrap();
+            request.headers_mut().insert("sec-websocket-protocol", protocols);
+        }
+        match client(request, stream) {
+            Ok((inner, answer)) => {
+                let chosen = answer.headers().get("sec-websocket-protocol");
+                let chosen = chosen.map(|value| value.to_str().unwrap());
+                assert_eq!(chosen, token.map(|_| "doorbell"), "the token is not repeated");
+                Ok(Self { inner })
+            }
+            Err(HandshakeError::Failure(Error::Http(answer))) => Err(answer.status().as_u16()),
+            Err(other) => panic!("not expected: {other}"),
+        }
     }
 
     /// Speaks over a TCP connection that is there.

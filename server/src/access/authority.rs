@@ -1,5 +1,4 @@
-//! Who asks: from what a transport brings to a grant, by an access file that may change at any
-//! time.
+//! From what a transport brings to a grant, by an access file that may change at any time.
 //!
 //! The file is looked at every second, and when the process is told to. It is taken whole or not at
 //! all: one that is broken leaves everything as it was, which is said loudly. Once the new one

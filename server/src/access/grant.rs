@@ -76,19 +76,19 @@ impl Grant {
         let Some(granted) = &self.0 else { return Ok(()) };
         self.check()?;
         let rights = &granted.rights;
-        let seen = |allowed: bool, what: &str| match allowed {
-            true => Ok(()),
-            false => Err(Error::new(Code::Forbidden, format!("{what} is for administrators"))),
+        let allowed = |is_allowed: bool, refusal: &'static str| {
+            if is_allowed { Ok(()) } else { Err(Error::new(Code::Forbidden, refusal)) }
         };
         match operation {
             Operation::Publish(topic) => rights.publish(topic),
-            Operation::Locate => match rights.reads() {
-                true => Ok(()),
-                false => Err(Error::new(Code::Forbidden, "reading is not allowed")),
-            },
-            Operation::Observe => seen(rights.admin, "what the server counts"),
-            Operation::Watch => seen(rights.admin, "who is connected"),
-            Operation::Capture => seen(rights.admin, "what is on the wire"),
+            Operation::Locate => allowed(rights.reads(), "reading is not allowed"),
+            Operation::Observe => {
+                allowed(rights.admin, "what the server counts is for administrators")
+            }
+            Operation::Watch => allowed(rights.admin, "who is connected is for administrators"),
+            Operation::Capture => {
+                allowed(rights.admin, "what is on the wire is for administrators")
+            }
         }
     }
 
@@ -103,10 +103,10 @@ impl Grant {
     ///
     /// That it has.
     pub fn check(&self) -> Result<(), Error> {
-        match self.is_current() {
-            true => Ok(()),
-            false => Err(Error::new(Code::Forbidden, "the right to be here has ended")),
+        if self.is_current() {
+            return Ok(());
         }
+        Err(Error::new(Code::Forbidden, "the right to be here has ended"))
     }
 
     /// What came after it, if it has ended.

@@ -8,8 +8,8 @@
 //! in its key.
 //!
 //! - `grant`: what one identity may do, for as long as that lasts
-//! - `authority`: who asks, by the access file; `table`: everybody whom it names; `passwords`:
-//!   those that were verified of late; `applied`: which file holds
+//! - `authority`: grants by the access file; `table`: everybody whom it names; `passwords`: those
+//!   that were verified of late; `applied`: which file holds
 
 mod applied;
 mod authority;
@@ -33,7 +33,7 @@ use crate::limits::ACCESS_LOOK;
 use crate::log::Bounds;
 use crate::rights::Rights;
 use crate::stop::Stop;
-use crate::tail::{self, Waiter};
+use crate::tail::{Registration, Waiter};
 use crate::writer::{Health, Pending};
 
 /// What asks, as far as its transport can tell.
@@ -64,7 +64,7 @@ pub enum Admission<T> {
     /// Its credential is wrong.
     Refused(Error),
     /// That takes long to find out. Whoever asks again after it is told at once.
-    Unverified(Verification),
+    Unverified(Box<Verification>),
 }
 
 /// What somebody wants to do, beside reading.
@@ -89,7 +89,7 @@ pub struct Gate {
     judge: Judge,
 }
 
-/// Who says what somebody is granted.
+/// By what somebody is granted something.
 #[derive(Debug, Clone)]
 enum Judge {
     /// Nobody is asked: this is for all.
@@ -232,14 +232,15 @@ impl Deref for Readable {
     }
 }
 
-/// A reader's place among those that wait, for news and for the end of its right.
+/// A reader's place among those that wait, for news and for the end of its right; dropping it
+/// leaves nothing behind.
 #[derive(Debug)]
-pub(crate) struct Registration {
-    tail: tail::Registration,
+pub(crate) struct Watch {
+    tail: Registration,
     _watching: Option<Watching>,
 }
 
-impl Registration {
+impl Watch {
     /// The wake-up of this reader.
     pub(crate) fn waiter(&self) -> &Waiter {
         self.tail.waiter()
@@ -335,10 +336,9 @@ impl Access {
     }
 
     /// Registers a reader of these filters until the registration is dropped.
-    pub(crate) fn register(&self, filters: &[Filter]) -> Registration {
+    pub(crate) fn register(&self, filters: &[Filter]) -> Watch {
         let tail = self.hub.register(filters);
-        let _watching = self.grant.watch(tail.waiter());
-        Registration { tail, _watching }
+        Watch { _watching: self.grant.watch(tail.waiter()), tail }
     }
 
     /// The newest message ever published for a filter, as far as readers may see it; 0 if none was.

@@ -80,16 +80,16 @@ impl Passwords {
         hash: Option<&PasswordHash>,
         name: &str,
         password: &str,
-    ) -> Result<Verdict, Verification> {
+    ) -> Result<Verdict, Box<Verification>> {
         let remembered_as = self.keyed(hash, name, password);
         match self.known().get(&remembered_as) {
             Some(known) if Instant::now() < known.until => Ok(known.verdict),
-            _ => Err(Verification {
+            _ => Err(Box::new(Verification {
                 passwords: self.clone(),
                 remembered_as,
                 password: Secret(password.into()),
                 hash: hash.cloned(),
-            }),
+            })),
         }
     }
 

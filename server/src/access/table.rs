@@ -4,9 +4,9 @@
 use std::collections::HashMap;
 
 use crate::access::grant::{Grant, Identity};
-use crate::rights::{AccessFile, Credentials, Entry, PasswordHash, TokenHash};
+use crate::rights::{AccessEntry, AccessFile, Credentials, PasswordHash, TokenHash};
 
-/// Who there is.
+/// Everybody whom the file names.
 #[derive(Debug)]
 pub(super) struct Table {
     tokens: HashMap<TokenHash, Grant>,
@@ -39,8 +39,8 @@ impl Table {
         table
     }
 
-    fn add(&mut self, entry: Entry, before: Option<&Self>) {
-        let Entry { credentials, name, rights, expires } = entry;
+    fn add(&mut self, entry: AccessEntry, before: Option<&Self>) {
+        let AccessEntry { credentials, name, rights, expires } = entry;
         let name: Box<str> = name.into();
         let identity = Identity { kind: credentials.kind(), name: name.clone() };
         let kept = before.and_then(|table| table.known.get(&identity));

@@ -56,8 +56,8 @@ enum Next {
     },
     /// There is one.
     Answer(Call, Manner),
-    /// There is one of which it is not known who asks.
-    Verify(Verification),
+    /// There is one, and it is not known yet who asks.
+    Verify(Box<Verification>),
     /// The HTTP library has it.
     Fallback,
 }
@@ -76,13 +76,13 @@ struct Manner {
 ///
 /// # Errors
 ///
-/// Who asks is not known yet.
+/// It is not known yet who asks.
 fn take<S>(
     app: &App,
     client: &Client<S>,
     mut plain: Plain<'_>,
     route: Route<'_>,
-) -> Result<(Call, Manner, usize), Verification> {
+) -> Result<(Call, Manner, usize), Box<Verification>> {
     let call = Call::of(app, route, &mut plain.request, plain.body, &client.connection)?;
     let policy = ResponsePolicy::of(app, &plain.request);
     let watched = Some(client.watched.begin(plain.request.query));

@@ -1,5 +1,6 @@
-//! What a request says of who asks: the header `Authorization` (RFC 6750, RFC 7617), the dialect's
-//! parameter `auth`, or a WebSocket's sub-protocol, for pages, which can set no header there.
+//! The credential that a request brings: in the header `Authorization` (RFC 6750, RFC 7617), in the
+//! dialect's parameter `auth`, or in a WebSocket's sub-protocol, for pages, which can set no header
+//! there.
 //!
 //! Whether it is true is for the gate to say.
 

@@ -168,14 +168,14 @@ impl Call {
     ///
     /// # Errors
     ///
-    /// Who asks is not known yet: to be asked again once that is found out.
+    /// It is not known yet who asks: to be asked again once that is found out.
     pub(super) fn of(
         app: &App,
         route: Route<'_>,
         request: &mut Request<'_>,
         body: &[u8],
         connection: &Connection,
-    ) -> Result<Self, Verification> {
+    ) -> Result<Self, Box<Verification>> {
         let refused = |error| Self::refused(app, route, &error);
         let access = match admit(app, route, request, connection) {
             Ok(Admission::Admitted(access)) => access,

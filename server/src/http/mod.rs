@@ -4,8 +4,9 @@
 //!   library, for those that are not plain, with `timeout`: requests that are not finished in time,
 //!   and `stalled`: answers that are not taken
 //! - `request`: a request as handlers see it, and the reader of plain ones; `params`: its
-//!   parameters; `credentials`: what it says of who asks; `dispatch`: the one table of addresses, and what stands there; `reply`: the answer
-//!   and its two writers; `policy`: what is done to every answer
+//!   parameters; `credentials`: what its client says of itself; `dispatch`: the one table of
+//!   addresses, and what stands there; `reply`: the answer and its two writers; `policy`: what is
+//!   done to every answer
 //! - `publish`, `poll`, `stream`, `websocket`: messages in and out; `framing`: how they stand in a
 //!   body; `streaming`: a stream over a connection that is read here; `upgrade`: how a request
 //!   becomes a WebSocket

@@ -25,9 +25,10 @@ pub(super) fn open(cursor: &mut Cursor) -> Event<'static> {
     match cursor.filters().first() {
         Some(filter) => event.topic = Some(filter.to_string().into()),
         None => {
-            let help = match cursor.access().is_nothing() {
-                true => "doorbell: AUTH token first; then SUB, UNSUB, PUB, PING, QUIT",
-                false => "doorbell: SUB filter, UNSUB filter, PUB topic text, PING, QUIT",
+            let help = if cursor.access().is_nothing() {
+                "doorbell: AUTH token first; then SUB, UNSUB, PUB, PING, QUIT"
+            } else {
+                "doorbell: SUB filter, UNSUB filter, PUB topic text, PING, QUIT"
             };
             event.message = Some(help.into());
         }

@@ -32,8 +32,8 @@ impl Input {
         self.deadline
     }
 
-    /// Takes the next whole line, without its `\n` or `\r\n`, of `limit` bytes at most. One that was
-    /// begun is to be finished within `unfinished`.
+    /// Takes the next whole line, without its `\n` or `\r\n`, of `limit` bytes at most. One that
+    /// was begun is to be finished within `unfinished`.
     ///
     /// # Errors
     ///

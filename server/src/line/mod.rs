@@ -345,10 +345,8 @@ impl<L: Link> Conversation<L> {
         let access = reading.cursor.access();
         let limit = access.limits().message_bytes;
         let config = &reading.config;
-        let line_bytes = match access.is_nothing() {
-            true => config.line_bytes.min(AUTHENTICATION_LINE_BYTES_MAX),
-            false => config.line_bytes,
-        };
+        let most = if access.is_nothing() { AUTHENTICATION_LINE_BYTES_MAX } else { usize::MAX };
+        let line_bytes = config.line_bytes.min(most);
         let talk = self.talk.get_or_insert_default();
         while talk.publishes.has_room()
             && let Some(line) = talk.input.take_line(line_bytes, config.unfinished)?

@@ -36,14 +36,14 @@ use crate::limits::{ACCESS_NAME_BYTES_MAX, ACCESS_RULES_MAX};
 #[derive(Debug, Default)]
 pub struct AccessFile {
     /// Everybody with a name of his own.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<AccessEntry>,
     /// What may be done without a credential.
     pub anonymous: Rights,
 }
 
 /// One identity of the file.
 #[derive(Debug)]
-pub struct Entry {
+pub struct AccessEntry {
     /// By what it is known.
     pub credentials: Credentials,
     /// Its name. Names are unlike within a kind of credentials.
@@ -74,7 +74,7 @@ pub struct FileError(String);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Written {
+struct WrittenFile {
     #[serde(default)]
     token: Vec<WrittenToken>,
     #[serde(default)]
@@ -130,7 +130,8 @@ impl AccessFile {
     ///
     /// The first thing in it that is wrong.
     pub fn parse(text: &str) -> Result<Self, FileError> {
-        let written: Written = toml::from_str(text).map_err(|error| unreadable(text, &error))?;
+        let written: WrittenFile =
+            toml::from_str(text).map_err(|error| unreadable(text, &error))?;
         let mut file =
             Self { anonymous: written.anonymous.rights("anonymous")?, ..Self::default() };
         for token in written.token {
@@ -138,7 +139,7 @@ impl AccessFile {
             let hash: TokenHash = token.sha256.parse().map_err(|why| wrong(&what, why))?;
             let expires = token.expires.map(|time| unix_seconds(&what, time)).transpose()?;
             let rights = WrittenRights { allow: token.allow, deny: token.deny, admin: token.admin };
-            file.add(&what, Credentials::Token(hash), token.name, rights, expires)?;
+            file.add(&what, Credentials::Token(hash), token.name, &rights, expires)?;
         }
         for user in written.user {
             let what = format!("user '{}'", user.name);
@@ -148,16 +149,16 @@ impl AccessFile {
             if user.name.contains(':') {
                 return Err(wrong(&what, "a user's name has no colon"));
             }
-            file.add(&what, Credentials::Password(hash), user.name, rights, expires)?;
+            file.add(&what, Credentials::Password(hash), user.name, &rights, expires)?;
         }
         for (name, rights) in written.uid {
             let what = format!("uid {name}");
             let number = name.parse().map_err(|_| wrong(&what, "it is no number"))?;
-            file.add(&what, Credentials::Uid(number), name, rights, None)?;
+            file.add(&what, Credentials::Uid(number), name, &rights, None)?;
         }
         for (name, rights) in written.certificate {
             let what = format!("certificate '{name}'");
-            file.add(&what, Credentials::Certificate, name, rights, None)?;
+            file.add(&what, Credentials::Certificate, name, &rights, None)?;
         }
         file.check_repeats()?;
         Ok(file)
@@ -168,7 +169,7 @@ impl AccessFile {
         what: &str,
         credentials: Credentials,
         name: String,
-        rights: WrittenRights,
+        rights: &WrittenRights,
         expires: Option<u64>,
     ) -> Result<(), FileError> {
         if name.is_empty() || name.len() > ACCESS_NAME_BYTES_MAX || name.contains(char::is_control)
@@ -178,13 +179,13 @@ impl AccessFile {
             return Err(wrong(what, &why));
         }
         let rights = rights.rights(what)?;
-        self.entries.push(Entry { credentials, name, rights, expires });
+        self.entries.push(AccessEntry { credentials, name, rights, expires });
         Ok(())
     }
 
     fn check_repeats(&self) -> Result<(), FileError> {
         let (mut names, mut hashes) = (HashSet::new(), HashSet::new());
-        for Entry { credentials, name, .. } in &self.entries {
+        for AccessEntry { credentials, name, .. } in &self.entries {
             let kind = credentials.kind();
             if !names.insert((kind, name)) {
                 return Err(FileError(format!("there are two of {kind} '{name}'")));

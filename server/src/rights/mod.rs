@@ -17,7 +17,7 @@ mod token;
 use doorbell_protocol::topic::Pattern;
 use doorbell_protocol::{Code, Error, Filter, Topic};
 
-pub use self::file::{AccessFile, Credentials, Entry, FileError};
+pub use self::file::{AccessEntry, AccessFile, Credentials, FileError};
 pub use self::password::{PasswordHash, hash_password, verify_nobody};
 pub use self::rule::{Action, Rule};
 pub use self::token::{TOKEN_PREFIX, Token, TokenHash};
@@ -108,10 +108,10 @@ impl Rights {
     ///
     /// [`Code::Forbidden`], with the topic.
     pub fn publish(&self, topic: &Topic) -> Result<(), Error> {
-        match self.publish.allows(topic) {
-            true => Ok(()),
-            false => Err(refusal("publishing to", topic)),
+        if self.publish.allows(topic) {
+            return Ok(());
         }
+        Err(refusal("publishing to", topic))
     }
 
     /// What may be read of a filter.

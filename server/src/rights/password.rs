@@ -3,12 +3,18 @@
 //! Verifying one takes some ten milliseconds and 19 MiB on purpose. Whoever calls it bounds how
 //! often, and does so on a thread that may block.
 
+use std::sync::Arc;
+
 use argon2::password_hash::phc::PasswordHash as Phc;
 use argon2::{Argon2, PasswordHasher, PasswordVerifier};
 
-/// A password's hash, `$argon2id$…`.
+/// A password's hash, `$argon2id$…`. Clones share it.
 #[derive(Clone, PartialEq, Eq)]
-pub struct PasswordHash {
+pub struct PasswordHash(Arc<Written>);
+
+/// As it is computed with, and as it was written.
+#[derive(PartialEq, Eq)]
+struct Written {
     phc: Phc,
     text: Box<str>,
 }
@@ -34,19 +40,19 @@ impl std::str::FromStr for PasswordHash {
         if cost("m") > MEMORY_KIB_MAX || cost("t") > PASSES_MAX {
             return Err("argon2id asks for more than 256 MiB or 16 passes");
         }
-        Ok(Self { phc: hash, text: text.into() })
+        Ok(Self(Arc::new(Written { phc: hash, text: text.into() })))
     }
 }
 
 impl PasswordHash {
     /// Whether this is the password. Slow.
     pub fn verify(&self, password: &str) -> bool {
-        Argon2::default().verify_password(password.as_bytes(), &self.phc).is_ok()
+        Argon2::default().verify_password(password.as_bytes(), &self.0.phc).is_ok()
     }
 
     /// As it is written.
     pub fn as_str(&self) -> &str {
-        &self.text
+        &self.0.text
     }
 }
 

@@ -76,7 +76,7 @@ mod tests {
         assert!(!rule.is_for(Action::Publish) && rule.is_for(Action::Read));
         for text in ["", "sub", "pub ", "read a", "sub a b", "sub a.>.b", "PUB a"] {
             let error = text.parse::<Rule>().unwrap_err();
-            assert!(error.contains(&quoted(text).to_string()), "{error}");
+            assert!(error.contains(&quoted(text)), "{error}");
         }
     }
 }
