@@ -84,17 +84,11 @@ impl Table {
         }
     }
 
-    /// Ends every grant whose time has passed. Returns when the next one's has, in unix seconds.
-    pub(super) fn expire(&self, now: u64) -> Option<u64> {
-        let mut next = None;
-        for (_, grant) in self.known.values() {
-            match grant.expires() {
-                Some(end) if end <= now => grant.end(None),
-                Some(end) => next = Some(next.map_or(end, |next: u64| next.min(end))),
-                None => {}
-            }
-        }
-        next
+    /// Ends every grant whose time has passed, in unix seconds.
+    pub(super) fn expire(&self, now: u64) {
+        let grants = self.known.values().map(|(_, grant)| grant);
+        let passed = grants.filter(|grant| grant.expires().is_some_and(|end| end <= now));
+        passed.for_each(|grant| grant.end(None));
     }
 
     /// The grant of a token.
