@@ -8,10 +8,6 @@ use crate::support::http::Connection;
 use crate::support::server::server_command;
 use crate::support::{Event, Lines, Request, TestServer, Transport, eventually};
 
-fn topics(count: usize) -> String {
-    (0..count).map(|n| format!("t{n}")).collect::<Vec<_>>().join(",")
-}
-
 #[test]
 fn one_connection_too_many_is_refused_clearly_while_the_others_go_on() {
     let server = TestServer::with("--connections 3");
@@ -46,21 +42,25 @@ fn a_place_that_was_left_is_free_again() {
 }
 
 #[test]
-fn a_filter_has_64_topics_and_no_more() {
+fn a_filter_has_1024_topics_and_64_patterns_and_no_more() {
     let server = TestServer::start();
-    let refused = |filter: &str| {
-        let response = server.get(&format!("/{filter}/json?poll=1"));
-        assert_eq!(response.status, 400);
+    for (shape, bound) in [("t", 1024), ("*.t", 64)] {
+        let filter =
+            |count| (0..count).map(|n| format!("{shape}{n}")).collect::<Vec<_>>().join(",");
+        let (all, too_many) = (filter(bound), filter(bound + 1));
+        assert_eq!(server.get(&format!("/{all}/json?poll=1")).status, 200);
+        let response = server.get(&format!("/{too_many}/json?poll=1"));
         let json = response.json();
-        assert_eq!(json["code"], 40009);
-        let text = json["error"].as_str().unwrap().to_owned();
-        assert!(text.contains("65") && text.contains("64"), "value and bound: {text}");
-    };
-    assert_eq!(server.get(&format!("/{}/json?poll=1", topics(64))).status, 200);
-    refused(&topics(65));
-    let mut lines = server.lines();
-    lines.subscribe(topics(64));
-    assert_eq!(lines.ask(format_args!("SUB {}", topics(65))).code(), 40009);
+        assert_eq!((response.status, &json["code"]), (400, &40009.into()));
+        let text = json["error"].as_str().unwrap();
+        let (value, bound) = (format!("{shape}{bound}"), bound.to_string());
+        assert!(text.contains(&value) && text.contains(&bound), "value and bound: {text}");
+        let mut lines = server.lines();
+        lines.subscribe(&all);
+        assert_eq!(lines.ask(format_args!("SUB {too_many}")).code(), 40009);
+        let event = server.publish(if shape == "t" { "t7" } else { "x.t7" }, "the others go on");
+        assert_eq!(lines.event(), event);
+    }
 }
 
 #[test]

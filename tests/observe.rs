@@ -22,7 +22,8 @@ fn the_configuration_tells_version_listeners_and_limits() {
     for (name, value) in [
         ("message_bytes", 4096),
         ("line_bytes", 64 << 10),
-        ("filter_topics", 64),
+        ("filter_topics", 1024),
+        ("filter_patterns", 64),
         ("header_bytes", 16 << 10),
         ("subscriptions_per_connection", 64),
         ("wait_seconds_max", 60),

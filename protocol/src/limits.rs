@@ -3,11 +3,10 @@
 
 /// Bytes of a topic name: keys in memory and on disk stay small.
 pub const TOPIC_BYTES_MAX: usize = 128;
-/// Topics or patterns in one filter unless the server is configured otherwise: one subscriber
-/// registers for no more wake-ups than this.
-pub const FILTER_TOPICS_DEFAULT: usize = 64;
-/// The most that the limit of topics in a filter can be set to.
+/// Topics without a wildcard in one filter, and the most that a server can be configured to take.
 pub const FILTER_TOPICS_MAX: usize = 1024;
+/// Patterns with a wildcard in one filter: a topic may be held against all of them.
+pub const FILTER_PATTERNS_MAX: usize = 64;
 /// Filters subscribed on one connection of the line protocol, unless configured otherwise.
 pub const SUBSCRIPTIONS_DEFAULT: usize = 64;
 /// Bytes of a message text unless the server is configured otherwise.

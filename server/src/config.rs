@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use clap::{Args, Command, FromArgMatches};
 use doorbell_protocol::limits::{
-    FILTER_TOPICS_DEFAULT, FILTER_TOPICS_MAX, HEADER_BYTES_DEFAULT, LINE_BYTES_DEFAULT,
-    MESSAGE_BYTES_DEFAULT, MESSAGE_BYTES_MAX, SUBSCRIPTIONS_DEFAULT,
+    FILTER_TOPICS_MAX, HEADER_BYTES_DEFAULT, LINE_BYTES_DEFAULT, MESSAGE_BYTES_DEFAULT,
+    MESSAGE_BYTES_MAX, SUBSCRIPTIONS_DEFAULT,
 };
 use doorbell_protocol::since::parse_duration;
 
@@ -101,9 +101,9 @@ pub struct Config {
         value_parser = bytes)]
     pub inflight_bytes: u64,
 
-    /// Topics or patterns in one filter
+    /// Topics without a wildcard in one filter
     #[arg(long, value_name = "COUNT", env = "DOORBELL_FILTER_TOPICS",
-        default_value_t = FILTER_TOPICS_DEFAULT)]
+        default_value_t = FILTER_TOPICS_MAX)]
     pub filter_topics: usize,
 
     /// Subscriptions on one connection of the line protocol

@@ -16,6 +16,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use doorbell_protocol::topic::Pattern;
 use doorbell_protocol::{Code, Error, Filter, Gap, Id, Since};
 
 use crate::access::{Access, Readable, Watch};
@@ -333,7 +334,8 @@ impl Cursor {
 
     fn check_limits(&self, filter: &Filter) -> Result<(), Error> {
         let limits = self.access.limits();
-        let topics = filter.patterns().len();
+        let is_topic = |pattern: &&Pattern| matches!(pattern, Pattern::Exact(_));
+        let topics = filter.patterns().iter().filter(is_topic).count();
         if topics > limits.filter_topics {
             let text = format!("filter has {topics} topics, limit is {}", limits.filter_topics);
             return Err(Error::new(Code::TopicInvalid, text));

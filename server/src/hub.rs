@@ -63,7 +63,7 @@ impl Future for LaterPage {
 pub struct WireLimits {
     /// Bytes of a message text.
     pub message_bytes: usize,
-    /// Topics or patterns in one filter.
+    /// Topics without a wildcard in one filter.
     pub filter_topics: usize,
     /// Filters of one cursor.
     pub subscriptions: usize,

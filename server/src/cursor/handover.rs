@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use doorbell_protocol::limits::{FILTER_TOPICS_DEFAULT, SUBSCRIPTIONS_DEFAULT};
+use doorbell_protocol::limits::{FILTER_TOPICS_MAX, SUBSCRIPTIONS_DEFAULT};
 use doorbell_protocol::{Draft, Gap, GapReason, Since};
 use futures_util::poll;
 use proptest::prelude::*;
@@ -29,7 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 fn hub(log: Arc<dyn Log>, retention: &Retention) -> Hub {
     let limits = WireLimits {
         message_bytes: 4096,
-        filter_topics: FILTER_TOPICS_DEFAULT,
+        filter_topics: FILTER_TOPICS_MAX,
         subscriptions: SUBSCRIPTIONS_DEFAULT,
     };
     Hub::start(log, 1 << 20, retention, limits).unwrap()

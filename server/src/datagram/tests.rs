@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use doorbell_protocol::datagram::{CHALLENGE_BYTES_MAX, Members, cookie_in};
 use doorbell_protocol::limits::{
-    FILTER_TOPICS_DEFAULT, LINE_BYTES_DEFAULT, MESSAGE_BYTES_DEFAULT, SUBSCRIPTIONS_DEFAULT,
+    FILTER_PATTERNS_MAX, FILTER_TOPICS_MAX, LINE_BYTES_DEFAULT, MESSAGE_BYTES_DEFAULT,
+    SUBSCRIPTIONS_DEFAULT,
 };
 use doorbell_protocol::{Draft, GapReason, Id};
 use tokio::time::timeout;
@@ -32,7 +33,7 @@ impl Server {
         let retention = Retention { age: Duration::from_secs(3600), bytes: 1 << 20 };
         let limits = WireLimits {
             message_bytes: MESSAGE_BYTES_DEFAULT,
-            filter_topics: FILTER_TOPICS_DEFAULT,
+            filter_topics: FILTER_TOPICS_MAX,
             subscriptions: SUBSCRIPTIONS_DEFAULT,
         };
         let log = Arc::new(MemoryLog::new(retention));
@@ -321,7 +322,8 @@ async fn what_is_wrong_is_told_to_who_has_a_cookie() {
             let text = told.error.unwrap();
             assert!(text.starts_with(expected), "{request}: {text}");
         }
-        let many = (0..=FILTER_TOPICS_DEFAULT).map(|n| n.to_string()).collect::<Vec<_>>().join(",");
+        let many =
+            (0..=FILTER_PATTERNS_MAX).map(|n| format!("*.{n}")).collect::<Vec<_>>().join(",");
         client.say(&format!("SUB {many} cookie={cookie}")).await;
         assert_eq!(client.event().await.event.http, Some(400));
         server.stop().await;

@@ -1,7 +1,7 @@
 //! What the server tells about itself: health, configuration, statistics, metrics.
 
 use axum::http::StatusCode;
-use doorbell_protocol::limits::{POLL_MESSAGES_MAX, WAIT_SECONDS_MAX};
+use doorbell_protocol::limits::{FILTER_PATTERNS_MAX, POLL_MESSAGES_MAX, WAIT_SECONDS_MAX};
 use doorbell_protocol::{Code, Error};
 use serde_json::{Map, Value, json};
 
@@ -76,6 +76,7 @@ fn config(app: &App, access: &Access) -> Value {
             "message_bytes": limits.message_bytes,
             "line_bytes": config.line_bytes,
             "filter_topics": limits.filter_topics,
+            "filter_patterns": FILTER_PATTERNS_MAX,
             "subscriptions_per_connection": limits.subscriptions,
             "connections": app.connections,
             "header_bytes": app.header_bytes,

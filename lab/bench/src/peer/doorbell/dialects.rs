@@ -6,7 +6,7 @@ use crate::failure::Result;
 use crate::generator::dialect::{Dialect, Effects, Heard, State, Target, lines, push, topic_name};
 use crate::generator::{http, websocket};
 
-/// Topics in one filter: the server's bound.
+/// Topics in one filter, as many as a server takes.
 const FILTER_TOPICS: usize = 64;
 
 /// A comma list of topics.
