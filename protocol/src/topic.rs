@@ -224,19 +224,23 @@ impl Filter {
 
     /// Whether the topic is selected by any pattern, and not taken away.
     pub fn matches(&self, topic: &str) -> bool {
-        let selects = |pattern: &Pattern| pattern.matches(topic);
-        self.patterns.iter().any(selects) && !self.excluded().iter().any(selects)
+        self.patterns.iter().any(|pattern| pattern.matches(topic)) && !self.excludes(topic)
     }
 
-    /// The topics, if no pattern is wild: a reader of these need not look at any others.
+    /// The topics that are not taken away, if no pattern is wild: a reader of these need not look
+    /// at any others.
     pub fn exact(&self) -> Option<impl Iterator<Item = &Topic>> {
         let all_exact = self.patterns.iter().all(|p| matches!(p, Pattern::Exact(_)));
         all_exact.then(|| {
             self.patterns.iter().filter_map(|pattern| match pattern {
-                Pattern::Exact(topic) => Some(topic),
-                Pattern::Wild(_) => None,
+                Pattern::Exact(topic) if !self.excludes(topic.as_str()) => Some(topic),
+                _ => None,
             })
         })
+    }
+
+    fn excludes(&self, topic: &str) -> bool {
+        self.excluded().iter().any(|pattern| pattern.matches(topic))
     }
 }
 
@@ -358,6 +362,9 @@ mod tests {
         assert!(less.matches("a.open") && !less.matches("a.secret.x") && less.matches("b"));
         assert_eq!((less.to_string(), less == whole), (whole.to_string(), false));
         assert_eq!(less.without(&secrets[1..]), whole);
+        let named = filter("a,b").without(&["b".parse().unwrap()]);
+        let topics: Vec<&str> = named.exact().unwrap().map(Topic::as_str).collect();
+        assert_eq!(topics, ["a"]);
     }
 
     #[test]
