@@ -62,7 +62,7 @@ const SERVER: &[&[&str]] = &[
     &["writer"],
     &["tail"],
     &["log"],
-    &["message"],
+    &["message", "patterns"],
     &["rights"],
     &["alarm", "clock", "limits", "process", "stop"],
 ];

@@ -2,6 +2,7 @@
 //!
 //! The hub joins the log, the tail and the writer. It names no transport.
 
+use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -12,7 +13,10 @@ use tokio::sync::Semaphore;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::limits::LOG_READERS_MAX;
-use crate::log::{Bounds, Heads, Log, Page, PageLimit, Query, Retention, Selection};
+use crate::log::{
+    Bounds, Expired, Finding, HeadSearch, Latest, Log, Newest, Page, PageLimit, Query, Retention,
+    Selection,
+};
 use crate::tail::{Registration, Tail};
 use crate::writer::{Health, Pending, Writer};
 
@@ -108,9 +112,20 @@ impl Hub {
     }
 
     /// The newest message ever published for a filter, as far as readers may see it; 0 if none was.
-    pub fn newest(&self, filter: &Filter) -> u64 {
-        let newest = self.0.log.heads().newest(&Selection(std::slice::from_ref(filter)));
-        newest.min(self.visible())
+    pub async fn newest(&self, filter: &Filter) -> Result<u64, Error> {
+        let newest = self.search(filter, Newest::default()).await?;
+        Ok(newest.seq().min(self.visible()))
+    }
+
+    /// The newest message for a filter that retention let go; 0 if none was.
+    pub(crate) async fn newest_expired(&self, filter: &Filter) -> Result<u64, Error> {
+        Ok(self.search(filter, Expired::default()).await?.seq())
+    }
+
+    /// The newest held message of each topic that a filter selects, rising, at most the `limit`
+    /// newest ones.
+    pub(crate) async fn latest(&self, filter: &Filter, limit: usize) -> Result<Vec<u64>, Error> {
+        Ok(self.search(filter, Latest::new(limit)).await?.seqs())
     }
 
     /// The newest seq that readers may see.
@@ -148,10 +163,6 @@ impl Hub {
         self.0.writer.close();
     }
 
-    pub(crate) fn heads(&self) -> &Heads {
-        self.0.log.heads()
-    }
-
     pub(crate) fn register(&self, filters: &[Filter]) -> Registration {
         self.0.tail.register(filters)
     }
@@ -187,6 +198,17 @@ impl Hub {
 
     pub(crate) async fn seek(&self, time_us: u64) -> Result<u64, Error> {
         self.blocking(move |log| log.seek(time_us)).await
+    }
+
+    /// HeadSearches among the heads of all topics: at once if that is soon done, else on a thread that
+    /// may block.
+    async fn search<F: Finding>(&self, filter: &Filter, found: F) -> Result<F, Error> {
+        match HeadSearch::new(filter, found).go_on(self.0.log.heads()) {
+            ControlFlow::Break(found) => Ok(found),
+            ControlFlow::Continue(search) => {
+                Box::pin(self.blocking(move |log| Ok(search.finish(log.heads())))).await
+            }
+        }
     }
 
     async fn blocking<T: Send + 'static>(

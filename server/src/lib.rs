@@ -22,6 +22,7 @@ pub mod listen;
 pub mod log;
 pub mod message;
 pub mod metrics;
+pub mod patterns;
 mod process;
 pub mod rights;
 pub mod serve;

@@ -9,6 +9,14 @@ pub const EXPIRE_MESSAGES_MAX: usize = 500;
 pub const TOPICS_REMEMBERED_MAX: usize = 100_000;
 /// Topics known at once: each costs memory for as long as it holds a message.
 pub const TOPICS_MAX: usize = 1_000_000;
+/// Idle topics forgotten in one step of retention: as many may become idle in it, and as many more.
+pub const TOPICS_FORGOTTEN_MAX: usize = 2 * EXPIRE_MESSAGES_MAX;
+/// Segments of topics held against patterns before a search among all topics lets publishers in,
+/// and before it leaves the threads that serve connections.
+pub const HEAD_STEPS_MAX: usize = 4096;
+/// Segments of the beginnings whose newest message is kept: what a publish notes beside its topic,
+/// and what a topic costs that shares its beginning with no other.
+pub const BRANCH_SEGMENTS_MAX: usize = 3;
 /// Newest messages that `since=latest` gives, where a filter selects more topics than that.
 pub const LATEST_MESSAGES_MAX: usize = 10_000;
 

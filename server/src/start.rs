@@ -7,7 +7,6 @@ use doorbell_protocol::{Error, Filter, Gap, GapReason, Since};
 use crate::clock::unix_micros;
 use crate::hub::Hub;
 use crate::limits::LATEST_MESSAGES_MAX;
-use crate::log::Selection;
 
 /// Where a subscription begins.
 #[derive(Debug)]
@@ -37,16 +36,15 @@ pub(crate) async fn resolve(hub: &Hub, filter: &Filter, since: &Since) -> Result
             lost(id.to_string(), oldest, GapReason::Foreign)
         }
         Since::Id(id) if id.seq() > visible => lost(id.to_string(), visible, GapReason::Lost),
-        Since::Id(id) => {
-            let selection = Selection(std::slice::from_ref(filter));
-            match hub.heads().newest_expired(&selection) {
-                expired if expired > id.seq() => {
-                    let place = expired.max(oldest).min(visible);
-                    lost(id.to_string(), place, GapReason::Expired)
-                }
-                _ => at(id.seq()),
+        // Nothing that comes after it was let go.
+        Since::Id(id) if id.seq() >= oldest => at(id.seq()),
+        Since::Id(id) => match hub.newest_expired(filter).await? {
+            expired if expired > id.seq() => {
+                let place = expired.max(oldest).min(visible);
+                lost(id.to_string(), place, GapReason::Expired)
             }
-        }
+            _ => at(id.seq()),
+        },
         Since::Foreign(id) => lost(id.to_string(), oldest, GapReason::Foreign),
         Since::Time(seconds) => {
             at(hub.seek(seconds.saturating_mul(1_000_000)).await?.clamp(oldest, visible))
@@ -57,8 +55,7 @@ pub(crate) async fn resolve(hub: &Hub, filter: &Filter, since: &Since) -> Result
             at(hub.seek(time_us).await?.clamp(oldest, visible))
         }
         Since::Latest => {
-            let selection = Selection(std::slice::from_ref(filter));
-            let mut latest = hub.heads().latest(&selection, LATEST_MESSAGES_MAX);
+            let mut latest = hub.latest(filter, LATEST_MESSAGES_MAX).await?;
             latest.retain(|seq| *seq <= visible);
             Start { latest, ..at(visible) }
         }

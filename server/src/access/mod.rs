@@ -342,8 +342,12 @@ impl Access {
     }
 
     /// The newest message ever published for a filter, as far as readers may see it; 0 if none was.
-    pub fn newest(&self, filter: &Readable) -> u64 {
-        self.hub.newest(filter)
+    ///
+    /// # Errors
+    ///
+    /// The server could not search among the topics.
+    pub async fn newest(&self, filter: &Readable) -> Result<u64, Error> {
+        self.hub.newest(filter).await
     }
 
     /// The newest seq that readers may see.

@@ -164,7 +164,10 @@ async fn answer_once(
         None => Box::pin(request.open(&request.since)).await?,
     };
     let tags = tags.as_ref().filter(|_| cursor.gap().is_none());
-    let known = tags.and_then(|tags| knows_all(access, filter, tags));
+    let known = match tags {
+        Some(tags) => knows_all(access, filter, tags).await?,
+        None => None,
+    };
     if let Some(place) = known {
         cursor = Box::pin(request.open(&Since::Id(place))).await?;
     }
@@ -184,14 +187,14 @@ async fn answer_once(
     }
     if !found.is_all {
         let end = Box::pin(end_of(&mut cursor, found.messages, most)).await?;
-        let place = Place::new(access, filter, end);
+        let place = Place::new(access, filter, end).await?;
         // Losses further on are told on their events.
         let head = place.head(StatusCode::OK, found.gaps().take(1), Some(*framing));
         let left = most - found.messages;
         let pages = Pages { reader, found: found.into_batches(), cursor, end, left };
         return Ok(poll_reply(head, Body::Pieces(Box::pin(pages))));
     }
-    let place = Place::new(access, filter, cursor.place().seq());
+    let place = Place::new(access, filter, cursor.place().seq()).await?;
     if wait.is_some() {
         kept.cursor = Some(cursor);
     }
@@ -213,12 +216,12 @@ fn poll_reply(head: Head, body: Body) -> Reply {
 
 /// Where a client stands that knows the tag of the newest message of the filter: what it has is all
 /// there is up to that place, whatever its `since` says.
-fn knows_all(access: &Access, filter: &Readable, tags: &str) -> Option<Id> {
+async fn knows_all(access: &Access, filter: &Readable, tags: &str) -> Result<Option<Id>, Error> {
     // The place first: what is published after this line must not be skipped.
     let visible = access.visible();
-    let newest = access.epoch().id(access.newest(filter));
-    matches_tag(tags.as_bytes(), &etag(newest))
-        .then(|| access.epoch().id(visible.max(newest.seq())))
+    let newest = access.epoch().id(access.newest(filter).await?);
+    let is_known = matches_tag(tags.as_bytes(), &etag(newest));
+    Ok(is_known.then(|| access.epoch().id(visible.max(newest.seq()))))
 }
 
 // --- What there is to answer ---------------------------------------------------------------------
@@ -442,13 +445,13 @@ struct Place {
 
 impl Place {
     /// For an answer that reaches this seq.
-    fn new(access: &Access, filter: &Readable, reached: u64) -> Self {
-        let (epoch, newest) = (access.epoch(), access.newest(filter));
-        Self {
+    async fn new(access: &Access, filter: &Readable, reached: u64) -> Result<Self, Error> {
+        let (epoch, newest) = (access.epoch(), access.newest(filter).await?);
+        Ok(Self {
             next: epoch.id(reached),
             newest: epoch.id(newest.min(reached)),
             more: newest > reached,
-        }
+        })
     }
 
     /// The head of such an answer.

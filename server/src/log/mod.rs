@@ -31,7 +31,7 @@ use doorbell_protocol::{Draft, Epoch, Filter, GapReason, Topic};
 use crate::limits::{BATCH_BYTES_MAX, BATCH_MESSAGES_MAX};
 use crate::message::Message;
 
-pub use heads::Heads;
+pub use heads::{Expired, Finding, HeadSearch, Heads, Latest, Newest};
 pub use memory::MemoryLog;
 pub use ring::Ring;
 pub use sqlite::{SqliteLog, Sync};

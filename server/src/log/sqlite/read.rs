@@ -6,6 +6,8 @@
 //! nothing but the rows themselves. Both read inside one snapshot and look at a bounded number of
 //! rows, however large the log is.
 
+use std::ops::ControlFlow;
+
 use doorbell_protocol::{GapReason, Topic};
 use rusqlite::{Connection, Result};
 
@@ -13,11 +15,13 @@ use super::chain::{self, Chain};
 use super::failure::read_error;
 use super::search::{Search, View};
 use super::{Held, LogError, Page, Query, Shared, scan};
+use crate::log::heads::TopicHead;
+use crate::log::{Finding, HeadSearch};
 
 /// Chains followed for one page. More topics than this are looked for among all rows.
 const CHAINS_MAX: usize = 64;
-/// Topics up to which those that a pattern selects are looked up, in order to follow their chains.
-const TOPICS_EXPANDED_MAX: usize = 16_384;
+/// Steps of a search for the topics that patterns select, in order to follow their chains.
+const TOPICS_STEPS_MAX: usize = 8;
 
 /// Reads one page.
 pub(super) fn page(
@@ -35,9 +39,9 @@ pub(super) fn counted_page(
     query: &Query<'_>,
 ) -> Result<(Page, u64), LogError> {
     let begun = begin(shared, connection, query);
-    let (view, chains) = begun.map_err(|error| read_error(&error))?;
+    let Reading { view, chains, known_through } = begun.map_err(|error| read_error(&error))?;
     let Query { selection, after, limit, .. } = *query;
-    let mut until = query.until.min(view.last);
+    let mut until = query.until.min(known_through);
     if after + 1 < view.first {
         let expired = shared.heads.newest_expired(&selection).min(view.last);
         if expired > after {
@@ -90,32 +94,75 @@ impl Search<'_> {
     }
 }
 
-/// Fixes a snapshot, and with it the chains to follow, if they are few enough.
+/// What one page is read from.
+struct Reading<'a> {
+    view: View<'a>,
+    /// Those to follow, if they are few enough.
+    chains: Option<Vec<Chain>>,
+    /// Later messages may be of topics that came after the chains were chosen.
+    known_through: u64,
+}
+
+/// Fixes a snapshot, and with it the chains to follow. Which topics they are of is found before:
+/// that may take long, and nothing is stored while `held` is locked.
 fn begin<'a>(
     shared: &'a Shared,
     connection: &'a Connection,
     query: &Query<'_>,
-) -> Result<(View<'a>, Option<Vec<Chain>>)> {
+) -> Result<Reading<'a>> {
+    let known_through = shared.held().last;
+    let topics = wanted_topics(shared, query);
     let held = shared.held();
     let view = View::begin(shared, &held, connection)?;
-    Ok((view, chains(shared, &held, query)))
+    let chains = topics.map(|topics| chains(shared, &held, &topics, query.after));
+    Ok(Reading { view, chains, known_through })
 }
 
-/// The chains of the wanted topics that have something after the place; `None` if there are many.
-fn chains(shared: &Shared, held: &Held, query: &Query<'_>) -> Option<Vec<Chain>> {
+/// The wanted topics that have something after the place; `None` if there are many.
+fn wanted_topics(shared: &Shared, query: &Query<'_>) -> Option<Vec<Topic>> {
+    let mut topics = Vec::new();
+    let mut steps = TOPICS_STEPS_MAX;
+    for filter in query.selection.0 {
+        let mut search = HeadSearch::new(filter, WithNews { after: query.after, topics });
+        topics = loop {
+            match search.go_on(&shared.heads) {
+                ControlFlow::Break(found) => break found.topics,
+                ControlFlow::Continue(next) => search = next,
+            }
+            steps -= 1;
+            if steps == 0 || search.found().topics.len() > CHAINS_MAX {
+                return None;
+            }
+        };
+        topics.sort_unstable();
+        topics.dedup();
+    }
+    (topics.len() <= CHAINS_MAX).then_some(topics)
+}
+
+/// Topics that have something after a place.
+#[derive(Debug)]
+struct WithNews {
+    after: u64,
+    topics: Vec<Topic>,
+}
+
+impl Finding for WithNews {
+    const BY_BRANCH: bool = false;
+
+    fn add(&mut self, topic: &Topic, head: TopicHead) {
+        if head.newest > self.after {
+            self.topics.push(topic.clone());
+        }
+    }
+}
+
+/// The chains of these topics.
+fn chains(shared: &Shared, held: &Held, topics: &[Topic], after: u64) -> Vec<Chain> {
     let chain = |topic: &Topic| {
         let newest = shared.heads.get(topic)?.newest;
         let tid = held.topics.get(topic)?.tid;
-        (newest > query.after).then(|| Chain::new(topic.clone(), tid, query.after, newest))
+        Some(Chain::new(topic.clone(), tid, after, newest))
     };
-    let some = CHAINS_MAX + 1;
-    let chains: Vec<Chain> = if let Some(topics) = query.selection.exact() {
-        topics.into_iter().filter_map(chain).take(some).collect()
-    } else if held.topics.len() <= TOPICS_EXPANDED_MAX {
-        let topics = held.topics.iter().filter(|topic| query.selection.matches(topic));
-        topics.filter_map(chain).take(some).collect()
-    } else {
-        return None;
-    };
-    (chains.len() <= CHAINS_MAX).then_some(chains)
+    topics.iter().filter_map(chain).collect()
 }

@@ -46,14 +46,4 @@ impl Topics {
     pub(super) fn name(&self, tid: u64) -> Option<&Topic> {
         self.by_tid.get(&tid)
     }
-
-    /// All topics.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Topic> {
-        self.by_name.keys()
-    }
-
-    /// How many topics are known.
-    pub(super) fn len(&self) -> usize {
-        self.by_name.len()
-    }
 }

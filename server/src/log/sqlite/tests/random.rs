@@ -6,7 +6,7 @@ use doorbell_protocol::Draft;
 use proptest::prelude::*;
 
 use super::*;
-use crate::log::contract::draft;
+use crate::log::contract::{draft, heads};
 use crate::log::{MemoryLog, PageLimit, Query, Selection};
 
 const TOPICS: [&str; 6] = ["a", "b", "c.1", "c.2", "c.1.x", "d"];
@@ -72,8 +72,7 @@ fn compare(memory: &MemoryLog, sqlite: &SqliteLog) -> Result<(), TestCaseError> 
         }
         let filters = [filter.parse().unwrap()];
         let selection = Selection(&filters);
-        prop_assert_eq!(memory.heads().newest(&selection), sqlite.heads().newest(&selection));
-        prop_assert_eq!(memory.heads().latest(&selection, 9), sqlite.heads().latest(&selection, 9));
+        prop_assert_eq!(heads(memory, filter), heads(sqlite, filter));
         let limit = PageLimit { messages: 5, bytes: 700 };
         let query = Query { selection, after: middle, until: middle + 20, limit };
         let (expected, found) = (memory.read(&query).unwrap(), sqlite.read(&query).unwrap());
