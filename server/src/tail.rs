@@ -22,6 +22,7 @@ use slab::Slab;
 use crate::limits::{TAIL_BYTES_MAX, TAIL_MESSAGES_MAX};
 use crate::log::{Feed, Log, Page, Query, Ring};
 use crate::message::Message;
+use crate::patterns::PatternTrie;
 
 /// Recent messages, and the readers that wait.
 #[derive(Debug, Default)]
@@ -46,8 +47,8 @@ struct Recent {
 struct Waiting {
     /// By topic the readers that named it.
     exact: HashMap<Topic, Slab<Arc<Waiter>>>,
-    /// The readers of patterns: each push looks at all of them.
-    wild: Slab<(Pattern, Arc<Waiter>)>,
+    /// By pattern the readers that wait for whatever matches it.
+    wild: PatternTrie<Slab<Arc<Waiter>>>,
 }
 
 impl Tail {
@@ -88,8 +89,9 @@ impl Tail {
                     let waiters = waiting.exact.entry(topic.clone()).or_default();
                     exact.push((topic.clone(), waiters.insert(waiter.clone())));
                 }
-                Pattern::Wild(_) => {
-                    wild.push(waiting.wild.insert((pattern.clone(), waiter.clone())));
+                Pattern::Wild(text) => {
+                    let waiters = waiting.wild.value_mut(text);
+                    wild.push((text.clone(), waiters.insert(waiter.clone())));
                 }
             }
         }
@@ -144,14 +146,11 @@ impl Tail {
             let (Some(first), Some(last)) = (run.first(), run.last()) else { continue };
             let topic = first.topic();
             let mut note = |waiter: &Waiter| woken.extend(waiter.note(first.seq(), last.seq()));
-            if let Some(waiters) = waiting.exact.get(topic) {
+            let mut note_all = |waiters: &Slab<Arc<Waiter>>| {
                 waiters.iter().for_each(|(_, waiter)| note(waiter));
-            }
-            for (_, (pattern, waiter)) in &waiting.wild {
-                if pattern.matches(topic.as_str()) {
-                    note(waiter);
-                }
-            }
+            };
+            waiting.exact.get(topic).into_iter().for_each(&mut note_all);
+            waiting.wild.matching(topic.as_str(), &mut note_all);
         }
         drop(waiting);
         woken.drain(..).for_each(Waker::wake);
@@ -226,9 +225,9 @@ impl Waiter {
 pub struct Registration {
     tail: Arc<Tail>,
     waiter: Arc<Waiter>,
-    /// Where it stands under each topic, and among the patterns.
+    /// Where it stands under each topic and pattern.
     exact: Box<[(Topic, usize)]>,
-    wild: Box<[usize]>,
+    wild: Box<[(Arc<str>, usize)]>,
 }
 
 impl Registration {
@@ -249,8 +248,11 @@ impl Drop for Registration {
                 }
             }
         }
-        for key in &self.wild {
-            waiting.wild.remove(*key);
+        for (pattern, key) in &self.wild {
+            waiting.wild.release(pattern, |waiters| {
+                waiters.remove(*key);
+                !waiters.is_empty()
+            });
         }
     }
 }
