@@ -85,6 +85,30 @@ fn a_connection_has_64_subscriptions_and_no_more() {
 }
 
 #[test]
+fn the_filters_of_a_connection_have_4096_topics_and_64_patterns_and_no_more() {
+    let server = TestServer::start();
+    for (shape, each, filters) in [("t", 1024, 4), ("*.t", 16, 4)] {
+        let mut lines = server.lines();
+        let filter = |number: usize| {
+            let names = (0..each).map(|n| format!("{shape}{number}-{n}"));
+            names.collect::<Vec<_>>().join(",")
+        };
+        for number in 0..filters {
+            lines.subscribe(filter(number));
+        }
+        let refused = lines.ask(format_args!("SUB {shape}"));
+        assert_eq!(refused.code(), 42903);
+        let (value, bound) = ((each * filters + 1).to_string(), (each * filters).to_string());
+        let text = &refused.line;
+        assert!(text.contains(&value) && text.contains(&bound), "value and bound: {text}");
+        assert_eq!(lines.ask(format_args!("UNSUB {}", filter(0))).kind(), "ok");
+        lines.subscribe(shape);
+        let event = server.publish(if shape == "t" { "t" } else { "x.t" }, "the others go on");
+        assert_eq!(lines.event(), event);
+    }
+}
+
+#[test]
 fn messages_may_be_set_as_long_as_a_mebibyte() {
     let server = TestServer::with("--message-bytes 1MiB");
     let text = "x".repeat(1 << 20);

@@ -93,7 +93,7 @@ codes! {
     JsonTooLarge = 41303, 413;
     /// A line is longer than the limit.
     LineTooLong = 41304, 413;
-    /// Too many subscriptions on one connection.
+    /// Too many subscriptions, of one connection or of all together.
     TooManySubscriptions = 42903, 429;
     /// The server holds as many topics as it may.
     TooManyTopics = 42904, 429;

@@ -22,9 +22,11 @@ use doorbell_protocol::{Code, Error, Filter, Gap, Id, Since};
 use crate::access::{Access, Readable, Watch};
 use crate::conditions::Conditions;
 use crate::hub::{LaterPage, PageRead};
+use crate::limits::{CLAIMS_MAX, CURSOR_PATTERNS_MAX, CURSOR_TOPICS_MAX};
 use crate::log::Page;
 use crate::message::Message;
 use crate::start;
+use crate::tail::Claim;
 
 pub use self::progress::{Progress, Reached};
 pub use crate::log::PageLimit;
@@ -42,6 +44,8 @@ pub struct Cursor {
     place: u64,
     /// How far the reading has come, and the registration for news.
     state: State,
+    /// Lets it wait for what its filters name.
+    claim: Claim,
     /// What hardly any of the many cursors has.
     seldom: Option<Box<Seldom>>,
     /// Shows others how far this is; absent before the first filter.
@@ -133,6 +137,44 @@ struct Window {
     delivered: u64,
 }
 
+/// How much one filter or more ask for.
+#[derive(Debug, Clone, Copy)]
+struct Wanted {
+    topics: usize,
+    patterns: usize,
+    /// Of the patterns.
+    segments: usize,
+}
+
+impl Wanted {
+    fn by(filter: &Filter) -> Self {
+        let mut wanted = Self { topics: 0, patterns: 0, segments: 0 };
+        for pattern in filter.patterns() {
+            match pattern {
+                Pattern::Exact(_) => wanted.topics += 1,
+                Pattern::Wild(text) => {
+                    wanted.patterns += 1;
+                    wanted.segments += text.split('.').count();
+                }
+            }
+        }
+        wanted
+    }
+
+    fn and(self, other: Self) -> Self {
+        Self {
+            topics: self.topics + other.topics,
+            patterns: self.patterns + other.patterns,
+            segments: self.segments + other.segments,
+        }
+    }
+
+    /// What a claim counts.
+    fn names(self) -> usize {
+        self.topics + self.segments
+    }
+}
+
 /// What a reader gets at a time.
 #[derive(Debug, Default)]
 pub struct Batch {
@@ -167,6 +209,7 @@ impl Cursor {
             windows: Vec::new(),
             place: access.visible(),
             state: State::default(),
+            claim: access.hub().claim(),
             seldom: None,
             progress: None,
         }
@@ -286,6 +329,7 @@ impl Cursor {
         cursor.place = place;
         cursor.windows = self.filters.iter().map(|_| Window { after: 0, delivered: 0 }).collect();
         cursor.filters.clone_from(&self.filters);
+        cursor.claim = self.claim.clone();
         cursor.progress.get_or_insert_default().reads(&cursor.filters);
         cursor.show_place();
         cursor
@@ -297,6 +341,7 @@ impl Cursor {
         let filter = filter.into_filter();
         self.check_limits(&filter)?;
         let start = start::resolve(self.access.hub(), &filter, since).await?;
+        self.claim(&filter)?;
         self.begin_anew();
         let after = start.latest.first().map_or(start.place, |seq| seq - 1);
         if self.filters.is_empty() {
@@ -334,17 +379,38 @@ impl Cursor {
 
     fn check_limits(&self, filter: &Filter) -> Result<(), Error> {
         let limits = self.access.limits();
-        let is_topic = |pattern: &&Pattern| matches!(pattern, Pattern::Exact(_));
-        let topics = filter.patterns().iter().filter(is_topic).count();
-        if topics > limits.filter_topics {
-            let text = format!("filter has {topics} topics, limit is {}", limits.filter_topics);
+        let own = Wanted::by(filter);
+        if own.topics > limits.filter_topics {
+            let (topics, limit) = (own.topics, limits.filter_topics);
+            let text = format!("filter has {topics} topics, limit is {limit}");
             return Err(Error::new(Code::TopicInvalid, text));
         }
         if self.filters.len() >= limits.subscriptions {
             let text = format!("connection has {} subscriptions, the limit", limits.subscriptions);
             return Err(Error::new(Code::TooManySubscriptions, text));
         }
+        let removed = self.seldom.iter().flat_map(|seldom| &seldom.removed);
+        let others = self.filters.iter().chain(removed.map(|(filter, _)| filter));
+        let all = others.map(Wanted::by).fold(own, Wanted::and);
+        for (count, limit, what) in [
+            (all.topics, CURSOR_TOPICS_MAX, "topics"),
+            (all.patterns, CURSOR_PATTERNS_MAX, "patterns with * or >"),
+        ] {
+            if count > limit {
+                let text = format!("connection wants {count} {what}, limit is {limit}");
+                return Err(Error::new(Code::TooManySubscriptions, text));
+            }
+        }
         Ok(())
+    }
+
+    fn claim(&mut self, filter: &Filter) -> Result<(), Error> {
+        let names = Wanted::by(filter).names();
+        if self.claim.grow(names) {
+            return Ok(());
+        }
+        let text = format!("{names} names more than the {CLAIMS_MAX} that all readers may wait by");
+        Err(Error::new(Code::TooManySubscriptions, text))
     }
 
     /// Removes a filter, whatever was taken away from it; false if it was not there.
@@ -353,6 +419,7 @@ impl Cursor {
         let is_it = |wanted: &Filter| wanted.patterns() == filter.patterns();
         while let Some(index) = self.filters.iter().position(is_it) {
             let filter = self.filters.remove(index);
+            self.claim.shrink(Wanted::by(&filter).names());
             let window = self.windows.remove(index);
             // Reading has gone back for another filter and will come past what this one had.
             let passed = self.place >= window.delivered;

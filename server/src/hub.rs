@@ -17,7 +17,7 @@ use crate::log::{
     Bounds, Expired, Finding, HeadSearch, Latest, Log, Newest, Page, PageLimit, Query, Retention,
     Selection,
 };
-use crate::tail::{Registration, Tail};
+use crate::tail::{Claim, Registration, Tail};
 use crate::writer::{Health, Pending, Writer};
 
 /// One log with its readers and publishers. Clones share it.
@@ -161,6 +161,11 @@ impl Hub {
     /// Stores what waits and closes the log. Blocks; publishes are refused from here on.
     pub fn close(&self) {
         self.0.writer.close();
+    }
+
+    /// A claim for nothing yet.
+    pub(crate) fn claim(&self) -> Claim {
+        Claim::new(&self.0.tail)
     }
 
     pub(crate) fn register(&self, filters: &[Filter]) -> Registration {

@@ -40,6 +40,14 @@ pub const TAIL_BYTES_MAX: usize = 32 << 20;
 /// nothing keeps others waiting no longer than one of a few that match much.
 pub const RING_TESTS_MAX: usize = 16_384;
 
+/// Topics without a wildcard that one cursor may want, those of all its filters together.
+pub const CURSOR_TOPICS_MAX: usize = 4096;
+/// Patterns with a wildcard that one cursor may want, those of all its filters together.
+pub const CURSOR_PATTERNS_MAX: usize = 64;
+/// Names that all readers together may wait by, where a topic is one and a pattern one for each
+/// segment: each costs up to 400 bytes, less where many readers wait by the same.
+pub const CLAIMS_MAX: usize = if cfg!(test) { 16_384 } else { 1 << 20 };
+
 /// Messages handed to a transport at a time.
 pub const BATCH_MESSAGES_MAX: usize = 256;
 /// Bytes handed to a transport at a time: what a slow reader can hold in memory.

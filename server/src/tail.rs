@@ -9,7 +9,7 @@
 //! happens between two of these steps. It holds the last one too, so that a reader need not look at
 //! what others published after that.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockWriteGuard};
 use std::task::{Context, Poll, Waker};
 
@@ -19,7 +19,7 @@ use doorbell_protocol::{Filter, Topic};
 use foldhash::HashMap;
 use slab::Slab;
 
-use crate::limits::{TAIL_BYTES_MAX, TAIL_MESSAGES_MAX};
+use crate::limits::{CLAIMS_MAX, TAIL_BYTES_MAX, TAIL_MESSAGES_MAX};
 use crate::log::{Feed, Log, Page, Query, Ring};
 use crate::message::Message;
 use crate::patterns::PatternTrie;
@@ -34,6 +34,8 @@ pub struct Tail {
     woken: Mutex<Vec<Waker>>,
     /// The newest seq that readers may see.
     visible: AtomicU64,
+    /// What all claims are for.
+    claimed: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -254,6 +256,52 @@ impl Drop for Registration {
                 !waiters.is_empty()
             });
         }
+    }
+}
+
+/// A reader's share of what all readers together may wait for, counted in the names that it waits
+/// by: a topic is one, a pattern one for each segment. What is dropped is given back.
+#[derive(Debug)]
+pub struct Claim {
+    tail: Arc<Tail>,
+    names: usize,
+}
+
+impl Claim {
+    /// For nothing yet.
+    pub fn new(tail: &Arc<Tail>) -> Self {
+        Self { tail: tail.clone(), names: 0 }
+    }
+
+    /// Claims some more names, unless all readers together would have more than [`CLAIMS_MAX`].
+    pub fn grow(&mut self, names: usize) -> bool {
+        let claimed = self.tail.claimed.fetch_add(names, Ordering::Relaxed);
+        self.names += names;
+        let is_granted = claimed + names <= CLAIMS_MAX;
+        if !is_granted {
+            self.shrink(names);
+        }
+        is_granted
+    }
+
+    /// Gives some of them back.
+    pub fn shrink(&mut self, names: usize) {
+        self.names -= names;
+        self.tail.claimed.fetch_sub(names, Ordering::Relaxed);
+    }
+}
+
+/// A reader that goes on for another one is never refused what that one had.
+impl Clone for Claim {
+    fn clone(&self) -> Self {
+        self.tail.claimed.fetch_add(self.names, Ordering::Relaxed);
+        Self { tail: self.tail.clone(), names: self.names }
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.shrink(self.names);
     }
 }
 

@@ -8,7 +8,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use doorbell_protocol::limits::{FILTER_TOPICS_MAX, SUBSCRIPTIONS_DEFAULT};
-use doorbell_protocol::{Draft, Gap, GapReason, Since};
+use doorbell_protocol::{Code, Draft, Gap, GapReason, Since};
 use futures_util::poll;
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -17,8 +17,9 @@ use tokio::runtime::{Builder, Runtime};
 use super::{Batch, Cursor, Reached};
 use crate::access::{Access, Gate, Readable};
 use crate::hub::{Hub, WireLimits};
-use crate::limits::LOG_READERS_MAX;
+use crate::limits::{CLAIMS_MAX, LOG_READERS_MAX};
 use crate::log::{Log, MemoryLog, PageLimit, Retention, SqliteLog, Sync};
+use crate::message::Message;
 use crate::session::wait_for;
 
 const LIMIT: PageLimit = PageLimit { messages: 5, bytes: 1 << 20 };
@@ -90,7 +91,7 @@ impl Reader {
             self.told.extend(after.seq() + 1..gap.before.seq());
         }
         assert!(batch.messages.len() <= LIMIT.messages);
-        self.got.extend(batch.messages.iter().map(crate::message::Message::seq));
+        self.got.extend(batch.messages.iter().map(Message::seq));
         !empty
     }
 
@@ -266,7 +267,7 @@ fn several_subscriptions_are_one_union_without_repeats() {
                 if batch.messages.is_empty() {
                     return std::mem::take(&mut got);
                 }
-                got.extend(batch.messages.iter().map(crate::message::Message::seq));
+                got.extend(batch.messages.iter().map(Message::seq));
             }
         };
         assert_eq!(read(&mut cursor).await, [1, 3]);
@@ -328,7 +329,7 @@ fn each_form_of_since_begins_where_it_says() {
                 if batch.messages.is_empty() {
                     break;
                 }
-                got.extend(batch.messages.iter().map(crate::message::Message::seq));
+                got.extend(batch.messages.iter().map(Message::seq));
             }
             assert_eq!(got, expected, "{since:?}");
         }
@@ -379,7 +380,7 @@ async fn who_goes_on_with_a_smaller_limit_gets_no_more_than_that() {
     let one = PageLimit { messages: 1, ..LIMIT };
     for seq in [1, 2] {
         let batch = wait_for(&mut cursor, PATIENCE, one).await.unwrap();
-        let seqs: Vec<u64> = batch.messages.iter().map(crate::message::Message::seq).collect();
+        let seqs: Vec<u64> = batch.messages.iter().map(Message::seq).collect();
         assert_eq!(seqs, [seq]);
     }
     hub.close();
@@ -444,5 +445,73 @@ async fn others_see_how_far_a_reader_is_and_whether_it_waits() {
     seen(3, false);
     assert!(cursor.unsubscribe(&filter("a,b")) && cursor.unsubscribe(&filter("c.*")));
     assert_eq!(progress.filter(), None);
+    hub.close();
+}
+
+#[tokio::test]
+async fn all_readers_together_wait_by_so_many_names_and_no_more() {
+    let hub = memory(1 << 30);
+    let access = access(&hub);
+    // One name a topic, and two a pattern of two segments.
+    let names = |from: usize| (from..from + 1000).map(|n| format!("t{n}"));
+    let patterns = (0..12).map(|n| format!("*.{n}"));
+    let all = filter(&names(0).chain(patterns).collect::<Vec<_>>().join(","));
+    let mut readers = Vec::new();
+    while readers.len() < CLAIMS_MAX / 1024 {
+        readers.push(Cursor::open(&access, all.clone(), &Since::None).await.unwrap());
+    }
+    let one = || Cursor::open(&access, filter("t"), &Since::None);
+    let refused = one().await.unwrap_err();
+    assert_eq!(refused.code(), Code::TooManySubscriptions);
+    assert!(refused.to_string().contains(&CLAIMS_MAX.to_string()), "{refused}");
+    // One that leaves a group goes on with what it had.
+    let member = readers[0].at(0);
+    assert!(readers.pop().unwrap().unsubscribe(&all));
+    assert!(one().await.is_err(), "the member has its place");
+    drop(member);
+    let mut last = one().await.unwrap();
+    let more = names(0).take(1000).collect::<Vec<_>>().join(",");
+    last.subscribe(filter(&more), &Since::None).await.unwrap();
+    publish(&hub, "t7").await;
+    assert_eq!(last.next(LIMIT).await.unwrap().messages.len(), 1);
+    drop(readers);
+    for _ in 0..2 * CLAIMS_MAX / 1024 {
+        Cursor::open(&access, all.clone(), &Since::None).await.unwrap();
+    }
+    hub.close();
+}
+
+/// Topics and patterns of many shapes: the wait for each must end with its message, and with no
+/// other.
+#[tokio::test]
+async fn what_a_filter_selects_ends_its_wait_and_nothing_else_does() {
+    let hub = memory(1 << 30);
+    let filters = ["a", "a.*", "*.b", "a.>,a.b", "*.*.c", ">", "a-b.*", "a,a.b.c"];
+    let topics = ["a", "a.b", "a.b.c", "a-b.c", "b", "x.b"];
+    let mut readers = Vec::new();
+    for text in filters {
+        readers.push(Cursor::open(&access(&hub), filter(text), &Since::None).await.unwrap());
+    }
+    for topic in topics {
+        let mut waits = Vec::new();
+        for reader in &mut readers {
+            let wanted = reader.filters()[0].clone();
+            let mut wait = Box::pin(wait_for(reader, PATIENCE, LIMIT));
+            assert!(poll!(wait.as_mut()).is_pending());
+            waits.push((wanted, wait));
+        }
+        let seq = publish(&hub, topic).await;
+        for (wanted, mut wait) in waits {
+            match poll!(wait.as_mut()) {
+                Poll::Ready(batch) => {
+                    let batch = batch.unwrap();
+                    let seqs: Vec<u64> = batch.messages.iter().map(Message::seq).collect();
+                    assert_eq!(seqs, [seq], "{topic} for {wanted}");
+                    assert!(wanted.matches(topic), "{topic} is not for {wanted}");
+                }
+                Poll::Pending => assert!(!wanted.matches(topic), "{topic} is for {wanted}"),
+            }
+        }
+    }
     hub.close();
 }
