@@ -14,6 +14,19 @@ use tokio::time::{Sleep, sleep};
 use crate::connections::Connection;
 use crate::guard::ConnectionGuard;
 
+/// An accepted stream, encrypted or not, as those see it that serve it.
+pub trait AcceptedStream: AsyncRead + AsyncWrite + Unpin + Send + 'static {
+    /// Its entry in the register of connections.
+    fn connection(&self) -> &Arc<Connection>;
+
+    /// How long the peer may take nothing of what is written.
+    fn write_deadline(&self) -> Duration;
+
+    /// Whether HTTP/2 is spoken, where that was agreed on before the first byte; elsewhere the
+    /// first bytes tell.
+    fn agreed_http2(&self) -> Option<bool>;
+}
+
 /// A stream whose writes fail with [`io::ErrorKind::TimedOut`] once the peer has taken nothing for
 /// the deadline.
 #[derive(Debug)]
@@ -29,16 +42,6 @@ impl<S> Guarded<S> {
     /// Guards a stream.
     pub fn new(inner: S, guard: ConnectionGuard) -> Self {
         Self { inner, blocked: None, guard }
-    }
-
-    /// Its entry in the register of connections.
-    pub fn connection(&self) -> &Arc<Connection> {
-        self.guard.connection()
-    }
-
-    /// How long the peer may take nothing of what is written.
-    pub fn write_deadline(&self) -> Duration {
-        self.guard.write_deadline()
     }
 
     fn poll_progress(
@@ -61,6 +64,20 @@ impl<S> Guarded<S> {
                 Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
             }
         }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> AcceptedStream for Guarded<S> {
+    fn connection(&self) -> &Arc<Connection> {
+        self.guard.connection()
+    }
+
+    fn write_deadline(&self) -> Duration {
+        self.guard.write_deadline()
+    }
+
+    fn agreed_http2(&self) -> Option<bool> {
+        None
     }
 }
 

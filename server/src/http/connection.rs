@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::task::{Poll, ready};
 
 use doorbell_protocol::{Code, Error};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::time::sleep;
 
 use super::dispatch::{Call, Route};
@@ -29,7 +29,7 @@ use crate::connections::Connection;
 use crate::lab;
 use crate::session::Wait;
 use crate::stop::detach;
-use crate::stream::Guarded;
+use crate::stream::AcceptedStream;
 
 /// The HTTP protocol over accepted streams.
 #[derive(Debug)]
@@ -107,9 +107,9 @@ impl Http {
     }
 
     /// Serves one connection until it ends, or, after the stop, until its answers are out.
-    pub fn serve<S>(self: Arc<Self>, stream: Guarded<S>) -> impl Future<Output = ()> + Send
+    pub fn serve<S>(self: Arc<Self>, stream: S) -> impl Future<Output = ()> + Send
     where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        S: AcceptedStream,
     {
         let connection = stream.connection().clone();
         let limit = self.app.header_bytes;
@@ -125,7 +125,7 @@ impl Http {
     #[allow(clippy::manual_async_fn, reason = "it would keep room for the connection twice")]
     fn run<S>(self: Arc<Self>, mut client: Client<S>) -> impl Future<Output = ()> + Send
     where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        S: AcceptedStream,
     {
         async move {
             loop {
@@ -162,7 +162,10 @@ impl Http {
     }
 
     /// Takes the next request out of the buffer.
-    fn take_request<S>(&self, client: &mut Client<S>) -> Next {
+    fn take_request<S: AcceptedStream>(&self, client: &mut Client<S>) -> Next {
+        if client.wire.stream.agreed_http2() == Some(true) {
+            return Next::Fallback;
+        }
         let unread = &client.wire.unread;
         let mut room = room();
         let plain = match parse(unread, &mut room) {
@@ -200,7 +203,7 @@ impl Http {
     /// Waits for more of a request.
     async fn wait<S>(&self, client: &mut Client<S>, for_body: bool) -> io::Result<Answered>
     where
-        S: AsyncRead + AsyncWrite + Unpin,
+        S: AcceptedStream,
     {
         let Client { wire, kept, .. } = client;
         let unfinished = self.app.config.unfinished;
@@ -240,7 +243,7 @@ impl Http {
         manner: Manner,
     ) -> io::Result<Answered>
     where
-        S: AsyncRead + AsyncWrite + Unpin,
+        S: AcceptedStream,
     {
         let reply = {
             let Client { wire, connection, kept, .. } = client;
@@ -265,7 +268,7 @@ impl Http {
         manner: Manner,
     ) -> io::Result<Answered>
     where
-        S: AsyncRead + AsyncWrite + Unpin,
+        S: AcceptedStream,
     {
         let mut goes_on = manner.keep_alive;
         let mut drafts = vec![draft];
@@ -313,7 +316,7 @@ impl Http {
         manner: Manner,
     ) -> io::Result<Answered>
     where
-        S: AsyncRead + AsyncWrite + Unpin,
+        S: AcceptedStream,
     {
         let Manner { policy, keep_alive, watched } = manner;
         let Reply { head, body, .. } = policy.apply(reply, &self.app.compressors);

@@ -22,7 +22,6 @@ use hyper::service::{Service as _, service_fn};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
 use super::App;
@@ -36,7 +35,7 @@ use crate::connections::Connection;
 use crate::lab;
 use crate::limits::{HTTP2_SEND_BYTES_MAX, HTTP2_STREAMS_MAX};
 use crate::session::Wait;
-use crate::stream::Guarded;
+use crate::stream::AcceptedStream;
 
 /// How every HTTP/2 connection begins (RFC 9113, section 3.4); no method of HTTP/1.1 does.
 const HTTP2_BEGIN: &[u8] = b"PRI ";
@@ -53,7 +52,7 @@ pub(super) struct Fallback {
 /// A connection that is handed over.
 #[derive(Debug)]
 pub(super) struct Handed<S> {
-    pub(super) stream: Guarded<S>,
+    pub(super) stream: S,
     /// What was read of it and not answered.
     pub(super) unread: Bytes,
     pub(super) connection: Arc<Connection>,
@@ -139,11 +138,11 @@ impl Fallback {
     /// Serves a connection until it ends, or, after the stop, until its answers are out.
     pub(super) async fn serve<S>(&self, handed: Handed<S>)
     where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        S: AcceptedStream,
     {
         let Handed { stream, unread, connection, watched } = handed;
         let notes = Notes { connection, watched, timeout: RequestTimeout::default() };
-        let is_http2 = unread.starts_with(HTTP2_BEGIN);
+        let is_http2 = stream.agreed_http2().unwrap_or_else(|| unread.starts_with(HTTP2_BEGIN));
         let write_deadline = stream.write_deadline();
         let unfinished = self.app.config.unfinished;
         let stream = TimedStream::new(stream, unread, notes.timeout.clone(), unfinished);
@@ -160,7 +159,7 @@ impl Fallback {
 
     async fn serve_http1<S>(&self, stream: TimedStream<S>, notes: &Notes) -> hyper::Result<()>
     where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        S: AcceptedStream,
     {
         let service = service_fn(|mut request| {
             let watched = notes.note(&mut request);
@@ -196,7 +195,7 @@ impl Fallback {
         write_deadline: Duration,
     ) -> hyper::Result<()>
     where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        S: AcceptedStream,
     {
         let answers = Answers::default();
         let service = service_fn(|mut request| {

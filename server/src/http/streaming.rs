@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 
 use super::framing::{Framing, StreamSession};
 use super::reply::{Head, LAST_CHUNK, chunk};
@@ -13,6 +13,7 @@ use super::wire::Wire;
 use crate::cursor::{Batch, Cursor};
 use crate::metrics::Transport;
 use crate::session::{Encode, Ending, Hear, Peer, Reading, Session};
+use crate::stream::AcceptedStream;
 
 /// A connection that nothing is sent on any more but one answer, in chunks.
 pub(super) struct Streaming<S> {
@@ -28,13 +29,13 @@ pub(super) fn over<S>(
     keep_alive: bool,
 ) -> Session<Streaming<S>>
 where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: AcceptedStream,
 {
     let outgoing = head.end(None, keep_alive);
     session.hand_over(|framing, first| (Streaming { wire, framing }, outgoing.with_chunk(&first)))
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Encode for Streaming<S> {
+impl<S: AcceptedStream> Encode for Streaming<S> {
     fn transport(&self) -> Transport {
         self.framing.transport()
     }
@@ -44,13 +45,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Encode for Streaming<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Hear for Streaming<S> {
+impl<S: AcceptedStream> Hear for Streaming<S> {
     fn poll_heard(&mut self, context: &mut Context<'_>) -> Poll<()> {
         self.wire.poll_more(context)
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Peer for Streaming<S> {
+impl<S: AcceptedStream> Peer for Streaming<S> {
     fn poll_write(&mut self, bytes: &[u8], context: &mut Context<'_>) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.wire.stream).poll_write(context, bytes)
     }

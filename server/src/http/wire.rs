@@ -10,15 +10,15 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
 use futures_util::StreamExt;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncWriteExt, ReadBuf};
 use tokio::time::Sleep;
 
 use super::reply::{Outgoing, Pieces};
-use crate::stream::Guarded;
+use crate::stream::AcceptedStream;
 
 /// A stream and what was read of it.
 pub(super) struct Wire<S> {
-    pub(super) stream: Guarded<S>,
+    pub(super) stream: S,
     /// What was read and is not answered yet.
     pub(super) unread: BytesMut,
     /// Whether the peer has ended its side.
@@ -32,7 +32,7 @@ pub(super) struct Wire<S> {
 /// Bytes read at a time, through the stack: a connection that waits holds no buffer.
 const READ_BYTES: usize = 8 << 10;
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
+impl<S: AcceptedStream> Wire<S> {
     /// Reads what there is, and says how many bytes; 0 when the peer has ended its side.
     pub(super) fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let mut space = [MaybeUninit::uninit(); READ_BYTES];
@@ -109,7 +109,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 
 impl<S> Wire<S> {
     /// Nothing was read yet. So many bytes are read before a request is answered.
-    pub(super) fn new(stream: Guarded<S>, limit: usize) -> Self {
+    pub(super) fn new(stream: S, limit: usize) -> Self {
         Self { stream, unread: BytesMut::new(), has_ended: false, deadline: None, limit }
     }
 

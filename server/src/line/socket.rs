@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncWriteExt, ReadBuf};
 use tokio::time::timeout;
 
 use super::Link;
@@ -17,7 +17,7 @@ use crate::connections::Service;
 use crate::cursor::Cursor;
 use crate::metrics::Transport;
 use crate::session::{Ending, SessionConfig};
-use crate::stream::Guarded;
+use crate::stream::AcceptedStream;
 
 /// The line protocol over accepted streams.
 #[derive(Debug)]
@@ -33,9 +33,9 @@ impl LineService {
     }
 
     /// Speaks over a stream until either side ends it.
-    pub fn serve<S>(&self, stream: Guarded<S>) -> impl Future<Output = ()> + Send + use<S>
+    pub fn serve<S>(&self, stream: S) -> impl Future<Output = ()> + Send + use<S>
     where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        S: AcceptedStream,
     {
         let gate = &self.config.gate;
         let access = match gate.admit(stream.connection().principal()) {
@@ -59,7 +59,7 @@ const LINGER: Duration = Duration::from_millis(500);
 /// that says nothing holds none.
 const READ_BYTES: usize = 16 << 10;
 
-impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Link for Wire<S> {
+impl<S: AcceptedStream> Link for Wire<S> {
     fn poll_receive(
         &mut self,
         input: &mut Vec<u8>,
