@@ -50,6 +50,7 @@ const SERVER: &[&[&str]] = &[
     &["line", "datagram"],
     &["lab"],
     &["session"],
+    &["tls"],
     &["listen"],
     &["stream"],
     &["guard"],

@@ -4,7 +4,6 @@
 //! flags before the command line is read, so each setting is parsed and checked in one place.
 
 use std::ffi::OsString;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,26 +15,34 @@ use doorbell_protocol::limits::{
 use doorbell_protocol::since::parse_duration;
 
 use crate::hub::WireLimits;
+use crate::listen::{Listen, listen_address};
 use crate::log::{Retention, Sync};
+use crate::tls::TlsConfig;
 
 /// The settings of one server.
 #[derive(Debug, Clone, Args)]
 pub struct Config {
-    /// Address of the HTTP listener; port 0 picks a free one
-    #[arg(long, value_name = "ADDR", env = "DOORBELL_HTTP", default_value = "127.0.0.1:8080")]
-    pub http: SocketAddr,
+    /// Address of the HTTP listener; port 0 picks a free one, none switches it off
+    #[arg(long, value_name = "ADDR", env = "DOORBELL_HTTP", default_value = "127.0.0.1:8080",
+        value_parser = listen_address)]
+    pub http: Listen,
 
-    /// Address of the TCP listener for lines; port 0 picks a free one
-    #[arg(long, value_name = "ADDR", env = "DOORBELL_TCP", default_value = "127.0.0.1:1989")]
-    pub tcp: SocketAddr,
+    /// Address of the TCP listener for lines; port 0 picks a free one, none switches it off
+    #[arg(long, value_name = "ADDR", env = "DOORBELL_TCP", default_value = "127.0.0.1:1989",
+        value_parser = listen_address)]
+    pub tcp: Listen,
 
     /// Path of a Unix socket for lines
     #[arg(long, value_name = "PATH", env = "DOORBELL_UNIX")]
     pub unix: Option<PathBuf>,
 
     /// Address for datagrams over UDP; port 0 picks a free one
-    #[arg(long, value_name = "ADDR", env = "DOORBELL_UDP")]
-    pub udp: Option<SocketAddr>,
+    #[arg(long, value_name = "ADDR", env = "DOORBELL_UDP", value_parser = listen_address)]
+    pub udp: Option<Listen>,
+
+    /// TLS
+    #[command(flatten)]
+    pub tls: TlsConfig,
 
     /// Folder of the log
     #[arg(long, value_name = "DIR", env = "DOORBELL_DATA", default_value = "./doorbell-data")]
@@ -212,7 +219,7 @@ impl Config {
                 return Err(format!("--{name} {duration:?} is below 100ms"));
             }
         }
-        Ok(())
+        self.tls.check()
     }
 }
 
@@ -370,9 +377,9 @@ mod tests {
         let line = format!("--config {} --http 127.0.0.1:2", path.display());
         let config = read_line(&line).unwrap();
         assert_eq!(config.keepalive, Duration::from_secs(7));
-        assert_eq!(config.http.port(), 2);
+        assert_eq!(config.http.unwrap().port(), 2);
         assert!(config.ephemeral);
-        assert_eq!(config.tcp.port(), 1989);
+        assert_eq!(config.tcp.unwrap().port(), 1989);
     }
 
     #[test]

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use doorbell_protocol::Transport;
@@ -93,6 +93,8 @@ pub struct Connection {
     sent: AtomicU64,
     datagrams_received: AtomicU32,
     datagrams_sent: AtomicU32,
+    /// Shared: hardly any client shows a certificate.
+    certificate_names: OnceLock<Arc<Vec<String>>>,
 }
 
 #[derive(Debug)]
@@ -117,6 +119,7 @@ impl Connection {
             sent: AtomicU64::new(0),
             datagrams_received: AtomicU32::new(0),
             datagrams_sent: AtomicU32::new(0),
+            certificate_names: OnceLock::new(),
         }
     }
 
@@ -170,6 +173,17 @@ impl Connection {
         (now.service, now.progress.clone())
     }
 
+    /// The names in the verified certificate of its client: the alternative ones, then the common
+    /// one. None if it has shown no certificate.
+    pub fn certificate_names(&self) -> &[String] {
+        self.certificate_names.get().map_or(&[], |names| names)
+    }
+
+    /// Notes those names, once, before anything is served.
+    pub fn set_certificate_names(&self, names: Vec<String>) {
+        let _ = self.certificate_names.set(Arc::new(names));
+    }
+
     /// Counts bytes read. To be called by the one task that reads.
     pub fn count_received(&self, bytes: usize) {
         add(&self.received, bytes as u64);
@@ -215,8 +229,8 @@ impl Service {
     /// What a connection is served as long as nobody says otherwise.
     fn of(listener: Listener) -> Self {
         match listener {
-            Listener::Http => Self::Http,
-            Listener::Tcp => Self::Reader(Transport::Tcp),
+            Listener::Http | Listener::Https => Self::Http,
+            Listener::Tcp | Listener::Tcps => Self::Reader(Transport::Tcp),
             Listener::Unix => Self::Reader(Transport::Unix),
             Listener::Udp => Self::Reader(Transport::Udp),
         }

@@ -31,4 +31,5 @@ mod start;
 pub mod stop;
 pub mod stream;
 pub mod tail;
+pub mod tls;
 pub mod writer;

@@ -92,6 +92,13 @@ pub const DATAGRAM_QUIET_FIRST: Duration = Duration::from_millis(250);
 pub const BACKLOG: u32 = 4096;
 /// Descriptors kept for files, pipes and the listeners themselves.
 pub const DESCRIPTORS_RESERVED: u64 = 64;
+/// How long a TLS handshake may take.
+pub const TLS_HANDSHAKE_MAX: Duration = Duration::from_secs(10);
+/// How long a client that does not speak TLS is told so.
+pub const TLS_HINT_MAX: Duration = Duration::from_secs(1);
+/// Bytes that are encrypted before a client has taken those before them: one record, which is what
+/// a slow reader over TLS holds in memory.
+pub const TLS_RECORD_BYTES_MAX: usize = 16 << 10;
 /// Streams of one HTTP/2 connection at the same time.
 pub const HTTP2_STREAMS_MAX: u32 = 128;
 /// Bytes that one stream of an HTTP/2 connection may hold before they are sent.

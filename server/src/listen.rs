@@ -37,24 +37,54 @@ const USER_TIMEOUT: Duration = Duration::from_secs(20);
 /// The kernel takes no more (`MAX_TCP_KEEPIDLE`).
 const TCP_KEEPALIVE_MAX: Duration = Duration::from_secs(32_767);
 
+/// Where to listen; `None` is nowhere.
+pub type Listen = Option<SocketAddr>;
+
+/// Reads where to listen.
+///
+/// # Errors
+///
+/// What it should look like.
+pub fn listen_address(text: &str) -> Result<Listen, String> {
+    match text {
+        "none" => Ok(None),
+        address => match address.parse() {
+            Ok(address) => Ok(Some(address)),
+            Err(_) => Err("an address looks like 127.0.0.1:8080 or [::]:8080, or is none".into()),
+        },
+    }
+}
+
 /// Where the server listens.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Addresses {
     /// HTTP.
-    pub http: SocketAddr,
+    pub http: Listen,
     /// Lines over TCP.
-    pub tcp: SocketAddr,
+    pub tcp: Listen,
+    /// Datagrams over UDP.
+    pub udp: Listen,
+    /// HTTP over TLS.
+    pub https: Listen,
+    /// Lines over TLS.
+    pub tcps: Listen,
     /// Lines over a Unix socket.
     pub unix: Option<PathBuf>,
-    /// Datagrams over UDP.
-    pub udp: Option<SocketAddr>,
 }
 
 impl Addresses {
+    /// Those that there are, by name.
+    pub fn named(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let Self { http, tcp, udp, https, tcps, unix } = self;
+        let bound = [("http", http), ("tcp", tcp), ("udp", udp), ("https", https), ("tcps", tcps)];
+        let bound = bound.into_iter().filter_map(|(name, at)| Some((name, (*at)?.to_string())));
+        bound.chain(unix.iter().map(|path| ("unix", path.display().to_string())))
+    }
+
     /// Whether nobody but this machine can connect.
     pub fn are_local(&self) -> bool {
-        let addresses = [Some(self.http), Some(self.tcp), self.udp];
-        addresses.iter().flatten().all(|address| address.ip().to_canonical().is_loopback())
+        let bound = [self.http, self.tcp, self.udp, self.https, self.tcps].into_iter().flatten();
+        bound.into_iter().all(|address| address.ip().to_canonical().is_loopback())
     }
 }
 

@@ -26,10 +26,12 @@ pub enum Listener {
     Tcp,
     Unix,
     Udp,
+    Https,
+    Tcps,
 }
 
 impl Listener {
-    const ALL: [Self; 4] = [Self::Http, Self::Tcp, Self::Unix, Self::Udp];
+    const ALL: [Self; 6] = [Self::Http, Self::Tcp, Self::Unix, Self::Udp, Self::Https, Self::Tcps];
 
     const fn name(self) -> &'static str {
         match self {
@@ -37,9 +39,47 @@ impl Listener {
             Self::Tcp => "tcp",
             Self::Unix => "unix",
             Self::Udp => "udp",
+            Self::Https => "https",
+            Self::Tcps => "tcps",
         }
     }
 }
+
+/// What came of a TLS handshake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums, reason = "all that can come of one")]
+pub enum Handshake {
+    /// An encrypted stream.
+    Done,
+    /// It was not over in time.
+    Late,
+    /// The client does not speak TLS.
+    Plain,
+    /// One side broke the rules, or did not accept the other's certificate.
+    Refused,
+    /// The connection broke or was closed.
+    Broken,
+}
+
+impl Handshake {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Late => "late",
+            Self::Plain => "plain",
+            Self::Refused => "refused",
+            Self::Broken => "broken",
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct HandshakeLabel {
+    result: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct NoLabels {}
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct TransportLabel {
@@ -117,6 +157,27 @@ pub struct SocketBytes {
     pub sent: SharedCounter,
 }
 
+/// What is counted of TLS. Nothing is told of certificates where there are none.
+#[derive(Debug, Default)]
+struct TlsMetrics {
+    handshakes: Family<HandshakeLabel, Counter>,
+    days_left: Family<NoLabels, Gauge>,
+    refused: Family<NoLabels, Gauge>,
+}
+
+impl TlsMetrics {
+    fn register(registry: &mut Registry) -> Self {
+        let metrics = Self::default();
+        let (handshakes, days_left) = (metrics.handshakes.clone(), metrics.days_left.clone());
+        registry.register("tls_handshakes", "TLS handshakes by what came of them", handshakes);
+        let help = "Days until the TLS certificate ends";
+        registry.register("tls_certificate_days_left", help, days_left);
+        let help = "Whether the TLS files are wrong, and what was read before is served";
+        registry.register("tls_certificates_refused", help, metrics.refused.clone());
+        metrics
+    }
+}
+
 /// Everything that is counted.
 #[derive(Debug)]
 pub struct Metrics {
@@ -138,6 +199,7 @@ pub struct Metrics {
     topics: Gauge,
     held_bytes: Gauge<u64, AtomicU64>,
     held_messages: Gauge<u64, AtomicU64>,
+    tls: TlsMetrics,
     transports: [TransportMetrics; Transport::ALL.len()],
     listeners: [SocketBytes; Listener::ALL.len()],
 }
@@ -197,6 +259,7 @@ impl Metrics {
         let polls = counter("polls", "Poll and long poll answers");
         let polls_empty = counter("polls_empty", "Poll and long poll answers without a message");
         let connections_refused = counter("connections_refused", "Connections turned away");
+        let tls = TlsMetrics::register(&mut registry);
         let sockets = Gauge::default();
         let topics = Gauge::default();
         let held_bytes = Gauge::<u64, AtomicU64>::default();
@@ -217,6 +280,7 @@ impl Metrics {
             topics,
             held_bytes,
             held_messages,
+            tls,
             transports,
             listeners,
         })
@@ -230,6 +294,21 @@ impl Metrics {
     /// The byte counters of a listener.
     pub fn socket_bytes(&self, listener: Listener) -> &SocketBytes {
         &self.listeners[listener as usize]
+    }
+
+    /// Notes what came of a TLS handshake.
+    pub fn handshake(&self, result: Handshake) {
+        self.tls.handshakes.get_or_create(&HandshakeLabel { result: result.name() }).inc();
+    }
+
+    /// Notes for how many days the certificate is good.
+    pub fn certificate_days_left(&self, days: i64) {
+        self.tls.days_left.get_or_create(&NoLabels {}).set(days);
+    }
+
+    /// Notes whether the files of TLS are wrong, so that what was read before is served.
+    pub fn certificates_refused(&self, are_refused: bool) {
+        self.tls.refused.get_or_create(&NoLabels {}).set(are_refused.into());
     }
 
     /// Notes a publish that was stored, or refused.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use doorbell_protocol::{Code, Error, Event};
 use rustix::process::{Resource, getrlimit, setrlimit};
-use tokio::net::{TcpListener, UdpSocket};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 
 use crate::access::Gate;
 use crate::clock::unix_micros;
@@ -19,23 +19,31 @@ use crate::hub::Hub;
 use crate::lab::{Lab, Parts};
 use crate::limits::DESCRIPTORS_RESERVED;
 use crate::line::LineService;
-use crate::listen::{Acceptor, Addresses, UnixSocket, bind_tcp, bind_udp, reachable};
+use crate::listen::{Acceptor, Addresses, Listen, UnixSocket, bind_tcp, bind_udp, reachable};
 use crate::log::{Log, MemoryLog, SqliteLog};
 use crate::metrics::{Listener, Metrics, Transport};
 use crate::rights::Rights;
 use crate::session::{Groups, SessionConfig};
+use crate::stop::{Stop, detach};
+use crate::stream::Guarded;
+use crate::tls::{
+    self, Certificates, Encrypted, Handshakes, SelfSigned, Source, Spoken, TlsConfig,
+};
 
 /// A server that is bound and serving.
 #[derive(Debug)]
 pub struct Server {
     hub: Hub,
     gate: Gate,
+    certificates: Option<Arc<Certificates>>,
     acceptor: Acceptor,
     grace: Duration,
     /// How many connections it takes.
     connections: usize,
     /// Where it listens.
     pub addresses: Arc<Addresses>,
+    /// The SHA-256 of a certificate that nobody else vouches for.
+    fingerprint: Option<String>,
 }
 
 /// Why the server could not start: one sentence for the person who started it.
@@ -46,21 +54,31 @@ pub struct StartError(String);
 /// Opens the log, binds every listener and serves. Must be called within a tokio runtime.
 pub fn start(config: &Config) -> Result<Server, StartError> {
     let connections = connections_max(config.connections);
+    let (https, tcps) = config.tls.listeners();
     let http = bind("http", config.http)?;
     let tcp = bind("tcp", config.tcp)?;
+    let https = bind("https", https)?;
+    let tcps = bind("tcps", tcps)?;
     let unix = config.unix.as_deref().map(bind_unix).transpose()?;
-    let udp = config.udp.map(bind_datagrams).transpose()?;
+    let udp = config.udp.flatten().map(bind_datagrams).transpose()?;
     let addresses = Arc::new(Addresses {
-        http: local_address(&http)?,
-        tcp: local_address(&tcp)?,
-        unix: unix.as_ref().map(|socket| socket.path().to_owned()),
+        http: local_address(http.as_ref())?,
+        tcp: local_address(tcp.as_ref())?,
         udp: udp.as_ref().map(UdpSocket::local_addr).transpose().map_err(no_address)?,
+        https: local_address(https.as_ref())?,
+        tcps: local_address(tcps.as_ref())?,
+        unix: unix.as_ref().map(|socket| socket.path().to_owned()),
     });
+    if addresses.named().next().is_none() {
+        return Err(StartError("there is no listener: each is none".to_owned()));
+    }
     if config.trace {
-        crate::lab::check_capture(addresses.http.port()).map_err(StartError)?;
+        let port = addresses.http.or(addresses.tcp).map_or(0, |address| address.port());
+        crate::lab::check_capture(port).map_err(StartError)?;
     }
     let hub = open(config)?;
     let metrics = Metrics::new();
+    let certificates = certificates(config, &addresses, &metrics)?;
     let timeouts = Timeouts { write_deadline: config.write_deadline, keepalive: config.keepalive };
     let acceptor = Acceptor::new(connections, metrics.clone(), timeouts);
     let gate = gate(config, hub.clone(), &addresses)?;
@@ -71,7 +89,7 @@ pub fn start(config: &Config) -> Result<Server, StartError> {
         unfinished: config.unfinished,
         line_bytes: to_usize(config.line_bytes),
         groups: Groups::new(config.keepalive, metrics.clone(), acceptor.stop.clone()),
-        metrics,
+        metrics: metrics.clone(),
         stop: acceptor.stop.clone(),
     });
     let app = App {
@@ -86,19 +104,32 @@ pub fn start(config: &Config) -> Result<Server, StartError> {
     };
     let http_service = Arc::new(Http::new(app));
     let refusals = Refusals::new(connections);
-    acceptor.tasks.spawn(acceptor.clone().accept(
-        http,
-        Listener::Http,
-        refusals.http,
-        move |stream| http_service.clone().serve(stream),
-    ));
-    let by_tcp = LineService::new(&sessions, Transport::Tcp);
-    acceptor.tasks.spawn(acceptor.clone().accept(
-        tcp,
-        Listener::Tcp,
-        refusals.lines.clone(),
-        move |stream| by_tcp.serve(stream),
-    ));
+    let by_tcp = Arc::new(LineService::new(&sessions, Transport::Tcp));
+    if let Some(certificates) = &certificates {
+        let tls = Tls { certificates, metrics: &metrics, acceptor: &acceptor };
+        let (http_service, by_tcp) = (http_service.clone(), by_tcp.clone());
+        tls.listen(https, Listener::Https, Spoken::Http, move |stream| {
+            http_service.clone().serve(stream)
+        });
+        tls.listen(tcps, Listener::Tcps, Spoken::Lines, move |stream| by_tcp.serve(stream));
+        acceptor.tasks.spawn(watch(certificates.clone(), acceptor.stop.clone()));
+    }
+    if let Some(http) = http {
+        acceptor.tasks.spawn(acceptor.clone().accept(
+            http,
+            Listener::Http,
+            refusals.http,
+            move |stream| http_service.clone().serve(stream),
+        ));
+    }
+    if let Some(tcp) = tcp {
+        acceptor.tasks.spawn(acceptor.clone().accept(
+            tcp,
+            Listener::Tcp,
+            refusals.lines.clone(),
+            move |stream| by_tcp.serve(stream),
+        ));
+    }
     if let Some(unix) = unix {
         let by_unix = LineService::new(&sessions, Transport::Unix);
         acceptor.tasks.spawn(acceptor.clone().accept(
@@ -114,7 +145,9 @@ pub fn start(config: &Config) -> Result<Server, StartError> {
         acceptor.tasks.spawn(datagrams.run());
     }
     tracing::info!(connections, ?addresses, "serving");
-    Ok(Server { hub, gate, acceptor, grace: config.grace, connections, addresses })
+    let fingerprint = certificates.as_ref().and_then(|own| own.self_signed_fingerprint());
+    let grace = config.grace;
+    Ok(Server { hub, gate, certificates, acceptor, grace, connections, addresses, fingerprint })
 }
 
 /// The gate before the log. A server that others can reach must have been told who may do what.
@@ -139,6 +172,88 @@ fn gate(config: &Config, hub: Hub, addresses: &Addresses) -> Result<Gate, StartE
     Ok(Gate::open(hub, rights))
 }
 
+/// The certificates, if there is a listener that shows them.
+fn certificates(
+    config: &Config,
+    addresses: &Addresses,
+    metrics: &Arc<Metrics>,
+) -> Result<Option<Arc<Certificates>>, StartError> {
+    if addresses.https.or(addresses.tcps).is_none() {
+        return Ok(None);
+    }
+    let TlsConfig { tls_cert, tls_key, tls_client_ca, .. } = &config.tls;
+    let source = match (tls_cert, tls_key) {
+        (Some(certificate), Some(key)) => {
+            Source::Files { certificate: certificate.clone(), key: key.clone() }
+        }
+        _ => {
+            let folder = (!config.ephemeral).then(|| config.data.clone());
+            let bound = [addresses.https, addresses.tcps].into_iter().flatten();
+            Source::SelfSigned(SelfSigned::new(folder, bound.map(|address| address.ip())))
+        }
+    };
+    let certificates = Certificates::load(source, tls_client_ca.clone(), metrics.clone());
+    certificates.map(|certificates| Some(Arc::new(certificates))).map_err(StartError)
+}
+
+/// Reads the certificates again when their files change.
+async fn watch(certificates: Arc<Certificates>, stop: Stop) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(tls::LOOK_EVERY) => {}
+        }
+        let certificates = certificates.clone();
+        if let Err(error) = tokio::task::spawn_blocking(move || certificates.look()).await {
+            tracing::error!(%error, "the certificates could not be looked at");
+        }
+    }
+}
+
+/// What the listeners for TLS share.
+struct Tls<'a> {
+    certificates: &'a Arc<Certificates>,
+    metrics: &'a Arc<Metrics>,
+    acceptor: &'a Acceptor,
+}
+
+impl Tls<'_> {
+    /// Accepts from a listener, if there is one, and serves what is encrypted.
+    fn listen<F, T>(
+        &self,
+        socket: Option<TcpListener>,
+        listener: Listener,
+        spoken: Spoken,
+        serve: F,
+    ) where
+        F: Fn(Encrypted<Guarded<TcpStream>>) -> T + Send + Sync + 'static,
+        T: Future<Output = ()> + Send + 'static,
+    {
+        let Some(socket) = socket else { return };
+        let handshakes = Handshakes {
+            spoken,
+            certificates: self.certificates.clone(),
+            metrics: self.metrics.clone(),
+            stop: self.acceptor.stop.clone(),
+            hint: tls_hint(spoken),
+        };
+        let shared = Arc::new((handshakes, serve));
+        // A client for whom there is no room hears nothing, as nobody has agreed on a key with it.
+        let refusal = String::new();
+        let accept = self.acceptor.clone().accept(socket, listener, refusal, move |stream| {
+            let shared = shared.clone();
+            async move {
+                let (handshakes, serve) = shared.as_ref();
+                if let Some(stream) = handshakes.accept(stream).await {
+                    // In a task of its own, which does not keep the room of the handshake.
+                    detach(serve(stream));
+                }
+            }
+        });
+        self.acceptor.tasks.spawn(accept);
+    }
+}
+
 fn lab(config: &Config, acceptor: &Acceptor, addresses: &Arc<Addresses>) -> Lab {
     Lab::new(Parts {
         on: match config.lab {
@@ -156,9 +271,13 @@ fn lab(config: &Config, acceptor: &Acceptor, addresses: &Arc<Addresses>) -> Lab 
 }
 
 impl Server {
-    /// Reads the access file again.
+    /// Reads the access file and the certificates again.
     pub async fn reread(&self) {
         self.gate.reread().await;
+        let Some(certificates) = self.certificates.clone() else { return };
+        if let Err(error) = tokio::task::spawn_blocking(move || certificates.reread()).await {
+            tracing::error!(%error, "the certificates could not be read again");
+        }
     }
 
     /// Tells every session to end, waits for them within the grace, and closes the log. Returns how
@@ -186,39 +305,82 @@ impl Server {
     /// Prints the line that says that the server is ready, and below it lines for a person to
     /// paste.
     pub fn announce(&self, mut out: impl Write) -> std::io::Result<()> {
-        let Addresses { http, tcp, unix, udp } = self.addresses.as_ref();
-        write!(out, "ready http={http} tcp={tcp}")?;
-        if let Some(path) = unix {
-            write!(out, " unix={}", path.display())?;
-        }
-        if let Some(udp) = udp {
-            write!(out, " udp={udp}")?;
+        write!(out, "ready")?;
+        for (name, at) in self.addresses.named() {
+            write!(out, " {name}={at}")?;
         }
         writeln!(out)?;
         out.flush()?;
-        let (http, host, port) = (reachable(*http), reachable(*tcp).ip(), tcp.port());
-        let client = client_command();
-        let connections = self.connections;
-        let by_datagrams = match udp {
-            Some(_) => format!("\n    {client} subscribe demo --server http://{http} --via udp"),
-            None => String::new(),
-        };
-        write!(
-            out,
-            "\n  \
-             the page          http://{http}/\n  \
-             room for          {connections} connections\n\n  \
-             In another terminal, wait at the door (push):\n    \
-             nc {host} {port}                      and type: SUB demo\n    \
-             curl -sN http://{http}/demo/sse\n    \
-             {client} subscribe demo --server tcp://{host}:{port}{by_datagrams}\n\n  \
-             Ring:\n    \
-             curl -d 'somebody is here' http://{http}/demo\n    \
-             echo 'PUB demo somebody is here' | nc -N {host} {port}\n\n  \
-             Or walk to the door to look (poll):\n    \
-             curl -si 'http://{http}/demo/json?poll=1&since=all'\n\n"
-        )?;
+        out.write_all(self.advice().as_bytes())?;
         out.flush()
+    }
+
+    /// Lines for a person to paste, over plain HTTP and TCP where they are spoken.
+    fn advice(&self) -> String {
+        let Addresses { http, tcp, udp, https, tcps, .. } = self.addresses.as_ref();
+        let client = client_command();
+        let [http, tcp, https, tcps] = [http, tcp, https, tcps].map(|at| at.map(reachable));
+        let mut trust = String::new();
+        let mut lines = String::new();
+        if let Some(fingerprint) = &self.fingerprint {
+            trust = format!(" --fingerprint {fingerprint}");
+            lines += &format!("  fingerprint       {fingerprint}\n");
+        }
+        let (url, server, curl) = match (http, https) {
+            (Some(at), _) => (format!("http://{at}"), format!("http://{at}"), "curl"),
+            (None, Some(at)) => {
+                (format!("https://{at}"), format!("https://{at}{trust}"), "curl -k")
+            }
+            (None, None) => Default::default(),
+        };
+        let has_http = !url.is_empty();
+        if has_http {
+            lines += &format!("  the page          {url}/\n");
+        }
+        lines += &format!(
+            "  room for          {} connections\n\n  \
+             In another terminal, wait at the door (push):\n",
+            self.connections
+        );
+        if let Some(at) = tcp {
+            let (host, port) = (at.ip(), at.port());
+            lines += &format!("    nc {host} {port}                      and type: SUB demo\n");
+        }
+        if has_http {
+            lines += &format!("    {curl} -sN {url}/demo/sse\n");
+        }
+        let subscribe = format!("    {client} subscribe demo --server");
+        if let Some(at) = tcp {
+            lines += &format!("{subscribe} tcp://{at}\n");
+        }
+        if udp.is_some() && has_http {
+            lines += &format!("{subscribe} {server} --via udp\n");
+        }
+        if let Some(at) = tcps {
+            lines += &format!("{subscribe} tcps://{at}{trust}\n");
+        }
+        if let Some(at) = https {
+            lines += &format!("{subscribe} https://{at}{trust} --via sse\n");
+        }
+        lines += "\n  Ring:\n";
+        if has_http {
+            lines += &format!("    {curl} -d 'somebody is here' {url}/demo\n");
+        }
+        if let Some(at) = tcp {
+            let (host, port) = (at.ip(), at.port());
+            lines += &format!("    echo 'PUB demo somebody is here' | nc -N {host} {port}\n");
+        } else if let Some(at) = tcps {
+            lines += &format!(
+                "    {client} publish demo 'somebody is here' --server tcps://{at}{trust}\n"
+            );
+        }
+        if has_http {
+            lines += &format!(
+                "\n  Or walk to the door to look (poll):\n    \
+                 {curl} -si '{url}/demo/json?poll=1&since=all'\n"
+            );
+        }
+        format!("\n{lines}\n")
     }
 }
 
@@ -235,8 +397,10 @@ fn client_command() -> String {
     }
 }
 
-fn bind(what: &str, address: std::net::SocketAddr) -> Result<TcpListener, StartError> {
+fn bind(what: &str, address: Listen) -> Result<Option<TcpListener>, StartError> {
+    let Some(address) = address else { return Ok(None) };
     bind_tcp(address)
+        .map(Some)
         .map_err(|error| StartError(format!("cannot listen on {address} ({what}): {error}")))
 }
 
@@ -250,8 +414,8 @@ fn bind_datagrams(address: std::net::SocketAddr) -> Result<UdpSocket, StartError
         .map_err(|error| StartError(format!("cannot listen on {address} (udp): {error}")))
 }
 
-fn local_address(listener: &TcpListener) -> Result<std::net::SocketAddr, StartError> {
-    listener.local_addr().map_err(no_address)
+fn local_address(listener: Option<&TcpListener>) -> Result<Listen, StartError> {
+    listener.map(TcpListener::local_addr).transpose().map_err(no_address)
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "the shape that `map_err` wants")]
@@ -293,13 +457,36 @@ impl Refusals {
     fn new(connections: usize) -> Self {
         let text = format!("the server holds {connections} connections, which is the limit");
         let error = Error::new(Code::Unavailable, text);
-        let event = Event::error(&error, unix_micros());
-        let body = serde_json::to_string(&error.body()).unwrap_or_default();
-        let http = format!(
-            "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\n\
-             retry-after: 1\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}\n",
-            body.len() + 1
-        );
-        Self { lines: format!("{}\n", event.to_json()), http }
+        let http = http_refusal("503 Service Unavailable\r\nretry-after: 1", &error);
+        Self { lines: line_refusal(&error), http }
     }
+}
+
+/// What a client is told that does not speak TLS where it is spoken.
+fn tls_hint(spoken: Spoken) -> String {
+    let error = |scheme| {
+        Error::new(
+            Code::BadRequest,
+            format!("TLS is spoken here: the address begins with {scheme}"),
+        )
+    };
+    match spoken {
+        Spoken::Http => http_refusal("400 Bad Request", &error("https://")),
+        Spoken::Lines => line_refusal(&error("tcps://")),
+    }
+}
+
+/// An answer to a request that was not read; `status` may have headers.
+fn http_refusal(status: &str, error: &Error) -> String {
+    let body = serde_json::to_string(&error.body()).unwrap_or_default();
+    format!(
+        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\n\
+         connection: close\r\ncontent-length: {}\r\n\r\n{body}\n",
+        body.len() + 1
+    )
+}
+
+/// An event for a client that was not heard.
+fn line_refusal(error: &Error) -> String {
+    format!("{}\n", Event::error(error, unix_micros()).to_json())
 }

@@ -120,7 +120,7 @@ impl Via {
     /// A subscriber that waits for the next message, or one that will by its next request.
     fn subscribe(self, addresses: &doorbell_server::listen::Addresses) -> Client {
         let address = if matches!(self, Self::Tcp) { addresses.tcp } else { addresses.http };
-        let mut client = Client::connect(address);
+        let mut client = Client::connect(address.unwrap());
         match self {
             Self::Tcp => {
                 client.say(b"SUB budget\n");
@@ -234,7 +234,7 @@ fn deliveries_publishes_and_idle_connections_keep_their_budgets() {
     let mut measured = BTreeMap::new();
     let mut publishers =
         [(false, addresses.tcp), (true, addresses.http)].map(|(by_http, at)| Publisher {
-            client: Client::connect(at),
+            client: Client::connect(at.unwrap()),
             by_http,
             number: if by_http { 1 << 20 } else { 0 },
         });

@@ -88,16 +88,7 @@ fn config(app: &App, access: &Access) -> Value {
 
 /// Where the server listens.
 fn listeners(app: &App) -> Map<String, Value> {
-    let mut listen = Map::new();
-    listen.insert("http".into(), json!(app.addresses.http.to_string()));
-    listen.insert("tcp".into(), json!(app.addresses.tcp.to_string()));
-    if let Some(path) = &app.addresses.unix {
-        listen.insert("unix".into(), json!(path));
-    }
-    if let Some(udp) = app.addresses.udp {
-        listen.insert("udp".into(), json!(udp.to_string()));
-    }
-    listen
+    app.addresses.named().map(|(name, at)| (name.to_owned(), Value::from(at))).collect()
 }
 
 /// The ways of receiving, and what each is called.

@@ -88,7 +88,8 @@ impl Wiretap {
             Error::new(Code::Unavailable, text)
         })?;
         let addresses = &seat.parts().addresses;
-        let ports = [addresses.http.port(), addresses.tcp.port()];
+        // No packet has port 0.
+        let ports = [addresses.http, addresses.tcp].map(|at| at.map_or(0, |at| at.port()));
         let capture = Capture::open(INTERFACE, &ports).map_err(|error| {
             Error::new(Code::Internal, format!("cannot capture on {INTERFACE}: {error}"))
         })?;

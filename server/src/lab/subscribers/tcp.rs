@@ -63,7 +63,9 @@ fn failed(error: &io::Error) -> Failure {
 impl Talk {
     /// Connects and subscribes.
     async fn open(subscriber: &Subscriber, reached: Option<Id>) -> Result<Self, Failure> {
-        let address = reachable(subscriber.seat.parts().addresses.tcp);
+        let bound =
+            subscriber.seat.parts().addresses.tcp.ok_or("the server has no TCP listener")?;
+        let address = reachable(bound);
         let connected = TcpStream::connect(address).await;
         let stream =
             connected.map_err(|error| format!("{address} could not be reached: {error}"))?;
