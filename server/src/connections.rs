@@ -140,9 +140,10 @@ impl Connection {
 
     /// What asks, if it does not say itself.
     pub fn principal(&self) -> Principal<'_> {
-        match self.ends {
-            Ends::Unix { uid } => Principal::Uid(uid),
-            Ends::Internet { .. } => Principal::Anonymous,
+        match (self.ends, self.certificate_names()) {
+            (Ends::Unix { uid }, _) => Principal::Uid(uid),
+            (Ends::Internet { .. }, []) => Principal::Anonymous,
+            (Ends::Internet { .. }, names) => Principal::Certificate(names),
         }
     }
 

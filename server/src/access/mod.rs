@@ -53,7 +53,7 @@ pub enum Principal<'a> {
     /// The kernel says whose process it is.
     Uid(u32),
     /// Its certificate, which was verified, is for these names.
-    Certificate(&'a [Box<str>]),
+    Certificate(&'a [String]),
 }
 
 /// What comes of asking.

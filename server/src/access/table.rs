@@ -107,8 +107,8 @@ impl Table {
     }
 
     /// The grant of the first of a certificate's names that the file names.
-    pub(super) fn certificate(&self, names: &[Box<str>]) -> Option<&Grant> {
-        names.iter().find_map(|name| self.certificates.get(name))
+    pub(super) fn certificate(&self, names: &[String]) -> Option<&Grant> {
+        names.iter().find_map(|name| self.certificates.get(name.as_str()))
     }
 
     /// The grant of whoever brings nothing.
