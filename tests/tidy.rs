@@ -54,6 +54,7 @@ const SERVER: &[&[&str]] = &[
     &["listen"],
     &["stream"],
     &["guard"],
+    &["proxy"],
     &["connections"],
     &["metrics"],
     &["cursor"],

@@ -25,6 +25,7 @@ pub mod metrics;
 pub mod patterns;
 mod process;
 pub mod rights;
+pub mod proxy;
 pub mod serve;
 pub mod session;
 mod start;

@@ -106,6 +106,15 @@ pub const HTTP2_SEND_BYTES_MAX: usize = 64 << 10;
 /// Connections that are told at the same time that there is no room for them.
 pub const REFUSALS_MAX: usize = 16;
 
+/// Bytes of a PROXY header of version 2, with all that a proxy may tell of itself in it.
+pub const PROXY_HEADER_BYTES_MAX: usize = 4096;
+/// Bytes of a PROXY header of version 1, as its specification has it.
+pub const PROXY_LINE_BYTES_MAX: usize = 107;
+/// Proxies that a request may have passed, as far as they are followed to its client.
+pub const FORWARDED_PROXIES_MAX: usize = 16;
+/// Bytes of what one of them tells of the client.
+pub const FORWARDED_ENTRY_BYTES_MAX: usize = 64;
+
 /// Sessions of the lab at the same time.
 pub const LAB_SESSIONS_MAX: usize = 16;
 /// Characters of the name that a page of the lab draws for itself.
