@@ -31,6 +31,7 @@ mod page_lanes;
 mod page_tour;
 mod plain;
 mod poll;
+mod proxies;
 mod publish;
 mod readme;
 mod resume;

@@ -17,6 +17,8 @@ use doorbell_protocol::since::parse_duration;
 use crate::hub::WireLimits;
 use crate::listen::{Listen, listen_address};
 use crate::log::{Retention, Sync};
+use crate::metrics::Listener;
+use crate::proxy::Range;
 use crate::tls::TlsConfig;
 
 /// The settings of one server.
@@ -132,10 +134,21 @@ pub struct Config {
     pub anonymous: Option<Anonymous>,
 
     /// The lab, which shows who is connected and from where: on, off, or on while nobody but this
-    /// machine can connect (auto); off if a proxy on this machine lets others in
+    /// machine can connect and no proxy is trusted (auto); off if another proxy lets others in
     #[arg(long, value_name = "WHEN", env = "DOORBELL_LAB", default_value = "auto",
         value_parser = lab)]
     pub lab: LabSetting,
+
+    /// Proxies that are believed when they tell whose request or connection they forward: addresses
+    /// or ranges
+    #[arg(long, value_name = "CIDR,…", env = "DOORBELL_TRUSTED_PROXIES", value_delimiter = ',')]
+    pub trusted_proxies: Vec<Range>,
+
+    /// Listeners (http, tcp) where trusted proxies begin each connection with a PROXY header of
+    /// version 1 or 2; others cannot connect there
+    #[arg(long, value_name = "LISTENER,…", env = "DOORBELL_PROXY_PROTOCOL", value_delimiter = ',',
+        value_parser = headed)]
+    pub proxy_protocol: Vec<Listener>,
 
     /// Let the lab capture packets on the loopback interface; needs the capability to capture
     #[arg(long, env = "DOORBELL_TRACE")]
@@ -167,7 +180,7 @@ impl Anonymous {
 /// When the lab may be looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LabSetting {
-    /// While every TCP listener is bound to a loopback address.
+    /// While every TCP listener is bound to a loopback address, and no proxy is trusted.
     Auto,
     /// Always.
     On,
@@ -209,6 +222,10 @@ impl Config {
         at_least("filter-topics", self.filter_topics as u64, 1)?;
         at_most("filter-topics", self.filter_topics as u64, FILTER_TOPICS_MAX as u64)?;
         at_least("subscriptions", self.subscriptions as u64, 1)?;
+        if !self.proxy_protocol.is_empty() && self.trusted_proxies.is_empty() {
+            let text = "--proxy-protocol needs --trusted-proxies: the proxies that may connect";
+            return Err(text.to_owned());
+        }
         for (name, duration) in [
             ("keepalive", self.keepalive),
             ("retention-age", self.retention_age),
@@ -295,6 +312,9 @@ fn with_file_values(mut command: Command, path: &Path, text: &str) -> Result<Com
             toml::Value::String(text) => text,
             toml::Value::Integer(number) => number.to_string(),
             toml::Value::Boolean(yes) => yes.to_string(),
+            toml::Value::Array(ref texts) if texts.iter().all(toml::Value::is_str) => {
+                texts.iter().filter_map(toml::Value::as_str).collect::<Vec<_>>().join(",")
+            }
             other => {
                 let text =
                     format!("config {}: {key} cannot be {}", path.display(), other.type_str());
@@ -329,6 +349,14 @@ fn lab(text: &str) -> Result<LabSetting, String> {
         "on" => Ok(LabSetting::On),
         "off" => Ok(LabSetting::Off),
         _ => Err("lab is auto, on or off".to_owned()),
+    }
+}
+
+fn headed(text: &str) -> Result<Listener, String> {
+    match text {
+        "http" => Ok(Listener::Http),
+        "tcp" => Ok(Listener::Tcp),
+        _ => Err("a PROXY header can begin the connections of http and tcp".to_owned()),
     }
 }
 
@@ -380,6 +408,22 @@ mod tests {
         assert_eq!(config.http.unwrap().port(), 2);
         assert!(config.ephemeral);
         assert_eq!(config.tcp.unwrap().port(), 1989);
+    }
+
+    #[test]
+    fn a_list_has_commas_or_a_flag_for_each_or_is_an_array_of_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("doorbell.toml");
+        std::fs::write(&path, "trusted_proxies = [\"::1\", \"10.0.0.0/8\"]\n").unwrap();
+        let file = format!("--config {}", path.display());
+        for line in [
+            "--trusted-proxies ::1,10.0.0.0/8",
+            "--trusted-proxies ::1 --trusted-proxies 10.0.0.0/8",
+            &file,
+        ] {
+            let ranges = ["::1", "10.0.0.0/8"].map(|range| range.parse().unwrap());
+            assert_eq!(read_line(line).unwrap().trusted_proxies, ranges, "{line}");
+        }
     }
 
     #[test]

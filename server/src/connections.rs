@@ -5,7 +5,7 @@
 //! looks.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -86,7 +86,7 @@ impl Service {
 pub struct Connection {
     number: u64,
     since: Instant,
-    ends: Ends,
+    ends: SmallEnds,
     listener: Listener,
     now: Mutex<Now>,
     received: AtomicU64,
@@ -97,9 +97,19 @@ pub struct Connection {
     certificate_names: OnceLock<Arc<Vec<String>>>,
 }
 
+/// [`Ends`] in fewer bytes.
+#[derive(Debug, Clone, Copy)]
+enum SmallEnds {
+    /// The local end, and the peer's.
+    Internet((IpAddr, u16), (IpAddr, u16)),
+    Unix(u32),
+}
+
 #[derive(Debug)]
 struct Now {
     progress: Option<Arc<Progress>>,
+    /// Whom a proxy has last asked for.
+    client: Option<IpAddr>,
     /// Whose turn it is: of several requests at the same time on one connection (HTTP/2) the one
     /// that began last is shown.
     turn: u16,
@@ -109,12 +119,17 @@ struct Now {
 impl Connection {
     fn new(number: u64, listener: Listener, ends: Ends) -> Self {
         let service = Service::of(listener);
+        let small = |address: SocketAddr| (address.ip(), address.port());
+        let ends = match ends {
+            Ends::Internet { local, peer } => SmallEnds::Internet(small(local), small(peer)),
+            Ends::Unix { uid } => SmallEnds::Unix(uid),
+        };
         Self {
             number,
             since: Instant::now(),
             ends,
             listener,
-            now: Mutex::new(Now { progress: None, turn: 0, service }),
+            now: Mutex::new(Now { progress: None, client: None, turn: 0, service }),
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
             datagrams_received: AtomicU32::new(0),
@@ -135,12 +150,27 @@ impl Connection {
 
     /// Its ends.
     pub fn ends(&self) -> Ends {
-        self.ends
+        match self.ends {
+            SmallEnds::Internet(local, peer) => {
+                Ends::Internet { local: local.into(), peer: peer.into() }
+            }
+            SmallEnds::Unix(uid) => Ends::Unix { uid },
+        }
+    }
+
+    /// The client that a proxy has last asked for.
+    pub fn client(&self) -> Option<IpAddr> {
+        self.lock().client
+    }
+
+    /// A request has come for this client, as its proxy says.
+    pub fn asks_for(&self, client: Option<IpAddr>) {
+        self.lock().client = client;
     }
 
     /// What asks, if it does not say itself.
     pub fn principal(&self) -> Principal<'_> {
-        match (self.ends, self.certificate_names()) {
+        match (self.ends(), self.certificate_names()) {
             (Ends::Unix { uid }, _) => Principal::Uid(uid),
             (Ends::Internet { .. }, []) => Principal::Anonymous,
             (Ends::Internet { .. }, names) => Principal::Certificate(names),
@@ -289,7 +319,7 @@ impl Connections {
     pub fn find(&self, listener: Listener, ends: Ends, among: usize) -> Option<Arc<Connection>> {
         let open = self.lock();
         let mut newest = open.values().rev().take(among);
-        newest.find(|open| open.listener == listener && open.ends == ends).cloned()
+        newest.find(|open| open.listener == listener && open.ends() == ends).cloned()
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Connection>>> {

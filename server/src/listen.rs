@@ -11,7 +11,8 @@ use std::time::Duration;
 use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket, UnixListener, UnixStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -19,6 +20,7 @@ use crate::connections::{Connections, Ends};
 use crate::guard::{ConnectionGuard, Rules, Timeouts};
 use crate::limits::{BACKLOG, REFUSALS_MAX};
 use crate::metrics::{Listener, Metrics};
+use crate::proxy::Proxies;
 use crate::stop::Stop;
 use crate::stream::Guarded;
 
@@ -213,6 +215,13 @@ impl Accept for UnixSocket {
     }
 }
 
+/// A stream that has a place among the connections.
+struct Accepted<S> {
+    stream: S,
+    ends: Ends,
+    permit: OwnedSemaphorePermit,
+}
+
 /// What the accept loops share.
 #[derive(Debug, Clone)]
 pub struct Acceptor {
@@ -227,6 +236,8 @@ pub struct Acceptor {
     /// Turns to refuse a connection politely.
     refusals: Arc<Semaphore>,
     rules: Arc<Rules>,
+    /// The proxies that connections may come from, and how long one may take for its header.
+    proxies: (Arc<Proxies>, Duration),
 }
 
 impl Acceptor {
@@ -239,7 +250,14 @@ impl Acceptor {
             register: Arc::default(),
             refusals: Arc::new(Semaphore::new(REFUSALS_MAX)),
             rules: Arc::new(Rules { metrics, timeouts }),
+            proxies: (Arc::default(), Duration::ZERO),
         }
+    }
+
+    /// The same behind proxies; where they must tell whose a connection is, they have this long.
+    #[must_use]
+    pub fn behind(self, proxies: &Arc<Proxies>, unfinished: Duration) -> Self {
+        Self { proxies: (proxies.clone(), unfinished), ..self }
     }
 
     /// Accepts until the stop; each stream is served by a task of its own. `refusal` is said to
@@ -247,10 +265,11 @@ impl Acceptor {
     pub async fn accept<L, F, T>(self, socket: L, listener: Listener, refusal: String, serve: F)
     where
         L: Accept,
-        F: Fn(Guarded<L::Stream>) -> T,
+        F: Fn(Guarded<L::Stream>) -> T + Send + Sync + 'static,
         T: Future<Output = ()> + Send + 'static,
     {
         let refusal: Arc<str> = refusal.into();
+        let serve = Arc::new(serve);
         let mut backoff = Backoff::default();
         loop {
             let accepted = tokio::select! {
@@ -271,10 +290,49 @@ impl Acceptor {
                 self.refuse(stream, &refusal);
                 continue;
             };
-            let registered = self.register.register(listener, ends);
-            let open = ConnectionGuard::new(permit, self.tasks.token(), &self.rules, registered);
-            let serving = serve(Guarded::new(stream, open));
-            self.tasks.spawn(serving);
+            let accepted = Accepted { stream, ends, permit };
+            if self.proxies.0.head(listener) {
+                self.tasks.spawn(self.clone().hear_header(accepted, listener, serve.clone()));
+            } else {
+                self.open(accepted, listener, &*serve);
+            }
+        }
+    }
+
+    /// Serves a stream by a task of its own.
+    fn open<S, T>(&self, accepted: Accepted<S>, listener: Listener, serve: impl Fn(Guarded<S>) -> T)
+    where
+        T: Future<Output = ()> + Send + 'static,
+    {
+        let Accepted { stream, ends, permit } = accepted;
+        let registered = self.register.register(listener, ends);
+        let open = ConnectionGuard::new(permit, self.tasks.token(), &self.rules, registered);
+        self.tasks.spawn(serve(Guarded::new(stream, open)));
+    }
+
+    /// Serves a stream once its proxy has told whose it is.
+    async fn hear_header<S, F, T>(
+        self,
+        mut accepted: Accepted<S>,
+        listener: Listener,
+        serve: Arc<F>,
+    ) where
+        S: AsyncRead + Unpin,
+        F: Fn(Guarded<S>) -> T,
+        T: Future<Output = ()> + Send + 'static,
+    {
+        let (proxies, unfinished) = &self.proxies;
+        let told = proxies.told_ends(&mut accepted.stream, accepted.ends);
+        let told = tokio::select! {
+            () = self.stop.cancelled() => return,
+            told = timeout(*unfinished, told) => told.unwrap_or_else(|late| Err(late.into())),
+        };
+        match told {
+            Ok(ends) => self.open(Accepted { ends, ..accepted }, listener, &*serve),
+            Err(error) => {
+                self.rules.metrics.connections_refused.inc();
+                tracing::debug!(?listener, peer = %accepted.ends, %error, "no PROXY header");
+            }
         }
     }
 
@@ -297,7 +355,7 @@ impl Acceptor {
                 while stream.read(&mut rest).await? > 0 {}
                 io::Result::Ok(())
             };
-            let _ = tokio::time::timeout(Duration::from_secs(1), say).await;
+            let _ = timeout(Duration::from_secs(1), say).await;
             drop(turn);
         });
     }

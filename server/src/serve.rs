@@ -22,6 +22,7 @@ use crate::line::LineService;
 use crate::listen::{Acceptor, Addresses, Listen, UnixSocket, bind_tcp, bind_udp, reachable};
 use crate::log::{Log, MemoryLog, SqliteLog};
 use crate::metrics::{Listener, Metrics, Transport};
+use crate::proxy::Proxies;
 use crate::rights::Rights;
 use crate::session::{Groups, SessionConfig};
 use crate::stop::{Stop, detach};
@@ -80,18 +81,12 @@ pub fn start(config: &Config) -> Result<Server, StartError> {
     let metrics = Metrics::new();
     let certificates = certificates(config, &addresses, &metrics)?;
     let timeouts = Timeouts { write_deadline: config.write_deadline, keepalive: config.keepalive };
-    let acceptor = Acceptor::new(connections, metrics.clone(), timeouts);
+    let proxies = Arc::new(Proxies::new(&config.trusted_proxies, &config.proxy_protocol));
+    let acceptor =
+        Acceptor::new(connections, metrics.clone(), timeouts).behind(&proxies, config.unfinished);
     let gate = gate(config, hub.clone(), &addresses)?;
     acceptor.tasks.spawn(gate.clone().keep(acceptor.stop.clone()));
-    let sessions = Arc::new(SessionConfig {
-        gate: gate.clone(),
-        keepalive: config.keepalive,
-        unfinished: config.unfinished,
-        line_bytes: to_usize(config.line_bytes),
-        groups: Groups::new(config.keepalive, metrics.clone(), acceptor.stop.clone()),
-        metrics: metrics.clone(),
-        stop: acceptor.stop.clone(),
-    });
+    let sessions = sessions(config, gate.clone(), metrics.clone(), &acceptor);
     let app = App {
         lab: lab(config, &acceptor, &addresses),
         config: sessions.clone(),
@@ -100,6 +95,7 @@ pub fn start(config: &Config) -> Result<Server, StartError> {
         message_bytes: hub.limits().message_bytes,
         header_bytes: to_usize(config.header_bytes),
         credentials_ignored: Arc::new(Once::new()),
+        proxies: proxies.clone(),
         compressors: Compressors::default(),
     };
     let http_service = Arc::new(Http::new(app));
@@ -252,6 +248,23 @@ impl Tls<'_> {
         });
         self.acceptor.tasks.spawn(accept);
     }
+}
+
+fn sessions(
+    config: &Config,
+    gate: Gate,
+    metrics: Arc<Metrics>,
+    acceptor: &Acceptor,
+) -> Arc<SessionConfig> {
+    Arc::new(SessionConfig {
+        gate,
+        keepalive: config.keepalive,
+        unfinished: config.unfinished,
+        line_bytes: to_usize(config.line_bytes),
+        groups: Groups::new(config.keepalive, metrics.clone(), acceptor.stop.clone()),
+        metrics,
+        stop: acceptor.stop.clone(),
+    })
 }
 
 fn lab(config: &Config, acceptor: &Acceptor, addresses: &Arc<Addresses>) -> Lab {

@@ -13,6 +13,7 @@ use super::{Event, PATIENCE};
 pub(crate) struct Request {
     method: String,
     path: String,
+    host: String,
     headers: Vec<(String, String)>,
     body: Vec<u8>,
 }
@@ -20,7 +21,13 @@ pub(crate) struct Request {
 impl Request {
     /// Any method.
     pub(crate) fn new(method: &str, path: &str) -> Self {
-        Self { method: method.into(), path: path.into(), headers: Vec::new(), body: Vec::new() }
+        Self {
+            method: method.into(),
+            path: path.into(),
+            host: "localhost".into(),
+            headers: Vec::new(),
+            body: Vec::new(),
+        }
     }
 
     /// `GET`.
@@ -47,6 +54,12 @@ impl Request {
         }
     }
 
+    /// The same to another host than `localhost`.
+    pub(crate) fn host(mut self, host: &str) -> Self {
+        self.host = host.into();
+        self
+    }
+
     /// The same with a body.
     pub(crate) fn body(mut self, body: impl AsRef<[u8]>) -> Self {
         self.body = body.as_ref().into();
@@ -55,7 +68,8 @@ impl Request {
 
     /// The bytes of the request.
     pub(crate) fn bytes(&self) -> Vec<u8> {
-        let mut head = format!("{} {} HTTP/1.1\r\nhost: localhost\r\n", self.method, self.path);
+        let Self { method, path, host, .. } = self;
+        let mut head = format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\n");
         head.extend(self.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")));
         if !self.body.is_empty() || self.method != "GET" {
             head.extend([format!("content-length: {}\r\n", self.body.len())]);
@@ -138,6 +152,11 @@ impl Connection {
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
         Self { reader: BufReader::new(stream) }
+    }
+
+    /// This end of it.
+    pub(crate) fn local(&self) -> SocketAddr {
+        self.reader.get_ref().local_addr().unwrap()
     }
 
     /// Writes bytes as they are.

@@ -273,6 +273,9 @@ fn admit(
     request: &Request<'_>,
     connection: &Connection,
 ) -> Result<Admission<Access>, Error> {
+    if app.proxies.stand_before(connection) {
+        connection.asks_for(app.proxies.client(connection.ends(), request.headers.iter())?);
+    }
     if !app.config.gate.has_access_file() || route.is_for_anybody() {
         return Ok(Admission::Admitted(app.config.gate.anonymous()));
     }

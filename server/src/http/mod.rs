@@ -41,6 +41,7 @@ pub use self::connection::Http;
 pub use self::policy::Compressors;
 use crate::lab::Lab;
 use crate::listen::Addresses;
+use crate::proxy::Proxies;
 use crate::session::SessionConfig;
 
 /// What every request may need.
@@ -60,6 +61,8 @@ pub struct App {
     pub lab: Lab,
     /// Says once that a credential means nothing here.
     pub credentials_ignored: Arc<Once>,
+    /// The proxies in front.
+    pub proxies: Arc<Proxies>,
     /// Turns to compress an answer.
     pub compressors: Compressors,
 }

@@ -1,5 +1,6 @@
 //! The rows of the table of connections. What the kernel counts is asked for here, a row at a time.
 
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -23,6 +24,8 @@ pub(crate) struct Row {
     local: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     peer: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client: Option<IpAddr>,
     age_s: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     lane: Option<Name>,
@@ -83,16 +86,19 @@ fn row(
 ) -> Row {
     let (service, reading) = reading(connection, access);
     let (local, peer) = match connection.ends() {
-        Ends::Internet { local, peer } => (local.to_string(), Some(peer.to_string())),
+        Ends::Internet { local, peer } => (local.to_string(), Some(peer)),
         Ends::Unix { .. } => {
             (unix.map(|path| path.display().to_string()).unwrap_or_default(), None)
         }
     };
+    // A proxy also asks for itself.
+    let client = connection.client().filter(|client| Some(*client) != peer.map(|peer| peer.ip()));
     let mut row = Row {
         number: connection.number(),
         via: service.name(),
         local,
-        peer,
+        peer: peer.map(|peer| peer.to_string()),
+        client,
         age_s: (connection.age().as_secs_f64() * 10.0).round() / 10.0,
         lane,
         reading,

@@ -1,0 +1,77 @@
+//! Proxies in front: whom the server believes, whose requests they are, and what those see who come
+//! by one that is not trusted.
+
+mod header;
+
+use std::net::SocketAddr;
+
+use serde_json::Value;
+
+use crate::support::http::Connection;
+use crate::support::server::{run, server_command};
+use crate::support::{Request, TestServer, eventually};
+
+/// Where the server's other end is a proxy.
+const TRUSTED: &str = "--trusted-proxies 127.0.0.0/8 --lab on";
+
+/// The row of the connection whose other end has this address.
+fn row(server: &TestServer, peer: SocketAddr) -> Value {
+    eventually("the connection's row", || {
+        let listing = server.get("/v1/connections?max=1000").json();
+        let rows = listing["rows"].as_array().unwrap().clone();
+        rows.into_iter().find(|row| row["peer"] == peer.to_string())
+    })
+}
+
+/// Whom the server takes for the client of a request.
+fn client(server: &TestServer, request: &Request) -> Value {
+    let mut connection = Connection::open(server.http);
+    assert_eq!(connection.exchange(request).status, 200);
+    row(server, connection.local())["client"].clone()
+}
+
+#[test]
+fn a_trusted_proxy_tells_whose_request_it_forwards() {
+    let server = TestServer::with(TRUSTED);
+    let health = Request::get("/v1/health");
+    for (name, value, expected) in [
+        ("X-Forwarded-For", "203.0.113.9", "203.0.113.9"),
+        ("X-Forwarded-For", "198.51.100.1, 203.0.113.9, 127.0.0.7", "203.0.113.9"),
+        ("Forwarded", "for=\"[2001:db8::9]:4711\";proto=https", "2001:db8::9"),
+    ] {
+        let request = health.clone().header(name, value);
+        assert_eq!(client(&server, &request), expected, "{name}: {value}");
+    }
+    for (name, value) in [("X-Forwarded-For", "unknown"), ("Forwarded", "for=_hidden")] {
+        let request = health.clone().header(name, value);
+        assert_eq!(client(&server, &request), Value::Null, "{name}: {value}: the proxy itself");
+    }
+    let both = health.header("Forwarded", "for=198.51.100.1");
+    let both = server.send(&both.header("X-Forwarded-For", "203.0.113.9"));
+    assert_eq!(both.status, 400);
+    let error = both.json()["error"].to_string();
+    assert!(error.contains("198.51.100.1") && error.contains("203.0.113.9"), "{error}");
+}
+
+#[test]
+fn others_are_not_believed() {
+    let server = TestServer::with("--trusted-proxies 10.0.0.0/8,fd00::1 --lab on");
+    let request = Request::get("/v1/health").header("X-Forwarded-For", "203.0.113.9");
+    assert_eq!(client(&server, &request), Value::Null);
+}
+
+#[test]
+fn a_setting_of_proxies_that_is_wrong_is_named() {
+    for (flags, expected) in [
+        (&["--proxy-protocol", "tcp"][..], "--trusted-proxies"),
+        (&["--proxy-protocol", "udp", "--trusted-proxies", "::1"], "--proxy-protocol"),
+        (&["--trusted-proxies", "10.0.0.0/33"], "--trusted-proxies"),
+        (&["--trusted-proxies", "proxy.example"], "--trusted-proxies"),
+    ] {
+        let output =
+            run(server_command().args(flags).args(["--ephemeral", "--http", "127.0.0.1:0"]));
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), stderr.lines().count()), (Some(2), 1), "{stderr}");
+        assert!(stderr.contains(expected) && stderr.contains(flags[0]), "{stderr}");
+    }
+}
