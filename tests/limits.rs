@@ -144,7 +144,7 @@ fn a_header_block_of_16_kib_is_the_most() {
 fn a_request_that_is_begun_must_be_finished() {
     let server = TestServer::with("--unfinished 300ms");
     let mut half = Connection::open(server.http);
-    half.write(b"GET /v1/health HTTP/1.1\r\nhost: x\r\nx-half");
+    half.write(b"GET /v1/health HTTP/1.1\r\nhost: localhost\r\nx-half");
     // An answer such as 408 would do as well as the end.
     let mut bytes = 0;
     while !half.is_closed() {
@@ -157,7 +157,7 @@ fn a_request_that_is_begun_must_be_finished() {
 fn a_body_that_is_begun_must_be_finished() {
     let server = TestServer::with("--unfinished 300ms");
     let mut half = Connection::open(server.http);
-    half.write(b"POST /t HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nhalf");
+    half.write(b"POST /t HTTP/1.1\r\nhost: localhost\r\ncontent-length: 10\r\n\r\nhalf");
     let answer = half.response();
     assert_eq!((answer.status, &answer.json()["code"]), (408, &40801.into()));
     assert_eq!(server.poll("t", "all").len(), 0);
@@ -257,9 +257,9 @@ fn hostile_bytes_harm_nobody() {
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
         b"GET /t/json HTTP/9.9\r\n\r\n",
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\xff\xff\xff\xff\xff\xff",
-        b"POST /t HTTP/1.1\r\nhost: x\r\ncontent-length: 99999999999\r\n\r\nx",
-        b"POST /t HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nZZZ\r\n",
-        b"GET /%ff%fe/json?poll=1&since=%00 HTTP/1.1\r\nhost: x\r\n\r\n",
+        b"POST /t HTTP/1.1\r\nhost: localhost\r\ncontent-length: 99999999999\r\n\r\nx",
+        b"POST /t HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\nZZZ\r\n",
+        b"GET /%ff%fe/json?poll=1&since=%00 HTTP/1.1\r\nhost: localhost\r\n\r\n",
     ];
     for bytes in hostile {
         for address in [server.http, server.tcp] {

@@ -25,6 +25,7 @@ mod limits;
 mod lines;
 mod long_poll;
 mod observe;
+mod origins;
 mod page;
 mod page_lab;
 mod page_lanes;

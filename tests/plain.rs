@@ -95,7 +95,7 @@ fn comparable(response: &Response, varies: bool, goes_on: bool) -> Answer {
 
 /// A server that holds something, and the tag of that.
 fn served() -> (TestServer, String) {
-    let server = TestServer::start();
+    let server = TestServer::with("--allow-origin *");
     server.publish("held", "one");
     server.publish("held", &"two ".repeat(20));
     server.publish("held.a", "three");

@@ -58,6 +58,60 @@ fn others_are_not_believed() {
     let server = TestServer::with("--trusted-proxies 10.0.0.0/8,fd00::1 --lab on");
     let request = Request::get("/v1/health").header("X-Forwarded-For", "203.0.113.9");
     assert_eq!(client(&server, &request), Value::Null);
+    let elsewhere = Request::get("/v1/health").host("push.example");
+    assert_eq!(server.send(&elsewhere).status, 421);
+}
+
+#[test]
+fn a_trusted_proxy_may_ask_under_any_name_but_a_foreign_page_may_not() {
+    let server = TestServer::with(TRUSTED);
+    let request = Request::post("/t", "x").host("push.example");
+    assert_eq!(server.send(&request).status, 200);
+    let own = request.clone().header("Origin", "https://push.example");
+    assert_eq!(server.send(&own).status, 200);
+    let foreign = request.header("Origin", "https://evil.example");
+    assert_eq!(server.send(&foreign).status, 403);
+}
+
+#[test]
+fn the_lab_is_not_shown_by_way_of_a_proxy_that_is_not_trusted() {
+    const ADDRESSES: [&str; 2] = ["/v1/connections", "/v1/lab?page=page&topic=t"];
+    for flags in ["", "--lab on"] {
+        let server = TestServer::with(flags);
+        for name in [
+            "X-Forwarded-For",
+            "x-forwarded-proto",
+            "X-Forwarded-Host",
+            "X-Forwarded-Server",
+            "Forwarded",
+            "Via",
+            "X-Real-IP",
+        ] {
+            for path in ADDRESSES {
+                let response = server.send(&Request::get(path).header(name, "1.1 x"));
+                let error = response.json()["error"].to_string();
+                assert_eq!(response.status, 403, "{flags} {name} {path}: {error}");
+                assert!(error.contains("--trusted-proxies"), "{error}");
+            }
+        }
+        for path in ADDRESSES {
+            let old = format!("GET {path} HTTP/1.0\r\nhost: 127.0.0.1:8080\r\n\r\n");
+            let mut connection = Connection::open(server.http);
+            connection.write(old.as_bytes());
+            assert_eq!(connection.response().status, 403, "{flags} {path} over HTTP/1.0");
+        }
+        assert_eq!(server.get("/v1/connections").status, 200, "{flags}");
+    }
+}
+
+#[test]
+fn the_lab_is_off_by_itself_where_a_proxy_is_trusted() {
+    let server = TestServer::with("--trusted-proxies 127.0.0.1");
+    assert_eq!(server.get("/v1/config").json()["lab"], false);
+    assert_eq!(server.get("/v1/connections").status, 404);
+    let server = TestServer::with(TRUSTED);
+    let by_proxy = Request::get("/v1/connections").header("X-Forwarded-For", "203.0.113.9");
+    assert_eq!(server.send(&by_proxy.host("push.example")).status, 200, "it was asked for");
 }
 
 #[test]
@@ -67,6 +121,8 @@ fn a_setting_of_proxies_that_is_wrong_is_named() {
         (&["--proxy-protocol", "udp", "--trusted-proxies", "::1"], "--proxy-protocol"),
         (&["--trusted-proxies", "10.0.0.0/33"], "--trusted-proxies"),
         (&["--trusted-proxies", "proxy.example"], "--trusted-proxies"),
+        (&["--allow-origin", "https://app.example/"], "--allow-origin"),
+        (&["--allow-host", "app.example:8080"], "--allow-host"),
     ] {
         let output =
             run(server_command().args(flags).args(["--ephemeral", "--http", "127.0.0.1:0"]));

@@ -287,7 +287,7 @@ fn a_path_with_a_sequence_id_publishes_a_version() {
 fn a_body_in_chunks_is_a_body() {
     let server = TestServer::start();
     let mut connection = Connection::open(server.http);
-    connection.write(b"POST /t HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n");
+    connection.write(b"POST /t HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n");
     connection.write(b"3\r\nin \r\n6\r\nchunks\r\n0\r\n\r\n");
     assert_eq!(accepted(&connection.response()).message(), "in chunks");
 }
@@ -381,8 +381,9 @@ fn what_is_malformed_is_refused_with_its_number() {
 fn what_is_no_text_is_refused_wherever_it_stands() {
     let server = TestServer::start();
     let mut connection = Connection::open(server.http);
-    connection
-        .write(b"POST /t HTTP/1.1\r\nhost: x\r\ntitle: \xff\xfe\r\ncontent-length: 1\r\n\r\nx");
+    connection.write(
+        b"POST /t HTTP/1.1\r\nhost: localhost\r\ntitle: \xff\xfe\r\ncontent-length: 1\r\n\r\nx",
+    );
     assert_refused(&connection.response(), 40011, "a header");
     let json = b"{\"topic\":\"t\",\"message\":\"\xff\"}";
     assert_refused(&server.send(&Request::post("/", json)), 40017, "JSON");
@@ -433,7 +434,6 @@ fn an_error_names_the_value_and_leaks_nothing_internal() {
     let text = response.json()["error"].as_str().unwrap().to_owned();
     assert!(text.contains("'huge'"), "{text}");
     assert!(!text.ends_with('.') && !text.contains("src/") && !text.contains("::"), "{text}");
-    assert_eq!(response.header("access-control-allow-origin"), Some("*"));
 }
 
 #[test]

@@ -87,6 +87,8 @@ codes! {
     MethodNotAllowed = 40501, 405;
     /// A request or a line was begun and not finished in time.
     Timeout = 40801, 408;
+    /// The request names a host that is not this server.
+    Misdirected = 42101, 421;
     /// The message text is too long.
     MessageTooLarge = 41301, 413;
     /// The JSON body is too long.

@@ -14,6 +14,7 @@ use doorbell_protocol::limits::{
 };
 use doorbell_protocol::since::parse_duration;
 
+use crate::http::{AllowedOrigin, HostName};
 use crate::hub::WireLimits;
 use crate::listen::{Listen, listen_address};
 use crate::log::{Retention, Sync};
@@ -149,6 +150,14 @@ pub struct Config {
     #[arg(long, value_name = "LISTENER,…", env = "DOORBELL_PROXY_PROTOCOL", value_delimiter = ',',
         value_parser = headed)]
     pub proxy_protocol: Vec<Listener>,
+
+    /// Origins of pages that browsers may let use the server, beside its own, or * for any
+    #[arg(long, value_name = "ORIGIN,…", env = "DOORBELL_ALLOW_ORIGIN", value_delimiter = ',')]
+    pub allow_origin: Vec<AllowedOrigin>,
+
+    /// Names under which the server may be asked, beside its addresses and localhost
+    #[arg(long, value_name = "NAME,…", env = "DOORBELL_ALLOW_HOST", value_delimiter = ',')]
+    pub allow_host: Vec<HostName>,
 
     /// Let the lab capture packets on the loopback interface; needs the capability to capture
     #[arg(long, env = "DOORBELL_TRACE")]
@@ -414,7 +423,7 @@ mod tests {
     fn a_list_has_commas_or_a_flag_for_each_or_is_an_array_of_the_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("doorbell.toml");
-        std::fs::write(&path, "trusted_proxies = [\"::1\", \"10.0.0.0/8\"]\n").unwrap();
+        std::fs::write(&path, "allow_host = [\"a\", \"b\"]\n").unwrap();
         let file = format!("--config {}", path.display());
         for line in [
             "--trusted-proxies ::1,10.0.0.0/8",
@@ -423,6 +432,10 @@ mod tests {
         ] {
             let ranges = ["::1", "10.0.0.0/8"].map(|range| range.parse().unwrap());
             assert_eq!(read_line(line).unwrap().trusted_proxies, ranges, "{line}");
+        }
+        for line in ["--allow-host a,b", "--allow-host a --allow-host b", &file] {
+            let hosts = ["a", "b"].map(|name| name.parse().unwrap());
+            assert_eq!(read_line(line).unwrap().allow_host, hosts, "{line}");
         }
     }
 

@@ -14,7 +14,7 @@ use crate::clock::unix_micros;
 use crate::config::{Config, LabSetting, to_usize};
 use crate::datagram::Datagrams;
 use crate::guard::Timeouts;
-use crate::http::{App, Compressors, Http};
+use crate::http::{App, Compressors, Http, Origins};
 use crate::hub::Hub;
 use crate::lab::{Lab, Parts};
 use crate::limits::DESCRIPTORS_RESERVED;
@@ -88,13 +88,14 @@ pub fn start(config: &Config) -> Result<Server, StartError> {
     acceptor.tasks.spawn(gate.clone().keep(acceptor.stop.clone()));
     let sessions = sessions(config, gate.clone(), metrics.clone(), &acceptor);
     let app = App {
-        lab: lab(config, &acceptor, &addresses),
+        lab: lab(config, &acceptor, &addresses, &proxies),
         config: sessions.clone(),
         addresses: addresses.clone(),
         connections,
         message_bytes: hub.limits().message_bytes,
         header_bytes: to_usize(config.header_bytes),
         credentials_ignored: Arc::new(Once::new()),
+        origins: origins(config, &addresses, &proxies),
         proxies: proxies.clone(),
         compressors: Compressors::default(),
     };
@@ -267,10 +268,16 @@ fn sessions(
     })
 }
 
-fn lab(config: &Config, acceptor: &Acceptor, addresses: &Arc<Addresses>) -> Lab {
+fn origins(config: &Config, addresses: &Addresses, proxies: &Arc<Proxies>) -> Arc<Origins> {
+    let (pages, hosts) = (&config.allow_origin, &config.allow_host);
+    let own = [addresses.http, addresses.https].into_iter().flatten().map(|address| address.ip());
+    Arc::new(Origins::new(pages, hosts, own, proxies.clone()))
+}
+
+fn lab(config: &Config, acceptor: &Acceptor, addresses: &Arc<Addresses>, proxies: &Proxies) -> Lab {
     Lab::new(Parts {
         on: match config.lab {
-            LabSetting::Auto => addresses.are_local(),
+            LabSetting::Auto => addresses.are_local() && proxies.are_none(),
             LabSetting::On => true,
             LabSetting::Off => false,
         },

@@ -90,7 +90,7 @@ impl Client {
         let mut space = &mut request[..];
         let id = std::str::from_utf8(&id).unwrap();
         let path = "/budget/json?poll=1&wait=60s&since=";
-        write!(space, "GET {path}{id} HTTP/1.1\r\nhost: budget\r\n\r\n").unwrap();
+        write!(space, "GET {path}{id} HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
         let left = space.len();
         let length = request.len() - left;
         self.stream.write_all(&request[..length]).unwrap();
@@ -128,18 +128,19 @@ impl Via {
             }
             Self::Ws => {
                 client.say(
-                    b"GET /budget/ws HTTP/1.1\r\nhost: budget\r\nconnection: upgrade\r\n\
+                    b"GET /budget/ws HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\n\
                       upgrade: websocket\r\nsec-websocket-version: 13\r\n\
                       sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
                 );
                 client.hear(br#""event":"open""#);
             }
             Self::Sse => {
-                client.say(b"GET /budget/sse HTTP/1.1\r\nhost: budget\r\n\r\n");
+                client.say(b"GET /budget/sse HTTP/1.1\r\nhost: localhost\r\n\r\n");
                 client.hear(br#""event":"open""#);
             }
             Self::Longpoll => {
-                client.say(b"GET /budget/json?poll=1&since=none HTTP/1.1\r\nhost: budget\r\n\r\n");
+                client
+                    .say(b"GET /budget/json?poll=1&since=none HTTP/1.1\r\nhost: localhost\r\n\r\n");
                 client.hear(b"\r\n\r\n");
                 client.poll_on();
             }
@@ -170,7 +171,7 @@ impl Publisher {
         let mut text: Text = *b"text00000000";
         write!(&mut text[4..], "{:08}", self.number).unwrap();
         if self.by_http {
-            let head = b"POST /budget HTTP/1.1\r\nhost: budget\r\ncontent-length: 12\r\n\r\n";
+            let head = b"POST /budget HTTP/1.1\r\nhost: localhost\r\ncontent-length: 12\r\n\r\n";
             self.client.say(head);
         } else {
             self.client.say(b"PUB budget ");

@@ -1,6 +1,5 @@
 //! When the lab may be looked at, and from where.
 
-use crate::support::http::Connection;
 use crate::support::server::{run, server_command};
 use crate::support::{Request, Response, TestServer};
 
@@ -63,6 +62,7 @@ fn a_page_of_another_origin_may_not_watch() {
             assert!(error.contains(origin), "{error}");
         }
     }
+    let server = TestServer::with("--allow-origin http://example.org");
     // The tests' requests name this host.
     let own = Request::get("/v1/connections").header("Origin", "http://localhost");
     assert_eq!(server.send(&own).status, 200);
@@ -72,26 +72,22 @@ fn a_page_of_another_origin_may_not_watch() {
 
 #[test]
 fn a_foreign_name_that_leads_here_does_not_open_it() {
-    let named = |address: &str, name: &str| {
-        let request = Request::get(address).bytes();
-        let text = String::from_utf8(request).unwrap();
-        text.replace("host: localhost", &format!("host: {name}")).into_bytes()
-    };
     let status = |server: &TestServer, address: &str, name: &str| {
-        let mut connection = Connection::open(server.http);
-        connection.write(&named(address, name));
-        connection.response().status
+        server.send(&Request::get(address).host(name)).status
     };
-    let server = TestServer::start();
+    let server = TestServer::with("--allow-host doorbell.example");
     for address in ADDRESSES {
-        for name in ["evil.example:8080", "127.0.0.1.evil.example", "192.0.2.1", ""] {
+        for name in ["evil.example:8080", "127.0.0.1.evil.example", "192.0.2.1"] {
+            assert_eq!(status(&server, address, name), 421, "{address} {name}");
+        }
+        for name in ["doorbell.example", ""] {
             assert_eq!(status(&server, address, name), 403, "{address} {name}");
         }
     }
     for name in ["127.0.0.1:8080", "[::1]:8080", "LOCALHOST", "127.8.8.8"] {
         assert_eq!(status(&server, ADDRESSES[0], name), 200, "{name}");
     }
-    let asked_for = TestServer::with("--lab on");
+    let asked_for = TestServer::with("--lab on --allow-host doorbell.example");
     assert_eq!(status(&asked_for, ADDRESSES[0], "doorbell.example"), 200);
 }
 

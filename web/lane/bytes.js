@@ -117,7 +117,6 @@ export function sseConnectBytes(path) {
     "content-type": "text/event-stream; charset=utf-8",
     "cache-control": "no-store",
     "x-accel-buffering": "no",
-    "access-control-allow-origin": "*",
     "transfer-encoding": "chunked",
     date: new Date().toUTCString(),
   };

@@ -36,6 +36,19 @@ impl Credential<'_> {
     }
 }
 
+/// Whether a request brings something like a credential.
+pub(super) fn are_in(request: &Request<'_>) -> bool {
+    let in_query = |query: &str| {
+        let mut names = query.split('&').map(|member| member.split('=').next());
+        names.any(|name| matches!(name, Some("auth" | "authorization")))
+    };
+    request.headers.get("authorization").is_some()
+        || request.query.is_some_and(in_query)
+        || request.headers.get("sec-websocket-protocol").is_some_and(|value| {
+            value.windows(SUBPROTOCOL_TOKEN.len()).any(|part| part == SUBPROTOCOL_TOKEN.as_bytes())
+        })
+}
+
 /// The credential of a request, if it brings one of a kind that means something.
 ///
 /// # Errors

@@ -182,7 +182,7 @@ impl Call {
             Ok(Admission::Unverified(verification)) => return Err(verification),
             Ok(Admission::Refused(error)) | Err(error) => return Ok(refused(error)),
         };
-        Ok(Self::look(app, access, route, request, body).unwrap_or_else(refused))
+        Ok(Self::look(app, access, route, request, body, connection).unwrap_or_else(refused))
     }
 
     /// The refusal of what stands at a route.
@@ -199,6 +199,7 @@ impl Call {
         route: Route<'_>,
         request: &mut Request<'_>,
         body: &[u8],
+        connection: &Connection,
     ) -> Result<Self, Error> {
         Ok(match route {
             Route::Page(None) => Self::Answered(page::file("index.html", request)?),
@@ -206,10 +207,10 @@ impl Call {
             Route::File(name) => Self::Answered(page::file(&decoded(name)?, request)?),
             Route::Report(report) => Self::Report(access, report),
             Route::Connections => {
-                let rows = lab::rows(app, &access, request)?;
+                let rows = lab::rows(app, &access, request, connection)?;
                 Self::Connections(access, rows)
             }
-            Route::Lab => Self::Lab(Box::new(lab::OpenLab::of(app, access, request)?)),
+            Route::Lab => Self::Lab(Box::new(lab::OpenLab::of(app, access, request, connection)?)),
             Route::Publish(publish) => {
                 let draft = publish::draft(publish, request, body, access.limits().message_bytes)?;
                 let permitted = access.permit(draft)?;
@@ -276,19 +277,35 @@ fn admit(
     if app.proxies.stand_before(connection) {
         connection.asks_for(app.proxies.client(connection.ends(), request.headers.iter())?);
     }
-    if !app.config.gate.has_access_file() || route.is_for_anybody() {
-        return Ok(Admission::Admitted(app.config.gate.anonymous()));
+    let gate = &app.config.gate;
+    let is_for_anybody = route.is_for_anybody();
+    let credential = match gate.has_access_file() {
+        true if !is_for_anybody => credentials::of(request)?,
+        true => None,
+        false => {
+            app.origins.check_host(request, connection)?;
+            None
+        }
+    };
+    // A page has a credential only if somebody gave it to it. Without one it would use what the
+    // visitor's address or certificate may do.
+    let asks_first = gate.has_access_file() && matches!(route, Route::Preflight(_));
+    if credential.is_none() && !asks_first {
+        app.origins.check_page(request, matches!(route, Route::Publish(_)))?;
     }
-    let credential = credentials::of(request)?;
+    if is_for_anybody {
+        return Ok(Admission::Admitted(gate.anonymous()));
+    }
     let principal = credential.as_ref().map(Credential::principal);
-    Ok(app.config.gate.admit(principal.unwrap_or_else(|| connection.principal())))
+    Ok(gate.admit(principal.unwrap_or_else(|| connection.principal())))
 }
 
-/// Any page may read and publish, as in the dialect: this says so before it does.
+/// A page that may use the server is told so before it does.
 fn preflight(allow: Option<Allow>) -> Reply {
     let mut head = Head::new(StatusCode::OK);
     head.add("access-control-allow-methods", b"GET,PUT,POST,PATCH,DELETE");
-    head.add("access-control-allow-headers", b"*");
+    // The one that `*` leaves out.
+    head.add("access-control-allow-headers", b"*,authorization");
     if let Some(Allow(methods)) = allow {
         head.add("allow", methods.as_bytes());
     }

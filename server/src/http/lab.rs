@@ -8,6 +8,7 @@ use doorbell_protocol::{Code, Error, Topic};
 use serde::Serialize;
 
 use super::App;
+use super::origin;
 use super::params::Params;
 use super::reply::Reply;
 use super::request::Request;
@@ -25,9 +26,14 @@ struct Listing {
 }
 
 /// How many rows a request for `GET /v1/connections` asks for.
-pub(super) fn rows(app: &App, access: &Access, request: &Request<'_>) -> Result<usize, Error> {
+pub(super) fn rows(
+    app: &App,
+    access: &Access,
+    request: &Request<'_>,
+    connection: &Connection,
+) -> Result<usize, Error> {
     let params = Params::of(request)?;
-    admit(app, access, request)?;
+    admit(app, access, request, connection)?;
     rows_max(&params)
 }
 
@@ -50,9 +56,14 @@ pub(super) struct OpenLab {
 
 impl OpenLab {
     /// Reads it from a request.
-    pub(super) fn of(app: &App, access: Access, request: &mut Request<'_>) -> Result<Self, Error> {
+    pub(super) fn of(
+        app: &App,
+        access: Access,
+        request: &mut Request<'_>,
+        connection: &Connection,
+    ) -> Result<Self, Error> {
         let params = Params::of(request)?;
-        admit(app, &access, request)?;
+        admit(app, &access, request, connection)?;
         let parameter = |name| params.get(&[name]).unwrap_or_default();
         let page = PageName::parse(&parameter("page"))?;
         let topic = parameter("topic").parse()?;
@@ -76,15 +87,24 @@ pub(super) fn open(
 }
 
 /// Lets those in that may see the connections.
-fn admit(app: &App, access: &Access, request: &Request<'_>) -> Result<(), Error> {
+fn admit(
+    app: &App,
+    access: &Access,
+    request: &Request<'_>,
+    connection: &Connection,
+) -> Result<(), Error> {
     access.permits(Operation::Watch)?;
     if !app.lab.is_on() {
         let text = "the lab is off, because it shows the addresses of everybody who is connected, \
-                    and the server listens beyond this machine; --lab on switches it on";
+                    and others than this machine can ask; --lab on switches it on";
         return Err(Error::new(Code::NotFound, text));
     }
+    if request.is_forwarded() && !app.proxies.stand_before(connection) {
+        let text = "the lab is not shown by way of a proxy that is not trusted (--trusted-proxies)";
+        return Err(Error::new(Code::Forbidden, text));
+    }
     let host = request.host();
-    if !app.lab.is_for(host) {
+    if !app.lab.is_asked_for() && !origin::is_loopback(host) {
         let host = quoted(host);
         let text = format!("{host} is not this machine's own name; --lab on lets others look");
         return Err(Error::new(Code::Forbidden, text));
@@ -92,12 +112,10 @@ fn admit(app: &App, access: &Access, request: &Request<'_>) -> Result<(), Error>
     let Some(origin) = request.headers.get("origin") else {
         return Ok(());
     };
-    let origin = std::str::from_utf8(origin).unwrap_or_default();
-    let own = origin.split_once("://").is_some_and(|(_, own)| own.eq_ignore_ascii_case(host));
-    if own {
+    if origin::is_of(origin, host) {
         return Ok(());
     }
-    let (origin, host) = (quoted(origin), quoted(host));
+    let (origin, host) = (quoted(&String::from_utf8_lossy(origin)), quoted(host));
     let text = format!("a page of {origin} may not watch the connections of {host}");
     Err(Error::new(Code::Forbidden, text))
 }

@@ -7,6 +7,7 @@
 //!   parameters; `credentials`: what its client says of itself; `dispatch`: the one table of
 //!   addresses, and what stands there; `reply`: the answer and its two writers; `policy`: what is
 //!   done to every answer
+//! - `origin`: which pages may use the server, and under which names it is asked
 //! - `publish`, `poll`, `stream`, `websocket`: messages in and out; `framing`: how they stand in a
 //!   body; `streaming`: a stream over a connection that is read here; `upgrade`: how a request
 //!   becomes a WebSocket
@@ -20,6 +21,7 @@ mod fallback;
 mod framing;
 mod lab;
 mod observe;
+mod origin;
 mod page;
 mod params;
 mod policy;
@@ -38,6 +40,7 @@ mod wire;
 use std::sync::{Arc, Once};
 
 pub use self::connection::Http;
+pub use self::origin::{AllowedOrigin, HostName, Origins};
 pub use self::policy::Compressors;
 use crate::lab::Lab;
 use crate::listen::Addresses;
@@ -63,6 +66,8 @@ pub struct App {
     pub credentials_ignored: Arc<Once>,
     /// The proxies in front.
     pub proxies: Arc<Proxies>,
+    /// Whose requests are taken.
+    pub origins: Arc<Origins>,
     /// Turns to compress an answer.
     pub compressors: Compressors,
 }

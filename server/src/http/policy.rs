@@ -14,6 +14,8 @@ use tower::{Layer, ServiceExt, service_fn};
 use tower_http::compression::{CompressionLayer, predicate::SizeAbove};
 
 use super::App;
+use super::credentials;
+use super::origin::Audience;
 use super::reply::{Body, Reply};
 use super::request::Request;
 use crate::limits::COMPRESSORS_MAX;
@@ -37,7 +39,7 @@ impl Default for Compressors {
 /// What a client says about how it takes its answer.
 #[derive(Debug, Default)]
 pub(super) struct ResponsePolicy {
-    is_page: bool,
+    audience: Audience,
     accepted: Option<HeaderValue>,
     /// Whether the client brings a credential where they mean nothing.
     is_trusting: bool,
@@ -49,9 +51,9 @@ impl ResponsePolicy {
         // A copy, because a header's value is a slice of the connection's buffer.
         let accepted = request.headers.get("accept-encoding");
         let accepted = accepted.and_then(|value| HeaderValue::from_bytes(value).ok());
-        let is_page = request.headers.get("origin").is_some();
-        let is_trusting =
-            !app.config.gate.has_access_file() && request.headers.get("authorization").is_some();
+        let brings_credential = credentials::are_in(request);
+        let is_guarded = app.config.gate.has_access_file();
+        let is_trusting = brings_credential && !is_guarded;
         if is_trusting {
             app.credentials_ignored.call_once(|| {
                 tracing::warn!(
@@ -59,7 +61,9 @@ impl ResponsePolicy {
                 );
             });
         }
-        Self { is_page, accepted, is_trusting }
+        let asks_first = request.method == "OPTIONS";
+        let may_see = is_guarded && (brings_credential || asks_first);
+        Self { audience: app.origins.audience(request, may_see), accepted, is_trusting }
     }
 
     /// Finishes an answer.
@@ -69,12 +73,22 @@ impl ResponsePolicy {
     /// pass through the compressor, whose state of some kilobytes would stay with them for as long
     /// as they last, nor do those for which there is no turn.
     pub(super) fn apply(&self, mut reply: Reply, compressors: &Compressors) -> Reply {
-        reply.head.add("access-control-allow-origin", b"*");
-        if self.is_page {
+        let readers: Option<&[u8]> = match &self.audience {
+            Audience::Own => None,
+            Audience::All | Audience::AllUnseen => Some(b"*"),
+            Audience::Of(origin) => Some(origin),
+        };
+        if let Some(readers) = readers {
+            reply.head.add("access-control-allow-origin", readers);
+        }
+        if matches!(self.audience, Audience::All | Audience::Of(_)) {
             reply.head.add("access-control-expose-headers", EXPOSED);
         }
         if self.is_trusting {
             reply.head.add("doorbell-auth", b"off");
+        }
+        if matches!(self.audience, Audience::Of(_)) {
+            reply.head.add("vary", b"origin");
         }
         if !reply.is_compressible || !is_long(&reply.body) {
             return reply;

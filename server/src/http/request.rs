@@ -8,12 +8,14 @@ use std::borrow::Cow;
 use std::mem::MaybeUninit;
 use std::str::from_utf8;
 
-use axum::http::header;
 use axum::http::request::Parts;
 use axum::http::uri::Authority;
+use axum::http::{Version, header};
 use doorbell_protocol::{Code, Error};
 use httparse::{Header, Status};
 use hyper::upgrade::OnUpgrade;
+
+use crate::proxy;
 
 /// Headers of a plain request.
 const HEADERS_MAX: usize = 64;
@@ -95,6 +97,16 @@ impl<'a> Request<'a> {
         };
         let host = || from_utf8(self.headers.get(header::HOST.as_str())?).ok();
         authority.or_else(host).unwrap_or_default()
+    }
+
+    /// Whether it looks as if it had passed a proxy: those that say nothing of themselves mostly
+    /// speak HTTP/1.0.
+    pub(super) fn is_forwarded(&self) -> bool {
+        let is_old = match self.headers {
+            Headers::Plain(_) => false,
+            Headers::Parsed(parts) => parts.version <= Version::HTTP_10,
+        };
+        is_old || self.headers.iter().any(|(name, _)| proxy::names_a_proxy(name))
     }
 }
 

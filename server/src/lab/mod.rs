@@ -20,7 +20,6 @@ mod table;
 mod wiretap;
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -108,17 +107,10 @@ impl Lab {
         self.0.parts.on
     }
 
-    /// Whether a request that names this host may look. By itself the lab is for this machine: a
-    /// page from elsewhere may have a name that leads here, but not one of these.
-    pub fn is_for(&self, host: &str) -> bool {
-        let name = match host.rsplit_once(':') {
-            Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-            _ => host,
-        };
-        let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-        let local = address
-            .map_or(name.eq_ignore_ascii_case("localhost"), |ip| ip.to_canonical().is_loopback());
-        local || self.0.parts.asked_for
+    /// Whether it was switched on expressly. By itself it is for this machine alone: a page from
+    /// elsewhere may have a name that leads here, but not one of this machine's own.
+    pub fn is_asked_for(&self) -> bool {
+        self.0.parts.asked_for
     }
 
     /// Whether packets may be captured.
