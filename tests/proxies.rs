@@ -7,9 +7,11 @@ use std::net::SocketAddr;
 
 use serde_json::Value;
 
+use crate::page::{address, faults};
+use crate::support::browser::{Look, in_browser};
 use crate::support::http::Connection;
 use crate::support::server::{run, server_command};
-use crate::support::{Request, TestServer, eventually};
+use crate::support::{Event, Request, TestServer, eventually};
 
 /// Where the server's other end is a proxy.
 const TRUSTED: &str = "--trusted-proxies 127.0.0.0/8 --lab on";
@@ -123,6 +125,7 @@ fn a_setting_of_proxies_that_is_wrong_is_named() {
         (&["--trusted-proxies", "proxy.example"], "--trusted-proxies"),
         (&["--allow-origin", "https://app.example/"], "--allow-origin"),
         (&["--allow-host", "app.example:8080"], "--allow-host"),
+        (&["--base-path", "bell"], "--base-path"),
     ] {
         let output =
             run(server_command().args(flags).args(["--ephemeral", "--http", "127.0.0.1:0"]));
@@ -130,4 +133,45 @@ fn a_setting_of_proxies_that_is_wrong_is_named() {
         assert_eq!((output.status.code(), stderr.lines().count()), (Some(2), 1), "{stderr}");
         assert!(stderr.contains(expected) && stderr.contains(flags[0]), "{stderr}");
     }
+}
+
+#[test]
+fn a_base_path_is_taken_from_the_addresses_of_those_who_send_it() {
+    let server = TestServer::with("--base-path /tools/bell");
+    let sent = server.send(&Request::post("/tools/bell/t", "x"));
+    assert_eq!(sent.status, 200, "{}", sent.text());
+    server.publish("t", "y");
+    let held = server.get("/tools/bell/t/json?poll=1&since=all").events();
+    assert_eq!(held.iter().map(Event::message).collect::<Vec<_>>(), ["x", "y"]);
+    assert_eq!(server.get("/tools/bell/static/main.js").status, 200);
+    let moved = server.get("/tools/bell?demo=off");
+    assert_eq!((moved.status, moved.header("location")), (307, Some("/tools/bell/?demo=off")));
+    assert_eq!(server.get("/tools/bells/t/json").status, 404);
+}
+
+#[test]
+fn the_page_works_under_a_path() {
+    let server = TestServer::with("--base-path /bell");
+    in_browser(Look::DESKTOP, async move |page| {
+        page.open(&address(&server, "bell?demo=off&interval=1")).await;
+        works(&page, "demo").await;
+        page.open(&address(&server, "bell/orders.eu?demo=off&interval=1")).await;
+        works(&page, "orders.eu").await;
+        page.type_into("topic", ".new\n").await;
+        page.until("terminal-lines", |text| text.contains("/bell/orders.eu.new/sse")).await;
+        works(&page, "orders.eu.new").await;
+        assert!(faults(&page).is_empty(), "{:?}", faults(&page));
+    });
+}
+
+/// The page in front of us publishes, and each lane hears of it.
+async fn works(page: &crate::support::browser::Page, topic: &str) {
+    page.until("ws-state", |text| text == "connected").await;
+    page.until("poll-state", |text| text == "the server answers").await;
+    page.type_into("publish-text", "Parcel for number 12").await;
+    page.click("publish-button").await;
+    for lane in ["ws", "sse", "longpoll", "poll"] {
+        page.until(&format!("{lane}-messages"), |text| text == "1").await;
+    }
+    page.until("terminal-lines", |text| text.contains(&format!("{topic}/sse"))).await;
 }

@@ -2,7 +2,7 @@
 // what each way of receiving is called. It shows nothing.
 
 import { Backoff } from "./backoff.js";
-import { exchange, parseJson } from "./net.js";
+import { ROOT, exchange, parseJson } from "./net.js";
 
 /**
  * Asks the server for its configuration.
@@ -10,7 +10,7 @@ import { exchange, parseJson } from "./net.js";
  */
 export async function readConfig() {
   try {
-    const answer = await exchange("/v1/config", {});
+    const answer = await exchange(`${ROOT}v1/config`, {});
     return answer.status === 200 ? parseJson(answer.text) : null;
   } catch {
     return null;

@@ -4,6 +4,7 @@
 import { textBytes } from "./lane/bytes.js";
 import { find } from "./elements.js";
 import { interval as intervalText, minutes } from "./format.js";
+import { ROOT } from "./net.js";
 import { INTERVALS, RATES, isTopic, putIntoAddress, rememberDemo } from "./settings.js";
 
 /** The longest text that the box takes; the server's default bound. */
@@ -51,7 +52,7 @@ function showTopic(topic) {
     const wanted = find("topic").value.trim();
     const valid = isTopic(wanted);
     find("topic").setCustomValidity(valid ? "" : "Letters, digits, _ and -, parted by dots");
-    if (valid) location.assign(`/${wanted}${location.search}`);
+    if (valid) location.assign(`${ROOT}${wanted}${location.search}`);
     else find("topic").reportValidity();
   });
   find("topic").addEventListener("input", () => find("topic").setCustomValidity(""));

@@ -1,5 +1,9 @@
-// net.js: one HTTP exchange with a time limit, used by whatever asks and by publishing. It is not a
-// client library: no retries here, because each caller has its own reason to wait.
+// net.js: where the server is, and one HTTP exchange with a time limit, used by whatever asks and
+// by publishing. It is not a client library: no retries here, because each caller has its own
+// reason to wait.
+
+/** Where the server is on its host: behind a proxy it may have a path of its own. */
+export const ROOT = new URL(".", location.href).pathname;
 
 /** How long an exchange may take, answer body included, before it is given up. */
 export const EXCHANGE_LIMIT_MS = 10_000;

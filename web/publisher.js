@@ -1,7 +1,7 @@
 // publisher.js: publishes messages from this page and stamps each with this page's clock just
 // before it leaves. It does not retry: a message that failed is reported and left to the person.
 
-import { exchange, parseJson, reasonOf, retryAfter } from "./net.js";
+import { ROOT, exchange, parseJson, reasonOf, retryAfter } from "./net.js";
 
 /** Publishes under way at the same time; more are refused here, before the server sees them. */
 const OUTSTANDING_LIMIT = 8;
@@ -62,7 +62,7 @@ export class Publisher {
   }
 
   #post(text) {
-    return exchange(this.#tag(`/${encodeURIComponent(this.#topic)}`), {
+    return exchange(this.#tag(`${ROOT}${encodeURIComponent(this.#topic)}`), {
       method: "POST",
       headers: { "Content-Type": "text/plain; charset=utf-8" },
       body: text,

@@ -3,6 +3,7 @@
 // it when they change; lanes and demo switch are remembered. Nothing here touches the network.
 
 import { LANE_NAMES, NARROW_CHOICE } from "./lane/list.js";
+import { ROOT } from "./net.js";
 
 /** The stops of the interval slider, in seconds. */
 export const INTERVALS = [0.25, 0.5, 1, 2, 3, 5, 10, 15, 20, 30, 60];
@@ -102,7 +103,7 @@ function firstLanes() {
 }
 
 function topicInPath() {
-  const name = location.pathname.slice(1);
+  const name = location.pathname.slice(ROOT.length);
   return isTopic(name) ? name : DEFAULT_TOPIC;
 }
 

@@ -16,9 +16,10 @@ export function terminalLines(topic, listen, page) {
   const tcp = splitAddress(listen.tcp, page);
   const udp = splitAddress(listen.udp, page);
   const unix = typeof listen.unix === "string" ? listen.unix : null;
-  const url = `${page.origin}/${topic}`;
+  const url = String(new URL(topic, page));
+  const root = String(new URL(".", page)).slice(0, -1);
   const nc = tcp ? `nc ${tcp.bare} ${tcp.port}` : null;
-  const server = tcp ? `--server tcp://${tcp.host}:${tcp.port}` : `--server ${page.origin}`;
+  const server = tcp ? `--server tcp://${tcp.host}:${tcp.port}` : `--server ${root}`;
   return [
     {
       title: "Be rung (push)",

@@ -14,7 +14,7 @@ use doorbell_protocol::limits::{
 };
 use doorbell_protocol::since::parse_duration;
 
-use crate::http::{AllowedOrigin, HostName};
+use crate::http::{AllowedOrigin, BasePath, HostName};
 use crate::hub::WireLimits;
 use crate::listen::{Listen, listen_address};
 use crate::log::{Retention, Sync};
@@ -158,6 +158,10 @@ pub struct Config {
     /// Names under which the server may be asked, beside its addresses and localhost
     #[arg(long, value_name = "NAME,…", env = "DOORBELL_ALLOW_HOST", value_delimiter = ',')]
     pub allow_host: Vec<HostName>,
+
+    /// Path under which a proxy offers the server, if the proxy leaves it in the requests
+    #[arg(long, value_name = "PATH", env = "DOORBELL_BASE_PATH", default_value = "")]
+    pub base_path: BasePath,
 
     /// Let the lab capture packets on the loopback interface; needs the capability to capture
     #[arg(long, env = "DOORBELL_TRACE")]

@@ -97,6 +97,7 @@ pub fn start(config: &Config) -> Result<Server, StartError> {
         credentials_ignored: Arc::new(Once::new()),
         origins: origins(config, &addresses, &proxies),
         proxies: proxies.clone(),
+        base_path: config.base_path.clone().into(),
         compressors: Compressors::default(),
     };
     let http_service = Arc::new(Http::new(app));

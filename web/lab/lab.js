@@ -2,7 +2,7 @@
 // what the kernel counted for each lane, what its own subscribers read. It comes back by itself and
 // says again what the page wants. Messages of the topic do not travel here.
 
-import { parseJson } from "../net.js";
+import { ROOT, parseJson } from "../net.js";
 import { Reconnecting, openSocket } from "../reconnecting.js";
 
 /** The lab speaks twice a second; after so much silence the line is dead. */
@@ -87,7 +87,7 @@ export class Lab extends Reconnecting {
   open() {
     this.state = "connecting";
     const query = new URLSearchParams({ page: this.page, topic: this.#topic });
-    this.#socket = openSocket(`/v1/lab?${query}`, {
+    this.#socket = openSocket(`${ROOT}v1/lab?${query}`, {
       onopen: () => this.#opened(),
       onmessage: ({ data }) => this.#heard(data),
       onclose: () => this.lost(BROKE),

@@ -5,7 +5,7 @@
 import { Backoff } from "../backoff.js";
 import { Bookmark } from "./bookmark.js";
 import { answerBytes, exchangeOverhead, requestBytes } from "./bytes.js";
-import { exchange, reasonOf, retryAfter } from "../net.js";
+import { ROOT, exchange, reasonOf, retryAfter } from "../net.js";
 
 /** How long the server may keep an answer back. */
 export const HOLD_SECONDS = 30;
@@ -73,7 +73,7 @@ export class LongPollLane {
     const askedAt = performance.now();
     if (this.#fresh) this.#hooks.onState({ kind: "connecting" });
     try {
-      const address = `/${encodeURIComponent(this.#topic)}/json?${this.#bookmark.query}`;
+      const address = `${ROOT}${encodeURIComponent(this.#topic)}/json?${this.#bookmark.query}`;
       const path = this.#hooks.tag(starting ? address : `${address}&wait=${HOLD_SECONDS}s`);
       const { headers } = this.#bookmark;
       if (!starting) this.#hooks.onHold(askedAt);

@@ -4,7 +4,7 @@
 
 import { Bookmark } from "./bookmark.js";
 import { answerBytes, exchangeOverhead, requestBytes } from "./bytes.js";
-import { exchange, reasonOf, retryAfter } from "../net.js";
+import { ROOT, exchange, reasonOf, retryAfter } from "../net.js";
 
 /** The polling lane of one topic. */
 export class PollLane {
@@ -79,7 +79,7 @@ export class PollLane {
   }
 
   async #ask(askedAt, starting, stop) {
-    const address = `/${encodeURIComponent(this.#topic)}/json?${this.#bookmark.query}`;
+    const address = `${ROOT}${encodeURIComponent(this.#topic)}/json?${this.#bookmark.query}`;
     const path = this.#hooks.tag(address);
     const { headers } = this.#bookmark;
     const answer = await exchange(path, { headers }, stop.signal);

@@ -3,7 +3,7 @@
 // after that id. It never asks for messages.
 
 import { exchangeOverhead, frameOverhead, sseBytes, sseConnectBytes } from "./bytes.js";
-import { parseJson } from "../net.js";
+import { ROOT, parseJson } from "../net.js";
 import { Reconnecting } from "../reconnecting.js";
 
 /** After so many keepalives that did not come the line is called dead. */
@@ -37,7 +37,7 @@ export class SseLane extends Reconnecting {
 
   open() {
     const since = encodeURIComponent(this.#since);
-    const path = this.#hooks.tag(`/${encodeURIComponent(this.#topic)}/sse?since=${since}`);
+    const path = this.#hooks.tag(`${ROOT}${encodeURIComponent(this.#topic)}/sse?since=${since}`);
     this.#hooks.onState({ kind: "connecting" });
     const source = new EventSource(path);
     this.#source = source;

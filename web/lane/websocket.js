@@ -3,7 +3,7 @@
 // asks for messages.
 
 import { askingBytes, connectBytes, exchangeOverhead, frameBytes, frameOverhead } from "./bytes.js";
-import { parseJson } from "../net.js";
+import { ROOT, parseJson } from "../net.js";
 import { Reconnecting, openSocket } from "../reconnecting.js";
 
 /** After so much silence the page asks whether the line is still alive, and waits so long for an
@@ -38,7 +38,7 @@ export class WebSocketLane extends Reconnecting {
   open() {
     this.#said = "";
     const since = encodeURIComponent(this.#since);
-    const path = this.#hooks.tag(`/${encodeURIComponent(this.#topic)}/ws?since=${since}`);
+    const path = this.#hooks.tag(`${ROOT}${encodeURIComponent(this.#topic)}/ws?since=${since}`);
     this.#hooks.onState({ kind: "connecting" });
     this.#socket = openSocket(path, {
       onopen: () => this.#opened(path),

@@ -97,7 +97,7 @@ function halfLine({ topic }, nc) {
 
 /** The same looks twice: each on a connection of its own, then all on one. */
 function looks({ topic, page, location }) {
-  const url = `${location.origin}/${topic}/json?poll=1&since=none&lane=${page}`;
+  const url = `${new URL(topic, location)}/json?poll=1&since=none&lane=${page}`;
   const numbers = Array.from({ length: LOOKS }, (_, index) => index + 1);
   return [
     `for n in ${numbers.join(" ")}; do curl -s '${url}.apart'; done`,

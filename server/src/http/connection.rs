@@ -178,7 +178,7 @@ impl Http {
             }
             _ => return Next::Fallback,
         };
-        let route = Route::of(&plain.request);
+        let route = Route::of(&self.app, &plain.request);
         let (call, manner, length) = match take(&self.app, client, plain, route) {
             Ok(taken) => taken,
             Err(verification) => return Next::Verify(verification),
@@ -191,7 +191,7 @@ impl Http {
     fn next_publish<S>(&self, client: &mut Client<S>) -> Option<(Call, Manner)> {
         let mut room = room();
         let Parsed::Plain(plain) = parse(&client.wire.unread, &mut room) else { return None };
-        let route = Route::of(&plain.request);
+        let route = Route::of(&self.app, &plain.request);
         if !matches!(route, Route::Publish(_)) {
             return None;
         }

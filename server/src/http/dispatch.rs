@@ -26,6 +26,8 @@ use crate::connections::Connection;
 pub(super) enum Route<'a> {
     /// The page, which reads a topic from its own address.
     Page(Option<&'a str>),
+    /// Where the page would be, but for a slash at the end.
+    BasePath,
     /// A file of the page.
     File(&'a str),
     /// What the server tells about itself.
@@ -100,8 +102,11 @@ impl Address<'_> {
 
 impl<'a> Route<'a> {
     /// What a request is for.
-    pub(super) fn of(request: &Request<'a>) -> Self {
-        let address = address(request.path);
+    pub(super) fn of(app: &App, request: &Request<'a>) -> Self {
+        if app.base_path.is(request.path) && matches!(request.method, "GET" | "HEAD") {
+            return Self::BasePath;
+        }
+        let address = address(app.base_path.strip(request.path));
         if request.method == "OPTIONS" {
             return Self::Preflight(address.map(|address| address.allow()));
         }
@@ -120,7 +125,8 @@ impl Route<'_> {
     /// Whether it is answered whoever asks, and with whatever credential.
     fn is_for_anybody(self) -> bool {
         match self {
-            Self::Page(_)
+            Self::BasePath
+            | Self::Page(_)
             | Self::File(_)
             | Self::Report(Report::Health)
             | Self::Preflight(_)
@@ -204,6 +210,7 @@ impl Call {
         Ok(match route {
             Route::Page(None) => Self::Answered(page::file("index.html", request)?),
             Route::Page(Some(topic)) => Self::Answered(page::topic(&decoded(topic)?, request)?),
+            Route::BasePath => Self::Answered(moved(&app.base_path.page(request.query))),
             Route::File(name) => Self::Answered(page::file(&decoded(name)?, request)?),
             Route::Report(report) => Self::Report(access, report),
             Route::Connections => {
@@ -298,6 +305,13 @@ fn admit(
     }
     let principal = credential.as_ref().map(Credential::principal);
     Ok(gate.admit(principal.unwrap_or_else(|| connection.principal())))
+}
+
+/// What is asked for is there.
+fn moved(to: &str) -> Reply {
+    let mut head = Head::new(StatusCode::TEMPORARY_REDIRECT);
+    head.add("location", to.as_bytes());
+    Reply::new(head, Body::Whole(Bytes::new()))
 }
 
 /// A page that may use the server is told so before it does.

@@ -85,7 +85,7 @@ async fn answer(
     let upgrade = parts.extensions.remove::<OnUpgrade>();
     let mut request = Request::parsed(&parts, upgrade);
     let policy = ResponsePolicy::of(&app, &request);
-    let route = Route::of(&request);
+    let route = Route::of(&app, &request);
     let only_head = request.method == "HEAD";
     let call = match read_body(&app, route, body).await {
         Ok(body) => loop {

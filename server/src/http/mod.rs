@@ -7,13 +7,15 @@
 //!   parameters; `credentials`: what its client says of itself; `dispatch`: the one table of
 //!   addresses, and what stands there; `reply`: the answer and its two writers; `policy`: what is
 //!   done to every answer
-//! - `origin`: which pages may use the server, and under which names it is asked
+//! - `origin`: which pages may use the server, and under which names it is asked; `base_path`: the
+//!   path under which a proxy offers it
 //! - `publish`, `poll`, `stream`, `websocket`: messages in and out; `framing`: how they stand in a
 //!   body; `streaming`: a stream over a connection that is read here; `upgrade`: how a request
 //!   becomes a WebSocket
 //! - `page`: the demo page; `observe`: health, configuration, statistics, metrics; `lab`: who is
 //!   connected, and the page that watches
 
+mod base_path;
 mod connection;
 mod credentials;
 mod dispatch;
@@ -39,6 +41,7 @@ mod wire;
 
 use std::sync::{Arc, Once};
 
+pub use self::base_path::BasePath;
 pub use self::connection::Http;
 pub use self::origin::{AllowedOrigin, HostName, Origins};
 pub use self::policy::Compressors;
@@ -68,6 +71,8 @@ pub struct App {
     pub proxies: Arc<Proxies>,
     /// Whose requests are taken.
     pub origins: Arc<Origins>,
+    /// The path before every address, where a proxy leaves it there.
+    pub base_path: Arc<BasePath>,
     /// Turns to compress an answer.
     pub compressors: Compressors,
 }
