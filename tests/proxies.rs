@@ -1,7 +1,8 @@
 //! Proxies in front: whom the server believes, whose requests they are, and what those see who come
-//! by one that is not trusted.
+//! by one that is not trusted. `real` has the proxies that people use.
 
 mod header;
+mod real;
 
 use std::net::SocketAddr;
 

@@ -100,8 +100,7 @@ impl TestServer {
 
     /// Sends a signal.
     pub(crate) fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(self.child.id().cast_signed()).unwrap();
-        kill_process(pid, signal).unwrap();
+        kill(&self.child, signal).unwrap();
     }
 
     /// Waits for the process to end.
@@ -227,6 +226,11 @@ impl Drop for TestServer {
             eprintln!("the server's standard error:\n{stderr}");
         }
     }
+}
+
+/// Sends a signal to a program that was started.
+pub(crate) fn kill(child: &Child, signal: Signal) -> rustix::io::Result<()> {
+    kill_process(Pid::from_raw(child.id().cast_signed()).unwrap(), signal)
 }
 
 /// Replaces the value of a flag.
