@@ -93,12 +93,12 @@ fn admit(
     request: &Request<'_>,
     connection: &Connection,
 ) -> Result<(), Error> {
-    access.permits(Operation::Watch)?;
     if !app.lab.is_on() {
         let text = "the lab is off, because it shows the addresses of everybody who is connected, \
                     and others than this machine can ask; --lab on switches it on";
         return Err(Error::new(Code::NotFound, text));
     }
+    access.permits(Operation::Watch)?;
     if request.is_forwarded() && !app.proxies.stand_before(connection) {
         let text = "the lab is not shown by way of a proxy that is not trusted (--trusted-proxies)";
         return Err(Error::new(Code::Forbidden, text));
