@@ -16,6 +16,7 @@ mod compare;
 mod disk;
 mod durability;
 mod examples;
+mod frames;
 mod gaps;
 mod handover;
 mod http2;

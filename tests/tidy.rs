@@ -50,6 +50,7 @@ const SERVER: &[&[&str]] = &[
     &["line", "datagram"],
     &["lab"],
     &["session"],
+    &["websocket"],
     &["listen"],
     &["stream"],
     &["guard"],

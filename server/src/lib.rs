@@ -29,4 +29,5 @@ mod start;
 pub mod stop;
 pub mod stream;
 pub mod tail;
+mod websocket;
 pub mod writer;

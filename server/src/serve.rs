@@ -63,6 +63,7 @@ pub fn start(config: &Config) -> Result<Server, StartError> {
     let acceptor = Acceptor::new(connections, metrics.clone(), timeouts);
     let sessions = Arc::new(SessionConfig {
         keepalive: config.keepalive,
+        write_deadline: config.write_deadline,
         unfinished: config.unfinished,
         line_bytes: to_usize(config.line_bytes),
         groups: Groups::new(config.keepalive, metrics.clone(), acceptor.stop.clone()),
@@ -266,7 +267,7 @@ impl Refusals {
         let body = serde_json::to_string(&error.body()).unwrap_or_default();
         let http = format!(
             "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\n\
-             retry-after: 1\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}\n",
+              retry-after: 1\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}\n",
             body.len() + 1
         );
         Self { lines: format!("{}\n", event.to_json()), http }

@@ -39,6 +39,7 @@ impl Server {
         let (metrics, stop) = (Metrics::new(), Stop::default());
         let config = SessionConfig {
             keepalive: Duration::from_secs(45),
+            write_deadline: Duration::from_secs(30),
             unfinished: Duration::from_secs(30),
             line_bytes: LINE_BYTES_DEFAULT,
             groups: Groups::new(Duration::from_secs(45), metrics.clone(), stop.clone()),

@@ -43,12 +43,12 @@ pub(crate) trait Link: Send + 'static {
     ///
     /// # Errors
     ///
-    /// With [`io::ErrorKind::InvalidData`] the peer has broken the rules of the link.
+    /// With a fault the peer has broken the rules of the link.
     fn poll_receive(
         &mut self,
         input: &mut Vec<u8>,
         context: &mut Context<'_>,
-    ) -> Poll<io::Result<bool>>;
+    ) -> Poll<Result<bool, Ending>>;
 
     /// Lines, each with its `\n`, as they stand on the wire.
     fn frame(&self, lines: &[Bytes]) -> Bytes;
@@ -57,6 +57,19 @@ pub(crate) trait Link: Send + 'static {
     fn sign_of_life(&self, line: Bytes) -> Bytes;
 
     /// Writes some of what `frame` or `sign_of_life` made, in their order and all of it.
+    /// A sign of life is on its way. A link whose peers answer it waits for that.
+    fn await_answer(&mut self) {}
+
+    /// By when the peer must have gone on with what the link waits for.
+    fn deadline(&self) -> Option<Instant> {
+        None
+    }
+
+    /// What is said to a peer whose deadline has passed; `None` if that is not the link's.
+    fn lateness(&self) -> Option<Error> {
+        None
+    }
+
     fn poll_write(&mut self, bytes: &[u8], context: &mut Context<'_>) -> Poll<io::Result<usize>>;
 
     /// Ends the conversation from this side. `line` is the event for it, if it is to be sent.
@@ -98,7 +111,7 @@ struct Talk {
     /// Whether the peer may still send.
     hearing: bool,
     /// Why nothing more can be heard of it.
-    broken: Option<io::Error>,
+    broken: Option<Ending>,
     publishes: Publishes,
     /// Answers to the oldest publishes, which go out before anything else.
     answers: Vec<Answer>,
@@ -123,12 +136,6 @@ impl Talk {
     /// Whether the peer is heard at the moment: so many publishes may wait for their answers.
     fn is_listening(&self) -> bool {
         self.hearing && self.publishes.has_room()
-    }
-
-    /// When a line that was begun must be finished. A peer is not late while it is the server that
-    /// keeps it waiting.
-    fn deadline(&self) -> Option<Instant> {
-        self.input.deadline().filter(|_| self.is_listening())
     }
 
     fn format_of(&self, message: &Message) -> Format {
@@ -203,7 +210,7 @@ impl<L: Link> Hear for Conversation<L> {
         }
         match received {
             Ok(hearing) => talk.hearing = hearing,
-            Err(error) => talk.broken = Some(error),
+            Err(ending) => talk.broken = Some(ending),
         }
         Poll::Ready(())
     }
@@ -215,7 +222,7 @@ impl<L: Link> Peer for Conversation<L> {
     }
 
     async fn obey(&mut self, reading: &mut Reading) -> Result<(), Ending> {
-        if self.talk.is_none() {
+        if self.talk.is_none() && !self.is_late() {
             return Ok(());
         }
         // What is done seldom is boxed: a session costs what its task needs to wait.
@@ -223,14 +230,18 @@ impl<L: Link> Peer for Conversation<L> {
             if self.owes_answers() {
                 Box::pin(self.answer(reading)).await?;
             }
-            if let Some(error) = self.talk().broken.take() {
-                return Err(fault(error));
+            if let Some(ending) = self.talk().broken.take() {
+                return Err(ending);
             }
             while let Some(line) = self.take_line(reading)? {
                 Box::pin(self.obey_line(line, reading)).await?;
             }
             if self.talk().publishes.has_gathered() {
                 Box::pin(self.submit(reading)).await;
+    fn await_answer(&mut self) {
+        self.link.await_answer();
+    }
+
             }
             if !self.is_late() {
                 break;
@@ -287,14 +298,6 @@ impl<L: Link> Peer for Conversation<L> {
     }
 }
 
-/// Why a conversation ends over which nothing more can be heard.
-fn fault(error: io::Error) -> Ending {
-    if error.kind() == io::ErrorKind::InvalidData {
-        return Error::new(Code::LineTooLong, "frame is invalid or too long").into();
-    }
-    error.into()
-}
-
 impl<L: Link> Conversation<L> {
     fn talk(&mut self) -> &mut Talk {
         self.talk.get_or_insert_default()
@@ -312,11 +315,14 @@ impl<L: Link> Conversation<L> {
         self.deadline().is_some_and(|deadline| deadline <= Instant::now())
     }
 
-    /// The time to finish a line has passed. Its end may have come while the server was busy
+    /// The time to finish something has passed. Its end may have come while the server was busy
     /// sending.
     fn look_for_end(&mut self, reading: &Reading) -> Result<(), Ending> {
         let heard = poll_fn(|context| self.poll_heard(context)).now_or_never();
-        heard.ok_or_else(|| {
+        if heard.is_some() || !self.is_late() {
+            return Ok(());
+        }
+        let unfinished = || {
             let limit = reading.config.unfinished.as_secs_f64();
             let text = format!("line was not finished within {limit} s");
             Error::new(Code::Timeout, text).into()

@@ -39,6 +39,8 @@ pub struct SessionConfig {
     /// Sign of life after this long without any other event.
     pub keepalive: Duration,
     /// What was begun, a line or a request, must end within this time.
+    /// A peer that takes nothing for this long has gone.
+    pub write_deadline: Duration,
     pub unfinished: Duration,
     /// Bytes of one line, its end not counted.
     pub line_bytes: usize,
@@ -87,6 +89,9 @@ pub(crate) trait Peer: Encode + Hear + Send + 'static {
 /// Why a session ended.
 #[derive(Debug)]
 pub(crate) enum Ending {
+    /// A sign of life is on its way. A transport whose peers answer it waits for that.
+    fn await_answer(&mut self) {}
+
     /// The client asked for it.
     Quit,
     /// The client has closed its side and waits for nothing.
@@ -353,6 +358,9 @@ pub(crate) async fn write<P: Peer>(peer: &mut P, mut bytes: &[u8]) -> io::Result
 
 /// What is left of a session while it only waits.
 struct Parked<P> {
+    if batch.messages.is_empty() && batch.gap.is_none() {
+        peer.await_answer();
+    }
     peer: P,
     config: Arc<SessionConfig>,
     shown: Shown,
@@ -384,3 +392,11 @@ impl<P: Peer> Member for Parked<P> {
         detach(Session::resume(peer, cursor, config, shown, unsent, spoken_to).run());
     }
 }
+    fn await_answer(&mut self) {
+        self.peer.await_answer();
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.peer.deadline()
+    }
+
