@@ -22,7 +22,7 @@ use crate::line::LineService;
 use crate::listen::{Acceptor, Addresses, UnixSocket, bind_tcp, bind_udp, reachable};
 use crate::log::{Log, MemoryLog, SqliteLog};
 use crate::metrics::{Listener, Metrics, Transport};
-use crate::session::{Groups, SessionConfig};
+use crate::session::{Groups, HalfClosed, SessionConfig};
 
 /// A server that is bound and serving.
 #[derive(Debug)]
@@ -68,6 +68,7 @@ pub fn start(config: &Config) -> Result<Server, StartError> {
         line_bytes: to_usize(config.line_bytes),
         groups: Groups::new(config.keepalive, metrics.clone(), acceptor.stop.clone()),
         metrics,
+        half_closed: HalfClosed::of(connections),
         stop: acceptor.stop.clone(),
     });
     let gate = Gate::new(hub.clone());

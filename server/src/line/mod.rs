@@ -22,6 +22,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use doorbell_protocol::{Code, Error, Event, Filter, Format, Since};
 use futures_util::FutureExt;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout};
 
 use self::input::{Command, Input, Line};
@@ -29,7 +30,7 @@ use self::publishes::Publishes;
 pub use self::socket::LineService;
 use crate::connections::Serving;
 use crate::cursor::{Batch, Cursor, PageLimit};
-use crate::limits::SETTLE_WAIT_MAX;
+use crate::limits::{HALF_CLOSED_LOOK, SETTLE_WAIT_MAX};
 use crate::message::Message;
 use crate::metrics::Transport;
 use crate::session::{Encode, Ending, Hear, Peer, Reading, Session, SessionConfig, deliver, write};
@@ -56,7 +57,6 @@ pub(crate) trait Link: Send + 'static {
     /// What shows a quiet peer that the connection lives. `line` is the event for it.
     fn sign_of_life(&self, line: Bytes) -> Bytes;
 
-    /// Writes some of what `frame` or `sign_of_life` made, in their order and all of it.
     /// A sign of life is on its way. A link whose peers answer it waits for that.
     fn await_answer(&mut self) {}
 
@@ -70,6 +70,7 @@ pub(crate) trait Link: Send + 'static {
         None
     }
 
+    /// Writes some of what `frame` or `sign_of_life` made, in their order and all of it.
     fn poll_write(&mut self, bytes: &[u8], context: &mut Context<'_>) -> Poll<io::Result<usize>>;
 
     /// Ends the conversation from this side. `line` is the event for it, if it is to be sent.
@@ -110,6 +111,8 @@ struct Talk {
     input: Input,
     /// Whether the peer may still send.
     hearing: bool,
+    /// What there is of a peer that has ended its side and still listens.
+    half_closed: Option<HalfClosed>,
     /// Why nothing more can be heard of it.
     broken: Option<Ending>,
     publishes: Publishes,
@@ -124,12 +127,23 @@ impl Default for Talk {
         Self {
             input: Input::default(),
             hearing: true,
+            half_closed: None,
             broken: None,
             publishes: Publishes::default(),
             answers: Vec::new(),
             formats: None,
         }
     }
+}
+
+/// A peer that has ended its side. It may listen for as long as it likes, or have gone: that shows
+/// when something was written to it.
+struct HalfClosed {
+    _turn: OwnedSemaphorePermit,
+    /// When to look whether it has gone, after something was written.
+    look_at: Option<Instant>,
+    /// Whether it was sent a sign of life for that.
+    is_probed: bool,
 }
 
 impl Talk {
@@ -218,7 +232,14 @@ impl<L: Link> Hear for Conversation<L> {
 
 impl<L: Link> Peer for Conversation<L> {
     fn poll_write(&mut self, bytes: &[u8], context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if let Some(half_closed) = self.talk.as_mut().and_then(|talk| talk.half_closed.as_mut()) {
+            half_closed.look_at.get_or_insert_with(|| Instant::now() + HALF_CLOSED_LOOK);
+        }
         self.link.poll_write(bytes, context)
+    }
+
+    fn await_answer(&mut self) {
+        self.link.await_answer();
     }
 
     async fn obey(&mut self, reading: &mut Reading) -> Result<(), Ending> {
@@ -238,12 +259,8 @@ impl<L: Link> Peer for Conversation<L> {
             }
             if self.talk().publishes.has_gathered() {
                 Box::pin(self.submit(reading)).await;
-    fn await_answer(&mut self) {
-        self.link.await_answer();
-    }
-
             }
-            if !self.is_late() {
+            if !self.talk().hearing || !self.is_late() {
                 break;
             }
             self.look_for_end(reading)?;
@@ -255,12 +272,23 @@ impl<L: Link> Peer for Conversation<L> {
         if talk.publishes.has_room() && !talk.input.bytes().is_empty() {
             Box::pin(self.obey_cut_off(reading)).await?;
         }
-        let waits = !self.talk().publishes.is_empty() || !reading.cursor.filters().is_empty();
-        if waits { Ok(()) } else { Err(Ending::Gone) }
+        if !reading.cursor.filters().is_empty() {
+            return Box::pin(self.look_after_end(reading)).await;
+        }
+        if self.talk().publishes.is_empty() { Err(Ending::Gone) } else { Ok(()) }
     }
 
     fn deadline(&self) -> Option<Instant> {
-        self.talk.as_ref()?.deadline()
+        let link = self.link.deadline();
+        let Some(talk) = &self.talk else { return link };
+        if let Some(half_closed) = &talk.half_closed {
+            return half_closed.look_at;
+        }
+        // A peer is not late while it is the server that keeps it waiting.
+        if !talk.is_listening() {
+            return None;
+        }
+        [link, talk.input.deadline()].into_iter().flatten().min()
     }
 
     fn is_at_rest(&self) -> bool {
@@ -324,9 +352,41 @@ impl<L: Link> Conversation<L> {
         }
         let unfinished = || {
             let limit = reading.config.unfinished.as_secs_f64();
-            let text = format!("line was not finished within {limit} s");
-            Error::new(Code::Timeout, text).into()
-        })
+            Error::new(Code::Timeout, format!("line was not finished within {limit} s"))
+        };
+        Err(self.link.lateness().unwrap_or_else(unfinished).into())
+    }
+
+    /// The peer has ended its side and listens, or has gone. What is written to one that has gone
+    /// is answered by a reset, and that shows when the link is read again.
+    async fn look_after_end(&mut self, reading: &mut Reading) -> Result<(), Ending> {
+        let Some(half_closed) = &mut self.talk().half_closed else {
+            let half_closed = &reading.config.half_closed;
+            let turn = half_closed.turns.clone().try_acquire_owned().map_err(|_| {
+                let text = format!(
+                    "the server holds {} connections whose clients have ended their side, which \
+                     is the limit",
+                    half_closed.limit
+                );
+                Error::new(Code::Unavailable, text)
+            })?;
+            let look_at = Some(Instant::now() + HALF_CLOSED_LOOK);
+            self.talk().half_closed = Some(HalfClosed { _turn: turn, look_at, is_probed: false });
+            return Ok(());
+        };
+        if half_closed.look_at.is_none_or(|look_at| look_at > Instant::now()) {
+            return Ok(());
+        }
+        half_closed.look_at = None;
+        let is_probed = std::mem::replace(&mut half_closed.is_probed, true);
+        let read = poll_fn(|context| self.link.poll_receive(&mut Vec::new(), context));
+        if let Some(Err(ending)) = read.now_or_never() {
+            return Err(ending);
+        }
+        if !is_probed {
+            deliver(self, reading, Batch::default()).await?;
+        }
+        Ok(())
     }
 
     /// Takes the next line that needs more than to be gathered: publishes need no answer before
@@ -360,6 +420,10 @@ impl<L: Link> Conversation<L> {
                 event::error(&error)
             }
             Line::Bad(error) => event::error(&error),
+            Line::Http => {
+                let text = "this is no place for HTTP: here lines are spoken, see SUB and PUB";
+                return Err(Error::new(Code::BadRequest, text).into());
+            }
             Line::Command(Command::Subscribe { filter, since, format }) => {
                 self.subscribe(filter, since, format, reading).await
             }
