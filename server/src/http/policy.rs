@@ -57,6 +57,8 @@ impl ResponsePolicy {
     /// as they last, nor do those for which there is no turn.
     pub(super) fn apply(&self, mut reply: Reply, compressors: &Compressors) -> Reply {
         reply.head.add("access-control-allow-origin", b"*");
+        // What others write is never taken for a page or a script.
+        reply.head.add("x-content-type-options", b"nosniff");
         if self.is_page {
             reply.head.add("access-control-expose-headers", EXPOSED);
         }
