@@ -110,3 +110,20 @@ fn a_full_disk_refuses_publishes_loses_nothing_and_heals_when_there_is_room() {
     server.restart();
     assert!(everything(&server).starts_with(&acknowledged), "after a crash as well");
 }
+
+#[test]
+fn what_is_stored_is_for_nobody_else_to_read() {
+    use std::os::unix::fs::PermissionsExt;
+    let server = TestServer::durable("");
+    server.publish("t", "x");
+    let mode =
+        |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&server.data()), 0o700);
+    let mut files = 0;
+    for file in std::fs::read_dir(server.data()).unwrap() {
+        let path = file.unwrap().path();
+        assert_eq!(mode(&path), 0o600, "{}", path.display());
+        files += 1;
+    }
+    assert!(files >= 4, "{files}");
+}

@@ -1,9 +1,12 @@
 //! HTTP/2 in cleartext, begun with prior knowledge: many exchanges on one connection.
 
+use futures_util::{SinkExt, StreamExt};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http2::{SendRequest, handshake};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::Role;
 
 use crate::support::{Event, PATIENCE, TestServer, messages};
 
@@ -131,5 +134,47 @@ fn a_connection_with_a_stream_is_not_taken_for_a_request_that_is_not_finished() 
         server.publish("t", "still there");
         let last = body.frame().await.unwrap().unwrap().into_data().unwrap();
         assert!(String::from_utf8_lossy(&last).contains("still there"));
+    });
+}
+
+#[test]
+fn a_websocket_is_one_stream_of_a_connection() {
+    let server = TestServer::start();
+    run(async {
+        let mut client = connect(&server).await;
+        // The server says first that it takes such requests.
+        send(&mut client, "GET", "/v1/health", "").await;
+        let open = |path: &str, protocol: &'static str| {
+            let mut request = hyper::Request::builder()
+                .method("CONNECT")
+                .uri(format!("http://doorbell{path}"))
+                .header("sec-websocket-version", "13")
+                .body(Full::new(Bytes::new()))
+                .unwrap();
+            request.extensions_mut().insert(hyper::ext::Protocol::from_static(protocol));
+            request
+        };
+        let answer = client.send_request(open("/t/ws", "websocket")).await.unwrap();
+        assert_eq!(answer.status(), 200);
+        let stream = TokioIo::new(hyper::upgrade::on(answer).await.unwrap());
+        let mut socket = WebSocketStream::from_raw_socket(stream, Role::Client, None).await;
+        let mut hear =
+            async || Event::parse(socket.next().await.unwrap().unwrap().to_text().unwrap());
+        assert_eq!(hear().await.kind(), "open");
+        send(&mut client, "POST", "/t", "over it").await;
+        assert_eq!(hear().await.message(), "over it");
+        socket.send("PUB t from it".into()).await.unwrap();
+        let mut hear =
+            async || Event::parse(socket.next().await.unwrap().unwrap().to_text().unwrap());
+        let kinds = [hear().await.kind().to_owned(), hear().await.kind().to_owned()];
+        assert!(kinds.contains(&"ok".to_owned()) && kinds.contains(&"message".to_owned()));
+        socket.close(None).await.unwrap();
+        // What is no WebSocket is not opened so.
+        for (path, protocol) in [("/t/json", "websocket"), ("/t/ws", "other")] {
+            let answer = client.send_request(open(path, protocol)).await.unwrap();
+            assert_eq!(answer.status(), 405, "{path}");
+        }
+        let plain = send(&mut client, "GET", "/t/ws", "").await;
+        assert_eq!(plain.status(), 400);
     });
 }

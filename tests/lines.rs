@@ -238,7 +238,7 @@ fn what_is_no_command_is_an_error_and_the_connection_stays() {
     let server = TestServer::start();
     let mut lines = server.lines();
     for (line, code) in [
-        ("GET / HTTP/1.1", 40000),
+        ("NONSENSE", 40000),
         ("SUB", 40000),
         ("SUB a..b", 40009),
         ("SUB v1", 40010),
@@ -255,6 +255,28 @@ fn what_is_no_command_is_an_error_and_the_connection_stays() {
         assert_eq!(error.members(), members, "{line}");
     }
     assert_eq!(lines.ask("PING still-here").message(), "still-here");
+}
+
+#[test]
+fn a_line_of_an_http_request_ends_the_conversation() {
+    let server = TestServer::start();
+    for line in
+        ["POST / HTTP/1.1", "GET /t/json http/1.0", "Host: 127.0.0.1", "hOST:x", "PRI * HTTP/2.0"]
+    {
+        for mut lines in [server.lines(), Lines::greeted_unix(&server.unix())] {
+            lines.write(format!("{line}\r\n\r\nPUB t from a page\n").as_bytes());
+            let error = lines.event();
+            assert_eq!((error.kind(), error.code()), ("error", 40000), "{line}");
+            assert!(error["error"].as_str().unwrap().contains("HTTP"), "{}", error.line);
+            assert_eq!(lines.event().kind(), "close");
+            assert_eq!(lines.line(), None);
+        }
+    }
+    assert_eq!(server.poll("t", "all").len(), 0);
+    let mut lines = server.lines();
+    for line in ["PUB POST GET / HTTP/1.1", "PUB host Host: x", "\0\0PUB t NULs before it"] {
+        assert_eq!(lines.ask(line).kind(), "ok", "{line}");
+    }
 }
 
 #[test]

@@ -51,6 +51,7 @@ const SERVER: &[&[&str]] = &[
     &["lab"],
     &["session"],
     &["tls"],
+    &["websocket"],
     &["listen"],
     &["stream"],
     &["guard"],

@@ -91,12 +91,30 @@ impl Action {
             ActionKind::Copy => ("value", self.value.is_some()),
             ActionKind::Broadcast => return Ok(()),
         };
-        if present {
-            Ok(())
-        } else {
-            Err(invalid(format!("action {} has no {member}", quoted(&self.label))))
+        let label = || quoted(&self.label);
+        if !present {
+            return Err(invalid(format!("action {} has no {member}", label())));
+        }
+        match self.url.as_deref().and_then(refused_scheme) {
+            None => Ok(()),
+            Some(scheme) => {
+                let text = format!("action {} has a {scheme} address, which is refused", label());
+                Err(invalid(text))
+            }
         }
     }
+}
+
+/// Schemes by which an address is a program or a page of its own: whoever clicks would run what the
+/// publisher wrote.
+const SCHEMES_REFUSED: [&str; 3] = ["javascript", "data", "vbscript"];
+
+/// The scheme of an address that nobody may be made to open; as browsers read it, without regard to
+/// its case and to control characters and spaces in it.
+pub(crate) fn refused_scheme(url: &str) -> Option<&'static str> {
+    let (scheme, _) = url.split_once(':')?;
+    let scheme: String = scheme.chars().filter(|c| !c.is_control() && *c != ' ').collect();
+    SCHEMES_REFUSED.into_iter().find(|refused| scheme.eq_ignore_ascii_case(refused))
 }
 
 fn invalid(text: impl Into<String>) -> Error {
@@ -269,10 +287,23 @@ mod tests {
             "view, a, b, c",
             "view, a, b, color=red",
             "copy, a, b; copy, a, b; copy, a, b; copy, a, b",
+            "view, a, javascript:alert(1)",
+            "view, a, ' \u{1}JaVa\tScript\u{0}:alert(1)'",
+            "http, a, data:text/html;base64",
+            "[{\"action\":\"view\",\"label\":\"a\",\"url\":\" vbscript:x\"}]",
             "[{\"action\":\"view\"}]",
             "[",
         ] {
             assert_eq!(parse_actions(text).unwrap_err().code(), Code::ActionsInvalid, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_only_looks_like_a_scheme_that_is_refused_is_taken() {
+        for url in
+            ["https://a.example/?javascript:x", "myapp://x", "data.example/x", "javascripts:"]
+        {
+            assert_eq!(refused_scheme(url), None, "{url}");
         }
     }
 

@@ -95,6 +95,8 @@ codes! {
     JsonTooLarge = 41303, 413;
     /// A line is longer than the limit.
     LineTooLong = 41304, 413;
+    /// What the client expects of the server is not 100-continue.
+    ExpectationFailed = 41701, 417;
     /// Too many subscriptions, of one connection or of all together.
     TooManySubscriptions = 42903, 429;
     /// The server holds as many topics as it may.

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::action::{Action, parse_actions};
+use crate::action::{Action, parse_actions, refused_scheme};
 use crate::code::{Code, Error, quoted};
 use crate::limits::{
     MESSAGE_BYTES_MAX, SEQUENCE_ID_BYTES_MAX, TAGS_BYTES_MAX, TITLE_BYTES_MAX, URL_BYTES_MAX,
@@ -202,7 +202,7 @@ impl Draft {
                 Some(text) => parse_tags(&text)?,
                 None => Vec::new(),
             },
-            click: parameter(Parameter::Click).map(|url| check_url("click", url)).transpose()?,
+            click: parameter(Parameter::Click).map(check_click).transpose()?,
             icon: parameter(Parameter::Icon).map(check_icon).transpose()?,
             actions: match parameter(Parameter::Actions) {
                 Some(text) => parse_actions(&text)?,
@@ -353,6 +353,17 @@ fn parse_tags(text: &str) -> Result<Vec<String>, Error> {
     Ok(text.split(',').map(str::trim).filter(|tag| !tag.is_empty()).map(str::to_owned).collect())
 }
 
+fn check_click(url: String) -> Result<String, Error> {
+    let url = check_url("click", url)?;
+    match refused_scheme(&url) {
+        None => Ok(url),
+        Some(scheme) => {
+            let text = format!("click {} is a {scheme} address, which is refused", quoted(&url));
+            Err(Error::new(Code::IconInvalid, text))
+        }
+    }
+}
+
 fn check_url(what: &str, url: String) -> Result<String, Error> {
     if url.len() > URL_BYTES_MAX {
         return Err(Error::new(
@@ -432,12 +443,13 @@ mod tests {
     #[test]
     fn each_fault_has_its_number() {
         let long = "x".repeat(5000);
-        let cases: [(Parameter, &str, u32); 12] = [
+        let cases: [(Parameter, &str, u32); 13] = [
             (Parameter::Message, &long, 41301),
             (Parameter::Title, &long, 40057),
             (Parameter::Tags, &long, 40058),
             (Parameter::Priority, "9", 40007),
             (Parameter::Icon, "ftp://x", 40021),
+            (Parameter::Click, "javascript:alert(1)", 40021),
             (Parameter::Actions, "fly", 40018),
             (Parameter::SequenceId, "a b", 40049),
             (Parameter::Attach, "https://x", 40014),

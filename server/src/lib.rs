@@ -33,4 +33,5 @@ pub mod stop;
 pub mod stream;
 pub mod tail;
 pub mod tls;
+mod websocket;
 pub mod writer;

@@ -103,6 +103,23 @@ pub const TLS_RECORD_BYTES_MAX: usize = 16 << 10;
 pub const HTTP2_STREAMS_MAX: u32 = 128;
 /// Bytes that one stream of an HTTP/2 connection may hold before they are sent.
 pub const HTTP2_SEND_BYTES_MAX: usize = 64 << 10;
+/// One connection of so many may be one whose client has ended its side and still listens.
+pub const HALF_CLOSED_SHARE: usize = 4;
+/// When such a client is looked after: since it ended its side, or since something was written.
+pub const HALF_CLOSED_LOOK: Duration = Duration::from_secs(1);
+/// How long a peer may take to answer a ping.
+pub const PONG_WAIT_MAX: Duration = Duration::from_secs(15);
+/// How long the rest of what a peer sends is read that was told why it is over.
+pub const DRAIN_WAIT_MAX: Duration = Duration::from_millis(500);
+/// How much of it, or of a body that was refused.
+pub const DRAIN_BYTES_MAX: u64 = 4 << 20;
+/// Bytes of an answer over HTTP/2 that is sent as one piece: what a stream may hold when its client
+/// has room for a part of it.
+pub const HTTP2_WHOLE_BYTES_MAX: usize = 4 << 10;
+/// Bytes of a piece of a longer one.
+pub const HTTP2_PIECE_BYTES_MAX: usize = 16 << 10;
+/// How long a body that was refused is read and thrown away.
+pub const REFUSED_BODY_WAIT_MAX: Duration = Duration::from_secs(5);
 /// Connections that are told at the same time that there is no room for them.
 pub const REFUSALS_MAX: usize = 16;
 

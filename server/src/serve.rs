@@ -24,7 +24,7 @@ use crate::log::{Log, MemoryLog, SqliteLog};
 use crate::metrics::{Listener, Metrics, Transport};
 use crate::proxy::Proxies;
 use crate::rights::Rights;
-use crate::session::{Groups, SessionConfig};
+use crate::session::{Groups, HalfClosed, SessionConfig};
 use crate::stop::{Stop, detach};
 use crate::stream::Guarded;
 use crate::tls::{
@@ -86,7 +86,7 @@ pub fn start(config: &Config) -> Result<Server, StartError> {
         Acceptor::new(connections, metrics.clone(), timeouts).behind(&proxies, config.unfinished);
     let gate = gate(config, hub.clone(), &addresses)?;
     acceptor.tasks.spawn(gate.clone().keep(acceptor.stop.clone()));
-    let sessions = sessions(config, gate.clone(), metrics.clone(), &acceptor);
+    let sessions = sessions(config, gate.clone(), metrics.clone(), &acceptor, connections);
     let app = App {
         lab: lab(config, &acceptor, &addresses, &proxies),
         config: sessions.clone(),
@@ -257,10 +257,13 @@ fn sessions(
     gate: Gate,
     metrics: Arc<Metrics>,
     acceptor: &Acceptor,
+    connections: usize,
 ) -> Arc<SessionConfig> {
     Arc::new(SessionConfig {
         gate,
         keepalive: config.keepalive,
+        write_deadline: config.write_deadline,
+        half_closed: HalfClosed::of(connections),
         unfinished: config.unfinished,
         line_bytes: to_usize(config.line_bytes),
         groups: Groups::new(config.keepalive, metrics.clone(), acceptor.stop.clone()),

@@ -8,11 +8,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Sleep, sleep};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep, timeout};
 
 use crate::connections::Connection;
 use crate::guard::ConnectionGuard;
+use crate::limits::{DRAIN_BYTES_MAX, DRAIN_WAIT_MAX};
 
 /// An accepted stream, encrypted or not, as those see it that serve it.
 pub trait AcceptedStream: AsyncRead + AsyncWrite + Unpin + Send + 'static {
@@ -32,8 +33,7 @@ pub trait AcceptedStream: AsyncRead + AsyncWrite + Unpin + Send + 'static {
 #[derive(Debug)]
 pub struct Guarded<S> {
     inner: S,
-    /// Runs only while a write is blocked, so an idle connection holds no timer.
-    blocked: Option<Pin<Box<Sleep>>>,
+    blocked: WriteDeadline,
     /// Lives as long as the socket does.
     guard: ConnectionGuard,
 }
@@ -41,7 +41,7 @@ pub struct Guarded<S> {
 impl<S> Guarded<S> {
     /// Guards a stream.
     pub fn new(inner: S, guard: ConnectionGuard) -> Self {
-        Self { inner, blocked: None, guard }
+        Self { inner, blocked: WriteDeadline::default(), guard }
     }
 
     fn poll_progress(
@@ -49,21 +49,10 @@ impl<S> Guarded<S> {
         context: &mut Context<'_>,
         written: Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
-        match written {
-            Poll::Ready(result) => {
-                self.blocked = None;
-                if let Ok(count) = &result {
-                    self.guard.count_sent(*count);
-                }
-                Poll::Ready(result)
-            }
-            Poll::Pending => {
-                let deadline = self.guard.write_deadline();
-                let blocked = self.blocked.get_or_insert_with(|| Box::pin(sleep(deadline)));
-                ready!(blocked.as_mut().poll(context));
-                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
-            }
-        }
+        let deadline = self.guard.write_deadline();
+        let written = ready!(self.blocked.poll(written, deadline, context))?;
+        self.guard.count_sent(written);
+        Poll::Ready(Ok(written))
     }
 }
 
@@ -79,6 +68,40 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> AcceptedStream for Guar
     fn agreed_http2(&self) -> Option<bool> {
         None
     }
+}
+
+/// Ends a wait to write that lasts too long.
+#[derive(Debug, Default)]
+pub struct WriteDeadline {
+    /// Runs only while a write is blocked, so an idle connection holds no timer.
+    blocked: Option<Pin<Box<Sleep>>>,
+}
+
+impl WriteDeadline {
+    /// What a try to write came to; an error of the kind [`io::ErrorKind::TimedOut`] once they have
+    /// come to nothing for the deadline.
+    pub fn poll(
+        &mut self,
+        written: Poll<io::Result<usize>>,
+        deadline: Duration,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        if written.is_ready() {
+            self.blocked = None;
+            return written;
+        }
+        let blocked = self.blocked.get_or_insert_with(|| Box::pin(sleep(deadline)));
+        ready!(blocked.as_mut().poll(context));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+/// Reads what a peer still sends that was told why it is over, and throws it away, for a bounded
+/// time and amount: closing while its bytes wait unread would reset the connection, and it might
+/// never see why.
+pub async fn drain(stream: &mut (impl AsyncRead + Unpin)) {
+    let mut rest = stream.take(DRAIN_BYTES_MAX);
+    let _ = timeout(DRAIN_WAIT_MAX, tokio::io::copy(&mut rest, &mut tokio::io::sink())).await;
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {

@@ -89,7 +89,7 @@ fn nonsense_is_answered_with_an_error_and_the_session_goes_on() {
     watch.of_kind("table");
     watch.say(&format!("{{\"run\":[{}]}}", "\"tcp\",".repeat(1000)));
     let code = watch.await_frame("the end of a frame that is too long", serde_json::Value::as_u64);
-    assert_eq!(code, 1008);
+    assert_eq!(code, 1009);
 }
 
 #[test]

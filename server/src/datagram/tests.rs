@@ -17,7 +17,7 @@ use crate::limits::DATAGRAM_LEASE;
 use crate::listen::bind_udp;
 use crate::log::{MemoryLog, Retention};
 use crate::metrics::{Metrics, Transport};
-use crate::session::{Groups, SessionConfig};
+use crate::session::{Groups, HalfClosed, SessionConfig};
 use crate::stop::Stop;
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -42,10 +42,12 @@ impl Server {
         let config = SessionConfig {
             gate: Gate::open(hub.clone(), None),
             keepalive: Duration::from_secs(45),
+            write_deadline: Duration::from_secs(30),
             unfinished: Duration::from_secs(30),
             line_bytes: LINE_BYTES_DEFAULT,
             groups: Groups::new(Duration::from_secs(45), metrics.clone(), stop.clone()),
             metrics,
+            half_closed: HalfClosed::of(16),
             stop,
         };
         let socket = bind_udp("127.0.0.1:0".parse().unwrap()).unwrap();

@@ -143,8 +143,9 @@ impl Http {
                     }
                     Next::Fallback => {
                         let Client { wire, connection, watched, .. } = client;
+                        let is_new = wire.is_new;
                         let (stream, unread) = (wire.stream, wire.unread.freeze());
-                        let handed = Handed { stream, unread, connection, watched };
+                        let handed = Handed { stream, unread, is_new, connection, watched };
                         return Box::pin(self.fallback.serve(handed)).await;
                     }
                 };

@@ -6,21 +6,22 @@
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::Body as HttpBody;
 use axum::extract::{Request as HttpRequest, State};
-use axum::http::StatusCode;
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, Method, StatusCode, Version, header};
 use axum::response::Response;
 use axum::{Extension, Router};
 use bytes::Bytes;
+use doorbell_protocol::code::quoted;
 use doorbell_protocol::{Code, Error};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::{http1, http2};
 use hyper::service::{Service as _, service_fn};
 use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::time::timeout;
 
@@ -28,13 +29,17 @@ use super::App;
 use super::dispatch::{Call, Route};
 use super::policy::ResponsePolicy;
 use super::poll::{Kept, Served};
-use super::request::Request;
-use super::stalled::Answers;
+use super::reply::Reply;
+use super::request::{Request, is_host, is_websocket};
+use super::stalled::{self, Streams};
 use super::timeout::{RequestTimeout, TimedStream};
 use crate::connections::Connection;
 use crate::lab;
-use crate::limits::{HTTP2_SEND_BYTES_MAX, HTTP2_STREAMS_MAX};
+use crate::limits::{
+    DRAIN_BYTES_MAX, HTTP2_SEND_BYTES_MAX, HTTP2_STREAMS_MAX, PONG_WAIT_MAX, REFUSED_BODY_WAIT_MAX,
+};
 use crate::session::Wait;
+use crate::stop::detach;
 use crate::stream::AcceptedStream;
 
 /// How every HTTP/2 connection begins (RFC 9113, section 3.4); no method of HTTP/1.1 does.
@@ -46,7 +51,7 @@ pub(super) struct Fallback {
     app: App,
     router: TowerToHyperService<Router>,
     http1: http1::Builder,
-    http2: http2::Builder<TokioExecutor>,
+    http2: http2::Builder<Streams>,
 }
 
 /// A connection that is handed over.
@@ -55,6 +60,8 @@ pub(super) struct Handed<S> {
     pub(super) stream: S,
     /// What was read of it and not answered.
     pub(super) unread: Bytes,
+    /// Whether nothing was answered before: only such a connection may be one of HTTP/2.
+    pub(super) is_new: bool,
     pub(super) connection: Arc<Connection>,
     pub(super) watched: lab::Requests,
 }
@@ -87,37 +94,113 @@ async fn answer(
     let policy = ResponsePolicy::of(&app, &request);
     let route = Route::of(&app, &request);
     let only_head = request.method == "HEAD";
-    let call = match read_body(&app, route, body).await {
-        Ok(body) => loop {
-            match Call::of(&app, route, &mut request, &body, &connection) {
-                Ok(call) => break call,
-                Err(verification) => Box::pin(verification.run()).await,
-            }
-        },
-        Err(error) => Call::refused(&app, route, &error),
+    let reply = match breach(&parts, route) {
+        Some(refusal) => refusal,
+        None => {
+            let call = match read_body(&app, route, body, &parts).await {
+                Ok(body) => loop {
+                    match Call::of(&app, route, &mut request, &body, &connection) {
+                        Ok(call) => break call,
+                        Err(verification) => Box::pin(verification.run()).await,
+                    }
+                },
+                Err(error) => Call::refused(&app, route, &error),
+            };
+            let mut kept = Kept::new(Wait::new(&app.config.stop));
+            let served = Served { connection: &connection, kept: &mut kept };
+            Box::pin(call.perform(&app, served)).await
+        }
     };
-    let mut kept = Kept::new(Wait::new(&app.config.stop));
-    let served = Served { connection: &connection, kept: &mut kept };
-    let reply = Box::pin(call.perform(&app, served)).await;
     policy.apply(reply, &app.compressors).into_response(only_head)
 }
 
+/// The refusal of what the library takes and nobody should send (RFC 9110, RFC 9112): two readers
+/// of one connection could understand it in two ways. Nothing is read behind it.
+fn breach(parts: &Parts, route: Route<'_>) -> Option<Reply> {
+    let mut reply = Reply::refusal(&rule_broken(parts, route)?);
+    if parts.version < Version::HTTP_2 {
+        reply.head.add("connection", b"close");
+    }
+    Some(reply)
+}
+
+fn rule_broken(parts: &Parts, route: Route<'_>) -> Option<Error> {
+    let shown = |value: &HeaderValue| quoted(&String::from_utf8_lossy(value.as_bytes()));
+    let bad = |text: String| Some(Error::new(Code::BadRequest, text));
+    if parts.method == Method::CONNECT {
+        let is_socket = matches!(route, Route::WebSocket(_) | Route::Lab);
+        let text = "CONNECT opens WebSockets over HTTP/2 and nothing else";
+        let refusal = Error::new(Code::MethodNotAllowed, text);
+        return (!is_socket || !is_websocket(parts)).then_some(refusal);
+    }
+    if parts.version >= Version::HTTP_2 {
+        return None;
+    }
+    let mut hosts = parts.headers.get_all(header::HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (None, _) if parts.version < Version::HTTP_11 => {}
+        (None, _) => return bad("there is no Host".to_owned()),
+        (Some(_), Some(_)) => return bad("there is more than one Host".to_owned()),
+        (Some(host), None) if is_host(host.as_bytes()) => {}
+        (Some(host), None) => return bad(format!("Host {} is malformed", shown(host))),
+    }
+    let mut codings = parts.headers.get_all(header::TRANSFER_ENCODING).iter();
+    if let Some(coding) = codings.next()
+        && (codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
+    {
+        return bad("Transfer-Encoding may be chunked, once, and nothing else".to_owned());
+    }
+    let mut expected = parts.headers.get_all(header::EXPECT).iter();
+    let unknown =
+        expected.find(|expected| !expected.as_bytes().eq_ignore_ascii_case(b"100-continue"))?;
+    let text = format!("Expect {} is not 100-continue", shown(unknown));
+    Some(Error::new(Code::ExpectationFailed, text))
+}
+
 /// All of a body, if its route takes one, within the time for a request.
-async fn read_body(app: &App, route: Route<'_>, body: HttpBody) -> Result<Bytes, Error> {
+async fn read_body(
+    app: &App,
+    route: Route<'_>,
+    mut body: HttpBody,
+    parts: &Parts,
+) -> Result<Bytes, Error> {
     let Some(limit) = route.body(app.message_bytes) else { return Ok(Bytes::new()) };
-    if let Some(size) = body.size_hint().exact() {
-        limit.check(size)?;
+    let declared = body.size_hint().exact().map_or(Ok(()), |size| limit.check(size));
+    if let Err(error) = declared {
+        // A client that waits to be told to go on sends none of it.
+        if !parts.headers.contains_key(header::EXPECT) {
+            detach(throw_away(body));
+        }
+        return Err(error);
     }
     let unfinished = app.config.unfinished;
-    let Ok(collected) = timeout(unfinished, Limited::new(body, limit.bytes).collect()).await else {
+    let collecting = Limited::new(&mut body, limit.bytes).collect();
+    let Ok(collected) = timeout(unfinished, collecting).await else {
         let text = format!("{} was not finished within {} s", limit.what, unfinished.as_secs_f64());
         return Err(Error::new(Code::Timeout, text));
     };
     match collected {
         Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(limit.passed()),
+        Err(error) if error.is::<LengthLimitError>() => {
+            detach(throw_away(body));
+            Err(limit.passed())
+        }
         Err(_) => Err(Error::new(Code::BadRequest, "body was not received whole")),
     }
+}
+
+/// Reads the rest of a body that was refused, for a bounded time and amount, so that its client
+/// comes to read the answer.
+async fn throw_away(mut body: HttpBody) {
+    let _ = timeout(REFUSED_BODY_WAIT_MAX, async {
+        let mut left = DRAIN_BYTES_MAX;
+        while let Some(Ok(frame)) = body.frame().await {
+            let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
+            let Some(rest) = left.checked_sub(bytes) else { break };
+            left = rest;
+        }
+    })
+    .await;
 }
 
 impl Fallback {
@@ -126,9 +209,13 @@ impl Fallback {
         let router = Router::new().fallback(answer).with_state(app.clone());
         let mut http1 = http1::Builder::new();
         http1.timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(app.header_bytes);
-        let mut http2 = http2::Builder::new(TokioExecutor::new());
+        let write_deadline = app.config.write_deadline;
+        let mut http2 = http2::Builder::new(Streams { write_deadline });
         http2
             .timer(TokioTimer::new())
+            .keep_alive_interval(app.config.keepalive)
+            .keep_alive_timeout(PONG_WAIT_MAX)
+            .enable_connect_protocol()
             .max_concurrent_streams(HTTP2_STREAMS_MAX)
             .max_send_buf_size(HTTP2_SEND_BYTES_MAX)
             .max_header_list_size(u32::try_from(app.header_bytes).unwrap_or(u32::MAX));
@@ -140,15 +227,14 @@ impl Fallback {
     where
         S: AcceptedStream,
     {
-        let Handed { stream, unread, connection, watched } = handed;
+        let Handed { stream, unread, is_new, connection, watched } = handed;
         let notes = Notes { connection, watched, timeout: RequestTimeout::default() };
-        let is_http2 = stream.agreed_http2().unwrap_or_else(|| unread.starts_with(HTTP2_BEGIN));
-        let write_deadline = stream.write_deadline();
-        let unfinished = self.app.config.unfinished;
-        let stream = TimedStream::new(stream, unread, notes.timeout.clone(), unfinished);
+        let begins_http2 = || is_new && unread.starts_with(HTTP2_BEGIN);
+        let is_http2 = stream.agreed_http2().unwrap_or_else(begins_http2);
+        let (timeout, unfinished) = (notes.timeout.clone(), self.app.config.unfinished);
+        let stream = TimedStream::new(stream, unread, timeout, unfinished, is_http2);
         let result = if is_http2 {
-            notes.timeout.end();
-            self.serve_http2(stream, &notes, write_deadline).await
+            self.serve_http2(stream, &notes).await
         } else {
             self.serve_http1(stream, &notes).await
         };
@@ -188,30 +274,23 @@ impl Fallback {
         .await
     }
 
-    async fn serve_http2<S>(
-        &self,
-        stream: TimedStream<S>,
-        notes: &Notes,
-        write_deadline: Duration,
-    ) -> hyper::Result<()>
+    async fn serve_http2<S>(&self, stream: TimedStream<S>, notes: &Notes) -> hyper::Result<()>
     where
         S: AcceptedStream,
     {
-        let answers = Answers::default();
         let service = service_fn(|mut request| {
             let watched = notes.note(&mut request);
-            let (answer, answers) = (self.router.call(request), answers.clone());
+            let answer = self.router.call(request);
             async move {
                 let answer = answer.await;
                 drop(watched);
-                answer.map(|answer| answers.watch(answer))
+                answer.map(stalled::watch)
             }
         });
         let connection = self.http2.serve_connection(TokioIo::new(stream), service);
         let mut connection = pin!(connection);
         tokio::select! {
             result = connection.as_mut() => result,
-            () = answers.stalled(write_deadline) => Ok(()),
             () = self.app.config.stop.cancelled() => {
                 connection.as_mut().graceful_shutdown();
                 connection.await

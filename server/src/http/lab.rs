@@ -17,6 +17,7 @@ use crate::access::{Access, Operation};
 use crate::connections::{Connection, Service};
 use crate::lab::{PageName, Row, session};
 use crate::limits::{CONNECTIONS_ROWS_DEFAULT, CONNECTIONS_ROWS_MAX, LAB_FRAME_BYTES_MAX};
+use crate::websocket::Bounds;
 
 /// The connections that are open, and the newest of them.
 #[derive(Debug, Serialize)]
@@ -80,7 +81,12 @@ pub(super) fn open(
     let OpenLab { access, page, topic, upgrade } = opening;
     let seat = app.lab.enter(page, access)?;
     let connection = connection.clone();
-    Ok(upgrade.serve(LAB_FRAME_BYTES_MAX, move |socket| async move {
+    let bounds = Bounds {
+        message_bytes: LAB_FRAME_BYTES_MAX,
+        unfinished: app.config.unfinished,
+        write_deadline: app.config.write_deadline,
+    };
+    Ok(upgrade.serve(bounds, move |socket| async move {
         let serving = connection.serve(Service::Lab);
         session::run(socket, seat, topic, serving).await;
     }))

@@ -48,7 +48,6 @@ pub(super) fn file(name: &str, request: &Request<'_>) -> Result<Reply, Error> {
     };
     let fixed = [
         ("content-security-policy", CONTENT_SECURITY_POLICY),
-        ("x-content-type-options", "nosniff"),
         ("referrer-policy", "no-referrer"),
         ("cache-control", "no-cache"),
         ("etag", &tag),

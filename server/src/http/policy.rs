@@ -73,6 +73,8 @@ impl ResponsePolicy {
     /// pass through the compressor, whose state of some kilobytes would stay with them for as long
     /// as they last, nor do those for which there is no turn.
     pub(super) fn apply(&self, mut reply: Reply, compressors: &Compressors) -> Reply {
+        // What others write is never taken for a page or a script.
+        reply.head.add("x-content-type-options", b"nosniff");
         let readers: Option<&[u8]> = match &self.audience {
             Audience::Own => None,
             Audience::All | Audience::AllUnseen => Some(b"*"),

@@ -10,9 +10,10 @@ use std::str::from_utf8;
 
 use axum::http::request::Parts;
 use axum::http::uri::Authority;
-use axum::http::{Version, header};
+use axum::http::{Method, Version, header};
 use doorbell_protocol::{Code, Error};
 use httparse::{Header, Status};
+use hyper::ext::Protocol;
 use hyper::upgrade::OnUpgrade;
 
 use crate::proxy;
@@ -81,7 +82,8 @@ impl<'a> Request<'a> {
     /// protocol.
     pub(super) fn parsed(parts: &'a Parts, connection: Option<OnUpgrade>) -> Self {
         Self {
-            method: parts.method.as_str(),
+            // What asks for a WebSocket over HTTP/2 asks for what GET does over HTTP/1.1.
+            method: if is_websocket(parts) { "GET" } else { parts.method.as_str() },
             path: parts.uri.path(),
             query: parts.uri.query(),
             headers: Headers::Parsed(parts),
@@ -107,6 +109,33 @@ impl<'a> Request<'a> {
             Headers::Parsed(parts) => parts.version <= Version::HTTP_10,
         };
         is_old || self.headers.iter().any(|(name, _)| proxy::names_a_proxy(name))
+    }
+}
+
+/// Whether a request asks for a WebSocket over HTTP/2 (RFC 8441).
+pub(super) fn is_websocket(parts: &Parts) -> bool {
+    let protocol = parts.extensions.get::<Protocol>();
+    parts.method == Method::CONNECT
+        && protocol.is_some_and(|protocol| protocol.as_str() == "websocket")
+}
+
+/// Whether that is a host and perhaps a port (RFC 9110, section 7.2).
+pub(super) fn is_host(host: &[u8]) -> bool {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%".contains(byte);
+    let address = |byte: &u8| byte.is_ascii_hexdigit() || b":.".contains(byte);
+    let after = match host.strip_prefix(b"[") {
+        Some(rest) => match rest.split(|byte| *byte == b']').next() {
+            Some(inner) if inner.len() < rest.len() && inner.iter().all(address) => {
+                &rest[inner.len() + 1..]
+            }
+            _ => return false,
+        },
+        None => &host[host.iter().take_while(|byte| plain(byte)).count()..],
+    };
+    match after {
+        [] => true,
+        [b':', port @ ..] => port.iter().all(u8::is_ascii_digit),
+        _ => false,
     }
 }
 
@@ -189,7 +218,7 @@ fn is_plain(target: &str) -> bool {
 /// Bytes of the body, and whether the connection goes on after the answer; `None` if that is not
 /// plain.
 fn framing(headers: &[Header<'_>]) -> Option<(usize, bool)> {
-    let (mut length, mut keep_alive) = (None, true);
+    let (mut length, mut keep_alive, mut has_host) = (None, true, false);
     for header in headers {
         let is = |name: &str| header.name.eq_ignore_ascii_case(name);
         if is("content-length") {
@@ -202,11 +231,16 @@ fn framing(headers: &[Header<'_>]) -> Option<(usize, bool)> {
                 value if value.eq_ignore_ascii_case(b"close") => keep_alive = false,
                 _ => return None,
             }
+        } else if is("host") {
+            if has_host || !is_host(header.value) {
+                return None;
+            }
+            has_host = true;
         } else if is("transfer-encoding") || is("upgrade") || is("expect") {
             return None;
         }
     }
-    Some((length.unwrap_or(0), keep_alive))
+    has_host.then_some((length.unwrap_or(0), keep_alive))
 }
 
 /// Which bytes may stand in a plain target; `%` is among them.

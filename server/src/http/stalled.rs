@@ -1,10 +1,11 @@
 //! Answers over HTTP/2 that a client does not take.
 //!
-//! The socket beneath is not blocked when a client opens no window, so no write deadline passes
-//! there. Here the bodies of one connection note since when nothing was taken of them: the HTTP
-//! library asks a body for more only when its client has room for it.
+//! The socket beneath is not blocked when a client opens no window for an answer, so no write
+//! deadline passes there: each stream has its own. The HTTP library takes the next piece of a body
+//! when the client has room for the one before, so a stream is stalled since it took the last one.
 
-use std::pin::Pin;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -13,63 +14,82 @@ use axum::body::Body as HttpBody;
 use axum::response::Response;
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
-use slab::Slab;
-use tokio::time::{Instant, sleep_until};
+use hyper::rt::Executor;
+use tokio::time::Instant;
 
-/// The answers that are on their way over one connection. Clones share them.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Answers(Arc<Mutex<Slab<Taken>>>);
+use crate::alarm::Alarm;
+use crate::limits::{HTTP2_PIECE_BYTES_MAX, HTTP2_WHOLE_BYTES_MAX};
+use crate::stop::detach;
 
-/// How an answer is taken.
-#[derive(Debug, Clone, Copy)]
-enum Taken {
-    /// There is room for more than there is.
-    Up,
-    /// There is more, and no room for it since then.
-    StalledSince(Instant),
+tokio::task_local! {
+    /// How the answer of this task's stream is taken.
+    static TAKEN: Taken;
 }
 
-impl Answers {
-    /// Watches an answer until its body is sent or given up.
-    pub(super) fn watch(&self, answer: Response) -> Response {
-        answer.map(|body| {
-            let key = self.lock().insert(Taken::StalledSince(Instant::now()));
-            HttpBody::new(Watched { body, answers: self.clone(), key })
-        })
-    }
+/// Since when an answer has a piece for which its client has no room. Clones share it.
+#[derive(Debug, Clone, Default)]
+struct Taken(Arc<Mutex<Option<Instant>>>);
 
-    /// Ends when nothing was taken of any answer for so long, and there is one.
-    pub(super) async fn stalled(&self, deadline: Duration) {
-        loop {
-            let now = Instant::now();
-            match self.stalled_since() {
-                Some(since) if since + deadline <= now => return,
-                Some(since) => sleep_until(since + deadline).await,
-                None => sleep_until(now + deadline).await,
-            }
-        }
-    }
-
-    /// Since when nothing was taken of any of them.
-    fn stalled_since(&self) -> Option<Instant> {
-        let answers = self.lock();
-        let stalled = answers.iter().map(|(_, taken)| match taken {
-            Taken::Up => None,
-            Taken::StalledSince(since) => Some(*since),
-        });
-        stalled.collect::<Option<Vec<Instant>>>()?.into_iter().max()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Slab<Taken>> {
+impl Taken {
+    fn stalled_since(&self) -> MutexGuard<'_, Option<Instant>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A body that notes how it is taken.
+/// Runs the streams of HTTP/2 connections. One that is stalled for the deadline is reset.
+#[derive(Debug, Clone)]
+pub(super) struct Streams {
+    /// How long a client may take nothing of an answer.
+    pub(super) write_deadline: Duration,
+}
+
+impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Streams {
+    fn execute(&self, stream: F) {
+        let deadline = self.write_deadline;
+        detach(async move {
+            let taken = Taken::default();
+            let mut stream = pin!(TAKEN.scope(taken.clone(), stream));
+            let mut alarm: Option<Alarm> = None;
+            poll_fn(|context| {
+                if stream.as_mut().poll(context).is_ready() {
+                    return Poll::Ready(());
+                }
+                let Some(since) = *taken.stalled_since() else { return Poll::Pending };
+                let due = since + deadline;
+                alarm.get_or_insert_with(|| Alarm::new(due)).poll_until(due, context)
+            })
+            .await;
+        });
+    }
+}
+
+/// Watches the answer of this task's stream.
+pub(super) fn watch(answer: Response) -> Response {
+    let taken = TAKEN.try_with(Clone::clone).unwrap_or_default();
+    answer.map(|body| HttpBody::new(Watched { body, left: Bytes::new(), is_cut: false, taken }))
+}
+
+/// A body that notes how it is taken, and is given out in pieces that end with the client's taking
+/// them: the last byte of a long one is a piece of its own, which goes out when the client has room
+/// for all before it. So the library never holds more than a piece for which there is no room.
 struct Watched {
     body: HttpBody,
-    answers: Answers,
-    key: usize,
+    left: Bytes,
+    /// Whether the rest is one of a longer piece.
+    is_cut: bool,
+    taken: Taken,
+}
+
+impl Watched {
+    fn cut(&mut self) -> Bytes {
+        let bytes = self.left.len();
+        if !self.is_cut && bytes <= HTTP2_WHOLE_BYTES_MAX {
+            return std::mem::take(&mut self.left);
+        }
+        let piece = self.left.split_to((bytes - 1).clamp(1, HTTP2_PIECE_BYTES_MAX));
+        self.is_cut = !self.left.is_empty();
+        piece
+    }
 }
 
 impl Body for Watched {
@@ -80,66 +100,28 @@ impl Body for Watched {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let frame = Pin::new(&mut self.body).poll_frame(context);
-        self.answers.lock()[self.key] = match frame {
-            Poll::Pending => Taken::Up,
-            Poll::Ready(_) => Taken::StalledSince(Instant::now()),
-        };
-        frame
+        if self.left.is_empty() {
+            let frame = Pin::new(&mut self.body).poll_frame(context);
+            let stalled = frame.is_ready().then(Instant::now);
+            *self.taken.stalled_since() = stalled;
+            match frame {
+                Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
+                    Ok(data) if !data.is_empty() => self.left = data,
+                    Ok(data) => return Poll::Ready(Some(Ok(Frame::data(data)))),
+                    Err(frame) => return Poll::Ready(Some(Ok(frame))),
+                },
+                other => return other,
+            }
+        }
+        *self.taken.stalled_since() = Some(Instant::now());
+        Poll::Ready(Some(Ok(Frame::data(self.cut()))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.left.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-impl Drop for Watched {
-    fn drop(&mut self) {
-        self.answers.lock().remove(self.key);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::future::poll_fn;
-
-    use futures_util::{FutureExt, StreamExt, stream};
-
-    use super::*;
-
-    fn answer(pieces: &'static [&'static str], ends: bool) -> Response {
-        let pieces = stream::iter(pieces).map(|piece| Ok::<_, std::io::Error>(*piece));
-        let pieces = if ends { pieces.boxed() } else { pieces.chain(stream::pending()).boxed() };
-        Response::new(HttpBody::from_stream(pieces))
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_connection_is_stalled_when_nothing_is_taken_of_any_answer() {
-        let answers = Answers::default();
-        let deadline = Duration::from_secs(30);
-        let far = Duration::from_secs(1000);
-        assert!(
-            tokio::time::timeout(far, answers.stalled(deadline)).await.is_err(),
-            "none is there"
-        );
-
-        let mut waits = answers.watch(answer(&["a"], false)).into_body();
-        let ends = answers.watch(answer(&["a"], true)).into_body();
-        let mut take = async || poll_fn(|c| Pin::new(&mut waits).poll_frame(c)).now_or_never();
-        assert!(take().await.is_some());
-        let begun = Instant::now();
-        answers.stalled(deadline).await;
-        assert_eq!(begun.elapsed(), deadline);
-
-        assert!(take().await.is_none(), "it has taken all there is");
-        assert!(tokio::time::timeout(far, answers.stalled(deadline)).await.is_err());
-        drop(waits);
-        answers.stalled(deadline).await;
-        drop(ends);
-        assert!(tokio::time::timeout(far, answers.stalled(deadline)).await.is_err());
+        if self.left.is_empty() { self.body.size_hint() } else { SizeHint::default() }
     }
 }

@@ -3,7 +3,8 @@
 //! A request that was begun must be finished in time, and a connection that waits for the next one
 //! may wait for as long as it likes: a poller that asks once a minute keeps its connection. The
 //! library has one timer for both. Here the stream notes when bytes come and nobody is being
-//! served, and the service says when a whole request has reached it.
+//! served, and the service says when a whole request has reached it. Over HTTP/2 a connection must
+//! make its first request in time, and finish every frame and every block of headers.
 
 use std::io;
 use std::pin::Pin;
@@ -12,7 +13,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
@@ -55,6 +56,65 @@ pub(super) struct TimedStream<S> {
     deadline: Option<Pin<Box<Sleep>>>,
     /// What was read already and is to be read again.
     unread: Bytes,
+    /// Absent over HTTP/1.1.
+    frames: Option<Frames>,
+}
+
+/// Bytes with which an HTTP/2 connection begins.
+const PREFACE_BYTES: u32 = 24;
+/// Bytes of a frame's head (RFC 9113, section 4.1).
+const FRAME_HEAD_BYTES: usize = 9;
+const HEADERS: u8 = 0x1;
+const CONTINUATION: u8 = 0x9;
+const END_HEADERS: u8 = 0x4;
+
+/// Where the frames of an HTTP/2 connection begin and end.
+#[derive(Debug)]
+struct Frames {
+    head: [u8; FRAME_HEAD_BYTES],
+    head_bytes: usize,
+    /// Bytes that the frame has still to come.
+    left: u32,
+    /// Whether a block of headers has not ended.
+    in_headers: bool,
+}
+
+impl Frames {
+    fn new() -> Self {
+        Self { head: [0; FRAME_HEAD_BYTES], head_bytes: 0, left: PREFACE_BYTES, in_headers: false }
+    }
+
+    fn is_unfinished(&self) -> bool {
+        self.head_bytes > 0 || self.left > 0 || self.in_headers
+    }
+
+    /// Takes what has come; whether something was finished.
+    fn take(&mut self, mut bytes: &[u8]) -> bool {
+        let mut has_finished = false;
+        while !bytes.is_empty() {
+            if self.left > 0 {
+                let count = bytes.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+                bytes = &bytes[count..];
+                self.left -= u32::try_from(count).unwrap_or(self.left);
+            } else {
+                let count = bytes.len().min(FRAME_HEAD_BYTES - self.head_bytes);
+                self.head[self.head_bytes..][..count].copy_from_slice(&bytes[..count]);
+                self.head_bytes += count;
+                bytes = &bytes[count..];
+                if self.head_bytes < FRAME_HEAD_BYTES {
+                    break;
+                }
+                self.head_bytes = 0;
+                let [first, second, third, kind, flags, ..] = self.head;
+                self.left = u32::from_be_bytes([0, first, second, third]);
+                if matches!(kind, HEADERS | CONTINUATION) {
+                    self.in_headers = flags & END_HEADERS == 0;
+                }
+            }
+            has_finished |= !self.is_unfinished();
+        }
+        has_finished
+    }
 }
 
 impl<S> TimedStream<S> {
@@ -64,15 +124,18 @@ impl<S> TimedStream<S> {
         unread: Bytes,
         timeout: RequestTimeout,
         unfinished: Duration,
+        is_http2: bool,
     ) -> Self {
         if !unread.is_empty() {
             timeout.note();
         }
-        Self { inner, timeout, unfinished, deadline: None, unread }
+        let frames = is_http2.then(Frames::new);
+        Self { inner, timeout, unfinished, deadline: None, unread, frames }
     }
 
     fn poll_deadline(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
-        if !self.timeout.is_request() {
+        let in_frame = self.frames.as_ref().is_some_and(Frames::is_unfinished);
+        if !in_frame && !self.timeout.is_request() {
             self.deadline = None;
             return Poll::Pending;
         }
@@ -80,6 +143,17 @@ impl<S> TimedStream<S> {
         let deadline = self.deadline.get_or_insert_with(|| Box::pin(sleep(unfinished)));
         ready!(deadline.as_mut().poll(context));
         Poll::Ready(io::ErrorKind::TimedOut.into())
+    }
+
+    fn note(&mut self, bytes: &[u8]) {
+        match &mut self.frames {
+            None => self.timeout.note(),
+            Some(frames) => {
+                if frames.take(bytes) && !self.timeout.is_request() {
+                    self.deadline = None;
+                }
+            }
+        }
     }
 }
 
@@ -92,7 +166,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for TimedStream<S> {
         if !self.unread.is_empty() {
             let count = self.unread.len().min(buffer.remaining());
             buffer.put_slice(&self.unread[..count]);
-            self.unread.advance(count);
+            let read = self.unread.split_to(count);
+            self.note(&read);
             if self.unread.is_empty() {
                 // Not even an empty part of it keeps the allocation.
                 self.unread = Bytes::new();
@@ -103,7 +178,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for TimedStream<S> {
         match Pin::new(&mut self.inner).poll_read(context, buffer) {
             Poll::Ready(result) => {
                 if buffer.filled().len() > before {
-                    self.timeout.note();
+                    self.note(&buffer.filled()[before..]);
                 }
                 Poll::Ready(result)
             }

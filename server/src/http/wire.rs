@@ -21,6 +21,8 @@ pub(super) struct Wire<S> {
     pub(super) stream: S,
     /// What was read and is not answered yet.
     pub(super) unread: BytesMut,
+    /// Whether no request was read.
+    pub(super) is_new: bool,
     /// Whether the peer has ended its side.
     pub(super) has_ended: bool,
     /// By when a request that was begun must be whole.
@@ -110,12 +112,20 @@ impl<S: AcceptedStream> Wire<S> {
 impl<S> Wire<S> {
     /// Nothing was read yet. So many bytes are read before a request is answered.
     pub(super) fn new(stream: S, limit: usize) -> Self {
-        Self { stream, unread: BytesMut::new(), has_ended: false, deadline: None, limit }
+        Self {
+            stream,
+            unread: BytesMut::new(),
+            is_new: true,
+            has_ended: false,
+            deadline: None,
+            limit,
+        }
     }
 
     /// Lets go of a request that was read whole.
     pub(super) fn take(&mut self, bytes: usize) {
         self.deadline = None;
+        self.is_new = false;
         self.unread.advance(bytes);
         if self.unread.is_empty() {
             // Not even an empty part of it keeps the allocation.

@@ -1,20 +1,16 @@
 //! Serves one page that watches, over its WebSocket: tells it what goes on, does what it asks for.
 
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
 
 use doorbell_protocol::{Code, Error, Topic};
-use futures_util::{SinkExt, StreamExt};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::{MissedTickBehavior, interval};
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message as Frame};
+use tokio::time::{MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::frames::{PageRequest, Said, Wanted, Way};
@@ -24,6 +20,7 @@ use super::{Seat, View};
 use crate::access::Operation;
 use crate::connections::Serving;
 use crate::limits::LAB_TOLD_MAX;
+use crate::websocket::{CloseCode, Fault, Socket, text_frames};
 
 /// How often the page is told the table and the sums.
 const TOLD_EVERY: Duration = Duration::from_millis(500);
@@ -41,8 +38,8 @@ struct Runner {
 enum Ending {
     /// The page has gone, or takes nothing.
     Gone,
-    /// The page sent what is no frame, or too long a one.
-    Fault,
+    /// The page broke the rules of WebSockets, or was late with what it began.
+    Fault(Error),
     /// The server is stopping.
     Stopping,
     /// The right to watch has ended.
@@ -50,10 +47,12 @@ enum Ending {
 }
 
 /// What a page opens.
-pub(crate) type WebSocket = WebSocketStream<TokioIo<Upgraded>>;
+pub(crate) type WebSocket = Socket<TokioIo<Upgraded>>;
 
 struct Session {
     socket: WebSocket,
+    /// What the page has said and was not obeyed yet, in lines.
+    heard: Vec<u8>,
     seat: Arc<Seat>,
     topic: Topic,
     stop: CancellationToken,
@@ -71,6 +70,7 @@ pub(crate) async fn run(socket: WebSocket, seat: Seat, topic: Topic, _serving: S
     let (voice, told) = mpsc::channel(LAB_TOLD_MAX);
     let mut session = Session {
         socket,
+        heard: Vec::new(),
         seat: Arc::new(seat),
         topic,
         stop,
@@ -81,14 +81,13 @@ pub(crate) async fn run(socket: WebSocket, seat: Seat, topic: Topic, _serving: S
         told,
     };
     let Err(ending) = session.converse().await;
-    let (code, reason) = match ending {
+    let (code, reason) = match &ending {
         Ending::Gone => return,
-        Ending::Fault => (CloseCode::Policy, "frame is invalid or too long"),
+        Ending::Fault(error) => (CloseCode::of(error), error.text()),
         Ending::Stopping => (CloseCode::Away, "the server is stopping"),
         Ending::Refused => (CloseCode::Policy, "the right to watch has ended"),
     };
-    let frame = CloseFrame { code, reason: reason.into() };
-    let _ = session.socket.send(Frame::Close(Some(frame))).await;
+    let _ = session.socket.close(code, reason).await;
 }
 
 impl Session {
@@ -107,14 +106,10 @@ impl Session {
                     self.show().await?;
                 }
                 Some(said) = self.told.recv() => self.pass_on(said).await?,
-                heard = self.socket.next() => match heard {
-                    Some(Ok(Frame::Text(text))) => self.obey(&text).await?,
-                    // The library answers pings and the closing handshake itself, while it is read
-                    // on.
-                    Some(Ok(_)) => {}
-                    Some(Err(error)) if is_broken(&error) => return Err(Ending::Gone),
-                    Some(Err(_)) => return Err(Ending::Fault),
-                    None => return Err(Ending::Gone),
+                heard = hear(&mut self.socket, &mut self.heard) => match heard {
+                    Ok(()) => self.obey().await?,
+                    Err(Fault::Broken(_)) => return Err(Ending::Gone),
+                    Err(Fault::Breach(error)) => return Err(Ending::Fault(error)),
                 },
                 traces = next_traces(&mut self.wiretap) => self.tell_traces(traces).await?,
             }
@@ -125,7 +120,7 @@ impl Session {
         let udp = self.seat.parts().addresses.udp.is_some();
         let trace = self.seat.parts().trace;
         let trace_reason = (!trace).then_some(TRACE_IS_OFF);
-        self.say(&Said::Hello { udp, trace, trace_reason }).await
+        self.say(&[Said::Hello { udp, trace, trace_reason }]).await
     }
 
     /// The table and the sums of this moment.
@@ -135,45 +130,46 @@ impl Session {
         let Ok(View { total, rows, lanes, refusal }) = look.await else {
             return Err(Ending::Stopping);
         };
-        if with_table {
-            self.feed(&Said::Table { total, rows }).await?;
-        }
-        if let Some(error) = refusal {
-            self.feed(&Said::Error { error }).await?;
-        }
-        self.say(&Said::Wire { lanes }).await
+        let table = with_table.then_some(Said::Table { total, rows });
+        let error = refusal.map(|error| Said::Error { error });
+        let said: Vec<Said> =
+            [table, error, Some(Said::Wire { lanes })].into_iter().flatten().collect();
+        self.say(&said).await
     }
 
     /// What subscribers have told, as much of it as there is, in one write.
     async fn pass_on(&mut self, first: Said) -> Result<(), Ending> {
-        self.feed(&first).await?;
+        let mut said = vec![first];
         while let Ok(more) = self.told.try_recv() {
-            self.feed(&more).await?;
+            said.push(more);
         }
-        self.flush().await
+        self.say(&said).await
     }
 
     async fn tell_traces(&mut self, traces: Result<Vec<Trace>, String>) -> Result<(), Ending> {
         match traces {
             Ok(traces) => {
-                for trace in traces {
-                    self.feed(&Said::Trace(trace)).await?;
-                }
-                self.flush().await
+                let said: Vec<Said> = traces.into_iter().map(Said::Trace).collect();
+                self.say(&said).await
             }
             Err(error) => {
                 self.wiretap = None;
-                self.say(&Said::Error { error }).await
+                self.say(&[Said::Error { error }]).await
             }
         }
     }
 
-    async fn obey(&mut self, text: &str) -> Result<(), Ending> {
-        let done = PageRequest::parse(text).and_then(|request| self.fulfil(request));
-        match done {
-            Ok(()) => Ok(()),
-            Err(error) => self.say(&Said::Error { error: error.text().to_owned() }).await,
+    /// Does what the page asks for in whole lines.
+    async fn obey(&mut self) -> Result<(), Ending> {
+        while let Some(end) = memchr::memchr(b'\n', &self.heard) {
+            let line: Vec<u8> = self.heard.drain(..=end).collect();
+            let line = String::from_utf8_lossy(line.trim_ascii_end());
+            let done = PageRequest::parse(&line).and_then(|request| self.fulfil(request));
+            if let Err(error) = done {
+                self.say(&[Said::Error { error: error.text().to_owned() }]).await?;
+            }
         }
+        Ok(())
     }
 
     fn fulfil(&mut self, request: PageRequest) -> Result<(), Error> {
@@ -238,28 +234,31 @@ impl Session {
         self.runners.insert(way, Runner { stop: Some(stop.drop_guard()), task });
     }
 
-    async fn say(&mut self, said: &Said) -> Result<(), Ending> {
-        self.feed(said).await?;
-        self.flush().await
-    }
-
-    async fn feed(&mut self, said: &Said) -> Result<(), Ending> {
-        let json = serde_json::to_string(said).map_err(|error| {
+    /// All of it in one write.
+    async fn say(&mut self, said: &[Said]) -> Result<(), Ending> {
+        let json: Result<Vec<_>, _> = said.iter().map(serde_json::to_vec).collect();
+        let json = json.map_err(|error| {
             tracing::error!(%error, "a frame of the lab was not written");
             Ending::Gone
         })?;
-        self.socket.feed(Frame::Text(json.into())).await.map_err(|_| Ending::Gone)
-    }
-
-    async fn flush(&mut self) -> Result<(), Ending> {
-        self.socket.flush().await.map_err(|_| Ending::Gone)
+        let frames = text_frames(json.iter().map(Vec::as_slice));
+        self.socket.write(&frames).await.map_err(|_| Ending::Gone)
     }
 }
 
-/// The connection broke, as against a page that sent what is no frame.
-fn is_broken(error: &tungstenite::Error) -> bool {
-    use tungstenite::Error::{AlreadyClosed, ConnectionClosed, Io};
-    matches!(error, Io(_) | ConnectionClosed | AlreadyClosed)
+/// Waits until the page has said something, for as long as it is not late.
+async fn hear(socket: &mut WebSocket, heard: &mut Vec<u8>) -> Result<(), Fault> {
+    let deadline = socket.deadline();
+    let late = async {
+        match deadline {
+            Some(deadline) => sleep_until(deadline).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        received = poll_fn(|context| socket.poll_receive(heard, context)) => received,
+        () = late => Err(Fault::Breach(socket.lateness())),
+    }
 }
 
 async fn next_traces(wiretap: &mut Option<Wiretap>) -> Result<Vec<Trace>, String> {

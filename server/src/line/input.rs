@@ -83,6 +83,8 @@ pub(super) enum Line {
     Command(Command),
     /// It cannot be understood.
     Bad(Error),
+    /// It is one of an HTTP request: what speaks may be a web page, which must not be obeyed here.
+    Http,
 }
 
 /// A token, shown nowhere.
@@ -112,12 +114,14 @@ pub(super) enum Command {
 impl Line {
     /// Reads a line without its end. A message may have so many bytes.
     pub(super) fn parse(line: &[u8], message_bytes: usize) -> Self {
-        let Ok(text) = std::str::from_utf8(line) else {
+        let nuls = line.iter().take_while(|byte| **byte == 0).count();
+        let Ok(text) = std::str::from_utf8(&line[nuls..]) else {
             return Self::Bad(Error::new(Code::NotUtf8, "line is not UTF-8"));
         };
         let command = match command::Command::parse(text) {
             Ok(Some(command)) => command,
             Ok(None) => return Self::Blank,
+            Err(_) if is_of_http(text) => return Self::Http,
             Err(error) => return Self::Bad(error),
         };
         Self::Command(match command {
@@ -146,4 +150,13 @@ impl Line {
             Err(error) => Self::Refused(error),
         }
     }
+}
+
+/// Whether what is no command begins an HTTP request, or is the header that each must have.
+fn is_of_http(line: &str) -> bool {
+    let begins = |text: &str, with: &str| {
+        text.get(..with.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(with))
+    };
+    let version = line.rsplit(' ').next().unwrap_or_default();
+    begins(line, "host:") || begins(version, "http/")
 }

@@ -22,6 +22,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use doorbell_protocol::{Code, Error, Event, Filter, Format, Since};
 use futures_util::FutureExt;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout};
 
 use self::input::{Command, Input, Line, Secret};
@@ -30,7 +31,9 @@ pub use self::socket::LineService;
 use crate::access::{Admission, Principal};
 use crate::connections::Serving;
 use crate::cursor::{Batch, Cursor, PageLimit};
-use crate::limits::{AUTHENTICATION_LINE_BYTES_MAX, AUTHENTICATION_WAIT, SETTLE_WAIT_MAX};
+use crate::limits::{
+    AUTHENTICATION_LINE_BYTES_MAX, AUTHENTICATION_WAIT, HALF_CLOSED_LOOK, SETTLE_WAIT_MAX,
+};
 use crate::message::Message;
 use crate::metrics::Transport;
 use crate::session::{Encode, Ending, Hear, Peer, Reading, Session, SessionConfig, deliver, write};
@@ -44,18 +47,31 @@ pub(crate) trait Link: Send + 'static {
     ///
     /// # Errors
     ///
-    /// With [`io::ErrorKind::InvalidData`] the peer has broken the rules of the link.
+    /// With a fault the peer has broken the rules of the link.
     fn poll_receive(
         &mut self,
         input: &mut Vec<u8>,
         context: &mut Context<'_>,
-    ) -> Poll<io::Result<bool>>;
+    ) -> Poll<Result<bool, Ending>>;
 
     /// Lines, each with its `\n`, as they stand on the wire.
     fn frame(&self, lines: &[Bytes]) -> Bytes;
 
     /// What shows a quiet peer that the connection lives. `line` is the event for it.
     fn sign_of_life(&self, line: Bytes) -> Bytes;
+
+    /// A sign of life is on its way. A link whose peers answer it waits for that.
+    fn await_answer(&mut self) {}
+
+    /// By when the peer must have gone on with what the link waits for.
+    fn deadline(&self) -> Option<Instant> {
+        None
+    }
+
+    /// What is said to a peer whose deadline has passed; `None` if that is not the link's.
+    fn lateness(&self) -> Option<Error> {
+        None
+    }
 
     /// Writes some of what `frame` or `sign_of_life` made, in their order and all of it.
     fn poll_write(&mut self, bytes: &[u8], context: &mut Context<'_>) -> Poll<io::Result<usize>>;
@@ -104,8 +120,10 @@ struct Talk {
     hearing: bool,
     /// When it must have said who it is, where nothing is allowed before that.
     silent_until: Option<Instant>,
+    /// What there is of a peer that has ended its side and still listens.
+    half_closed: Option<HalfClosed>,
     /// Why nothing more can be heard of it.
-    broken: Option<io::Error>,
+    broken: Option<Ending>,
     publishes: Publishes,
     /// Answers to the oldest publishes, which go out before anything else.
     answers: Vec<Answer>,
@@ -119,6 +137,7 @@ impl Default for Talk {
             input: Input::default(),
             hearing: true,
             silent_until: None,
+            half_closed: None,
             broken: None,
             publishes: Publishes::default(),
             answers: Vec::new(),
@@ -127,17 +146,20 @@ impl Default for Talk {
     }
 }
 
+/// A peer that has ended its side. It may listen for as long as it likes, or have gone: that shows
+/// when something was written to it.
+struct HalfClosed {
+    _turn: OwnedSemaphorePermit,
+    /// When to look whether it has gone, after something was written.
+    look_at: Option<Instant>,
+    /// Whether it was sent a sign of life for that.
+    is_probed: bool,
+}
+
 impl Talk {
     /// Whether the peer is heard at the moment: so many publishes may wait for their answers.
     fn is_listening(&self) -> bool {
         self.hearing && self.publishes.has_room()
-    }
-
-    /// When a line that was begun must be finished. A peer is not late while it is the server that
-    /// keeps it waiting.
-    fn deadline(&self) -> Option<Instant> {
-        let unfinished = self.input.deadline().filter(|_| self.is_listening());
-        [unfinished, self.silent_until].into_iter().flatten().min()
     }
 
     fn format_of(&self, message: &Message) -> Format {
@@ -212,7 +234,7 @@ impl<L: Link> Hear for Conversation<L> {
         }
         match received {
             Ok(hearing) => talk.hearing = hearing,
-            Err(error) => talk.broken = Some(error),
+            Err(ending) => talk.broken = Some(ending),
         }
         Poll::Ready(())
     }
@@ -220,11 +242,18 @@ impl<L: Link> Hear for Conversation<L> {
 
 impl<L: Link> Peer for Conversation<L> {
     fn poll_write(&mut self, bytes: &[u8], context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if let Some(half_closed) = self.talk.as_mut().and_then(|talk| talk.half_closed.as_mut()) {
+            half_closed.look_at.get_or_insert_with(|| Instant::now() + HALF_CLOSED_LOOK);
+        }
         self.link.poll_write(bytes, context)
     }
 
+    fn await_answer(&mut self) {
+        self.link.await_answer();
+    }
+
     async fn obey(&mut self, reading: &mut Reading) -> Result<(), Ending> {
-        if self.talk.is_none() {
+        if self.talk.is_none() && !self.is_late() {
             return Ok(());
         }
         // What is done seldom is boxed: a session costs what its task needs to wait.
@@ -232,8 +261,8 @@ impl<L: Link> Peer for Conversation<L> {
             if self.owes_answers() {
                 Box::pin(self.answer(reading)).await?;
             }
-            if let Some(error) = self.talk().broken.take() {
-                return Err(fault(error));
+            if let Some(ending) = self.talk().broken.take() {
+                return Err(ending);
             }
             reading.cursor.keep_right()?;
             while let Some(line) = self.take_line(reading)? {
@@ -242,7 +271,7 @@ impl<L: Link> Peer for Conversation<L> {
             if self.talk().publishes.has_gathered() {
                 Box::pin(self.submit(reading)).await;
             }
-            if !self.is_late() {
+            if !self.talk().hearing || !self.is_late() {
                 break;
             }
             self.look_for_end(reading)?;
@@ -254,12 +283,23 @@ impl<L: Link> Peer for Conversation<L> {
         if talk.publishes.has_room() && !talk.input.bytes().is_empty() {
             Box::pin(self.obey_cut_off(reading)).await?;
         }
-        let waits = !self.talk().publishes.is_empty() || !reading.cursor.filters().is_empty();
-        if waits { Ok(()) } else { Err(Ending::Gone) }
+        if !reading.cursor.filters().is_empty() {
+            return Box::pin(self.look_after_end(reading)).await;
+        }
+        if self.talk().publishes.is_empty() { Err(Ending::Gone) } else { Ok(()) }
     }
 
     fn deadline(&self) -> Option<Instant> {
-        self.talk.as_ref()?.deadline()
+        let link = self.link.deadline();
+        let Some(talk) = &self.talk else { return link };
+        if let Some(half_closed) = &talk.half_closed {
+            return half_closed.look_at;
+        }
+        // A peer is not late while it is the server that keeps it waiting.
+        if !talk.is_listening() {
+            return talk.silent_until;
+        }
+        [link, talk.input.deadline(), talk.silent_until].into_iter().flatten().min()
     }
 
     fn is_at_rest(&self) -> bool {
@@ -298,14 +338,6 @@ impl<L: Link> Peer for Conversation<L> {
     }
 }
 
-/// Why a conversation ends over which nothing more can be heard.
-fn fault(error: io::Error) -> Ending {
-    if error.kind() == io::ErrorKind::InvalidData {
-        return Error::new(Code::LineTooLong, "frame is invalid or too long").into();
-    }
-    error.into()
-}
-
 impl<L: Link> Conversation<L> {
     fn talk(&mut self) -> &mut Talk {
         self.talk.get_or_insert_default()
@@ -323,7 +355,7 @@ impl<L: Link> Conversation<L> {
         self.deadline().is_some_and(|deadline| deadline <= Instant::now())
     }
 
-    /// The time to finish a line has passed. Its end may have come while the server was busy
+    /// The time to finish something has passed. Its end may have come while the server was busy
     /// sending.
     fn look_for_end(&mut self, reading: &Reading) -> Result<(), Ending> {
         if self.talk().silent_until.is_some_and(|until| until <= Instant::now()) {
@@ -332,11 +364,46 @@ impl<L: Link> Conversation<L> {
             return Err(Error::new(Code::Unauthorized, text).into());
         }
         let heard = poll_fn(|context| self.poll_heard(context)).now_or_never();
-        heard.ok_or_else(|| {
+        if heard.is_some() || !self.is_late() {
+            return Ok(());
+        }
+        let unfinished = || {
             let limit = reading.config.unfinished.as_secs_f64();
-            let text = format!("line was not finished within {limit} s");
-            Error::new(Code::Timeout, text).into()
-        })
+            Error::new(Code::Timeout, format!("line was not finished within {limit} s"))
+        };
+        Err(self.link.lateness().unwrap_or_else(unfinished).into())
+    }
+
+    /// The peer has ended its side and listens, or has gone. What is written to one that has gone
+    /// is answered by a reset, and that shows when the link is read again.
+    async fn look_after_end(&mut self, reading: &mut Reading) -> Result<(), Ending> {
+        let Some(half_closed) = &mut self.talk().half_closed else {
+            let half_closed = &reading.config.half_closed;
+            let turn = half_closed.turns.clone().try_acquire_owned().map_err(|_| {
+                let text = format!(
+                    "the server holds {} connections whose clients have ended their side, which \
+                     is the limit",
+                    half_closed.limit
+                );
+                Error::new(Code::Unavailable, text)
+            })?;
+            let look_at = Some(Instant::now() + HALF_CLOSED_LOOK);
+            self.talk().half_closed = Some(HalfClosed { _turn: turn, look_at, is_probed: false });
+            return Ok(());
+        };
+        if half_closed.look_at.is_none_or(|look_at| look_at > Instant::now()) {
+            return Ok(());
+        }
+        half_closed.look_at = None;
+        let is_probed = std::mem::replace(&mut half_closed.is_probed, true);
+        let read = poll_fn(|context| self.link.poll_receive(&mut Vec::new(), context));
+        if let Some(Err(ending)) = read.now_or_never() {
+            return Err(ending);
+        }
+        if !is_probed {
+            deliver(self, reading, Batch::default()).await?;
+        }
+        Ok(())
     }
 
     /// Takes the next line that needs more than to be gathered: publishes need no answer before
@@ -373,6 +440,10 @@ impl<L: Link> Conversation<L> {
                 event::error(&error)
             }
             Line::Bad(error) => event::error(&error),
+            Line::Http => {
+                let text = "this is no place for HTTP: here lines are spoken, see SUB and PUB";
+                return Err(Error::new(Code::BadRequest, text).into());
+            }
             Line::Command(Command::Subscribe { filter, since, format }) => {
                 self.subscribe(filter, since, format, reading).await
             }

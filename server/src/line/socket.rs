@@ -5,11 +5,9 @@ use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::{AsyncWriteExt, ReadBuf};
-use tokio::time::timeout;
 
 use super::Link;
 use crate::access::Admission;
@@ -17,7 +15,7 @@ use crate::connections::Service;
 use crate::cursor::Cursor;
 use crate::metrics::Transport;
 use crate::session::{Ending, SessionConfig};
-use crate::stream::AcceptedStream;
+use crate::stream::{AcceptedStream, drain};
 
 /// The line protocol over accepted streams.
 #[derive(Debug)]
@@ -52,9 +50,6 @@ impl LineService {
 /// A byte stream as a link.
 struct Wire<S>(S);
 
-/// How long the remaining bytes of a peer that was cut short are read and thrown away.
-const LINGER: Duration = Duration::from_millis(500);
-
 /// Bytes read at a time. The buffer lives on the stack while a read is tried, so that a connection
 /// that says nothing holds none.
 const READ_BYTES: usize = 16 << 10;
@@ -64,7 +59,7 @@ impl<S: AcceptedStream> Link for Wire<S> {
         &mut self,
         input: &mut Vec<u8>,
         context: &mut Context<'_>,
-    ) -> Poll<io::Result<bool>> {
+    ) -> Poll<Result<bool, Ending>> {
         let mut space = [MaybeUninit::uninit(); READ_BYTES];
         let mut buffer = ReadBuf::uninit(&mut space);
         ready!(Pin::new(&mut self.0).poll_read(context, &mut buffer))?;
@@ -93,9 +88,7 @@ impl<S: AcceptedStream> Link for Wire<S> {
         }
         self.0.shutdown().await?;
         if matches!(ending, Ending::Fault(_) | Ending::Stopping) {
-            // Closing while the peer's bytes wait unread would reset the connection, and the peer
-            // might never see why it was closed.
-            let _ = timeout(LINGER, tokio::io::copy(&mut self.0, &mut tokio::io::sink())).await;
+            drain(&mut self.0).await;
         }
         Ok(())
     }

@@ -50,6 +50,14 @@ pub(super) trait Member: Send {
     /// has.
     fn poll_heard(&mut self, context: &mut Context<'_>) -> Poll<()>;
 
+    /// A sign of life is on its way. Some transports wait for an answer to it.
+    fn await_answer(&mut self) {}
+
+    /// When it has to look after its peer by itself.
+    fn deadline(&self) -> Option<Instant> {
+        None
+    }
+
     /// Shows others that this cursor reads for it now.
     fn show(&self, cursor: &Cursor);
 
@@ -183,7 +191,7 @@ struct Group {
     seats: Slab<Seat>,
     /// When the last batch was handed out.
     handed_out: Instant,
-    /// When a sign of life is due to some member.
+    /// When a sign of life is due to some member, or its deadline comes.
     next_keepalive: Instant,
     wait: Wait,
 }
@@ -297,7 +305,9 @@ impl Group {
 
     fn seat(&mut self, member: Box<dyn Member>, had: u64, spoken_to: Instant) {
         member.show(&self.cursor);
-        self.next_keepalive = self.next_keepalive.min(spoken_to + self.shared.keepalive);
+        let due = spoken_to + self.shared.keepalive;
+        let due = member.deadline().map_or(due, |deadline| deadline.min(due));
+        self.next_keepalive = self.next_keepalive.min(due);
         if self.seats.len() == self.seats.capacity() {
             // Twice as many at a time is a lot where most groups are small.
             self.seats.reserve_exact(1 + self.seats.len() / 4);
@@ -358,7 +368,8 @@ impl Group {
         }
     }
 
-    /// Gives a sign of life to those to whom nothing was said for long.
+    /// Gives a sign of life to those to whom nothing was said for long. Lets go of those that have
+    /// to look after their peers.
     fn keep_alive(&mut self) {
         let now = Instant::now();
         let keepalive = self.shared.keepalive;
@@ -367,17 +378,23 @@ impl Group {
         let mut leaving = Vec::new();
         let mut next = now + keepalive;
         for (key, seat) in &mut self.seats {
+            if seat.member.deadline().is_some_and(|deadline| deadline <= now) {
+                leaving.push((key, Bytes::new()));
+                continue;
+            }
             let due = seat.spoken_to.max(self.handed_out) + keepalive;
             if due > now {
                 next = next.min(due);
-                continue;
+            } else {
+                seat.spoken_to = now;
+                let bytes = encoded.of(seat, &nothing, &self.cursor);
+                let unsent = send(seat.member.as_mut(), bytes);
+                seat.member.await_answer();
+                if !unsent.is_empty() {
+                    leaving.push((key, unsent));
+                }
             }
-            seat.spoken_to = now;
-            let bytes = encoded.of(seat, &nothing, &self.cursor);
-            let unsent = send(seat.member.as_mut(), bytes);
-            if !unsent.is_empty() {
-                leaving.push((key, unsent));
-            }
+            next = next.min(seat.member.deadline().unwrap_or(next));
         }
         self.next_keepalive = next;
         for (key, unsent) in leaving {

@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use doorbell_protocol::Error;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 pub use self::group::Groups;
@@ -30,7 +31,7 @@ pub(crate) use self::wait::{Hear, Nobody, Wait, Wakeup};
 use crate::access::Gate;
 use crate::connections::Serving;
 use crate::cursor::{Batch, Cursor, PageLimit};
-use crate::limits::GROUP_AFTER;
+use crate::limits::{GROUP_AFTER, HALF_CLOSED_SHARE};
 use crate::metrics::{Connected, Metrics, Transport};
 use crate::stop::{Stop, detach};
 
@@ -41,6 +42,8 @@ pub struct SessionConfig {
     pub gate: Gate,
     /// Sign of life after this long without any other event.
     pub keepalive: Duration,
+    /// A peer that takes nothing for this long has gone.
+    pub write_deadline: Duration,
     /// What was begun, a line or a request, must end within this time.
     pub unfinished: Duration,
     /// Bytes of one line, its end not counted.
@@ -49,8 +52,28 @@ pub struct SessionConfig {
     pub metrics: Arc<Metrics>,
     /// Where sessions wait together.
     pub groups: Groups,
+    /// Those whose peers have ended their side.
+    pub half_closed: HalfClosed,
     /// Asks every session to end.
     pub stop: Stop,
+}
+
+/// Turns of connections whose clients have ended their side and listen, or have gone: the server
+/// cannot tell at once.
+#[derive(Debug, Clone)]
+pub struct HalfClosed {
+    /// One for each.
+    pub turns: Arc<Semaphore>,
+    /// How many there are in all.
+    pub limit: usize,
+}
+
+impl HalfClosed {
+    /// A share of so many connections.
+    pub fn of(connections: usize) -> Self {
+        let limit = (connections / HALF_CLOSED_SHARE).clamp(1, Semaphore::MAX_PERMITS);
+        Self { turns: Arc::new(Semaphore::new(limit)), limit }
+    }
 }
 
 /// How events stand on one transport's wire.
@@ -68,6 +91,9 @@ pub(crate) trait Encode {
 pub(crate) trait Peer: Encode + Hear + Send + 'static {
     /// Writes some of what `encode` made, in its order.
     fn poll_write(&mut self, bytes: &[u8], context: &mut Context<'_>) -> Poll<io::Result<usize>>;
+
+    /// A sign of life is on its way. A transport whose peers answer it waits for that.
+    fn await_answer(&mut self) {}
 
     /// Deals with what was heard. It is called before every wait, and mostly there is nothing.
     fn obey(&mut self, reading: &mut Reading) -> impl Future<Output = Result<(), Ending>> + Send;
@@ -335,6 +361,9 @@ pub(crate) async fn deliver<P: Peer>(
     batch: Batch,
 ) -> io::Result<()> {
     let bytes = peer.encode(&batch, &reading.cursor);
+    if batch.messages.is_empty() && batch.gap.is_none() {
+        peer.await_answer();
+    }
     // What a client has got is counted already.
     reading.count(peer.transport(), &batch, bytes.len());
     drop(batch);
@@ -376,6 +405,14 @@ impl<P: Peer> Member for Parked<P> {
 
     fn poll_heard(&mut self, context: &mut Context<'_>) -> Poll<()> {
         self.peer.poll_heard(context)
+    }
+
+    fn await_answer(&mut self) {
+        self.peer.await_answer();
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.peer.deadline()
     }
 
     fn show(&self, cursor: &Cursor) {

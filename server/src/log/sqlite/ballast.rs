@@ -7,9 +7,12 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::FallocateFlags;
+
+use super::FILE_MODE;
 
 const FILE: &str = "doorbell.ballast";
 /// Room for some steps of retention and the checkpoint after them.
@@ -82,7 +85,9 @@ impl Ballast {
     }
 
     fn write(&self) -> io::Result<()> {
-        let mut file = File::create(&self.path)?;
+        let mut options = File::options();
+        options.write(true).create(true).truncate(true).mode(FILE_MODE);
+        let mut file = options.open(&self.path)?;
         if rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, BYTES).is_err() {
             // Not every file system can set blocks aside; all of them can write. One that has no
             // room refuses this too.

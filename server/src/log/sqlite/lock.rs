@@ -5,9 +5,10 @@
 //! files, even one that was opened to read, would drop SQLite's own locks on them.
 
 use std::fs::{File, TryLockError};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use super::OpenError;
+use super::{FILE_MODE, OpenError};
 
 const FILE: &str = "doorbell.lock";
 
@@ -23,7 +24,7 @@ impl Claim {
     pub(super) fn take(folder: &Path) -> Result<Self, OpenError> {
         let path = folder.join(FILE);
         let mut options = File::options();
-        options.read(true).write(true).create(true).truncate(false);
+        options.read(true).write(true).create(true).truncate(false).mode(FILE_MODE);
         let file = options.open(&path).map_err(|error| {
             OpenError(format!("cannot write in the data folder {}: {error}", folder.display()))
         })?;

@@ -52,6 +52,10 @@ use self::writer::SqliteWriter;
 use super::{Bounds, Feed, Heads, Log, LogError, OpenError, Page, Query, Retention};
 use crate::message::Message;
 
+/// What is created is for nobody else on the machine to read.
+const FOLDER_MODE: u32 = 0o700;
+const FILE_MODE: u32 = 0o600;
+
 /// How durable an acknowledged message is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sync {

@@ -6,7 +6,8 @@
 //! hold their ids. Were the same places given out again, that reader would miss what is there now.
 //! So after such an end the numbering jumps ahead, and the places between are told as lost.
 
-use std::fs;
+use std::fs::{self, File};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, RwLock};
 
@@ -24,7 +25,8 @@ use super::saver::Unsaved;
 use super::schema::{self, Transaction, meta, set_meta};
 use super::writer::SqliteWriter;
 use super::{
-    DamageSeen, Heads, Held, Hole, OpenError, Retention, Shared, SqliteLog, Sync, WriterSlot,
+    DamageSeen, FILE_MODE, FOLDER_MODE, Heads, Held, Hole, OpenError, Retention, Shared, SqliteLog,
+    Sync, WriterSlot,
 };
 
 const DATABASE: &str = "doorbell.db";
@@ -56,6 +58,8 @@ pub(super) fn open(
     let ballast = Ballast::open(&folder);
     let database = folder.join(DATABASE);
     let refuse = |error: rusqlite::Error| refusal(&database, &error);
+    // SQLite gives the files beside it the same mode. Where it cannot be created, SQLite says why.
+    let _ = File::options().write(true).create_new(true).mode(FILE_MODE).open(&database);
     let connection = schema::connect_writer(&database).map_err(refuse)?;
     check_is_ours(&connection, &database)?;
     let run = Run { sync, boot_id };
@@ -110,7 +114,9 @@ fn prepare_folder(folder: &Path) -> Result<PathBuf, OpenError> {
             folder.display()
         )));
     }
-    fs::create_dir_all(folder).map_err(refuse)?;
+    // What is there already stays as it is: whoever made it may share it.
+    let mut folders = fs::DirBuilder::new();
+    folders.recursive(true).mode(FOLDER_MODE).create(folder).map_err(refuse)?;
     fs::canonicalize(folder).map_err(refuse)
 }
 
