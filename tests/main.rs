@@ -45,6 +45,7 @@ mod slow_reader;
 mod start;
 mod streams;
 mod strict;
+mod tls;
 mod transports;
 mod unix;
 mod websocket;

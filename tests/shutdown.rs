@@ -82,6 +82,15 @@ fn sigterm_tells_every_session_and_exits_with_zero_within_the_grace() {
 }
 
 #[test]
+fn sessions_over_tls_are_told_the_same() {
+    let mut server = TestServer::encrypted("");
+    let sessions = open_all(&server);
+    server.signal(Signal::TERM);
+    sessions.expect_to_be_told();
+    assert_eq!(server.wait().code(), Some(0));
+}
+
+#[test]
 fn sigint_does_the_same() {
     end_by(Signal::INT);
 }

@@ -45,7 +45,7 @@ const CRATES: &[(&str, &[&str])] = &[
 /// The modules of the server, from top to bottom: each imports only from the rows below its own.
 const SERVER: &[&[&str]] = &[
     &["serve"],
-    &["config"],
+    &["announce", "config"],
     &["http"],
     &["line", "datagram"],
     &["lab"],

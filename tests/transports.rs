@@ -4,65 +4,74 @@ use crate::support::{Event, Request, TestServer, Transport};
 
 #[test]
 fn an_event_has_the_same_bytes_on_every_transport() {
-    let server = TestServer::start();
-    let request = Request::post("/t", "naïve \"text\"\nof two lines 🔔")
-        .header("Title", "T")
-        .header("Tags", "a,b")
-        .header("Priority", "high")
-        .header("Actions", "view, Open, https://a.example")
-        .header("Markdown", "yes");
-    let held = Event::parse(server.send(&request).text().trim_end());
-    let mut readers = Transport::ALL.map(|way| (way, way.read(&server, "t", "all")));
-    let live = Event::parse(server.send(&request).text().trim_end());
-    for (way, reader) in &mut readers {
-        let lines = reader.messages(2).into_iter().map(|event| event.line);
-        assert_eq!(lines.collect::<Vec<_>>(), [held.line.clone(), live.line.clone()], "{way:?}");
+    for server in TestServer::plain_and_encrypted() {
+        let request = Request::post("/t", "naïve \"text\"\nof two lines 🔔")
+            .header("Title", "T")
+            .header("Tags", "a,b")
+            .header("Priority", "high")
+            .header("Actions", "view, Open, https://a.example")
+            .header("Markdown", "yes");
+        let held = Event::parse(server.send(&request).text().trim_end());
+        let mut readers = Transport::ALL.map(|way| (way, way.read(&server, "t", "all")));
+        let live = Event::parse(server.send(&request).text().trim_end());
+        for (way, reader) in &mut readers {
+            let lines = reader.messages(2).into_iter().map(|event| event.line);
+            assert_eq!(
+                lines.collect::<Vec<_>>(),
+                [held.line.clone(), live.line.clone()],
+                "{way:?}"
+            );
+        }
     }
 }
 
 #[test]
 fn every_transport_selects_by_lists_and_wildcards() {
-    let server = TestServer::start();
-    let mut readers = Transport::ALL.map(|way| (way, way.read(&server, "a.*,b", "none")));
-    let topics = ["a", "a.x", "b", "b.x", "c", "a.y", "a.x.y"];
-    let published = topics.map(|topic| server.publish(topic, topic));
-    let wanted = [1, 2, 5].map(|index: usize| published[index].clone());
-    for (way, reader) in &mut readers {
-        assert_eq!(reader.messages(3), wanted, "{way:?}");
+    for server in TestServer::plain_and_encrypted() {
+        let mut readers = Transport::ALL.map(|way| (way, way.read(&server, "a.*,b", "none")));
+        let topics = ["a", "a.x", "b", "b.x", "c", "a.y", "a.x.y"];
+        let published = topics.map(|topic| server.publish(topic, topic));
+        let wanted = [1, 2, 5].map(|index: usize| published[index].clone());
+        for (way, reader) in &mut readers {
+            assert_eq!(reader.messages(3), wanted, "{way:?}");
+        }
     }
 }
 
 #[test]
 fn every_transport_hands_over_from_held_to_live() {
-    let server = TestServer::start();
-    let texts: Vec<String> = (0..700).map(|n| format!("message {n}")).collect();
-    server.publish_all("t", &texts[..600]);
-    let mut readers = Transport::ALL.map(|way| (way, way.read(&server, "t", "all")));
-    server.publish_all("t", &texts[600..]);
-    let all = server.poll("t", "all");
-    assert_eq!(all.len(), 700);
-    for (way, reader) in &mut readers {
-        assert_eq!(reader.messages(700), all, "{way:?}");
+    for server in TestServer::plain_and_encrypted() {
+        let texts: Vec<String> = (0..700).map(|n| format!("message {n}")).collect();
+        server.publish_all("t", &texts[..600]);
+        let mut readers = Transport::ALL.map(|way| (way, way.read(&server, "t", "all")));
+        server.publish_all("t", &texts[600..]);
+        let all = server.poll("t", "all");
+        assert_eq!(all.len(), 700);
+        for (way, reader) in &mut readers {
+            assert_eq!(reader.messages(700), all, "{way:?}");
+        }
     }
 }
 
 #[test]
 fn a_reader_from_now_on_misses_nothing_after_it_was_answered() {
-    let server = TestServer::start();
-    server.publish("t", "before");
-    for way in Transport::ALL {
-        let mut reader = way.read(&server, "t", "none");
-        let event = server.publish("t", "after");
-        assert_eq!(reader.message(), event, "{way:?}");
+    for server in TestServer::plain_and_encrypted() {
+        server.publish("t", "before");
+        for way in Transport::ALL {
+            let mut reader = way.read(&server, "t", "none");
+            let event = server.publish("t", "after");
+            assert_eq!(reader.message(), event, "{way:?}");
+        }
     }
 }
 
 #[test]
 fn the_newest_of_each_topic_come_first_where_latest_is_asked_for() {
-    let server = TestServer::start();
-    let [_, b1, a2] = ["a", "b", "a"].map(|topic| server.publish(topic, topic));
-    for way in Transport::ALL {
-        let mut reader = way.read(&server, "a,b", "latest");
-        assert_eq!(reader.messages(2), [b1.clone(), a2.clone()], "{way:?}");
+    for server in TestServer::plain_and_encrypted() {
+        let [_, b1, a2] = ["a", "b", "a"].map(|topic| server.publish(topic, topic));
+        for way in Transport::ALL {
+            let mut reader = way.read(&server, "a,b", "latest");
+            assert_eq!(reader.messages(2), [b1.clone(), a2.clone()], "{way:?}");
+        }
     }
 }

@@ -1,14 +1,15 @@
 //! The arguments of each command, and the help that teaches them.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use doorbell::{Filter, Server, Since, Topic, Transport};
+use doorbell::{Filter, Fingerprint, Server, Since, Topic, Transport, Trust};
 use doorbell_compare::CompareArguments;
-use doorbell_instruments::{INTERVAL, time, time_between};
+use doorbell_instruments::{Failure, INTERVAL, time, time_between};
 use doorbell_protocol::Parameter;
 
 const EXAMPLES: &str = "\
@@ -21,6 +22,9 @@ Addresses of servers:
   http://host:port   or ws://host:port; the TCP listener is learned from it
   tcp://host:port    the line protocol
   unix:PATH          the line protocol over a Unix socket
+  https://host:port, wss://host:port, tcps://host:port
+                     the same over TLS
+A path after an HTTP address stands before all paths of the server, as a proxy may want it.
 Without --server and DOORBELL_SERVER a server on this machine is meant:
 tcp://127.0.0.1:1989 or http://127.0.0.1:8080, whichever the command needs.
 
@@ -55,11 +59,39 @@ answer was lost with the connection is sent again, and may then be stored twice.
 #[derive(Debug, Parser)]
 #[command(name = "doorbell", version, after_long_help = EXAMPLES)]
 pub(crate) struct Arguments {
-    /// The server: http://host:port, ws://host:port, tcp://host:port or unix:PATH
+    /// The server: http://host:port, ws://host:port, tcp://host:port, the same over TLS (https,
+    /// wss, tcps), or unix:PATH
     #[arg(long, global = true, env = "DOORBELL_SERVER", value_name = "ADDRESS")]
-    pub(crate) server: Option<Server>,
+    server: Option<Server>,
+    /// Trust the authorities in this PEM file, and not the system's, to vouch for a server
+    #[arg(long, global = true, env = "DOORBELL_CA", value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// Trust the server whose certificate has this SHA-256, in hex, whoever vouches for it
+    #[arg(long, global = true, value_name = "SHA256", conflicts_with = "ca")]
+    fingerprint: Option<Fingerprint>,
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+impl Arguments {
+    /// The server, and whose word is taken for its identity.
+    ///
+    /// # Errors
+    ///
+    /// That a certificate is wanted of a server that shows none.
+    pub(crate) fn server(&self) -> Result<Option<Server>, Failure> {
+        let Some(server) = self.server.clone() else { return Ok(None) };
+        let trust = match (&self.ca, self.fingerprint) {
+            (_, Some(_)) if !server.is_encrypted() => {
+                let text = format!("--fingerprint: {server} shows no certificate; use TLS");
+                return Err(Failure::Usage(text));
+            }
+            (_, Some(fingerprint)) => Trust::Certificate(fingerprint),
+            (Some(ca), None) => Trust::Authorities(ca.clone()),
+            (None, None) => return Ok(Some(server)),
+        };
+        Ok(Some(server.trusting(trust)))
+    }
 }
 
 #[derive(Debug, Subcommand)]

@@ -21,17 +21,17 @@ use self::text::talk;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let outcome = match arguments.command {
-        Command::Subscribe(command) => wait(1, subscribe::run(command, arguments.server)),
-        Command::Publish(command) => wait(1, publish::run(command, arguments.server)),
+    let outcome = arguments.server().and_then(|server| match arguments.command {
+        Command::Subscribe(command) => wait(1, subscribe::run(command, server)),
+        Command::Publish(command) => wait(1, publish::run(command, server)),
         Command::Compare(command) => {
-            let isolated = doorbell_compare::isolate(&command, arguments.server.as_ref());
-            isolated.and_then(|()| wait(2, doorbell_compare::run(*command, arguments.server)))
+            let isolated = doorbell_compare::isolate(&command, server.as_ref());
+            isolated.and_then(|()| wait(2, doorbell_compare::run(*command, server)))
         }
         Command::Link(command) => wait(1, link::run(command)),
-        Command::Trace(command) => wait(1, doorbell_trace::run(command, arguments.server)),
+        Command::Trace(command) => wait(1, doorbell_trace::run(command, server)),
         Command::Completions { shell } => completions(shell),
-    };
+    });
     let (text, code) = match outcome {
         Ok(()) | Err(Failure::ReaderGone) => return ExitCode::SUCCESS,
         Err(Failure::Failed(text)) => (text, 1),

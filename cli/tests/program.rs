@@ -171,7 +171,10 @@ async fn lines_of_the_input_are_messages_and_empty_ones_are_left_out() {
 #[tokio::test]
 async fn wrong_usage_ends_with_2_and_says_what_is_wrong() {
     for (arguments, expected) in [
-        ("sub t --server https://x", "https is not supported yet; use http"),
+        ("sub t --server https://x/?y", "write https://host:port"),
+        ("sub t --server tcps://x --fingerprint 07", "64 digits in hex"),
+        ("sub t --server tcp://x --ca /x --fingerprint 07", "cannot be used with"),
+        ("compare --server https://x", "is compared in the clear"),
         ("sub t --via sse --server tcp://x", "give the server's http:// address"),
         ("sub a..b", "'a..b' is not letters"),
         ("pub t x --priority 9", "priority '9' is none of"),

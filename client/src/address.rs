@@ -1,9 +1,11 @@
 //! Where a server is: the addresses that a person writes.
 //!
 //! ```text
-//! address   = "tcp://" authority / "http://" authority ["/"] / "ws://" authority ["/"]
+//! address   = ("tcp" / "tcps") "://" authority
+//!           / ("http" / "https" / "ws" / "wss") "://" authority [prefix]
 //!           / "unix:" path
 //! authority = host [":" port]       host: a name, an IPv4 address or "[" IPv6 address "]"
+//! prefix    = a path before all of the server's own, as a proxy may have it
 //! ```
 
 use std::fmt;
@@ -15,9 +17,12 @@ use doorbell_protocol::Transport;
 use doorbell_protocol::code::quoted;
 
 use crate::error::Error;
+use crate::trust::Trust;
 
 const HTTP_PORT: u16 = 80;
+const HTTPS_PORT: u16 = 443;
 const LINE_PORT: u16 = 1989;
+const LINE_PORT_TLS: u16 = 1993;
 /// Where a server speaks HTTP unless it is told otherwise.
 const HTTP_PORT_DEFAULT: u16 = 8080;
 
@@ -92,6 +97,8 @@ impl fmt::Display for Authority {
 pub enum Endpoint {
     /// A host and a port.
     Tcp(Authority),
+    /// A host and a port where TLS is spoken.
+    Tls(Authority, Trust),
     /// A Unix socket.
     Unix(PathBuf),
 }
@@ -100,8 +107,65 @@ impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(authority) => write!(f, "tcp://{authority}"),
+            Self::Tls(authority, _) => write!(f, "tcps://{authority}"),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
         }
+    }
+}
+
+/// Where HTTP is spoken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Site {
+    authority: Authority,
+    trust: Option<Trust>,
+    path: String,
+}
+
+impl Site {
+    fn plain(authority: Authority) -> Self {
+        Self { authority, trust: None, path: String::new() }
+    }
+
+    fn parse(text: &str, trust: Option<Trust>) -> Option<Self> {
+        let (authority, path) = text.split_at(text.find('/').unwrap_or(text.len()));
+        let port = if trust.is_some() { HTTPS_PORT } else { HTTP_PORT };
+        let authority = Authority::parse(authority, port)?;
+        let path = path.trim_end_matches('/');
+        let stands_in_paths =
+            |b: u8| b.is_ascii_alphanumeric() || b"/-._~%!$&'()*+,;=:@".contains(&b);
+        path.bytes().all(stands_in_paths).then(|| Self { authority, trust, path: path.to_owned() })
+    }
+
+    /// The host and the port.
+    pub fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    /// What stands before every path of the server; it does not end in a slash, and mostly there is
+    /// nothing.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Whose word is taken for the server's identity; `None` where TLS is not spoken.
+    pub fn trust(&self) -> Option<&Trust> {
+        self.trust.as_ref()
+    }
+
+    /// What to open a socket to.
+    pub(crate) fn endpoint(&self) -> Endpoint {
+        let authority = self.authority.clone();
+        match &self.trust {
+            Some(trust) => Endpoint::Tls(authority, trust.clone()),
+            None => Endpoint::Tcp(authority),
+        }
+    }
+}
+
+impl fmt::Display for Site {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.trust.is_some() { "https" } else { "http" };
+        write!(f, "{scheme}://{}{}", self.authority, self.path)
     }
 }
 
@@ -115,7 +179,7 @@ impl fmt::Display for Endpoint {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Server {
     /// It speaks HTTP here; from there its other listeners can be learned.
-    Http(Authority),
+    Http(Site),
     /// It speaks the line protocol here.
     Lines(Endpoint),
 }
@@ -125,16 +189,36 @@ impl Server {
     pub fn local(via: Transport) -> Self {
         match via {
             Transport::Tcp => Self::Lines(Endpoint::Tcp(Authority::local(LINE_PORT))),
-            _ => Self::Http(Authority::local(HTTP_PORT_DEFAULT)),
+            _ => Self::Http(Site::plain(Authority::local(HTTP_PORT_DEFAULT))),
         }
     }
 
     /// As it is parsed, and a host with or without a port as the address where HTTP is spoken.
     pub(crate) fn from_host_or_url(text: &str) -> Result<Self, Error> {
         text.parse().or_else(|error| match Authority::parse(text, HTTP_PORT_DEFAULT) {
-            Some(authority) => Ok(Self::Http(authority)),
+            Some(authority) => Ok(Self::Http(Site::plain(authority))),
             None => Err(error),
         })
+    }
+
+    /// The same, whose word is taken as this says. Without it, the system's authorities are
+    /// trusted. Where TLS is not spoken a server shows no identity, and nothing changes.
+    #[must_use]
+    pub fn trusting(mut self, trust: Trust) -> Self {
+        if let Self::Http(Site { trust: Some(before), .. })
+        | Self::Lines(Endpoint::Tls(_, before)) = &mut self
+        {
+            *before = trust;
+        }
+        self
+    }
+
+    /// Whether TLS is spoken there.
+    pub fn is_encrypted(&self) -> bool {
+        match self {
+            Self::Http(site) => site.trust.is_some(),
+            Self::Lines(endpoint) => matches!(endpoint, Endpoint::Tls(..)),
+        }
     }
 
     /// Where it speaks HTTP.
@@ -142,9 +226,9 @@ impl Server {
     /// # Errors
     ///
     /// [`Error::Address`] if only the line protocol is known.
-    pub fn http(&self) -> Result<&Authority, Error> {
+    pub fn http(&self) -> Result<&Site, Error> {
         match self {
-            Self::Http(authority) => Ok(authority),
+            Self::Http(site) => Ok(site),
             Self::Lines(endpoint) => Err(Error::Address(format!(
                 "{endpoint} speaks the line protocol: give the server's http:// address"
             ))),
@@ -171,13 +255,18 @@ impl FromStr for Server {
             "tcp" => Authority::parse(rest, LINE_PORT)
                 .map(|authority| Self::Lines(Endpoint::Tcp(authority)))
                 .ok_or_else(|| malformed("write tcp://host:port")),
-            "http" | "ws" => Authority::parse(rest.strip_suffix('/').unwrap_or(rest), HTTP_PORT)
+            "tcps" => Authority::parse(rest, LINE_PORT_TLS)
+                .map(|authority| Self::Lines(Endpoint::Tls(authority, Trust::System)))
+                .ok_or_else(|| malformed("write tcps://host:port")),
+            "http" | "ws" => Site::parse(rest, None)
                 .map(Self::Http)
-                .ok_or_else(|| malformed("write http://host:port, without a path")),
-            "https" => Err(Error::Address("https is not supported yet; use http".to_owned())),
-            "wss" => Err(Error::Address("wss is not supported yet; use ws".to_owned())),
+                .ok_or_else(|| malformed("write http://host:port, or http://host:port/path")),
+            "https" | "wss" => Site::parse(rest, Some(Trust::System))
+                .map(Self::Http)
+                .ok_or_else(|| malformed("write https://host:port, or https://host:port/path")),
             _ => Err(malformed(
-                "write http://host:port, ws://host:port, tcp://host:port or unix:PATH",
+                "write http://host:port, ws://host:port, tcp://host:port, over TLS https://, wss:// \
+                 and tcps://, or unix:PATH",
             )),
         }
     }
@@ -186,7 +275,7 @@ impl FromStr for Server {
 impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Http(authority) => write!(f, "http://{authority}"),
+            Self::Http(site) => site.fmt(f),
             Self::Lines(endpoint) => endpoint.fmt(f),
         }
     }
@@ -207,6 +296,10 @@ mod tests {
             ("ws://a-b.c:9", "http://a-b.c:9"),
             ("http://[::1]:80", "http://[::1]:80"),
             ("unix:/run/door bell.sock", "unix:/run/door bell.sock"),
+            ("https://example.org/", "https://example.org:443"),
+            ("wss://example.org/bell/", "https://example.org:443/bell"),
+            ("http://x:81/a/b", "http://x:81/a/b"),
+            ("tcps://example.org", "tcps://example.org:1993"),
         ];
         for (text, expected) in cases {
             assert_eq!(text.parse::<Server>().unwrap().to_string(), expected, "{text}");
@@ -224,19 +317,18 @@ mod tests {
         ] {
             assert_eq!(Server::from_host_or_url(text).unwrap().to_string(), expected);
         }
-        let error = Server::from_host_or_url("https://x").unwrap_err().to_string();
-        assert!(error.contains("not supported yet"), "{error}");
     }
 
     #[test]
     fn what_cannot_be_used_is_refused_with_a_reason() {
         let cases = [
-            ("https://x", "https is not supported yet"),
-            ("wss://x", "wss is not supported yet"),
+            ("https://x/?y", "write https://"),
+            ("wss://", "write https://"),
+            ("tcps://x/y", "write tcps://"),
             ("x:80", "write http://"),
-            ("http://x/y", "without a path"),
-            ("http://u@x", "without a path"),
-            ("http://::1", "without a path"),
+            ("http://x/ y", "write http://host:port, or"),
+            ("http://u@x", "write http://host:port, or"),
+            ("http://::1", "write http://host:port, or"),
             ("tcp://[x]:1", "write tcp://"),
             ("tcp://x:70000", "write tcp://"),
             ("tcp://x:+1", "write tcp://"),
@@ -261,7 +353,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_parsed_or_refused(text in "(tcp://|http://|unix:)?.{0,40}") {
+        fn any_text_is_parsed_or_refused(text in "(tcps?://|https?://|unix:)?.{0,40}") {
             if let Ok(server) = text.parse::<Server>() {
                 prop_assert_eq!(server.to_string().parse::<Server>().unwrap(), server);
             }

@@ -12,8 +12,9 @@ use crate::publisher::Publisher;
 use crate::subscribe::Subscribe;
 
 /// Reaches a server by the address of one of its listeners: `http://host:port`, `ws://host:port`,
-/// `tcp://host:port`, `unix:PATH`, or a host with or without a port, which stands for
-/// `http://host:8080`. From an HTTP address the server's other listeners are learned.
+/// `tcp://host:port`, `unix:PATH`, over TLS `https://`, `wss://` and `tcps://`, or a host with or
+/// without a port, which stands for `http://host:8080`. From an HTTP address the server's other
+/// listeners are learned.
 ///
 /// # Errors
 ///

@@ -13,6 +13,9 @@ pub enum Error {
     /// The address is malformed, or is not one that this transport can use.
     #[error("{0}")]
     Address(String),
+    /// The server could not show who it is.
+    #[error("{0}")]
+    Untrusted(String),
     /// No connection came about.
     #[error("cannot connect to {endpoint}: {source}")]
     Connect {
@@ -53,7 +56,10 @@ impl Error {
         match self {
             Self::Connect { .. } | Self::Lost(_) | Self::Closed | Self::Silent(_) => true,
             Self::Refused(refusal) => refusal.is_transient(),
-            Self::Address(_) | Self::Unexpected(_) | Self::Unacknowledged { .. } => false,
+            Self::Address(_)
+            | Self::Untrusted(_)
+            | Self::Unexpected(_)
+            | Self::Unacknowledged { .. } => false,
         }
     }
 

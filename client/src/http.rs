@@ -7,11 +7,11 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{HOST, HeaderMap, RETRY_AFTER};
-use hyper::{Request, Response, StatusCode, http};
+use hyper::{Request, Response, StatusCode, Uri, http};
 use hyper_util::rt::TokioIo;
 use tokio::task::JoinSet;
 
-use crate::address::{Authority, Endpoint};
+use crate::address::Site;
 use crate::error::{Error, Refusal};
 use crate::laboratory::{Observation, Observed};
 use crate::socket::{SILENCE_DEADLINE, connect, heard};
@@ -26,7 +26,7 @@ const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
 /// A client of one server. It connects when it has to, and drops what it opened when dropped.
 #[derive(Debug)]
 pub(crate) struct HttpClient {
-    authority: Authority,
+    site: Site,
     observed: Observed,
     connection: Option<Connection>,
 }
@@ -39,8 +39,8 @@ struct Connection {
 }
 
 impl HttpClient {
-    pub(crate) fn new(authority: Authority, observed: Observed) -> Self {
-        Self { authority, observed, connection: None }
+    pub(crate) fn new(site: Site, observed: Observed) -> Self {
+        Self { site, observed, connection: None }
     }
 
     /// Hears of what its requests bring.
@@ -56,10 +56,12 @@ impl HttpClient {
         body: Bytes,
         deadline: Duration,
     ) -> Result<Response<Incoming>, Error> {
-        let request = request
-            .header(HOST, self.authority.to_string())
-            .body(Full::new(body))
-            .map_err(|error| Error::Unexpected(format!("no request can be made: {error}")))?;
+        let impossible =
+            |error: http::Error| Error::Unexpected(format!("no request can be made: {error}"));
+        let request = request.header(HOST, self.site.authority().to_string());
+        let mut request = request.body(Full::new(body)).map_err(impossible)?;
+        let target = format!("{}{}", self.site.path(), request.uri());
+        *request.uri_mut() = target.parse::<Uri>().map_err(|error| impossible(error.into()))?;
         let answer = heard(deadline, self.exchange(request)).await;
         if answer.is_err() {
             self.connection = None;
@@ -94,7 +96,7 @@ impl HttpClient {
     }
 
     async fn open(&self) -> Result<Connection, Error> {
-        let socket = connect(&Endpoint::Tcp(self.authority.clone()), &self.observed).await?;
+        let socket = connect(&self.site.endpoint(), &self.observed).await?;
         let (sender, driver) = http1::handshake(TokioIo::new(socket)).await.map_err(lost)?;
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {

@@ -31,7 +31,8 @@
 //!   many under way at once.
 //!
 //! The words of the wire ([`Topic`], [`Filter`], [`Id`], [`Event`], …) are those of the
-//! `doorbell-protocol` crate. TLS is not spoken. Everything runs on tokio.
+//! `doorbell-protocol` crate. Over TLS a server shows who it is, as
+//! [`Trust`] asks for. Everything runs on tokio.
 
 mod address;
 mod backoff;
@@ -50,8 +51,9 @@ mod socket;
 mod source;
 mod subscribe;
 mod subscription;
+mod trust;
 
-pub use address::{Authority, Endpoint, Server};
+pub use address::{Authority, Endpoint, Server, Site};
 pub use client::{Client, connect};
 pub use doorbell_protocol::{
     Draft, Event, Filter, Gap, GapReason, Id, Kind, Since, Topic, Transport,
@@ -62,6 +64,7 @@ pub use publisher::{Publisher, Receipt};
 pub use received::Received;
 pub use subscribe::Subscribe;
 pub use subscription::{Subscription, Update};
+pub use trust::{Fingerprint, Trust};
 
 /// The README's example is compiled with those of the documentation.
 #[cfg(doctest)]

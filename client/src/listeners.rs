@@ -8,7 +8,7 @@ use hyper::Request;
 use serde::Deserialize;
 use tokio::net::lookup_host;
 
-use crate::address::{Authority, Endpoint, Server};
+use crate::address::{Endpoint, Server, Site};
 use crate::conversation::Conversation;
 use crate::error::Error;
 use crate::http::{ANSWER_DEADLINE, HttpClient, whole};
@@ -24,6 +24,8 @@ struct Listen {
     #[serde(default)]
     tcp: Option<String>,
     #[serde(default)]
+    tcps: Option<String>,
+    #[serde(default)]
     unix: Option<PathBuf>,
     #[serde(default)]
     udp: Option<String>,
@@ -36,18 +38,25 @@ impl Server {
     ///
     /// [`Error::Address`] if it has no listener for lines, and what can go wrong with a request.
     pub async fn lines(&self) -> Result<Endpoint, Error> {
-        let authority = match self {
+        let site = match self {
             Self::Lines(endpoint) => return Ok(endpoint.clone()),
-            Self::Http(authority) => authority,
+            Self::Http(site) => site,
         };
-        let listen = listeners(authority).await?;
-        if let Some(tcp) = listen.tcp.and_then(|tcp| authority.beside(&tcp)) {
-            return Ok(Endpoint::Tcp(tcp));
+        let listen = listeners(site).await?;
+        // Whoever came over TLS does not go on without it.
+        let listener = if site.trust().is_some() { &listen.tcps } else { &listen.tcp };
+        let beside = listener.as_deref().and_then(|at| site.authority().beside(at));
+        if let Some(authority) = beside {
+            return Ok(match site.trust() {
+                Some(trust) => Endpoint::Tls(authority, trust.clone()),
+                None => Endpoint::Tcp(authority),
+            });
         }
+        let over = if site.trust().is_some() { "TLS" } else { "TCP" };
         listen
             .unix
             .map(Endpoint::Unix)
-            .ok_or_else(|| Error::Address(format!("{self} has no listener for TCP lines")))
+            .ok_or_else(|| Error::Address(format!("{self} has no listener for lines over {over}")))
     }
 
     /// The server's Unix socket. If only its HTTP address is known, it is asked.
@@ -58,8 +67,8 @@ impl Server {
     pub async fn unix(&self) -> Result<Endpoint, Error> {
         let unix = match self {
             Self::Lines(endpoint @ Endpoint::Unix(_)) => return Ok(endpoint.clone()),
-            Self::Lines(Endpoint::Tcp(_)) => None,
-            Self::Http(authority) => listeners(authority).await?.unix,
+            Self::Lines(Endpoint::Tcp(_) | Endpoint::Tls(..)) => None,
+            Self::Http(site) => listeners(site).await?.unix,
         };
         unix.map(Endpoint::Unix)
             .ok_or_else(|| Error::Address(format!("{self} has no Unix socket for lines")))
@@ -68,7 +77,7 @@ impl Server {
     /// Finds out whether a doorbell server answers there.
     pub(crate) async fn reach(&self) -> Result<(), Error> {
         match self {
-            Self::Http(authority) => listeners(authority).await.map(drop),
+            Self::Http(site) => listeners(site).await.map(drop),
             Self::Lines(endpoint) => {
                 Conversation::open(endpoint, &Observed::default()).await.map(drop)
             }
@@ -82,9 +91,9 @@ impl Server {
     /// [`Error::Address`] if it hears none or only its listener for lines is known, and what can go
     /// wrong with a request.
     pub async fn udp(&self) -> Result<SocketAddr, Error> {
-        let authority = self.http()?;
-        let listen = listeners(authority).await?;
-        let Some(udp) = listen.udp.and_then(|udp| authority.beside(&udp)) else {
+        let site = self.http()?;
+        let listen = listeners(site).await?;
+        let Some(udp) = listen.udp.and_then(|udp| site.authority().beside(&udp)) else {
             return Err(Error::Address(format!(
                 "{self} hears no datagrams: start the server with --udp ADDR"
             )));
@@ -105,18 +114,18 @@ impl Server {
     }
 }
 
-async fn ask(authority: &Authority, path: &str) -> Result<Bytes, Error> {
-    let mut client = HttpClient::new(authority.clone(), Observed::default());
+async fn ask(site: &Site, path: &str) -> Result<Bytes, Error> {
+    let mut client = HttpClient::new(site.clone(), Observed::default());
     let answer = client.send(Request::get(path), Bytes::new(), ANSWER_DEADLINE).await?;
     whole(answer.into_body()).await
 }
 
-async fn listeners(authority: &Authority) -> Result<Listen, Error> {
-    let body = ask(authority, "/v1/config").await?;
+async fn listeners(site: &Site) -> Result<Listen, Error> {
+    let body = ask(site, "/v1/config").await?;
     match serde_json::from_slice::<Config>(&body) {
         Ok(config) => Ok(config.listen),
         Err(error) => Err(Error::Unexpected(format!(
-            "/v1/config of http://{authority} does not name the listeners: {error}"
+            "/v1/config of {site} does not name the listeners: {error}"
         ))),
     }
 }

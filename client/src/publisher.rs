@@ -104,8 +104,8 @@ impl Publisher {
                     self.was_connected = true;
                     Route::Lines(conversation)
                 }
-                Server::Http(authority) => {
-                    Route::Http(HttpClient::new(authority.clone(), Observed::default()))
+                Server::Http(site) => {
+                    Route::Http(HttpClient::new(site.clone(), Observed::default()))
                 }
             });
         }

@@ -22,7 +22,7 @@ pub(crate) async fn connect(
 ) -> Result<Box<dyn ByteStream>, Error> {
     let connecting = async {
         Ok::<Socket, io::Error>(match endpoint {
-            Endpoint::Tcp(authority) => {
+            Endpoint::Tcp(authority) | Endpoint::Tls(authority, _) => {
                 let stream = TcpStream::connect((authority.host(), authority.port())).await?;
                 stream.set_nodelay(true)?;
                 Socket::Tcp(stream)
@@ -32,16 +32,23 @@ pub(crate) async fn connect(
     };
     let failed = |source| Error::Connect {
         endpoint: match endpoint {
-            Endpoint::Tcp(authority) => authority.to_string(),
+            Endpoint::Tcp(authority) | Endpoint::Tls(authority, _) => authority.to_string(),
             Endpoint::Unix(path) => path.display().to_string(),
         },
         source,
     };
-    match timeout(CONNECT_DEADLINE, connecting).await {
-        Ok(Ok(socket)) => Ok(observed.connected(socket)),
-        Ok(Err(source)) => Err(failed(source)),
-        Err(_) => Err(failed(io::ErrorKind::TimedOut.into())),
-    }
+    let connecting = async {
+        let stream = observed.connected(connecting.await.map_err(failed)?);
+        match endpoint {
+            Endpoint::Tls(authority, trust) => {
+                let place = authority.to_string();
+                trust.encrypt(authority.host(), &place, stream).await
+            }
+            Endpoint::Tcp(_) | Endpoint::Unix(_) => Ok(stream),
+        }
+    };
+    let connected = timeout(CONNECT_DEADLINE, connecting).await;
+    connected.unwrap_or_else(|_| Err(failed(io::ErrorKind::TimedOut.into())))
 }
 
 /// What the other side sends, or [`Error::Silent`] when it sends nothing for too long.

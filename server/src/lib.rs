@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod alarm;
+pub mod announce;
 pub mod clock;
 pub mod conditions;
 pub mod config;

@@ -96,6 +96,8 @@ pub const DESCRIPTORS_RESERVED: u64 = 64;
 pub const TLS_HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 /// How long a client that does not speak TLS is told so.
 pub const TLS_HINT_MAX: Duration = Duration::from_secs(1);
+/// How often the files of TLS are looked at: a new certificate is shown after this long at most.
+pub const TLS_LOOK_EVERY: Duration = Duration::from_secs(5);
 /// Bytes that are encrypted before a client has taken those before them: one record, which is what
 /// a slow reader over TLS holds in memory.
 pub const TLS_RECORD_BYTES_MAX: usize = 16 << 10;

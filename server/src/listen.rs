@@ -260,6 +260,18 @@ impl Acceptor {
         Self { proxies: (proxies.clone(), unfinished), ..self }
     }
 
+    /// Accepts from a socket, if there is one, in a task of its own.
+    pub fn listen<L, F, T>(&self, socket: Option<L>, listener: Listener, refusal: String, serve: F)
+    where
+        L: Accept + Sync + 'static,
+        F: Fn(Guarded<L::Stream>) -> T + Send + Sync + 'static,
+        T: Future<Output = ()> + Send + 'static,
+    {
+        if let Some(socket) = socket {
+            self.tasks.spawn(self.clone().accept(socket, listener, refusal, serve));
+        }
+    }
+
     /// Accepts until the stop; each stream is served by a task of its own. `refusal` is said to
     /// those for whom there is no room.
     pub async fn accept<L, F, T>(self, socket: L, listener: Listener, refusal: String, serve: F)

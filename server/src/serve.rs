@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use doorbell_protocol::{Code, Error, Event};
 use rustix::process::{Resource, getrlimit, setrlimit};
-use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::net::{TcpListener, UdpSocket};
 
 use crate::access::Gate;
+use crate::announce::advice;
 use crate::clock::unix_micros;
 use crate::config::{Config, LabSetting, to_usize};
 use crate::datagram::Datagrams;
@@ -19,17 +20,13 @@ use crate::hub::Hub;
 use crate::lab::{Lab, Parts};
 use crate::limits::DESCRIPTORS_RESERVED;
 use crate::line::LineService;
-use crate::listen::{Acceptor, Addresses, Listen, UnixSocket, bind_tcp, bind_udp, reachable};
+use crate::listen::{Acceptor, Addresses, Listen, UnixSocket, bind_tcp, bind_udp};
 use crate::log::{Log, MemoryLog, SqliteLog};
 use crate::metrics::{Listener, Metrics, Transport};
 use crate::proxy::Proxies;
 use crate::rights::Rights;
 use crate::session::{Groups, HalfClosed, SessionConfig};
-use crate::stop::{Stop, detach};
-use crate::stream::Guarded;
-use crate::tls::{
-    self, Certificates, Encrypted, Handshakes, SelfSigned, Source, Spoken, TlsConfig,
-};
+use crate::tls::{Certificates, SelfSigned, Source, Spoken, Tls, TlsConfig};
 
 /// A server that is bound and serving.
 #[derive(Debug)]
@@ -55,24 +52,8 @@ pub struct StartError(String);
 /// Opens the log, binds every listener and serves. Must be called within a tokio runtime.
 pub fn start(config: &Config) -> Result<Server, StartError> {
     let connections = connections_max(config.connections);
-    let (https, tcps) = config.tls.listeners();
-    let http = bind("http", config.http)?;
-    let tcp = bind("tcp", config.tcp)?;
-    let https = bind("https", https)?;
-    let tcps = bind("tcps", tcps)?;
-    let unix = config.unix.as_deref().map(bind_unix).transpose()?;
-    let udp = config.udp.flatten().map(bind_datagrams).transpose()?;
-    let addresses = Arc::new(Addresses {
-        http: local_address(http.as_ref())?,
-        tcp: local_address(tcp.as_ref())?,
-        udp: udp.as_ref().map(UdpSocket::local_addr).transpose().map_err(no_address)?,
-        https: local_address(https.as_ref())?,
-        tcps: local_address(tcps.as_ref())?,
-        unix: unix.as_ref().map(|socket| socket.path().to_owned()),
-    });
-    if addresses.named().next().is_none() {
-        return Err(StartError("there is no listener: each is none".to_owned()));
-    }
+    let listeners = Listeners::bind(config)?;
+    let addresses = Arc::new(listeners.addresses()?);
     if config.trace {
         let port = addresses.http.or(addresses.tcp).map_or(0, |address| address.port());
         crate::lab::check_capture(port).map_err(StartError)?;
@@ -101,42 +82,24 @@ pub fn start(config: &Config) -> Result<Server, StartError> {
         compressors: Compressors::default(),
     };
     let http_service = Arc::new(Http::new(app));
-    let refusals = Refusals::new(connections);
     let by_tcp = Arc::new(LineService::new(&sessions, Transport::Tcp));
+    let by_unix = LineService::new(&sessions, Transport::Unix);
+    let refusals = Refusals::new(connections);
+    let Listeners { http, tcp, https, tcps, unix, udp } = listeners;
     if let Some(certificates) = &certificates {
         let tls = Tls { certificates, metrics: &metrics, acceptor: &acceptor };
-        let (http_service, by_tcp) = (http_service.clone(), by_tcp.clone());
-        tls.listen(https, Listener::Https, Spoken::Http, move |stream| {
-            http_service.clone().serve(stream)
-        });
-        tls.listen(tcps, Listener::Tcps, Spoken::Lines, move |stream| by_tcp.serve(stream));
-        acceptor.tasks.spawn(watch(certificates.clone(), acceptor.stop.clone()));
+        let (by_http, by_tcp) = (http_service.clone(), by_tcp.clone());
+        let serve = move |stream| by_http.clone().serve(stream);
+        tls.listen(https, Listener::Https, Spoken::Http, refusals.http_over_tls, serve);
+        let serve = move |stream| by_tcp.serve(stream);
+        tls.listen(tcps, Listener::Tcps, Spoken::Lines, refusals.lines_over_tls, serve);
+        acceptor.tasks.spawn(certificates.clone().watch(acceptor.stop.clone()));
     }
-    if let Some(http) = http {
-        acceptor.tasks.spawn(acceptor.clone().accept(
-            http,
-            Listener::Http,
-            refusals.http,
-            move |stream| http_service.clone().serve(stream),
-        ));
-    }
-    if let Some(tcp) = tcp {
-        acceptor.tasks.spawn(acceptor.clone().accept(
-            tcp,
-            Listener::Tcp,
-            refusals.lines.clone(),
-            move |stream| by_tcp.serve(stream),
-        ));
-    }
-    if let Some(unix) = unix {
-        let by_unix = LineService::new(&sessions, Transport::Unix);
-        acceptor.tasks.spawn(acceptor.clone().accept(
-            unix,
-            Listener::Unix,
-            refusals.lines,
-            move |stream| by_unix.serve(stream),
-        ));
-    }
+    let serve = move |stream| http_service.clone().serve(stream);
+    acceptor.listen(http, Listener::Http, refusals.http, serve);
+    let serve = move |stream| by_tcp.serve(stream);
+    acceptor.listen(tcp, Listener::Tcp, refusals.lines.clone(), serve);
+    acceptor.listen(unix, Listener::Unix, refusals.lines, move |stream| by_unix.serve(stream));
     if let Some(udp) = udp {
         let (tasks, register) = (acceptor.tasks.clone(), acceptor.register.clone());
         let datagrams = Datagrams::new(udp, sessions, tasks, register).map_err(no_address)?;
@@ -170,6 +133,46 @@ fn gate(config: &Config, hub: Hub, addresses: &Addresses) -> Result<Gate, StartE
     Ok(Gate::open(hub, rights))
 }
 
+/// The listeners, bound.
+struct Listeners {
+    http: Option<TcpListener>,
+    tcp: Option<TcpListener>,
+    udp: Option<UdpSocket>,
+    https: Option<TcpListener>,
+    tcps: Option<TcpListener>,
+    unix: Option<UnixSocket>,
+}
+
+impl Listeners {
+    fn bind(config: &Config) -> Result<Self, StartError> {
+        let (https, tcps) = config.tls.listeners();
+        Ok(Self {
+            http: bind("http", config.http)?,
+            tcp: bind("tcp", config.tcp)?,
+            udp: config.udp.flatten().map(bind_datagrams).transpose()?,
+            https: bind("https", https)?,
+            tcps: bind("tcps", tcps)?,
+            unix: config.unix.as_deref().map(bind_unix).transpose()?,
+        })
+    }
+
+    /// Where they are, of which there is one at least.
+    fn addresses(&self) -> Result<Addresses, StartError> {
+        let addresses = Addresses {
+            http: local_address(self.http.as_ref())?,
+            tcp: local_address(self.tcp.as_ref())?,
+            udp: self.udp.as_ref().map(UdpSocket::local_addr).transpose().map_err(no_address)?,
+            https: local_address(self.https.as_ref())?,
+            tcps: local_address(self.tcps.as_ref())?,
+            unix: self.unix.as_ref().map(|socket| socket.path().to_owned()),
+        };
+        if addresses.named().next().is_none() {
+            return Err(StartError("there is no listener: each is none".to_owned()));
+        }
+        Ok(addresses)
+    }
+}
+
 /// The certificates, if there is a listener that shows them.
 fn certificates(
     config: &Config,
@@ -192,64 +195,6 @@ fn certificates(
     };
     let certificates = Certificates::load(source, tls_client_ca.clone(), metrics.clone());
     certificates.map(|certificates| Some(Arc::new(certificates))).map_err(StartError)
-}
-
-/// Reads the certificates again when their files change.
-async fn watch(certificates: Arc<Certificates>, stop: Stop) {
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(tls::LOOK_EVERY) => {}
-        }
-        let certificates = certificates.clone();
-        if let Err(error) = tokio::task::spawn_blocking(move || certificates.look()).await {
-            tracing::error!(%error, "the certificates could not be looked at");
-        }
-    }
-}
-
-/// What the listeners for TLS share.
-struct Tls<'a> {
-    certificates: &'a Arc<Certificates>,
-    metrics: &'a Arc<Metrics>,
-    acceptor: &'a Acceptor,
-}
-
-impl Tls<'_> {
-    /// Accepts from a listener, if there is one, and serves what is encrypted.
-    fn listen<F, T>(
-        &self,
-        socket: Option<TcpListener>,
-        listener: Listener,
-        spoken: Spoken,
-        serve: F,
-    ) where
-        F: Fn(Encrypted<Guarded<TcpStream>>) -> T + Send + Sync + 'static,
-        T: Future<Output = ()> + Send + 'static,
-    {
-        let Some(socket) = socket else { return };
-        let handshakes = Handshakes {
-            spoken,
-            certificates: self.certificates.clone(),
-            metrics: self.metrics.clone(),
-            stop: self.acceptor.stop.clone(),
-            hint: tls_hint(spoken),
-        };
-        let shared = Arc::new((handshakes, serve));
-        // A client for whom there is no room hears nothing, as nobody has agreed on a key with it.
-        let refusal = String::new();
-        let accept = self.acceptor.clone().accept(socket, listener, refusal, move |stream| {
-            let shared = shared.clone();
-            async move {
-                let (handshakes, serve) = shared.as_ref();
-                if let Some(stream) = handshakes.accept(stream).await {
-                    // In a task of its own, which does not keep the room of the handshake.
-                    detach(serve(stream));
-                }
-            }
-        });
-        self.acceptor.tasks.spawn(accept);
-    }
 }
 
 fn sessions(
@@ -335,89 +280,9 @@ impl Server {
         }
         writeln!(out)?;
         out.flush()?;
-        out.write_all(self.advice().as_bytes())?;
+        let fingerprint = self.fingerprint.as_deref();
+        out.write_all(advice(&self.addresses, self.connections, fingerprint).as_bytes())?;
         out.flush()
-    }
-
-    /// Lines for a person to paste, over plain HTTP and TCP where they are spoken.
-    fn advice(&self) -> String {
-        let Addresses { http, tcp, udp, https, tcps, .. } = self.addresses.as_ref();
-        let client = client_command();
-        let [http, tcp, https, tcps] = [http, tcp, https, tcps].map(|at| at.map(reachable));
-        let mut trust = String::new();
-        let mut lines = String::new();
-        if let Some(fingerprint) = &self.fingerprint {
-            trust = format!(" --fingerprint {fingerprint}");
-            lines += &format!("  fingerprint       {fingerprint}\n");
-        }
-        let (url, server, curl) = match (http, https) {
-            (Some(at), _) => (format!("http://{at}"), format!("http://{at}"), "curl"),
-            (None, Some(at)) => {
-                (format!("https://{at}"), format!("https://{at}{trust}"), "curl -k")
-            }
-            (None, None) => Default::default(),
-        };
-        let has_http = !url.is_empty();
-        if has_http {
-            lines += &format!("  the page          {url}/\n");
-        }
-        lines += &format!(
-            "  room for          {} connections\n\n  \
-             In another terminal, wait at the door (push):\n",
-            self.connections
-        );
-        if let Some(at) = tcp {
-            let (host, port) = (at.ip(), at.port());
-            lines += &format!("    nc {host} {port}                      and type: SUB demo\n");
-        }
-        if has_http {
-            lines += &format!("    {curl} -sN {url}/demo/sse\n");
-        }
-        let subscribe = format!("    {client} subscribe demo --server");
-        if let Some(at) = tcp {
-            lines += &format!("{subscribe} tcp://{at}\n");
-        }
-        if udp.is_some() && has_http {
-            lines += &format!("{subscribe} {server} --via udp\n");
-        }
-        if let Some(at) = tcps {
-            lines += &format!("{subscribe} tcps://{at}{trust}\n");
-        }
-        if let Some(at) = https {
-            lines += &format!("{subscribe} https://{at}{trust} --via sse\n");
-        }
-        lines += "\n  Ring:\n";
-        if has_http {
-            lines += &format!("    {curl} -d 'somebody is here' {url}/demo\n");
-        }
-        if let Some(at) = tcp {
-            let (host, port) = (at.ip(), at.port());
-            lines += &format!("    echo 'PUB demo somebody is here' | nc -N {host} {port}\n");
-        } else if let Some(at) = tcps {
-            lines += &format!(
-                "    {client} publish demo 'somebody is here' --server tcps://{at}{trust}\n"
-            );
-        }
-        if has_http {
-            lines += &format!(
-                "\n  Or walk to the door to look (poll):\n    \
-                 {curl} -si '{url}/demo/json?poll=1&since=all'\n"
-            );
-        }
-        format!("\n{lines}\n")
-    }
-}
-
-/// What to type for a client: the one beside this server if it was built, else by cargo.
-fn client_command() -> String {
-    let beside = std::env::current_exe().ok().map(|path| path.with_file_name("doorbell"));
-    match beside.filter(|path| path.is_file()) {
-        Some(path) => {
-            let here = std::env::current_dir().ok();
-            let short = here.and_then(|here| path.strip_prefix(here).ok().map(Path::to_owned));
-            short.unwrap_or(path).display().to_string()
-        }
-        None => "cargo run -q --release -p doorbell-cli --".to_owned(),
     }
 }
 
@@ -471,32 +336,30 @@ fn connections_max(wanted: Option<usize>) -> usize {
     wanted.map_or(most, |wanted| wanted.min(most))
 }
 
-/// What is said to those for whom there is no room.
+/// What is said to those who are not served.
 struct Refusals {
+    /// There is no room.
     lines: String,
     http: String,
+    /// They do not speak TLS where it is spoken.
+    lines_over_tls: String,
+    http_over_tls: String,
 }
 
 impl Refusals {
     fn new(connections: usize) -> Self {
         let text = format!("the server holds {connections} connections, which is the limit");
-        let error = Error::new(Code::Unavailable, text);
-        let http = http_refusal("503 Service Unavailable\r\nretry-after: 1", &error);
-        Self { lines: line_refusal(&error), http }
-    }
-}
-
-/// What a client is told that does not speak TLS where it is spoken.
-fn tls_hint(spoken: Spoken) -> String {
-    let error = |scheme| {
-        Error::new(
-            Code::BadRequest,
-            format!("TLS is spoken here: the address begins with {scheme}"),
-        )
-    };
-    match spoken {
-        Spoken::Http => http_refusal("400 Bad Request", &error("https://")),
-        Spoken::Lines => line_refusal(&error("tcps://")),
+        let full = Error::new(Code::Unavailable, text);
+        let encrypted = |scheme| {
+            let text = format!("TLS is spoken here: the address begins with {scheme}");
+            Error::new(Code::BadRequest, text)
+        };
+        Self {
+            lines: line_refusal(&full),
+            http: http_refusal("503 Service Unavailable\r\nretry-after: 1", &full),
+            lines_over_tls: line_refusal(&encrypted("tcps://")),
+            http_over_tls: http_refusal("400 Bad Request", &encrypted("https://")),
+        }
     }
 }
 

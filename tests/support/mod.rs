@@ -7,6 +7,7 @@ pub(crate) mod event;
 pub(crate) mod http;
 pub(crate) mod lines;
 pub(crate) mod server;
+pub(crate) mod tls;
 pub(crate) mod transport;
 pub(crate) mod websocket;
 

@@ -12,6 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::tls::{Authority, Tunnel};
 use super::{Event, Lines, PATIENCE, Request, Response, eventually};
 
 /// The path of a built binary.
@@ -38,9 +39,12 @@ pub(crate) struct TestServer {
     pub(crate) http: SocketAddr,
     /// Where lines are spoken over TCP.
     pub(crate) tcp: SocketAddr,
+    ready: String,
     flags: Vec<String>,
     folder: TempDir,
     child: Child,
+    /// What stands before a server that speaks TLS alone.
+    tunnels: Vec<Tunnel>,
 }
 
 impl TestServer {
@@ -59,6 +63,35 @@ impl TestServer {
         Self::launch(flags, tempfile::tempdir().unwrap())
     }
 
+    /// A server with a log in memory that speaks TLS alone, behind tunnels: whatever is sent to its
+    /// addresses is encrypted.
+    pub(crate) fn encrypted(flags: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let authority = Authority::new(folder.path(), "authority");
+        let (certificate, key) = authority.issue("server", &["localhost"], "server");
+        let mut server = Self::launch(
+            &format!(
+                "--ephemeral --http none --tcp none --https 127.0.0.1:0 --tcps 127.0.0.1:0 \
+                 --tls-cert {} --tls-key {} {flags}",
+                certificate.display(),
+                key.display()
+            ),
+            folder,
+        );
+        let listeners = [&mut server.http, &mut server.tcp];
+        server.tunnels.extend(listeners.map(|listener| {
+            let tunnel = Tunnel::to(*listener, &authority.certificate);
+            *listener = tunnel.entry;
+            tunnel
+        }));
+        server
+    }
+
+    /// One server that speaks in the clear, and one that does not.
+    pub(crate) fn plain_and_encrypted() -> [Self; 2] {
+        [Self::start(), Self::encrypted("")]
+    }
+
     fn launch(flags: &str, folder: TempDir) -> Self {
         let mut flags: Vec<String> = flags.split_whitespace().map(str::to_owned).collect();
         for listener in ["--http", "--tcp"] {
@@ -68,8 +101,12 @@ impl TestServer {
         }
         let (child, ready) = spawn(&flags, folder.path())
             .unwrap_or_else(|error| panic!("the server did not start: {error}"));
-        let (http, tcp) = addresses(&ready);
-        Self { http, tcp, flags, folder, child }
+        let at = |names: &[&str]| {
+            let found = names.iter().find_map(|name| listener(&ready, name));
+            found.unwrap_or_else(|| panic!("none of {names:?} in {ready:?}"))
+        };
+        let (http, tcp) = (at(&["http", "https"]), at(&["tcp", "tcps"]));
+        Self { http, tcp, ready, flags, folder, child, tunnels: Vec::new() }
     }
 
     /// Starts again on the same data and the same addresses.
@@ -122,6 +159,11 @@ impl TestServer {
     /// The number of the process.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Where a further listener is.
+    pub(crate) fn listener(&self, name: &str) -> SocketAddr {
+        listener(&self.ready, name).unwrap_or_else(|| panic!("no {name} in {:?}", self.ready))
     }
 
     /// The folder of the log.
@@ -301,13 +343,11 @@ fn first_line(mut output: impl BufRead + Send + 'static) -> Option<String> {
     receiver.recv_timeout(PATIENCE).ok().flatten()
 }
 
-fn addresses(ready: &str) -> (SocketAddr, SocketAddr) {
-    let word = |name: &str| {
-        let found = ready.split_whitespace().find_map(|word| word.strip_prefix(name));
-        found.unwrap_or_else(|| panic!("no {name} in {ready:?}")).parse().unwrap()
-    };
-    assert!(ready.starts_with("ready "), "{ready:?}");
-    (word("http="), word("tcp="))
+/// Where a listener is, by the server's first line.
+pub(crate) fn listener(ready: &str, name: &str) -> Option<SocketAddr> {
+    let words = ready.strip_prefix("ready ").expect("the first line").split_whitespace();
+    let mut listeners = words.filter_map(|word| word.split_once('='));
+    listeners.find(|(known, _)| *known == name).map(|(_, at)| at.parse().unwrap())
 }
 
 /// Runs a program to its end, which must come in time.

@@ -6,7 +6,6 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error as WebSocketError, Message};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
-use crate::address::Endpoint;
 use crate::error::{Error, Refusal};
 use crate::http::ANSWER_DEADLINE;
 use crate::laboratory::{ByteStream, Observation};
@@ -22,14 +21,16 @@ pub(crate) struct Frames(WebSocketStream<Box<dyn ByteStream>>);
 
 impl Frames {
     pub(crate) async fn open(options: &Options) -> Result<Self, Error> {
-        let (authority, observed) = (options.server.http()?, &options.observed);
-        let socket = connect(&Endpoint::Tcp(authority.clone()), observed).await?;
+        let (site, observed) = (options.server.http()?, &options.observed);
+        let socket = connect(&site.endpoint(), observed).await?;
         let config = WebSocketConfig::default()
             .read_buffer_size(BUFFER_BYTES)
             .write_buffer_size(0)
             .max_message_size(Some(LINE_BYTES_MAX))
             .max_frame_size(Some(LINE_BYTES_MAX));
-        let url = format!("ws://{authority}{}/ws?since={}", options.path(), options.since);
+        // The library is given an open stream, so it need not know whether that is encrypted.
+        let (authority, prefix) = (site.authority(), site.path());
+        let url = format!("ws://{authority}{prefix}{}/ws?since={}", options.path(), options.since);
         observed.note(Observation::Request);
         let (stream, _) = heard(ANSWER_DEADLINE, async {
             client_async_with_config(url, socket, Some(config)).await.map_err(error)

@@ -90,7 +90,7 @@ pub(crate) struct Tap {
 impl Tap {
     /// Captures the ports of a server on this machine.
     pub(crate) async fn open(places: &Places) -> Result<Self, Failure> {
-        let mut ports = vec![port(places.http.http()?).await?];
+        let mut ports = vec![port(places.http.http()?.authority()).await?];
         if let Some(Endpoint::Tcp(authority)) = &places.tcp {
             ports.push(port(authority).await?);
         }

@@ -25,7 +25,7 @@ impl RelaySetup {
         let mut relays = Vec::new();
         // What is lost, doubled or overtaken are datagrams; TCP has the rest of the link.
         let reliable = Link { loss: 0.0, reorder: 0.0, duplicate: 0.0, ..link };
-        let upstream = address(places.http.http()?).await?;
+        let upstream = address(places.http.http()?.authority()).await?;
         let relay = Relay::tcp(reliable, upstream, seed).await?;
         let http = format!("http://{}", relay.local_addr()).parse::<Server>()?;
         relays.push(relay);

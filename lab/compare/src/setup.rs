@@ -57,13 +57,17 @@ pub(crate) struct Setup {
 /// Asks a server where it listens.
 async fn places(server: &Server) -> Result<(Places, Config), Failure> {
     server.http()?;
+    if server.is_encrypted() {
+        let text = format!("{server}: what is compared is compared in the clear; give its http://");
+        return Err(Failure::Usage(text));
+    }
     let config = server.about("/v1/config").await?;
     let config: Config = serde_json::from_slice(&config).map_err(|error| {
         Failure::Failed(format!("/v1/config of {server} is not that of doorbell: {error}"))
     })?;
     let tcp = match server.lines().await? {
         Endpoint::Unix(_) => None,
-        endpoint @ Endpoint::Tcp(_) => Some(endpoint),
+        endpoint => Some(endpoint),
     };
     // A socket of another machine is not in this one's folders.
     let unix = config.listen.unix.clone().filter(|path| path.exists()).map(Endpoint::Unix);

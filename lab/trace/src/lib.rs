@@ -104,14 +104,19 @@ async fn trace(arguments: &TraceArguments, server: &Server) -> Result<Picture, F
 
 /// Where the server listens for this way of receiving; it has to be on this machine.
 async fn address(via: Transport, server: &Server) -> Result<SocketAddr, Failure> {
+    if server.is_encrypted() {
+        return Err(Failure::Usage(format!("{server} has no packets that could be read")));
+    }
     let authority: Authority = match via {
         Transport::Tcp => match server.lines().await? {
             Endpoint::Tcp(authority) => authority,
-            endpoint @ Endpoint::Unix(_) => {
-                return Err(Failure::Usage(format!("{endpoint} has no packets to be captured")));
+            endpoint @ (Endpoint::Unix(_) | Endpoint::Tls(..)) => {
+                return Err(Failure::Usage(format!(
+                    "{endpoint} has no packets that could be read"
+                )));
             }
         },
-        _ => server.http()?.clone(),
+        _ => server.http()?.authority().clone(),
     };
     let found = lookup_host((authority.host(), authority.port())).await;
     let found = found.map_err(|error| Failure::Failed(format!("{authority}: {error}")))?.next();

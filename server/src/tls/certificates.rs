@@ -1,5 +1,5 @@
-//! Who the server says it is, and whose word it takes for who a client is: read whole or not at
-//! all, and read again when the files change.
+//! The identity that the server shows, and the authorities that vouch for its clients: read whole
+//! or not at all, and read again when the files change.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -18,7 +18,9 @@ use sha2::{Digest, Sha256};
 
 use super::{HTTP1_PROTOCOL, HTTP2_PROTOCOL, LINES_PROTOCOL, SelfSigned, Spoken, x509};
 use crate::clock::unix_micros;
+use crate::limits::TLS_LOOK_EVERY;
 use crate::metrics::Metrics;
+use crate::stop::Stop;
 
 /// A self-signed certificate is made anew when it is good for less than this.
 const RENEWED_DAYS: i64 = 30;
@@ -72,7 +74,7 @@ impl Identity {
     /// The SHA-256 of the certificate, in hex.
     fn fingerprint(&self) -> String {
         let digest = Sha256::digest(self.leaf().map_or(&[][..], |leaf| leaf));
-        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+        digest.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
     }
 }
 
@@ -130,6 +132,20 @@ impl Certificates {
     pub fn self_signed_fingerprint(&self) -> Option<String> {
         let is_own = matches!(self.source, Source::SelfSigned(_));
         is_own.then(|| self.current.load().identity.fingerprint())
+    }
+
+    /// Reads them again when their files change, until the stop.
+    pub async fn watch(self: Arc<Self>, stop: Stop) {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(TLS_LOOK_EVERY) => {}
+            }
+            let certificates = self.clone();
+            if let Err(error) = tokio::task::spawn_blocking(move || certificates.look()).await {
+                tracing::error!(%error, "the certificates could not be looked at");
+            }
+        }
     }
 
     /// Reads everything again if a file has changed, or if a certificate of the server's own is

@@ -3,7 +3,7 @@
 //! What is spoken over an encrypted stream is not known here, but for the names by which clients
 //! choose it.
 //!
-//! - `certificates`: who the server says it is, read from files and read again when they change;
+//! - `certificates`: the identity of the server, read from files and read again when they change;
 //!   `self_signed`: a certificate of the server's own, for trying out; `x509`: what stands in one
 //! - `stream`: the encrypted stream
 
@@ -16,27 +16,28 @@ use std::future::poll_fn;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use clap::Args;
 use rustls::{InvalidMessage, ServerConnection};
 use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
 pub use self::certificates::{Certificates, Source};
 pub use self::self_signed::SelfSigned;
 pub use self::stream::Encrypted;
 use crate::limits::{TLS_HANDSHAKE_MAX, TLS_HINT_MAX};
-use crate::listen::{Listen, listen_address};
-use crate::metrics::{Handshake, Metrics};
-use crate::stop::Stop;
-use crate::stream::AcceptedStream;
+use crate::listen::{Acceptor, Listen, listen_address};
+use crate::metrics::{Handshake, Listener, Metrics};
+use crate::stop::{Stop, detach};
+use crate::stream::{AcceptedStream, Guarded};
 
 /// HTTP/2, as clients ask for it in the handshake.
 const HTTP2_PROTOCOL: &[u8] = b"h2";
 /// HTTP/1.1.
 const HTTP1_PROTOCOL: &[u8] = b"http/1.1";
-/// Lines. Nobody need ask for it, but who asks for something else, as browsers do, is refused.
+/// Lines. Nobody need ask for it, but those that ask for something else, as browsers do, are
+/// refused.
 const LINES_PROTOCOL: &[u8] = b"doorbell";
 
 /// Where the self-signed certificate is tried out.
@@ -125,19 +126,63 @@ pub enum Spoken {
     Lines,
 }
 
-/// Turns the accepted streams of one listener into encrypted ones.
+/// What the listeners for TLS share.
 #[derive(Debug)]
-pub struct Handshakes {
-    /// What is spoken over them.
-    pub spoken: Spoken,
-    /// Who the server says it is.
-    pub certificates: Arc<Certificates>,
-    /// Where they are counted.
-    pub metrics: Arc<Metrics>,
+pub struct Tls<'a> {
+    /// The identity that is shown.
+    pub certificates: &'a Arc<Certificates>,
+    /// Where handshakes are counted.
+    pub metrics: &'a Arc<Metrics>,
+    /// What accepts.
+    pub acceptor: &'a Acceptor,
+}
+
+impl Tls<'_> {
+    /// Accepts from a listener, if there is one, and serves what is encrypted. `hint` is said to
+    /// those who do not speak TLS.
+    pub fn listen<F, T>(
+        &self,
+        socket: Option<TcpListener>,
+        listener: Listener,
+        spoken: Spoken,
+        hint: String,
+        serve: F,
+    ) where
+        F: Fn(Encrypted<Guarded<TcpStream>>) -> T + Send + Sync + 'static,
+        T: Future<Output = ()> + Send + 'static,
+    {
+        let handshakes = Handshakes {
+            spoken,
+            certificates: self.certificates.clone(),
+            metrics: self.metrics.clone(),
+            stop: self.acceptor.stop.clone(),
+            hint,
+        };
+        let shared = Arc::new((handshakes, serve));
+        // A client for whom there is no room hears nothing, as nobody has agreed on a key with it.
+        let refusal = String::new();
+        self.acceptor.listen(socket, listener, refusal, move |stream| {
+            let shared = shared.clone();
+            async move {
+                let (handshakes, serve) = shared.as_ref();
+                if let Some(stream) = handshakes.accept(stream).await {
+                    // In a task of its own, which does not keep the room of the handshake.
+                    detach(serve(stream));
+                }
+            }
+        });
+    }
+}
+
+/// Turns the accepted streams of one listener into encrypted ones.
+struct Handshakes {
+    spoken: Spoken,
+    certificates: Arc<Certificates>,
+    metrics: Arc<Metrics>,
     /// Ends those that are under way.
-    pub stop: Stop,
+    stop: Stop,
     /// What a client is told that does not speak TLS.
-    pub hint: String,
+    hint: String,
 }
 
 /// Why there is no encrypted stream.
@@ -156,7 +201,7 @@ enum Failure<S> {
 
 impl Handshakes {
     /// An encrypted stream; `None` where none came about, which was then noted.
-    pub async fn accept<S: AcceptedStream>(&self, socket: S) -> Option<Encrypted<S>> {
+    async fn accept<S: AcceptedStream>(&self, socket: S) -> Option<Encrypted<S>> {
         let peer = socket.connection().ends();
         let (outcome, error) = match self.shake_hands(socket).await {
             Ok(stream) => {
@@ -220,6 +265,3 @@ impl Handshakes {
         let _ = timeout(TLS_HINT_MAX, say).await;
     }
 }
-
-/// How often the files are looked at.
-pub const LOOK_EVERY: Duration = Duration::from_secs(5);

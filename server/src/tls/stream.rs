@@ -91,7 +91,9 @@ impl<S: AcceptedStream> Encrypted<S> {
             self.begun = encrypt(&mut self.session.writer())?;
             ready!(self.poll_send(context))?;
         }
-        Poll::Ready(Ok(std::mem::take(&mut self.begun).min(offered)))
+        let written = std::mem::take(&mut self.begun);
+        debug_assert!(written <= offered, "{offered} bytes are offered in place of {written}");
+        Poll::Ready(Ok(written.min(offered)))
     }
 }
 
@@ -133,7 +135,7 @@ fn tried<T>(polled: Poll<io::Result<T>>) -> io::Result<T> {
     }
 }
 
-/// The way back: the context was woken for by the try itself.
+/// The way back. The try itself has seen to it that the task is woken.
 fn poll_once<T>(tried: io::Result<T>) -> Poll<io::Result<T>> {
     match tried {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,

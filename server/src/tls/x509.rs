@@ -41,3 +41,25 @@ pub(super) fn not_after(certificate: &CertificateDer<'_>) -> Option<i64> {
 fn parse<'a>(certificate: &'a CertificateDer<'_>) -> Option<X509Certificate<'a>> {
     X509Certificate::from_der(certificate).ok().map(|(_, certificate)| certificate)
 }
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, DnType, KeyPair, SanType};
+
+    use super::*;
+
+    #[test]
+    fn alternative_names_come_first_and_what_is_no_certificate_has_none() {
+        let names_given = ["sensor.example", "192.0.2.1", "2001:db8::1"].map(str::to_owned);
+        let mut params = CertificateParams::new(names_given).unwrap();
+        params.subject_alt_names.push(SanType::URI("spiffe://example/sensor".try_into().unwrap()));
+        params.distinguished_name.push(DnType::CommonName, "sensor 7");
+        let certificate = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+        let expected =
+            ["sensor.example", "192.0.2.1", "2001:db8::1", "spiffe://example/sensor", "sensor 7"];
+        assert_eq!(names(certificate.der()), expected);
+        assert!(not_after(certificate.der()).is_some());
+        let nothing = CertificateDer::from(vec![0x30, 0]);
+        assert!(names(&nothing).is_empty() && not_after(&nothing).is_none());
+    }
+}

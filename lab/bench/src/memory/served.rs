@@ -18,7 +18,7 @@ use doorbell_server::listen::{Accept, Acceptor};
 use doorbell_server::log::MemoryLog;
 use doorbell_server::message::number_batch;
 use doorbell_server::metrics::{Listener, Metrics, Transport};
-use doorbell_server::session::{Groups, SessionConfig};
+use doorbell_server::session::{Groups, HalfClosed, SessionConfig};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::runtime::Runtime;
 use tokio::sync::{Mutex, mpsc, watch};
@@ -174,6 +174,9 @@ impl Sessions {
         let timeouts = Timeouts { write_deadline, keepalive };
         let acceptor = Acceptor::new(usize::MAX, metrics.clone(), timeouts);
         let config = Arc::new(SessionConfig {
+            gate: Gate::open(hub, None),
+            write_deadline,
+            half_closed: HalfClosed::of(usize::MAX),
             keepalive,
             unfinished: settings.unfinished,
             line_bytes: to_usize(settings.line_bytes),
@@ -184,7 +187,7 @@ impl Sessions {
         let runtime = Runtime::new()?;
         let (incoming, waiting) = mpsc::channel(1);
         let listener = Incoming(Mutex::new(waiting));
-        let lines = LineService::new(&Gate::new(hub), &config, Transport::Unix);
+        let lines = LineService::new(&config, Transport::Unix);
         let accepting =
             acceptor
                 .clone()
@@ -242,7 +245,7 @@ impl Accept for Incoming {
 
     async fn accept(&self, _: Timeouts) -> io::Result<(End, Ends)> {
         match self.0.lock().await.recv().await {
-            Some(end) => Ok((end, Ends::Unix)),
+            Some(end) => Ok((end, Ends::Unix { uid: 0 })),
             None => std::future::pending().await,
         }
     }
