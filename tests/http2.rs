@@ -25,7 +25,7 @@ async fn connect(server: &TestServer) -> Client {
 async fn send(client: &mut Client, method: &str, path: &str, body: &str) -> Answer {
     let request = hyper::Request::builder()
         .method(method)
-        .uri(format!("http://doorbell{path}"))
+        .uri(format!("http://localhost{path}"))
         .body(Full::new(Bytes::from(body.to_owned())))
         .unwrap();
     client.ready().await.unwrap();
@@ -147,7 +147,7 @@ fn a_websocket_is_one_stream_of_a_connection() {
         let open = |path: &str, protocol: &'static str| {
             let mut request = hyper::Request::builder()
                 .method("CONNECT")
-                .uri(format!("http://doorbell{path}"))
+                .uri(format!("http://localhost{path}"))
                 .header("sec-websocket-version", "13")
                 .body(Full::new(Bytes::new()))
                 .unwrap();

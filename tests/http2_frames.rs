@@ -28,7 +28,7 @@ fn get(path: &str) -> Vec<u8> {
     let literal = |index: u8, text: &str| {
         [&[index, u8::try_from(text.len()).unwrap()], text.as_bytes()].concat()
     };
-    [vec![0x82, 0x86], literal(0x04, path), literal(0x01, "doorbell")].concat()
+    [vec![0x82, 0x86], literal(0x04, path), literal(0x01, "localhost")].concat()
 }
 
 fn request(stream: u32, path: &str) -> Vec<u8> {

@@ -162,7 +162,7 @@ async fn take_nothing(server: &TestServer, polls: usize) {
     let asking = async {
         let mut answers = Vec::new();
         for _ in 0..polls {
-            let request = hyper::Request::get("http://doorbell/t/json?poll=1&since=all");
+            let request = hyper::Request::get("http://localhost/t/json?poll=1&since=all");
             let body = http_body_util::Empty::<hyper::body::Bytes>::new();
             client.ready().await.unwrap();
             answers.push(client.send_request(request.body(body).unwrap()).await.unwrap());

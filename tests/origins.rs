@@ -125,7 +125,7 @@ fn a_name_that_is_not_the_servers_leads_to_nothing() {
 
 #[test]
 fn the_servers_own_names_and_pages_and_programs_are_taken() {
-    let server = TestServer::with("--http 0.0.0.0:0 --lab off");
+    let server = TestServer::with("--http 0.0.0.0:0 --anonymous read-write --lab off");
     let own = format!("127.0.0.1:{}", server.http.port());
     let bound = server.http.to_string();
     let loopback = ["localhost", "LOCALHOST:8080", "127.0.0.1", "127.8.8.8:1", "[::1]:8080"];
@@ -144,7 +144,7 @@ fn the_servers_own_names_and_pages_and_programs_are_taken() {
 
 #[test]
 fn a_machines_own_address_is_one_of_the_servers_names() {
-    let server = TestServer::with("--http 0.0.0.0:0 --lab off");
+    let server = TestServer::with("--http 0.0.0.0:0 --anonymous read-write --lab off");
     // Any address of this block is this machine's.
     let address = (std::net::Ipv4Addr::new(127, 0, 0, 9), server.http.port()).into();
     let request = Request::get("/v1/health").host("127.0.0.9");

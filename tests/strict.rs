@@ -55,7 +55,7 @@ fn a_request_that_could_be_understood_in_two_ways_is_refused_and_the_connection_
         ),
         ("405", "CONNECT a:80 HTTP/1.1\r\nhost: a:80\r\n\r\n".to_owned()),
     ] {
-        let behind = "GET /v1/health HTTP/1.1\r\nhost: a\r\n\r\n";
+        let behind = "GET /v1/health HTTP/1.1\r\nhost: localhost\r\n\r\n";
         let answer = exchange(&server, &format!("{request}{behind}"));
         let begin = format!("HTTP/1.1 {status} ");
         assert!(answer.starts_with(&begin), "{request}: {answer}");
@@ -65,7 +65,10 @@ fn a_request_that_could_be_understood_in_two_ways_is_refused_and_the_connection_
     for host in ["a", "a.example:8080", "127.0.0.1", "[::1]:80", "xn--bcher-kva.example", "a:"] {
         let request =
             format!("GET /v1/health HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
-        assert!(exchange(&server, &request).starts_with("HTTP/1.1 200 "), "{host}");
+        // Whether it is this server's own is another question.
+        let answer = exchange(&server, &request);
+        let is_taken = ["200", "421"].iter().any(|status| answer[9..].starts_with(status));
+        assert!(is_taken, "{host}: {answer}");
     }
     // Programs from before there were hosts.
     assert!(exchange(&server, "GET /v1/health HTTP/1.0\r\n\r\n").contains(" 200 "));
@@ -75,7 +78,7 @@ fn a_request_that_could_be_understood_in_two_ways_is_refused_and_the_connection_
 fn only_the_first_bytes_of_a_connection_make_it_http_2() {
     let server = TestServer::start();
     let preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
-    let request = "GET /v1/health HTTP/1.1\r\nhost: a\r\n\r\n";
+    let request = "GET /v1/health HTTP/1.1\r\nhost: localhost\r\n\r\n";
     let answer = exchange(&server, &format!("{request}{preface}"));
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     assert!(!answer.contains('\0'), "no frame of HTTP/2: {answer:?}");
