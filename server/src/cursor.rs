@@ -26,7 +26,7 @@ use crate::limits::{CLAIMS_MAX, CURSOR_PATTERNS_MAX, CURSOR_TOPICS_MAX};
 use crate::log::Page;
 use crate::message::Message;
 use crate::start;
-use crate::tail::Claim;
+use crate::tail::NamesClaim;
 
 pub use self::progress::{Progress, Reached};
 pub use crate::log::PageLimit;
@@ -45,7 +45,7 @@ pub struct Cursor {
     /// How far the reading has come, and the registration for news.
     state: State,
     /// Lets it wait for what its filters name.
-    claim: Claim,
+    claim: NamesClaim,
     /// What hardly any of the many cursors has.
     seldom: Option<Box<Seldom>>,
     /// Shows others how far this is; absent before the first filter.

@@ -17,7 +17,7 @@ use crate::log::{
     Bounds, Expired, Finding, HeadSearch, Latest, Log, Newest, Page, PageLimit, Query, Retention,
     Selection,
 };
-use crate::tail::{Claim, Registration, Tail};
+use crate::tail::{NamesClaim, Registration, Tail};
 use crate::writer::{Health, Pending, Writer};
 
 /// One log with its readers and publishers. Clones share it.
@@ -164,8 +164,8 @@ impl Hub {
     }
 
     /// A claim for nothing yet.
-    pub(crate) fn claim(&self) -> Claim {
-        Claim::new(&self.0.tail)
+    pub(crate) fn claim(&self) -> NamesClaim {
+        NamesClaim::new(&self.0.tail)
     }
 
     pub(crate) fn register(&self, filters: &[Filter]) -> Registration {
@@ -205,7 +205,7 @@ impl Hub {
         self.blocking(move |log| log.seek(time_us)).await
     }
 
-    /// HeadSearches among the heads of all topics: at once if that is soon done, else on a thread that
+    /// Searches among the heads of all topics: at once if that is soon done, else on a thread that
     /// may block.
     async fn search<F: Finding>(&self, filter: &Filter, found: F) -> Result<F, Error> {
         match HeadSearch::new(filter, found).go_on(self.0.log.heads()) {

@@ -189,7 +189,9 @@ mod tests {
             };
             let (going, staying): (Vec<usize>, Vec<usize>) =
                 (0..patterns.len()).partition(|reader| patterns[*reader].1);
-            going.into_iter().for_each(|reader| leave(&mut trie, reader));
+            for reader in going {
+                leave(&mut trie, reader);
+            }
             for topic in &topics {
                 let mut found: Vec<usize> = Vec::new();
                 trie.matching(topic, &mut |readers| found.extend(readers));
@@ -200,7 +202,9 @@ mod tests {
                 let expected: Vec<usize> = staying.iter().copied().filter(matches).collect();
                 prop_assert_eq!(found, expected, "{}", topic);
             }
-            staying.into_iter().for_each(|reader| leave(&mut trie, reader));
+            for reader in staying {
+                leave(&mut trie, reader);
+            }
             prop_assert!(trie.is_empty(), "{trie:?}");
         }
     }

@@ -262,12 +262,12 @@ impl Drop for Registration {
 /// A reader's share of what all readers together may wait for, counted in the names that it waits
 /// by: a topic is one, a pattern one for each segment. What is dropped is given back.
 #[derive(Debug)]
-pub struct Claim {
+pub struct NamesClaim {
     tail: Arc<Tail>,
     names: usize,
 }
 
-impl Claim {
+impl NamesClaim {
     /// For nothing yet.
     pub fn new(tail: &Arc<Tail>) -> Self {
         Self { tail: tail.clone(), names: 0 }
@@ -292,14 +292,14 @@ impl Claim {
 }
 
 /// A reader that goes on for another one is never refused what that one had.
-impl Clone for Claim {
+impl Clone for NamesClaim {
     fn clone(&self) -> Self {
         self.tail.claimed.fetch_add(self.names, Ordering::Relaxed);
         Self { tail: self.tail.clone(), names: self.names }
     }
 }
 
-impl Drop for Claim {
+impl Drop for NamesClaim {
     fn drop(&mut self) {
         self.shrink(self.names);
     }

@@ -44,7 +44,7 @@ pub struct Heads(RwLock<Known>);
 /// The topics, in the ways in which they are looked for.
 #[derive(Debug, Default)]
 struct Known {
-    topics: HashMap<Topic, Entry, foldhash::fast::RandomState>,
+    topics: HashMap<Topic, KnownTopic, foldhash::fast::RandomState>,
     in_order: BTreeSet<Topic>,
     branches: Branches,
     /// Those that hold no message any more, each with its newest one.
@@ -55,7 +55,7 @@ struct Known {
 }
 
 #[derive(Debug)]
-struct Entry {
+struct KnownTopic {
     head: TopicHead,
     /// The longest branch that it is on.
     branch: usize,
@@ -162,11 +162,11 @@ impl Known {
             self.idle.insert((head.newest, topic.clone()));
         }
         self.in_order.insert(topic.clone());
-        self.topics.insert(topic, Entry { head, branch });
+        self.topics.insert(topic, KnownTopic { head, branch });
     }
 
     fn expire(&mut self, topic: &Topic, seq: u64) {
-        let Some(Entry { head, branch }) = self.topics.get_mut(topic) else { return };
+        let Some(KnownTopic { head, branch }) = self.topics.get_mut(topic) else { return };
         let held_some = head.holds_some();
         head.expired = head.expired.max(seq);
         self.branches.expire(*branch, seq);

@@ -190,7 +190,9 @@ proptest! {
         filters in prop::collection::vec(filter(), 1..6),
     ) {
         let (heads, mut model) = (Heads::default(), Model::default());
-        changes.iter().for_each(|change| apply(&heads, &mut model, change));
+        for change in &changes {
+            apply(&heads, &mut model, change);
+        }
         prop_assert_eq!(heads.len(), model.topics.len());
         for filter in &filters {
             let newest = HeadSearch::new(filter, Newest::default()).finish(&heads).seq();
@@ -208,7 +210,9 @@ proptest! {
         filter in filter(),
     ) {
         let (heads, mut model) = (Heads::default(), Model::default());
-        before.iter().for_each(|change| apply(&heads, &mut model, change));
+        for change in &before {
+            apply(&heads, &mut model, change);
+        }
         let mut there: BTreeSet<Topic> = model.topics.keys().cloned().collect();
         let mut walk = Walk::new(&filter);
         let mut found = Vec::new();

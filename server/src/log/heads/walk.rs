@@ -35,7 +35,9 @@ impl Walk {
     pub(super) fn new(filter: &Filter) -> Self {
         let trie = |patterns: &[Pattern]| {
             let mut trie = PatternTrie::default();
-            patterns.iter().for_each(|pattern| *trie.value_mut(pattern.as_str()) = ());
+            for pattern in patterns {
+                *trie.value_mut(pattern.as_str()) = ();
+            }
             trie
         };
         Self {
