@@ -9,6 +9,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use doorbell_protocol::{Code, Draft, Epoch, Error, Filter};
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Either, Ready, ready};
 use tokio::sync::Semaphore;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -207,11 +209,18 @@ impl Hub {
 
     /// Searches among the heads of all topics: at once if that is soon done, else on a thread that
     /// may block.
-    async fn search<F: Finding>(&self, filter: &Filter, found: F) -> Result<F, Error> {
+    ///
+    /// What it returns is small: readers that wait hold the room for it.
+    fn search<F: Finding>(
+        &self,
+        filter: &Filter,
+        found: F,
+    ) -> Either<Ready<Result<F, Error>>, BoxFuture<'_, Result<F, Error>>> {
         match HeadSearch::new(filter, found).go_on(self.0.log.heads()) {
-            ControlFlow::Break(found) => Ok(found),
+            ControlFlow::Break(found) => Either::Left(ready(Ok(found))),
             ControlFlow::Continue(search) => {
-                Box::pin(self.blocking(move |log| Ok(search.finish(log.heads())))).await
+                let finish = self.blocking(move |log| Ok(search.finish(log.heads())));
+                Either::Right(finish.boxed())
             }
         }
     }
