@@ -13,7 +13,7 @@ pub const TOPICS_MAX: usize = 1_000_000;
 pub const TOPICS_FORGOTTEN_MAX: usize = 2 * EXPIRE_MESSAGES_MAX;
 /// Segments of topics held against patterns before a search among all topics lets publishers in,
 /// and before it leaves the threads that serve connections.
-pub const HEAD_STEPS_MAX: usize = 4096;
+pub const HEAD_STEPS_MAX: usize = 1024;
 /// Segments of the beginnings whose newest message is kept: what a publish notes beside its topic,
 /// and what a topic costs that shares its beginning with no other.
 pub const BRANCH_SEGMENTS_MAX: usize = 3;

@@ -21,7 +21,7 @@ use crate::log::{Finding, HeadSearch};
 /// Chains followed for one page. More topics than this are looked for among all rows.
 const CHAINS_MAX: usize = 64;
 /// Steps of a search for the topics that patterns select, in order to follow their chains.
-const TOPICS_STEPS_MAX: usize = 8;
+const TOPICS_STEPS_MAX: usize = 32;
 
 /// Reads one page.
 pub(super) fn page(
