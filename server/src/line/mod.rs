@@ -375,7 +375,7 @@ impl<L: Link> Conversation<L> {
     }
 
     /// The peer has ended its side and listens, or has gone. What is written to one that has gone
-    /// is answered by a reset, and that shows when the link is read again.
+    /// is answered by a reset, and that shows at the next write.
     async fn look_after_end(&mut self, reading: &mut Reading) -> Result<(), Ending> {
         let Some(half_closed) = &mut self.talk().half_closed else {
             let half_closed = &reading.config.half_closed;
@@ -396,9 +396,10 @@ impl<L: Link> Conversation<L> {
         }
         half_closed.look_at = None;
         let is_probed = std::mem::replace(&mut half_closed.is_probed, true);
-        let read = poll_fn(|context| self.link.poll_receive(&mut Vec::new(), context));
-        if let Some(Err(ending)) = read.now_or_never() {
-            return Err(ending);
+        // Behind its end, a read says no more; a write says that there was a reset.
+        let written = poll_fn(|context| self.link.poll_write(b"", context));
+        if let Some(Err(error)) = written.now_or_never() {
+            return Err(error.into());
         }
         if !is_probed {
             deliver(self, reading, Batch::default()).await?;
