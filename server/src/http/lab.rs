@@ -17,7 +17,7 @@ use crate::access::{Access, Operation};
 use crate::connections::{Connection, Service};
 use crate::lab::{PageName, Row, session};
 use crate::limits::{CONNECTIONS_ROWS_DEFAULT, CONNECTIONS_ROWS_MAX, LAB_FRAME_BYTES_MAX};
-use crate::websocket::Bounds;
+use crate::websocket::SocketBounds;
 
 /// The connections that are open, and the newest of them.
 #[derive(Debug, Serialize)]
@@ -81,7 +81,7 @@ pub(super) fn open(
     let OpenLab { access, page, topic, upgrade } = opening;
     let seat = app.lab.enter(page, access)?;
     let connection = connection.clone();
-    let bounds = Bounds {
+    let bounds = SocketBounds {
         message_bytes: LAB_FRAME_BYTES_MAX,
         unfinished: app.config.unfinished,
         write_deadline: app.config.write_deadline,

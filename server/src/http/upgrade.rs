@@ -11,7 +11,7 @@ use super::credentials::SUBPROTOCOL;
 use super::reply::{Body, Head, Reply};
 use super::request::{Request, Upgradable, is_websocket};
 use crate::stop::detach;
-use crate::websocket::{Bounds, Socket};
+use crate::websocket::{Socket, SocketBounds};
 
 /// What a WebSocket is spoken over.
 pub(crate) type Stream = TokioIo<Upgraded>;
@@ -56,7 +56,7 @@ impl Upgrade {
     /// The answer to the request; once it is out, the WebSocket is served.
     pub(super) fn serve<T>(
         self,
-        bounds: Bounds,
+        bounds: SocketBounds,
         serve: impl FnOnce(Socket<Stream>) -> T + Send + 'static,
     ) -> Reply
     where

@@ -20,7 +20,7 @@ use crate::cursor::Cursor;
 use crate::line::{self, Link};
 use crate::metrics::Transport;
 use crate::session::Ending;
-use crate::websocket::{self, Bounds, CloseCode, Fault, Socket};
+use crate::websocket::{self, CloseCode, Fault, Socket, SocketBounds};
 
 /// A request for `GET /FILTER/ws`.
 pub(super) struct OpenSocket {
@@ -55,7 +55,7 @@ pub(super) async fn open(
     let OpenSocket { access, filter, since, conditions, upgrade } = opening;
     let cursor = Cursor::open(&access, filter, &since).await?.with_conditions(conditions);
     let (config, connection) = (app.config.clone(), connection.clone());
-    let bounds = Bounds {
+    let bounds = SocketBounds {
         message_bytes: config.line_bytes,
         unfinished: config.unfinished,
         write_deadline: config.write_deadline,

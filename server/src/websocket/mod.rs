@@ -55,7 +55,7 @@ impl CloseCode {
 
 /// What a peer is held to.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Bounds {
+pub(crate) struct SocketBounds {
     /// Bytes of a message.
     pub(crate) message_bytes: usize,
     /// What was begun, a frame or a message, must end within this time.
@@ -77,7 +77,7 @@ pub(crate) enum Fault {
 #[derive(Debug)]
 pub(crate) struct Socket<S> {
     stream: S,
-    bounds: Bounds,
+    bounds: SocketBounds,
     /// What is beneath may be a part of a connection, which is blocked by itself.
     blocked: WriteDeadline,
     /// What there is while something was begun or is owed: a quiet one costs no more than its
@@ -118,7 +118,7 @@ pub(crate) fn ping() -> Bytes {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     /// Over a stream on which the WebSocket was agreed upon.
-    pub(crate) fn new(stream: S, bounds: Bounds) -> Self {
+    pub(crate) fn new(stream: S, bounds: SocketBounds) -> Self {
         Self { stream, bounds, blocked: WriteDeadline::default(), talk: None, pinged_at: None }
     }
 
