@@ -3,13 +3,14 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::json;
 use socket2::{Domain, Socket, Type};
 
-use crate::support::{Event, PATIENCE, Request, TestServer, messages, seqs};
+use crate::support::{Event, PATIENCE, Request, TestServer, eventually, messages, seqs};
 
 /// A text of a kilobyte.
 fn kilobyte() -> String {
@@ -118,11 +119,12 @@ fn a_poll_at_the_edge_of_what_is_kept_tells_all_that_is_lost_by_one_gap() {
     let server = TestServer::with("--retention-bytes 256KiB");
     let mut asked = server.publish("t", "first").id().to_owned();
     let until = Instant::now() + Duration::from_secs(3);
-    let mut lost = 0;
+    let (mut lost, published) = (0, AtomicUsize::new(0));
     std::thread::scope(|scope| {
         let publisher = scope.spawn(|| {
             while Instant::now() < until {
                 server.publish_all("t", &vec![kilobyte(); 100]);
+                published.fetch_add(100, Ordering::Relaxed);
             }
         });
         while !publisher.is_finished() {
@@ -145,7 +147,11 @@ fn a_poll_at_the_edge_of_what_is_kept_tells_all_that_is_lost_by_one_gap() {
             }
             answer.next().clone_into(&mut asked);
             // Let some of what follows expire before it is asked for.
-            std::thread::sleep(Duration::from_millis(5));
+            let before = published.load(Ordering::Relaxed);
+            eventually("others publish more than is kept", || {
+                let more = published.load(Ordering::Relaxed) - before >= 300;
+                (more || publisher.is_finished()).then_some(())
+            });
         }
     });
     assert!(lost > 0, "nothing expired between two polls: this tested nothing");
@@ -171,7 +177,7 @@ async fn take_nothing(server: &TestServer, polls: usize) {
         drop(answers);
     };
     tokio::select! {
-        _ = connection => {}
+        ended = connection => panic!("a connection that answers pings stays: {ended:?}"),
         () = asking => {}
     }
 }
@@ -196,9 +202,25 @@ fn closed_windows_hold_no_answers_keep_nobody_waiting_and_end_by_the_write_deadl
                 take_nothing(&server, 100),
             )
         };
-        let (ended, whole) = tokio::join!(tokio::time::timeout(PATIENCE, connections), others);
-        ended.expect("the server ends connections that take nothing");
-        assert_eq!(whole.unwrap(), 5000, "another reader is not refused");
+        let watching = tokio::task::spawn_blocking({
+            let http = server.http;
+            move || {
+                for count in [400, 0] {
+                    eventually(&format!("{count} polls under way"), || {
+                        let stats = Request::get("/v1/stats").send_to(http).json();
+                        let readers = stats["transports"]["poll"]["readers"].as_u64();
+                        (readers == Some(count)).then_some(())
+                    });
+                }
+            }
+        });
+        tokio::select! {
+            _ = connections => unreachable!("they go on"),
+            (watched, whole) = async { tokio::join!(watching, others) } => {
+                watched.expect("the server ends answers that nobody takes");
+                assert_eq!(whole.unwrap(), 5000, "another reader is not refused");
+            }
+        }
     });
     assert!(begun.elapsed() >= Duration::from_secs(2));
     let grown = server.resident_bytes().saturating_sub(before);

@@ -138,7 +138,7 @@ fn the_servers_own_names_and_pages_and_programs_are_taken() {
             assert_eq!(response.status, 200, "{host}");
         }
     }
-    assert_eq!(open_socket(&server, &[("origin", &format!("http://{own}"))]), 101);
+    assert_eq!(open_socket(&server, &[("host", &own), ("origin", &format!("http://{own}"))]), 101);
     assert_eq!(open_socket(&server, &[]), 101);
 }
 
