@@ -49,3 +49,4 @@ mod tls;
 mod transports;
 mod unix;
 mod websocket;
+mod websocket_cases;
