@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::attack;
 use crate::failure::{Failure, Result};
 use crate::floor::Floor;
 use crate::generator::load::Refill;
@@ -43,11 +44,19 @@ pub(crate) enum Command {
     Grow(Flags),
     /// A million sessions in one process, over streams in memory
     Sessions(Flags),
-    /// All of them
+    /// Attacks, each beside a client that behaves; named by --contenders
+    Attack(Flags),
+    /// All of them but attacks
     All(Flags),
     /// One run of such sessions, in a process of its own
     #[command(hide = true)]
     Memory(Job),
+    /// One attack, in a process of its own
+    #[command(hide = true)]
+    Attacker(attack::AttackArguments),
+    /// What reads all that comes, in a process of its own
+    #[command(hide = true)]
+    Sink,
     /// The programs to measure against
     #[command(flatten)]
     Floor(Floor),

@@ -4,6 +4,7 @@
 //! - `generator`: connections, publishing by the clock or by what arrives, and the check of every
 //!   message
 //! - `peer`: the contenders: how each is started and spoken to; `floor`: programs that do the least
+//! - `attack`: what one client can do on purpose, and one who behaves beside it
 //! - `memory`: sessions of the server's own code over streams in memory, more than sockets can be
 //!   had
 //! - `report`: medians, spreads, ratios; tables and JSON
@@ -18,6 +19,7 @@
     reason = "64-bit Linux; counts and nanoseconds become figures of a few digits"
 )]
 
+mod attack;
 mod cli;
 mod failure;
 mod floor;

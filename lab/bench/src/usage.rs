@@ -134,6 +134,19 @@ impl Memory {
     }
 }
 
+/// Lets the kernel begin anew to note the most memory of a process.
+pub(crate) fn forget_peak(pid: u32) -> Result<()> {
+    let path = format!("/proc/{pid}/clear_refs");
+    // The word that means just this (proc_pid_clear_refs(5)).
+    fs::write(&path, "5").map_err(|error| Failure(format!("{path}: {error}")))
+}
+
+/// The most memory that a process has had in place since then, in bytes.
+pub(crate) fn peak(pid: u32) -> Result<f64> {
+    let text = read(&format!("/proc/{pid}/status"))?;
+    kibibytes(&text, "VmHWM:").ok_or_else(|| strange("status", &text))
+}
+
 /// What the kernel holds in its slabs, in bytes; `None` where only root may know.
 pub(crate) fn slab_bytes() -> Option<f64> {
     let text = fs::read_to_string("/proc/slabinfo").ok()?;

@@ -163,6 +163,33 @@ fn a_large_answer_is_measured_beside_a_handler_and_an_earlier_build() {
 }
 
 #[test]
+fn an_attack_is_told_beside_what_it_costs_without_the_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let json = folder.path().join("results.json");
+    let output = bench(&["attack", "--quick", "--contenders", "half-closed,http2-halves"])
+        .args(["--seconds", "0.3"])
+        .arg("--json")
+        .arg(&json)
+        .arg("--server-binary")
+        .arg(server())
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    let results: Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
+    let rows = results["reports"][0]["rows"].as_array().unwrap();
+    let attacks: Vec<_> = rows.iter().map(|row| row["contender"].as_str().unwrap()).collect();
+    assert_eq!(attacks, ["half-closed", "http2-halves"]);
+    for row in rows {
+        let median = |figure: &str| row["figures"][figure]["summary"]["median"].as_f64();
+        for figure in ["alone_p99_ms", "control_p99_ms", "latency_p99_ms", "bound_mib"] {
+            assert!(median(figure).unwrap() > 0.0, "{figure} in {row:#}");
+        }
+        assert!(median("peak_growth_mib").is_some(), "{row:#}");
+    }
+}
+
+#[test]
 fn what_cannot_be_measured_is_told_in_a_line() {
     let refusal = |words: &[&str]| {
         let output = bench(words).output().unwrap();

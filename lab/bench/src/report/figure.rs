@@ -42,6 +42,19 @@ pub(crate) enum Figure {
     ServerCore,
     /// This process's share of one core.
     GeneratorCore,
+    /// The 99th percentile without an attack, and while the same is done to somebody else.
+    AloneP99,
+    ControlP99,
+    /// The 99th percentile under an attack, divided by the latter.
+    TimesControl,
+    /// How far the server's memory grew at most, how far it may, and what is left of it later.
+    PeakMib,
+    BoundMib,
+    AfterMib,
+    AboveBound,
+    /// How long somebody new waited for an answer, and whether none came.
+    NewcomerMillis,
+    Refused,
     Lost,
     Disordered,
     Damaged,
@@ -88,6 +101,15 @@ impl Figure {
             Self::Seconds => ("seconds", "seconds", "s", 2),
             Self::ServerCore => ("server_core_share", "server core", "cores", 2),
             Self::GeneratorCore => ("generator_core_share", "generator core", "cores", 2),
+            Self::AloneP99 => ("alone_p99_ms", "alone p99", "ms", 2),
+            Self::ControlP99 => ("control_p99_ms", "control p99", "ms", 2),
+            Self::TimesControl => ("p99_ratio_to_control", "p99 × control", "1", 2),
+            Self::PeakMib => ("peak_growth_mib", "peak MiB", "MiB", 1),
+            Self::BoundMib => ("bound_mib", "bound MiB", "MiB", 0),
+            Self::AfterMib => ("growth_after_mib", "after MiB", "MiB", 1),
+            Self::AboveBound => ("above_bound", "above bound", "1", 0),
+            Self::NewcomerMillis => ("newcomer_ms", "newcomer ms", "ms", 1),
+            Self::Refused => ("newcomer_refused", "newcomer refused", "1", 0),
             Self::Lost => ("lost", "lost", "1", 0),
             Self::Disordered => ("disordered", "disordered", "1", 0),
             Self::Damaged => ("damaged", "damaged", "1", 0),

@@ -1,6 +1,7 @@
 //! What is measured. A scenario is a list of cases; in each round every contender runs each case
 //! once, in another order each round, on a server of its own.
 
+mod attack;
 mod bench;
 mod catchup;
 mod fanout;
@@ -31,6 +32,8 @@ pub(crate) fn run(command: Command) -> Result<()> {
     let (flags, scenarios): (Flags, &[Scenario]) = match command {
         Command::Floor(floor) => return floor.run(),
         Command::Memory(job) => return job.run(),
+        Command::Attacker(job) => return job.run(),
+        Command::Sink => return crate::attack::run_sink(),
         Command::Fanout(flags) => (flags, &[fanout::run]),
         Command::Latency(flags) => (flags, &[latency::run]),
         Command::Publish(flags) => (flags, &[publish::run]),
@@ -41,6 +44,7 @@ pub(crate) fn run(command: Command) -> Result<()> {
         Command::Slow(flags) => (flags, &[slow::run]),
         Command::Grow(flags) => (flags, &[grow::run]),
         Command::Sessions(flags) => (flags, &[sessions::run]),
+        Command::Attack(flags) => (flags, &[attack::run]),
         Command::All(flags) => (
             flags,
             &[

@@ -53,7 +53,7 @@ fn launch(setting: &Setting) -> Result<(Program, SocketAddr, SocketAddr)> {
     for name in variables.filter(|name| name.starts_with("DOORBELL_")) {
         command.env_remove(name);
     }
-    command.args(["--http", "127.0.0.1:0", "--tcp", "127.0.0.1:0"]);
+    command.args(["--http", "127.0.0.1:0", "--tcp", "127.0.0.1:0", "--udp", "127.0.0.1:0"]);
     command.arg("--data").arg(folder.path().join("data"));
     match setting.storage {
         Storage::Ephemeral => command.arg("--ephemeral"),
