@@ -82,10 +82,10 @@ impl fmt::Display for Since {
 const MICROS_MAX: f64 = 9_007_199_254_740_992.0;
 
 /// Reads a duration such as `10m`, `1h30m`, `1.5h`, `250ms` or `2d`: numbers, each with its unit.
-/// Units are `ms`, `s`, `m`, `h` and `d`; anything else is `None`, and so is what overflows.
+/// Units are `ms`, `s`, `m`, `h` and `d`; anything else is `None`, and so is what is too long.
 pub fn parse_duration(text: &str) -> Option<Duration> {
     let mut rest = text;
-    let mut total = Duration::ZERO;
+    let mut total = 0.0;
     if rest.is_empty() {
         return None;
     }
@@ -102,16 +102,16 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
             _ => return None,
         };
         let number: f64 = rest[..digits].parse().ok()?;
-        let micros = (number * micros).round();
-        if micros > MICROS_MAX {
+        total += (number * micros).round();
+        // All of it, so that it can be written as one number and read again.
+        if total > MICROS_MAX {
             return None;
         }
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "in range")]
-        let part = Duration::from_micros(micros as u64);
-        total = total.checked_add(part)?;
         rest = &rest[end..];
     }
-    Some(total)
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "in range")]
+    let micros = total as u64;
+    Some(Duration::from_micros(micros))
 }
 
 #[cfg(test)]
@@ -138,6 +138,12 @@ mod tests {
         for (text, expected) in cases {
             assert_eq!(text.parse::<Since>().unwrap(), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn a_duration_is_bounded_as_a_whole() {
+        assert!(parse_duration("104249d").is_some() && parse_duration("104250d").is_none());
+        assert!(parse_duration("900715h99254d").is_none());
     }
 
     #[test]
