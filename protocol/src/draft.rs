@@ -190,6 +190,8 @@ impl Draft {
             Some(text) => text.replace("\\n", "\n"),
             None => body.to_owned(),
         };
+        // One that is empty is none, as in the JSON form.
+        let mut parameter = |which| parameter(which).filter(|text| !text.is_empty());
         Ok(Self {
             topic,
             message: check_message(message, message_bytes_max)?,
@@ -433,6 +435,14 @@ mod tests {
     fn an_empty_message_is_triggered_and_a_body_is_kept_as_it_is() {
         assert_eq!(draft(&[], " \n").unwrap().message, "triggered");
         assert_eq!(draft(&[], " a\\n ").unwrap().message, " a\\n ");
+    }
+
+    #[test]
+    fn an_empty_parameter_is_none() {
+        use Parameter as P;
+        let all = [P::Title, P::Priority, P::Tags, P::Click, P::Icon, P::Actions, P::SequenceId];
+        let empty = draft(&all.map(|parameter| (parameter, "")), "x").unwrap();
+        assert_eq!(empty, draft(&[], "x").unwrap());
     }
 
     #[test]
