@@ -26,6 +26,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use doorbell_protocol::code::quoted;
 use serde::Deserialize;
 use toml::value::Datetime;
 
@@ -135,14 +136,14 @@ impl AccessFile {
         let mut file =
             Self { anonymous: written.anonymous.rights("anonymous")?, ..Self::default() };
         for token in written.token {
-            let what = format!("token '{}'", token.name);
+            let what = format!("token {}", quoted(&token.name));
             let hash: TokenHash = token.sha256.parse().map_err(|why| wrong(&what, why))?;
             let expires = token.expires.map(|time| unix_seconds(&what, time)).transpose()?;
             let rights = WrittenRights { allow: token.allow, deny: token.deny, admin: token.admin };
             file.add(&what, Credentials::Token(hash), token.name, &rights, expires)?;
         }
         for user in written.user {
-            let what = format!("user '{}'", user.name);
+            let what = format!("user {}", quoted(&user.name));
             let hash: PasswordHash = user.argon2id.parse().map_err(|why| wrong(&what, why))?;
             let expires = user.expires.map(|time| unix_seconds(&what, time)).transpose()?;
             let rights = WrittenRights { allow: user.allow, deny: user.deny, admin: user.admin };
@@ -152,12 +153,12 @@ impl AccessFile {
             file.add(&what, Credentials::Password(hash), user.name, &rights, expires)?;
         }
         for (name, rights) in written.uid {
-            let what = format!("uid {name}");
+            let what = format!("uid {}", quoted(&name));
             let number = name.parse().map_err(|_| wrong(&what, "it is no number"))?;
             file.add(&what, Credentials::Uid(number), name, &rights, None)?;
         }
         for (name, rights) in written.certificate {
-            let what = format!("certificate '{name}'");
+            let what = format!("certificate {}", quoted(&name));
             file.add(&what, Credentials::Certificate, name, &rights, None)?;
         }
         file.check_repeats()?;
@@ -317,7 +318,7 @@ mod tests {
             ),
             (format!("[[token]]\nname = \"a\"\nsha256 = [\"{secret}\"]"), "line 3: "),
             (format!("[[token]]\nsha256 = \"{secret}"), "line 2: "),
-            ("[uid.x]".to_owned(), "uid x: it is no number"),
+            ("[uid.x]".to_owned(), "uid 'x': it is no number"),
             ("[[token]]\nname = \"\"\nsha256 = \"\"".to_owned(), "token '': sha256 is to be"),
         ] {
             let error = AccessFile::parse(&text).unwrap_err().to_string();
