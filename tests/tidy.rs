@@ -39,6 +39,8 @@ const CRATES: &[(&str, &[&str])] = &[
         ],
     ),
     ("bench", &["doorbell-protocol", "doorbell-server"]),
+    ("doorbell-fuzz", &["doorbell-protocol", "doorbell-server"]),
+    ("doorbell-libfuzzer", &["doorbell-fuzz"]),
     ("doorbell-tests", &["doorbell-wire"]),
 ];
 
@@ -338,7 +340,7 @@ fn crates_up() -> Vec<String> {
         // Tests may lean on more than what they test does.
         let tables =
             if package == "doorbell-tests" { "[dev-dependencies]" } else { "[dependencies]" };
-        let dependencies = text.split("\n[").find(|table| tables[1..] == table[..tables.len() - 1]);
+        let dependencies = text.split("\n[").find(|table| table.starts_with(&tables[1..]));
         let ours = dependencies
             .into_iter()
             .flat_map(str::lines)

@@ -1,0 +1,130 @@
+//! Inputs that nobody meant, for everything that reads what comes from outside.
+//!
+//! A [`Target`] takes any bytes and panics if a promise does not hold for them. The same targets
+//! are run by the program of this crate, which changes what stands in `corpus/` by chance, and by
+//! libFuzzer, which also looks at what code an input reaches (`libfuzzer/`). README.md has the
+//! commands.
+//!
+//! - `target/words`: the parsers of the protocol, each against what its words mean
+//! - `target/conversation`: the server's own readers of HTTP, WebSocket frames and lines, over
+//!   streams in memory
+//! - `target/access`: the access file, and what its rules come to
+//! - `served`: that server
+//! - `corpus`, `mutate`: where inputs come from
+//! - `run`: many of them, on every core
+
+#![allow(clippy::unwrap_used, reason = "a panic is the report")]
+#![allow(clippy::missing_panics_doc, reason = "a panic is the report")]
+
+mod corpus;
+mod mutate;
+pub mod run;
+mod served;
+mod target;
+
+/// Something that reads what comes from outside.
+#[derive(Debug, Clone, Copy)]
+pub struct Target {
+    /// The name of its folder in `corpus/` and of its program for libFuzzer.
+    pub name: &'static str,
+    /// Reads the bytes, and panics if a promise does not hold.
+    pub read: fn(&[u8]),
+    /// How many inputs are a short run: a conversation takes longer than a word.
+    pub short: u64,
+    /// What its inputs are likely to hold.
+    words: &'static [&'static str],
+}
+
+/// Short runs.
+const WORDS: u64 = 20_000;
+const CONVERSATIONS: u64 = 200;
+
+/// All of them.
+pub const TARGETS: &[Target] = &[
+    Target {
+        name: "topic",
+        read: target::words::topic,
+        short: WORDS,
+        words: target::words::FILTER,
+    },
+    Target {
+        name: "filter",
+        read: target::words::filter,
+        short: WORDS,
+        words: target::words::FILTER,
+    },
+    Target {
+        name: "containment",
+        read: target::words::containment,
+        short: WORDS,
+        words: target::words::FILTER,
+    },
+    Target { name: "since", read: target::words::since, short: WORDS, words: target::words::SINCE },
+    Target {
+        name: "command",
+        read: target::words::command,
+        short: WORDS,
+        words: target::words::COMMAND,
+    },
+    Target {
+        name: "datagram",
+        read: target::words::datagram,
+        short: WORDS,
+        words: target::words::COMMAND,
+    },
+    Target {
+        name: "members",
+        read: target::words::members,
+        short: WORDS,
+        words: target::words::JSON,
+    },
+    Target {
+        name: "actions",
+        read: target::words::actions,
+        short: WORDS,
+        words: target::words::ACTIONS,
+    },
+    Target {
+        name: "parameters",
+        read: target::words::parameters,
+        short: WORDS,
+        words: target::words::PARAMETERS,
+    },
+    Target { name: "draft", read: target::words::draft, short: WORDS, words: target::words::JSON },
+    Target { name: "event", read: target::words::event, short: WORDS, words: target::words::JSON },
+    Target {
+        name: "access-file",
+        read: target::access::file,
+        short: WORDS,
+        words: target::access::FILE,
+    },
+    Target {
+        name: "rights",
+        read: target::access::rights,
+        short: WORDS,
+        words: target::access::RULES,
+    },
+    Target {
+        name: "http",
+        read: target::conversation::http,
+        short: CONVERSATIONS,
+        words: target::conversation::HTTP,
+    },
+    Target {
+        name: "lines",
+        read: target::conversation::lines,
+        short: CONVERSATIONS,
+        words: target::words::COMMAND,
+    },
+    Target {
+        name: "websocket",
+        read: target::conversation::websocket,
+        short: CONVERSATIONS,
+        words: &[],
+    },
+];
+
+/// The target of that name.
+pub fn named(name: &str) -> Option<&'static Target> {
+    TARGETS.iter().find(|target| target.name == name)
+}

@@ -1,0 +1,5 @@
+//! What is read, and what must hold of it.
+
+pub(crate) mod access;
+pub(crate) mod conversation;
+pub(crate) mod words;
