@@ -17,7 +17,7 @@ use doorbell_server::listen::{Accept, Acceptor, Addresses};
 use doorbell_server::log::MemoryLog;
 use doorbell_server::metrics::{Listener, Metrics, Transport};
 use doorbell_server::proxy::Proxies;
-use doorbell_server::session::{Groups, SessionConfig};
+use doorbell_server::serve::sessions;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Mutex, mpsc, oneshot};
@@ -81,15 +81,8 @@ impl Served {
         let (write_deadline, keepalive) = (settings.write_deadline, settings.keepalive);
         let acceptor =
             Acceptor::new(usize::MAX, metrics.clone(), Timeouts { write_deadline, keepalive });
-        let config = Arc::new(SessionConfig {
-            gate: Gate::open(hub.clone(), None),
-            keepalive,
-            unfinished: settings.unfinished,
-            line_bytes: to_usize(settings.line_bytes),
-            groups: Groups::new(keepalive, metrics.clone(), acceptor.stop.clone()),
-            metrics,
-            stop: acceptor.stop.clone(),
-        });
+        let gate = Gate::open(hub.clone(), None);
+        let config = sessions(&settings, gate, metrics, &acceptor, usize::MAX);
         let here = SocketAddr::from((Ipv4Addr::LOCALHOST, 8080));
         let addresses = Arc::new(Addresses {
             http: Some(here),

@@ -197,7 +197,8 @@ fn certificates(
     certificates.map(|certificates| Some(Arc::new(certificates))).map_err(StartError)
 }
 
-fn sessions(
+/// What all sessions of a server with these settings share.
+pub fn sessions(
     config: &Config,
     gate: Gate,
     metrics: Arc<Metrics>,

@@ -18,7 +18,7 @@ use doorbell_server::listen::{Accept, Acceptor};
 use doorbell_server::log::MemoryLog;
 use doorbell_server::message::number_batch;
 use doorbell_server::metrics::{Listener, Metrics, Transport};
-use doorbell_server::session::{Groups, HalfClosed, SessionConfig};
+use doorbell_server::serve::sessions;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::runtime::Runtime;
 use tokio::sync::{Mutex, mpsc, watch};
@@ -173,17 +173,8 @@ impl Sessions {
         let (write_deadline, keepalive) = (settings.write_deadline, settings.keepalive);
         let timeouts = Timeouts { write_deadline, keepalive };
         let acceptor = Acceptor::new(usize::MAX, metrics.clone(), timeouts);
-        let config = Arc::new(SessionConfig {
-            gate: Gate::open(hub, None),
-            write_deadline,
-            half_closed: HalfClosed::of(usize::MAX),
-            keepalive,
-            unfinished: settings.unfinished,
-            line_bytes: to_usize(settings.line_bytes),
-            groups: Groups::new(keepalive, metrics.clone(), acceptor.stop.clone()),
-            metrics,
-            stop: acceptor.stop.clone(),
-        });
+        let gate = Gate::open(hub, None);
+        let config = sessions(&settings, gate, metrics, &acceptor, usize::MAX);
         let runtime = Runtime::new()?;
         let (incoming, waiting) = mpsc::channel(1);
         let listener = Incoming(Mutex::new(waiting));
