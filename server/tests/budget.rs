@@ -32,7 +32,7 @@ const BUDGET: &[(&str, f64)] = &[
     ("allocations: a delivery over sse", 0.15),
     ("allocations: a delivery over longpoll", 10.00),
     ("bytes: one that waits over tcp", 745.60),
-    ("bytes: one that waits over ws", 1785.60),
+    ("bytes: one that waits over ws", 959.68),
     ("bytes: one that waits over sse", 783.36),
     ("bytes: one that waits over longpoll", 3465.28),
 ];
