@@ -22,11 +22,11 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     match payload.len() {
         short @ 0..=125 => bytes.push(0x80 | u8::try_from(short).unwrap()),
         long @ 126..=0xFFFF => {
-            bytes.push(0x80 | 126);
+            bytes.push(0xfe);
             bytes.extend(u16::try_from(long).unwrap().to_be_bytes());
         }
         long => {
-            bytes.push(0x80 | 127);
+            bytes.push(0xff);
             bytes.extend((long as u64).to_be_bytes());
         }
     }
@@ -206,7 +206,7 @@ fn what_is_no_frame_closes_with_1002() {
             "a length above 2^63",
             [&[LAST | TEXT, 0xFF][..], &(1_u64 << 63).to_be_bytes(), &[0; 4]].concat(),
         ),
-        ("a reserved length", [&[LAST | PING, 0x80 | 127][..], &[0xFF; 12]].concat()),
+        ("a reserved length", [&[LAST | PING, 0xff][..], &[0xFF; 12]].concat()),
     ];
     for (what, bytes) in breaches {
         let mut peer = Peer::greeted(&server);
@@ -276,7 +276,7 @@ fn a_message_that_is_too_long_closes_with_1009_however_it_comes() {
 fn a_frame_or_message_that_is_begun_must_be_finished() {
     let server = TestServer::with("--unfinished 300ms");
     let whole = text("PING x");
-    let begun: [(&str, Vec<u8>); 6] = [
+    let unfinished: [(&str, Vec<u8>); 6] = [
         ("a byte of a head", whole[..1].to_vec()),
         ("a head", whole[..6].to_vec()),
         ("half a text", whole[..9].to_vec()),
@@ -285,7 +285,7 @@ fn a_frame_or_message_that_is_begun_must_be_finished() {
         ("half a frame behind a whole one", [whole.as_slice(), &whole[..3]].concat()),
     ];
     for path in ["t/ws", "v1/lab?page=abcd1234&topic=t"] {
-        for (what, bytes) in &begun {
+        for (what, bytes) in &unfinished {
             let mut peer = Peer::open(&server, path);
             let began = Instant::now();
             peer.say(bytes);

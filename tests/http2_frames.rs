@@ -117,13 +117,13 @@ impl Peer {
 fn what_is_begun_must_be_finished_and_a_request_made() {
     let server = TestServer::with("--unfinished 300ms");
     let settings = initial_window(65_535);
-    let begun = [&PREFACE.to_vec()[..], &settings].concat();
-    let asked = [&begun[..], &request(1, "/v1/health")].concat();
+    let preface = [&PREFACE.to_vec()[..], &settings].concat();
+    let asked = [&preface[..], &request(1, "/v1/health")].concat();
     let open_headers = frame(HEADERS, END_STREAM, 3, &get("/v1/health"));
     for (what, bytes) in [
         ("half a preface", PREFACE[..18].to_vec()),
-        ("no request", begun.clone()),
-        ("headers that do not end", [&begun[..], &frame(HEADERS, 0, 1, &get("/"))].concat()),
+        ("no request", preface.clone()),
+        ("headers that do not end", [&preface[..], &frame(HEADERS, 0, 1, &get("/"))].concat()),
         ("headers that do not end, later", [&asked[..], &open_headers].concat()),
         ("half a head, later", [&asked[..], &open_headers[..4]].concat()),
         ("half a frame, later", [&asked[..], &open_headers[..12]].concat()),

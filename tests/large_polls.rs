@@ -119,12 +119,12 @@ fn a_poll_at_the_edge_of_what_is_kept_tells_all_that_is_lost_by_one_gap() {
     let server = TestServer::with("--retention-bytes 256KiB");
     let mut asked = server.publish("t", "first").id().to_owned();
     let until = Instant::now() + Duration::from_secs(3);
-    let (mut lost, published) = (0, AtomicUsize::new(0));
+    let (mut lost, stored) = (0, AtomicUsize::new(0));
     std::thread::scope(|scope| {
         let publisher = scope.spawn(|| {
             while Instant::now() < until {
                 server.publish_all("t", &vec![kilobyte(); 100]);
-                published.fetch_add(100, Ordering::Relaxed);
+                stored.fetch_add(100, Ordering::Relaxed);
             }
         });
         while !publisher.is_finished() {
@@ -147,9 +147,9 @@ fn a_poll_at_the_edge_of_what_is_kept_tells_all_that_is_lost_by_one_gap() {
             }
             answer.next().clone_into(&mut asked);
             // Let some of what follows expire before it is asked for.
-            let before = published.load(Ordering::Relaxed);
+            let before = stored.load(Ordering::Relaxed);
             eventually("others publish more than is kept", || {
-                let more = published.load(Ordering::Relaxed) - before >= 300;
+                let more = stored.load(Ordering::Relaxed) - before >= 300;
                 (more || publisher.is_finished()).then_some(())
             });
         }

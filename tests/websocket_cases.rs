@@ -1,6 +1,6 @@
 //! What RFC 6455 asks of a server, case by case: framing, control frames, reserved bits and
-//! opcodes, fragments, UTF-8, masks, limits, and the closing handshake. The server echoes nothing, so a
-//! message that comes through is a line of the line protocol whose answer holds its payload.
+//! opcodes, fragments, UTF-8, masks, limits, and the closing handshake. The server echoes nothing,
+//! so a message that comes through is a line of the line protocol whose answer holds its payload.
 
 mod frames;
 

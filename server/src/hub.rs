@@ -64,6 +64,9 @@ impl Future for LaterPage {
     }
 }
 
+/// A search among the heads of topics: done, or on its way.
+type Search<'a, F> = Either<Ready<Result<F, Error>>, BoxFuture<'a, Result<F, Error>>>;
+
 /// The limits of the wire that can be set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WireLimits {
@@ -211,11 +214,7 @@ impl Hub {
     /// may block.
     ///
     /// What it returns is small: readers that wait hold the room for it.
-    fn search<F: Finding>(
-        &self,
-        filter: &Filter,
-        found: F,
-    ) -> Either<Ready<Result<F, Error>>, BoxFuture<'_, Result<F, Error>>> {
+    fn search<F: Finding>(&self, filter: &Filter, found: F) -> Search<'_, F> {
         match HeadSearch::new(filter, found).go_on(self.0.log.heads()) {
             ControlFlow::Break(found) => Either::Left(ready(Ok(found))),
             ControlFlow::Continue(search) => {

@@ -148,8 +148,7 @@ fn is_pattern(text: &str) -> bool {
 /// What a pattern selects, said once more.
 fn selects(pattern: &[&str], topic: &[&str]) -> bool {
     match (pattern, topic) {
-        ([], []) => true,
-        ([">"], [_, ..]) => true,
+        ([], []) | ([">"], [_, ..]) => true,
         ([first, pattern @ ..], [segment, topic @ ..]) => {
             (*first == "*" || first == segment) && selects(pattern, topic)
         }

@@ -42,11 +42,11 @@ pub enum Source {
 
 /// A certificate and its key, which belong together.
 #[derive(Debug)]
-pub(super) struct Identity {
+pub(super) struct OwnCertificate {
     key: Arc<CertifiedKey>,
 }
 
-impl Identity {
+impl OwnCertificate {
     pub(super) fn new(
         chain: Vec<CertificateDer<'static>>,
         key: PrivateKeyDer<'static>,
@@ -81,7 +81,7 @@ impl Identity {
 /// What is served at the moment.
 #[derive(Debug)]
 struct Current {
-    identity: Identity,
+    identity: OwnCertificate,
     http: Arc<ServerConfig>,
     lines: Arc<ServerConfig>,
 }
@@ -215,12 +215,12 @@ fn read_all(source: &Source, client_ca: Option<&Path>) -> Result<Current, String
     Ok(Current { identity, http: Arc::new(http), lines: Arc::new(lines) })
 }
 
-fn from_files(certificate: &Path, key: &Path) -> Result<Identity, String> {
+fn from_files(certificate: &Path, key: &Path) -> Result<OwnCertificate, String> {
     let chain = certificates("tls-cert", certificate)?;
     let private = PrivateKeyDer::from_pem_file(key).map_err(|error| {
         format!("--tls-key {} {}", key.display(), fault(&error, "has no private key"))
     })?;
-    Identity::new(chain, private).map_err(|error| match error {
+    OwnCertificate::new(chain, private).map_err(|error| match error {
         rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
             let certificate = certificate.display();
             format!("--tls-key {} is not the key of --tls-cert {certificate}", key.display())
@@ -246,7 +246,10 @@ fn fault(error: &pem::Error, none: &str) -> String {
     }
 }
 
-fn server_config(identity: &Identity, client_ca: Option<&Path>) -> Result<ServerConfig, String> {
+fn server_config(
+    identity: &OwnCertificate,
+    client_ca: Option<&Path>,
+) -> Result<ServerConfig, String> {
     let unusable = |error: rustls::Error| format!("TLS cannot be used: {error}");
     let provider = Arc::new(provider());
     let builder = ServerConfig::builder_with_provider(provider.clone())

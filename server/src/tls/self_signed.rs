@@ -12,7 +12,7 @@ use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair, date_ti
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use super::certificates::Identity;
+use super::certificates::OwnCertificate;
 use super::x509;
 use crate::clock::unix_micros;
 
@@ -46,7 +46,7 @@ impl SelfSigned {
     }
 
     /// The one that is kept if it will do, else a new one.
-    pub(super) fn identity(&self) -> Result<Identity, String> {
+    pub(super) fn identity(&self) -> Result<OwnCertificate, String> {
         let kept = self.folder.as_deref().and_then(|folder| kept(folder).ok());
         if let Some(kept) = kept.filter(|kept| !kept.ends_soon() && self.is_named_in(kept)) {
             return Ok(kept);
@@ -64,7 +64,7 @@ impl SelfSigned {
         read.map_err(|error| format!("--tls-self-signed: {error}"))
     }
 
-    fn is_named_in(&self, kept: &Identity) -> bool {
+    fn is_named_in(&self, kept: &OwnCertificate) -> bool {
         let there = kept.leaf().map(x509::names).unwrap_or_default();
         self.names.iter().all(|name| there.contains(name))
     }
@@ -84,16 +84,16 @@ impl SelfSigned {
     }
 }
 
-fn kept(folder: &Path) -> Result<Identity, String> {
+fn kept(folder: &Path) -> Result<OwnCertificate, String> {
     let read_file = |name| fs::read(folder.join(name)).map_err(|error| error.to_string());
     read(&read_file(CERTIFICATE)?, &read_file(KEY)?)
 }
 
-fn read(certificate: &[u8], key: &[u8]) -> Result<Identity, String> {
+fn read(certificate: &[u8], key: &[u8]) -> Result<OwnCertificate, String> {
     let chain = CertificateDer::pem_slice_iter(certificate).collect::<Result<Vec<_>, _>>();
     let chain = chain.map_err(|error| error.to_string())?;
     let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| error.to_string())?;
-    Identity::new(chain, key).map_err(|error| error.to_string())
+    OwnCertificate::new(chain, key).map_err(|error| error.to_string())
 }
 
 /// Writes both anew. If one is there without the other, both are made again.
