@@ -35,6 +35,7 @@ pub(crate) fn run() -> Result<()> {
                     continue;
                 }
             };
+            #[allow(clippy::disallowed_methods, reason = "the process ends with its attack")]
             tokio::spawn(async move {
                 let mut bytes = vec![0; READ_BYTES];
                 while stream.read(&mut bytes).await.is_ok_and(|count| count > 0) {}

@@ -10,7 +10,7 @@ const UPGRADE: &[u8] = b"GET /t/ws HTTP/1.1\r\nhost: localhost\r\nconnection: up
 
 /// Pings whose answers nobody reads.
 pub(super) fn pings(attacker: &mut Attacker) -> Result<()> {
-    let ping = [&[0x89, 0x80 | 125, 0, 0, 0, 0], [b'x'; 125].as_slice()].concat();
+    let ping = [&[0x89, 0xfd, 0, 0, 0, 0], [b'x'; 125].as_slice()].concat();
     let flood = ping.repeat(200);
     let http = attacker.http;
     attacker.keep(http, 4, UPGRADE);
@@ -20,7 +20,7 @@ pub(super) fn pings(attacker: &mut Attacker) -> Result<()> {
 /// Long messages that are begun and not ended.
 pub(super) fn fragments(attacker: &mut Attacker) -> Result<()> {
     let length = 60_000_u16;
-    let head = [&[0x01, 0x80 | 126], length.to_be_bytes().as_slice(), &[0; 4]].concat();
+    let head = [&[0x01, 0xfe], length.to_be_bytes().as_slice(), &[0; 4]].concat();
     let fragment = [head, vec![b'x'; length.into()]].concat();
     let begun = [UPGRADE, &fragment].concat();
     let http = attacker.http;
