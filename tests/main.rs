@@ -46,6 +46,7 @@ mod start;
 mod streams;
 mod strict;
 mod tls;
+mod tokens;
 mod transports;
 mod unix;
 mod websocket;

@@ -23,8 +23,9 @@ impl Table {
     pub(super) fn new(file: AccessFile, before: Option<&Self>) -> Self {
         let anonymous = Identity { kind: "anonymous", name: "".into() };
         let kept = before.map(|table| &table.anonymous);
-        let kept = kept.filter(|grant| grant.rights() == Some(&file.anonymous)).cloned();
-        let anonymous = kept.unwrap_or_else(|| Grant::new(anonymous, file.anonymous, None));
+        let rights = file.anonymous.rights();
+        let kept = kept.filter(|grant| grant.rights() == Some(&rights)).cloned();
+        let anonymous = kept.unwrap_or_else(|| Grant::new(anonymous, rights, None));
         let mut table = Self {
             tokens: HashMap::new(),
             users: HashMap::new(),
@@ -40,7 +41,8 @@ impl Table {
     }
 
     fn add(&mut self, entry: AccessEntry, before: Option<&Self>) {
-        let AccessEntry { credentials, name, rights, expires } = entry;
+        let AccessEntry { credentials, name, rules, expires } = entry;
+        let rights = rules.rights();
         let name: Box<str> = name.into();
         let identity = Identity { kind: credentials.kind(), name: name.clone() };
         let kept = before.and_then(|table| table.known.get(&identity));
@@ -69,7 +71,7 @@ impl Table {
     }
 
     /// Ends the grants of the table before this one that are not in it. One whose secret is the
-    /// same goes on as the new grant, as far as that reaches.
+    /// same goes on as the new grant, as far as that reaches: a token under whatever name.
     pub(super) fn succeed(&self, before: &Self) {
         if before.anonymous != self.anonymous {
             before.anonymous.end(Some(self.anonymous.clone()));
@@ -79,8 +81,11 @@ impl Table {
             if new.is_some_and(|(_, new)| new == old) {
                 continue;
             }
-            let same = new.filter(|(new, _)| new == credentials);
-            old.end(same.map(|(_, new)| new.clone()));
+            let same = match credentials {
+                Credentials::Token(hash) => self.tokens.get(hash),
+                _ => new.filter(|(new, _)| new == credentials).map(|(_, new)| new),
+            };
+            old.end(same.cloned());
         }
     }
 

@@ -38,7 +38,25 @@ pub struct AccessFile {
     /// Everybody with a name of his own.
     pub entries: Vec<AccessEntry>,
     /// What may be done without a credential.
-    pub anonymous: Rights,
+    pub anonymous: Rules,
+}
+
+/// The rules of one identity, as they are written.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// What is allowed.
+    pub allow: Vec<Rule>,
+    /// What is not, whatever allows it.
+    pub deny: Vec<Rule>,
+    /// Whether it may see what the server says of itself and of others.
+    pub admin: bool,
+}
+
+impl Rules {
+    /// What they come to.
+    pub fn rights(&self) -> Rights {
+        Rights::new(&self.allow, &self.deny, self.admin)
+    }
 }
 
 /// One identity of the file.
@@ -49,7 +67,7 @@ pub struct AccessEntry {
     /// Its name. Names are unlike within a kind of credentials.
     pub name: String,
     /// What it may do.
-    pub rights: Rights,
+    pub rules: Rules,
     /// When it ends, in unix seconds.
     pub expires: Option<u64>,
 }
@@ -132,8 +150,7 @@ impl AccessFile {
     pub fn parse(text: &str) -> Result<Self, FileError> {
         let written: WrittenFile =
             toml::from_str(text).map_err(|error| unreadable(text, &error))?;
-        let mut file =
-            Self { anonymous: written.anonymous.rights("anonymous")?, ..Self::default() };
+        let mut file = Self { anonymous: written.anonymous.rules("anonymous")?, ..Self::default() };
         for token in written.token {
             let what = format!("token '{}'", token.name);
             let hash: TokenHash = token.sha256.parse().map_err(|why| wrong(&what, why))?;
@@ -178,8 +195,8 @@ impl AccessFile {
                 format!("a name has 1 to {ACCESS_NAME_BYTES_MAX} bytes and no control character");
             return Err(wrong(what, &why));
         }
-        let rights = rights.rights(what)?;
-        self.entries.push(AccessEntry { credentials, name, rights, expires });
+        let rules = rights.rules(what)?;
+        self.entries.push(AccessEntry { credentials, name, rules, expires });
         Ok(())
     }
 
@@ -213,7 +230,7 @@ impl Credentials {
 }
 
 impl WrittenRights {
-    fn rights(&self, what: &str) -> Result<Rights, FileError> {
+    fn rules(&self, what: &str) -> Result<Rules, FileError> {
         let rules = |texts: &[String], which: &str| -> Result<Vec<Rule>, FileError> {
             if texts.len() > ACCESS_RULES_MAX {
                 let why = format!("{which} has {} rules, limit is {ACCESS_RULES_MAX}", texts.len());
@@ -222,7 +239,8 @@ impl WrittenRights {
             let rule = |text: &String| text.parse().map_err(|why: String| wrong(what, &why));
             texts.iter().map(rule).collect()
         };
-        Ok(Rights::new(&rules(&self.allow, "allow")?, &rules(&self.deny, "deny")?, self.admin))
+        let (allow, deny) = (rules(&self.allow, "allow")?, rules(&self.deny, "deny")?);
+        Ok(Rules { allow, deny, admin: self.admin })
     }
 }
 
@@ -283,14 +301,14 @@ mod tests {
         assert_eq!(names, ["backup", "phil", "1000", "laptop.example"]);
         assert_eq!(file.entries[0].expires, Some(1_798_758_000));
         assert_eq!(file.entries[0].credentials, Credentials::Token(TokenHash::of("abc")));
-        assert!(file.entries[1].rights.admin && file.entries[3].rights.is_nothing());
-        assert!(file.anonymous.read(&"news".parse().unwrap()).is_ok());
+        assert!(file.entries[1].rules.admin && file.entries[3].rules.rights().is_nothing());
+        assert!(file.anonymous.rights().read(&"news".parse().unwrap()).is_ok());
         let any = "a".parse().unwrap();
         assert!(matches!(
-            file.entries[2].rights.decide(Action::Publish, &any),
+            file.entries[2].rules.rights().decide(Action::Publish, &any),
             crate::rights::Decision::NotAllowed
         ));
-        assert!(AccessFile::parse("").unwrap().anonymous.is_nothing());
+        assert!(AccessFile::parse("").unwrap().anonymous.rights().is_nothing());
     }
 
     #[test]
@@ -306,7 +324,7 @@ mod tests {
             (of("expires = 2027-01-01"), "token 'a': expires 2027-01-01 is no time"),
             (of("colour = 1"), "line 4: unknown field `colour`"),
             (of("") + &of(""), "there are two of token 'a'"),
-            (of("").replace('a', "b") + &of(""), "token 'a': another token has the same"),
+            (of("").replace("\"a\"", "\"b\"") + &of(""), "token 'a': another token has the same"),
             (
                 format!("[[token]]\nname = \"a\"\nsha256 = \"{secret}\""),
                 "token 'a': sha256 is a token",
