@@ -22,6 +22,7 @@ mod half_closed;
 mod handover;
 mod http2;
 mod http2_frames;
+mod jwt;
 mod lab;
 mod large_polls;
 mod limits;

@@ -17,12 +17,13 @@ use doorbell_protocol::{Code, Error};
 
 use super::applied::Applied;
 use super::grant::Grant;
+use super::jwts::Jwts;
 use super::passwords::{Passwords, Verdict};
 use super::table::Table;
 use super::{Admission, Principal};
 use crate::clock::unix_seconds;
 use crate::limits::{ACCESS_FILE_BYTES_MAX, PASSWORDS_WAITING_MAX};
-use crate::rights::{AccessFile, TOKEN_PREFIX};
+use crate::rights::{AccessFile, JwtVerifier, TOKEN_PREFIX};
 
 /// The access file and what it says.
 #[derive(Debug)]
@@ -39,7 +40,8 @@ pub(super) struct Authority {
 
 #[derive(Debug)]
 struct Looked {
-    stamp: Option<Stamp>,
+    /// Of the file, and of the keys that it names.
+    stamps: [Option<Stamp>; 2],
     fault: Option<String>,
 }
 
@@ -68,7 +70,7 @@ impl Authority {
     /// One sentence with the path and what is wrong.
     pub(super) fn open(path: &Path) -> Result<Self, String> {
         let stamp = Stamp::of(path).ok();
-        let (text, file) = read(path)?;
+        let (text, file, verifier) = read(path)?;
         let applied = match Applied::beside(path, &text) {
             Ok(applied) => Some(applied),
             Err(error) => {
@@ -77,13 +79,14 @@ impl Authority {
                 None
             }
         };
-        let table = Table::new(file, None);
+        let table = Table::new(file, verifier, None);
         table.expire(unix_seconds());
+        let stamps = [stamp, key_stamp(path, &table)];
         Ok(Self {
             path: path.to_owned(),
             table: ArcSwap::from_pointee(table),
             passwords: Arc::default(),
-            looked: Mutex::new(Looked { stamp, fault: None }),
+            looked: Mutex::new(Looked { stamps, fault: None }),
             generation: AtomicU64::new(1),
             applied,
         })
@@ -94,10 +97,10 @@ impl Authority {
     pub(super) fn look(&self, in_any_case: bool) {
         let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
         // Before it is read: what is written meanwhile is read at the next look.
-        let stamp = Stamp::of(&self.path).ok();
-        if in_any_case || stamp != looked.stamp {
-            looked.stamp = stamp;
-            looked.fault = self.take().err();
+        let stamps = [Stamp::of(&self.path).ok(), key_stamp(&self.path, &self.table.load())];
+        if in_any_case || stamps != looked.stamps {
+            looked.stamps = stamps;
+            looked.fault = self.take(&mut looked.stamps[1]).err();
             if let Some(fault) = &looked.fault {
                 tracing::error!("{fault}; what was read before holds on");
             }
@@ -106,10 +109,13 @@ impl Authority {
         self.table.load().expire(unix_seconds());
     }
 
-    fn take(&self) -> Result<(), String> {
-        let (text, file) = read(&self.path)?;
+    fn take(&self, keys: &mut Option<Stamp>) -> Result<(), String> {
+        let (text, file, verifier) = read(&self.path)?;
         let before = self.table.load_full();
-        let table = Arc::new(Table::new(file, Some(&before)));
+        let table = Arc::new(Table::new(file, verifier, Some(&before)));
+        if table.jwts().map(Jwts::key_file) != before.jwts().map(Jwts::key_file) {
+            *keys = key_stamp(&self.path, &table);
+        }
         // First nobody is admitted by what was before, and then what lives by it ends.
         self.table.store(table.clone());
         table.succeed(&before);
@@ -144,8 +150,12 @@ impl Authority {
             Principal::Uid(uid) => table.uid(uid).or(Some(table.anonymous())),
             Principal::Certificate(names) => table.certificate(names).or(Some(table.anonymous())),
             Principal::Token(token) if token.starts_with(TOKEN_PREFIX) => table.token(token),
-            Principal::Token(_) => {
-                return refused("the token is malformed: one begins with tk_");
+            Principal::Token(token) => {
+                let admitted = match table.jwts() {
+                    Some(jwts) => jwts.admit(token, unix_seconds()),
+                    None => return refused("the token is malformed: one begins with tk_"),
+                };
+                return admitted.map_or_else(Admission::Refused, Admission::Admitted);
             }
             Principal::Password { name, password } => {
                 let user = table.user(name);
@@ -176,7 +186,17 @@ fn refused<T>(why: &'static str) -> Admission<T> {
     Admission::Refused(Error::new(Code::Unauthorized, why))
 }
 
-fn read(path: &Path) -> Result<(Vec<u8>, AccessFile), String> {
+/// The stamp of the keys that a file names, if it does.
+fn key_stamp(path: &Path, table: &Table) -> Option<Stamp> {
+    let keys = table.jwts()?.key_file();
+    Stamp::of(&folder(path).join(keys)).ok()
+}
+
+fn folder(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new(""))
+}
+
+fn read(path: &Path) -> Result<(Vec<u8>, AccessFile, Option<JwtVerifier>), String> {
     let wrong = |why: &dyn std::fmt::Display| format!("access file {}: {why}", path.display());
     let length = fs::metadata(path).map_err(|error| wrong(&error))?.len();
     if length > ACCESS_FILE_BYTES_MAX {
@@ -184,6 +204,9 @@ fn read(path: &Path) -> Result<(Vec<u8>, AccessFile), String> {
     }
     let bytes = fs::read(path).map_err(|error| wrong(&error))?;
     let text = std::str::from_utf8(&bytes).map_err(|_| wrong(&"it is not UTF-8"))?;
-    let file = AccessFile::parse(text).map_err(|error| wrong(&error))?;
-    Ok((bytes, file))
+    let mut file = AccessFile::parse(text).map_err(|error| wrong(&error))?;
+    let settings = file.jwt.take();
+    let verifier = settings.map(|settings| JwtVerifier::open(settings, folder(path)));
+    let verifier = verifier.transpose().map_err(|why| wrong(&why))?;
+    Ok((bytes, file, verifier))
 }

@@ -9,11 +9,12 @@
 //!
 //! - `grant`: what one identity may do, for as long as that lasts
 //! - `authority`: grants by the access file; `table`: everybody whom it names; `passwords`: those
-//!   that were verified of late; `applied`: which file holds
+//!   that were verified of late; `jwts`: tokens that others have signed; `applied`: which file holds
 
 mod applied;
 mod authority;
 mod grant;
+mod jwts;
 mod passwords;
 mod table;
 

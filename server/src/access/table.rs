@@ -2,9 +2,11 @@
 //! when another file takes its place.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use crate::access::grant::{Grant, Identity};
-use crate::rights::{AccessEntry, AccessFile, Credentials, PasswordHash, TokenHash};
+use super::grant::{Grant, Identity};
+use super::jwts::Jwts;
+use crate::rights::{AccessEntry, AccessFile, Credentials, JwtVerifier, PasswordHash, TokenHash};
 
 /// Everybody whom the file names.
 #[derive(Debug)]
@@ -14,13 +16,23 @@ pub(super) struct Table {
     uids: HashMap<u32, Grant>,
     certificates: HashMap<Box<str>, Grant>,
     anonymous: Grant,
+    jwts: Option<Arc<Jwts>>,
     /// Every entry by its identity, for the next file and for what ends by itself.
     known: HashMap<Identity, (Credentials, Grant)>,
 }
 
 impl Table {
     /// What a file says. Where it says of somebody what `before` said, the grant stays the same.
-    pub(super) fn new(file: AccessFile, before: Option<&Self>) -> Self {
+    pub(super) fn new(
+        file: AccessFile,
+        verifier: Option<JwtVerifier>,
+        before: Option<&Self>,
+    ) -> Self {
+        let jwts = verifier.map(|verifier| {
+            let kept = before.and_then(|table| table.jwts.clone());
+            let kept = kept.filter(|jwts| jwts.is_like(&verifier));
+            kept.unwrap_or_else(|| Arc::new(Jwts::new(verifier)))
+        });
         let anonymous = Identity { kind: "anonymous", name: "".into() };
         let kept = before.map(|table| &table.anonymous);
         let rights = file.anonymous.rights();
@@ -32,6 +44,7 @@ impl Table {
             uids: HashMap::new(),
             certificates: HashMap::new(),
             anonymous,
+            jwts,
             known: HashMap::new(),
         };
         for entry in file.entries {
@@ -87,10 +100,18 @@ impl Table {
             };
             old.end(same.cloned());
         }
+        if let Some(jwts) = &before.jwts
+            && !self.jwts.as_ref().is_some_and(|new| Arc::ptr_eq(new, jwts))
+        {
+            jwts.end();
+        }
     }
 
     /// Ends every grant whose time has passed, in unix seconds.
     pub(super) fn expire(&self, now: u64) {
+        if let Some(jwts) = &self.jwts {
+            jwts.expire(now);
+        }
         let grants = self.known.values().map(|(_, grant)| grant);
         let passed = grants.filter(|grant| grant.expires().is_some_and(|end| end <= now));
         passed.for_each(|grant| grant.end(None));
@@ -99,6 +120,11 @@ impl Table {
     /// The grant of a token.
     pub(super) fn token(&self, token: &str) -> Option<&Grant> {
         self.tokens.get(&TokenHash::of(token))
+    }
+
+    /// Those who bring what others have signed.
+    pub(super) fn jwts(&self) -> Option<&Jwts> {
+        self.jwts.as_deref()
     }
 
     /// The hash of a user's password, and the user's grant.

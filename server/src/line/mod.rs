@@ -474,7 +474,7 @@ impl<L: Link> Conversation<L> {
         };
         let before = reading.cursor.access().grant().identity();
         if before.is_some_and(|before| {
-            before.kind == "token" && Some(before) != access.grant().identity()
+            matches!(before.kind, "token" | "jwt") && Some(before) != access.grant().identity()
         }) {
             let text = "the connection is another one's: AUTH can only renew what it has";
             return Err(Error::new(Code::Forbidden, text));

@@ -19,18 +19,37 @@
 //!
 //! [uid.1000]                        # who comes over the Unix socket
 //! [certificate."laptop.example"]    # who brings a client certificate of this name
+//!
+//! [jwt]                             # who brings a token that somebody else has signed
+//! issuer = "https://id.example"
+//! audience = "doorbell"
+//! jwks_file = "keys.json"
+//! algorithms = ["ES256"]
+//! max_age = "1h"
+//! allow = ["sub orders.>"]          # no token gives more
+//! revoked = ["3f2a…"]               # by its claim jti
+//! not_before = 2027-01-01T00:00:00Z # by its claim iat
 //! ```
 //!
 //! It is read as a whole or not at all. Errors name the entry, the rule and the bound, and never
 //! repeat what may be a secret.
 
 use std::collections::{BTreeMap, HashSet};
+use std::path::PathBuf;
 
+use doorbell_protocol::code::quoted;
+use doorbell_protocol::since::parse_duration;
+use jsonwebtoken::Algorithm;
 use serde::Deserialize;
 use toml::value::Datetime;
 
+use super::jwt::{JwtSettings, KeyFile};
 use super::{PasswordHash, Rights, Rule, TokenHash};
 use crate::limits::{ACCESS_NAME_BYTES_MAX, ACCESS_RULES_MAX};
+
+/// Algorithms of signatures that anybody can verify, and of those that take the issuer's secret.
+const SIGNATURES: [Algorithm; 3] = [Algorithm::EdDSA, Algorithm::ES256, Algorithm::RS256];
+const SECRETS: [Algorithm; 1] = [Algorithm::HS256];
 
 /// What an access file says, checked.
 #[derive(Debug, Default)]
@@ -39,6 +58,8 @@ pub struct AccessFile {
     pub entries: Vec<AccessEntry>,
     /// What may be done without a credential.
     pub anonymous: Rules,
+    /// What tokens that others sign may give.
+    pub jwt: Option<JwtSettings>,
 }
 
 /// The rules of one identity, as they are written.
@@ -103,6 +124,7 @@ struct WrittenFile {
     uid: BTreeMap<String, WrittenRights>,
     #[serde(default)]
     certificate: BTreeMap<String, WrittenRights>,
+    jwt: Option<WrittenJwt>,
 }
 
 #[derive(Deserialize)]
@@ -141,6 +163,60 @@ struct WrittenRights {
     admin: bool,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenJwt {
+    issuer: String,
+    audience: String,
+    jwks_file: Option<PathBuf>,
+    secret_file: Option<PathBuf>,
+    algorithms: Vec<String>,
+    max_age: Option<String>,
+    #[serde(default)]
+    allow: Vec<String>,
+    #[serde(default)]
+    deny: Vec<String>,
+    #[serde(default)]
+    revoked: HashSet<String>,
+    not_before: Option<Datetime>,
+}
+
+impl WrittenJwt {
+    fn settings(self) -> Result<JwtSettings, FileError> {
+        let wrong = |why: &str| wrong("jwt", why);
+        let (keys, known) = match (self.jwks_file, self.secret_file) {
+            (Some(path), None) => (KeyFile::Jwks(path), &SIGNATURES[..]),
+            (None, Some(path)) => (KeyFile::Secret(path), &SECRETS[..]),
+            _ => return Err(wrong("it has one of jwks_file and secret_file")),
+        };
+        let mut algorithms = Vec::new();
+        for name in self.algorithms {
+            let found = known.iter().find(|known| format!("{known:?}") == name);
+            let why = format!("algorithm {} is none of {known:?}", quoted(&name));
+            algorithms.push(*found.ok_or_else(|| wrong(&why))?);
+        }
+        if self.issuer.is_empty() || self.audience.is_empty() || algorithms.is_empty() {
+            return Err(wrong("issuer, audience and algorithms are not to be empty"));
+        }
+        let max_age = self.max_age.map(|text| {
+            let why = format!("max_age {} is no duration such as 1h", quoted(&text));
+            parse_duration(&text).ok_or_else(|| wrong(&why))
+        });
+        let not_before = self.not_before.map(|time| unix_seconds("jwt", "not_before", time));
+        let rights = WrittenRights { allow: self.allow, deny: self.deny, admin: false };
+        Ok(JwtSettings {
+            issuer: self.issuer,
+            audience: self.audience,
+            keys,
+            algorithms,
+            max_age: max_age.transpose()?,
+            rules: rights.rules("jwt")?,
+            revoked: self.revoked,
+            not_before: not_before.transpose()?,
+        })
+    }
+}
+
 impl AccessFile {
     /// Reads the text of a file.
     ///
@@ -154,14 +230,16 @@ impl AccessFile {
         for token in written.token {
             let what = format!("token '{}'", token.name);
             let hash: TokenHash = token.sha256.parse().map_err(|why| wrong(&what, why))?;
-            let expires = token.expires.map(|time| unix_seconds(&what, time)).transpose()?;
+            let expires =
+                token.expires.map(|time| unix_seconds(&what, "expires", time)).transpose()?;
             let rights = WrittenRights { allow: token.allow, deny: token.deny, admin: token.admin };
             file.add(&what, Credentials::Token(hash), token.name, &rights, expires)?;
         }
         for user in written.user {
             let what = format!("user '{}'", user.name);
             let hash: PasswordHash = user.argon2id.parse().map_err(|why| wrong(&what, why))?;
-            let expires = user.expires.map(|time| unix_seconds(&what, time)).transpose()?;
+            let expires =
+                user.expires.map(|time| unix_seconds(&what, "expires", time)).transpose()?;
             let rights = WrittenRights { allow: user.allow, deny: user.deny, admin: user.admin };
             if user.name.contains(':') {
                 return Err(wrong(&what, "a user's name has no colon"));
@@ -177,6 +255,7 @@ impl AccessFile {
             let what = format!("certificate '{name}'");
             file.add(&what, Credentials::Certificate, name, &rights, None)?;
         }
+        file.jwt = written.jwt.map(WrittenJwt::settings).transpose()?;
         file.check_repeats()?;
         Ok(file)
     }
@@ -257,11 +336,11 @@ fn unreadable(text: &str, error: &toml::de::Error) -> FileError {
 }
 
 /// When a date and time is. One without an offset is a mistake waiting for its hour.
-fn unix_seconds(what: &str, time: Datetime) -> Result<u64, FileError> {
+fn unix_seconds(what: &str, key: &str, time: Datetime) -> Result<u64, FileError> {
     let parsed: Option<jiff::Timestamp> = time.to_string().parse().ok();
     let seconds = parsed.and_then(|time| u64::try_from(time.as_second()).ok());
     seconds.ok_or_else(|| {
-        let why = format!("expires {time} is no time such as 2027-01-01T00:00:00Z");
+        let why = format!("{key} {time} is no time such as 2027-01-01T00:00:00Z");
         wrong(what, &why)
     })
 }
