@@ -46,6 +46,7 @@ mod slow_reader;
 mod start;
 mod streams;
 mod strict;
+mod tickets;
 mod tls;
 mod tokens;
 mod transports;

@@ -13,13 +13,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
-use doorbell_protocol::{Code, Error};
+use doorbell_protocol::{Code, Error, Filter};
 
 use super::applied::Applied;
 use super::grant::Grant;
 use super::jwts::Jwts;
 use super::passwords::{Passwords, Verdict};
 use super::table::Table;
+use super::tickets::{Ticket, Tickets};
 use super::{Admission, Principal};
 use crate::clock::unix_seconds;
 use crate::limits::{ACCESS_FILE_BYTES_MAX, PASSWORDS_WAITING_MAX};
@@ -36,6 +37,7 @@ pub(super) struct Authority {
     /// Files that were taken, the first one counted.
     generation: AtomicU64,
     applied: Option<Applied>,
+    tickets: Tickets,
 }
 
 #[derive(Debug)]
@@ -89,6 +91,7 @@ impl Authority {
             looked: Mutex::new(Looked { stamps, fault: None }),
             generation: AtomicU64::new(1),
             applied,
+            tickets: Tickets::default(),
         })
     }
 
@@ -132,6 +135,19 @@ impl Authority {
         self.table.load().anonymous().clone()
     }
 
+    /// Makes a ticket to read a filter by a grant.
+    ///
+    /// # Errors
+    ///
+    /// That it is nobody's in particular, or that there are too many.
+    pub(super) fn ticket(&self, grant: &Grant, filter: Filter) -> Result<Ticket, Error> {
+        if grant.identity().is_none_or(|identity| identity.kind == "anonymous") {
+            let text = "a ticket stands for a credential, and the request has none";
+            return Err(Error::new(Code::Unauthorized, text));
+        }
+        self.tickets.make(grant, filter)
+    }
+
     /// Why the file as it is now is not the one that holds.
     pub(super) fn fault(&self) -> Option<String> {
         self.looked.lock().unwrap_or_else(PoisonError::into_inner).fault.clone()
@@ -155,6 +171,10 @@ impl Authority {
                     Some(jwts) => jwts.admit(token, unix_seconds()),
                     None => return refused("the token is malformed: one begins with tk_"),
                 };
+                return admitted.map_or_else(Admission::Refused, Admission::Admitted);
+            }
+            Principal::Ticket { ticket, filter } => {
+                let admitted = self.tickets.take(ticket, filter);
                 return admitted.map_or_else(Admission::Refused, Admission::Admitted);
             }
             Principal::Password { name, password } => {
