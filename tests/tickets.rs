@@ -196,3 +196,28 @@ fn whether_a_filter_may_be_read_is_told_truly() {
     assert_eq!(ask("/orders.a/auth?auth=QmVhcmVyIHRrX3dyb25n"), 401);
     assert!(fs::read_to_string(file(&guarded.folder)).unwrap().contains("reader"));
 }
+
+#[test]
+fn refusals_and_the_access_file_are_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let token = add(&folder, "reader", "sub orders.a");
+    let admin = add(&folder, "admin", "sub a");
+    let text = fs::read_to_string(file(&folder)).unwrap();
+    fs::write(file(&folder), format!("{text}admin = true\n")).unwrap();
+    let server = TestServer::with(&format!("--access {}", file(&folder).display()));
+    let ask = |path: &str, token: &str| {
+        server.send(&Request::get(path).header("authorization", &format!("Bearer {token}")))
+    };
+    assert_eq!(ask("/news/json?poll=1", &token).status, 403);
+    assert_eq!(ask("/news/json?poll=1", "tk_wrong").status, 401);
+    assert_eq!(server.lines().ask("AUTH tk_wrong").code(), 40101);
+    let metrics = ask("/metrics", &admin);
+    for line in [
+        "doorbell_refused_total{reason=\"unauthorized\"} 2",
+        "doorbell_refused_total{reason=\"forbidden\"} 1",
+        "doorbell_access_generation 1",
+        "doorbell_access_file_broken 0",
+    ] {
+        assert!(metrics.text().contains(line), "no {line} in {}", metrics.text());
+    }
+}

@@ -210,6 +210,7 @@ impl Datagrams {
         if let Err(error) =
             request.command().and_then(|command| self.obey(command, datagram.len(), peer))
         {
+            self.config.metrics.refused(error.code());
             self.answer(line(&error_event(&error)).as_bytes(), peer);
         }
     }

@@ -62,6 +62,7 @@ pub(super) async fn run(
             Box::pin(Session::new(seat, Controlled::new(control), cursor).run(&filter)).await;
         }
         Err(error) => {
+            datagrams.config.metrics.refused(error.code());
             let connection = seat.registered.connection();
             let text = line(&error_event(&error));
             datagrams.send(text.as_bytes(), seat.peer, connection).await;

@@ -209,6 +209,7 @@ impl Call {
         if matches!(route, Route::Publish(_)) {
             app.config.metrics.published(false);
         }
+        app.config.metrics.refused(error.code());
         Self::Answered(Reply::refusal(error))
     }
 

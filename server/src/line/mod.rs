@@ -437,6 +437,7 @@ impl<L: Link> Conversation<L> {
             Line::Blank | Line::Publish(_) => return Ok(()),
             Line::Refused(error) => {
                 reading.config.metrics.published(false);
+                reading.config.metrics.refused(error.code());
                 event::error(&error)
             }
             Line::Bad(error) => event::error(&error),
@@ -453,7 +454,10 @@ impl<L: Link> Conversation<L> {
             Line::Command(Command::Authenticate(Secret(token))) => {
                 match self.authenticate(&token, reading) {
                     Ok(()) => event::authenticated(&reading.cursor),
-                    Err(error) => event::error(&error),
+                    Err(error) => {
+                        reading.config.metrics.refused(error.code());
+                        event::error(&error)
+                    }
                 }
             }
         };
@@ -529,6 +533,7 @@ impl<L: Link> Conversation<L> {
             Err(refusal) => Err(refusal),
         };
         if let Err(error) = subscribed {
+            reading.config.metrics.refused(error.code());
             return event::error(&error);
         }
         let event = event::subscribed(&filter, cursor);
