@@ -1,4 +1,4 @@
-//! The README's own lines, run as they stand.
+//! The lines of the README and of the page about access, run as they stand.
 //!
 //! A block is run when `<!-- test: name -->` stands directly above its fence. They run one after
 //! the other, against one server on the addresses that the README names.
@@ -52,9 +52,9 @@ fn blocks(markdown: &str) -> Vec<Block> {
     blocks
 }
 
-fn readme() -> String {
+fn page(name: &str) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    fs::read_to_string(root.join("README.md")).unwrap()
+    fs::read_to_string(root.join(name)).unwrap()
 }
 
 /// A server on the default addresses, with a log in memory; `None` if somebody else is there.
@@ -68,14 +68,17 @@ fn start_server() -> Option<RunningClient> {
     Some(running)
 }
 
-/// Runs a block as somebody would who pasted it, with the binaries on the path.
+/// Runs a block as somebody would who pasted it, with the binaries on the path and an empty home.
 fn paste(block: &Block) -> String {
+    let home = tempfile::tempdir().unwrap();
     let binaries = binary("doorbell");
     let path = std::env::var("PATH").unwrap_or_default();
     let mut bash = Command::new("bash");
     bash.args(["-euo", "pipefail", "-c", &block.script])
         .env("PATH", format!("{}:{path}", binaries.parent().unwrap().display()))
         .env_remove("DOORBELL_SERVER")
+        .env("HOME", home.path())
+        .current_dir(home.path())
         .stdin(Stdio::null());
     let output = run_within(Duration::from_secs(30), &mut bash);
     let stdout = String::from_utf8(output.stdout).unwrap();
@@ -90,7 +93,7 @@ fn the_lines_of_the_readme_do_what_they_say() {
         skip(&format!("{HTTP} or {TCP} is in use, and the README names these addresses"));
         return;
     };
-    for block in blocks(&readme()) {
+    for block in blocks(&page("README.md")) {
         let output = paste(&block);
         let expected = EXPECTED.iter().find(|(name, _)| *name == block.name);
         let (_, expected) = expected.unwrap_or_else(|| panic!("what is {} to bring?", block.name));
@@ -101,8 +104,19 @@ fn the_lines_of_the_readme_do_what_they_say() {
 }
 
 #[test]
+fn the_lines_of_the_page_about_access_do_what_they_say() {
+    let scripts = blocks(&page("docs/access.md")).into_iter().map(|block| block.script);
+    let all = Block { name: "access".to_owned(), script: scripts.collect() };
+    let output = paste(&all);
+    for text in ["backup  allow 'pub backup.>'", "by allow 'sub orders.>'", "refused\n"] {
+        assert!(output.contains(text), "no {text} in {output}");
+    }
+}
+
+#[test]
 fn every_runnable_block_of_the_readme_is_marked_and_known() {
-    let names: Vec<String> = blocks(&readme()).into_iter().map(|block| block.name).collect();
+    let names: Vec<String> =
+        blocks(&page("README.md")).into_iter().map(|block| block.name).collect();
     let expected: Vec<&str> = EXPECTED.iter().map(|(name, _)| *name).collect();
     assert_eq!(names, expected);
 }

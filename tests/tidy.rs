@@ -48,7 +48,7 @@ const CRATES: &[(&str, &[&str])] = &[
 const SERVER: &[&[&str]] = &[
     &["serve"],
     &["announce", "config"],
-    &["http"],
+    &["admin", "http"],
     &["line", "datagram"],
     &["lab"],
     &["session"],

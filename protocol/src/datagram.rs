@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! the client says                        the server answers
-//! SUB FILTER [since=S] cookie=C          ok, then messages as they are published
+//! SUB FILTER [since=S] [ticket=T] cookie=C
+//!                                        ok, then messages as they are published
 //! PING [word] cookie=C                   pong; the lease runs anew
 //! QUIT cookie=C   (or UNSUB)             close; nothing more comes
 //! any of these without a good cookie     cookie=C, and nothing else
@@ -103,8 +104,20 @@ impl<'a> Request<'a> {
         let command = match self.verb {
             Verb::Subscribe => {
                 let filter = words.next().ok_or_else(|| bad("SUB needs a filter"))?.parse()?;
-                let since = words.next().map(since).transpose()?;
-                DatagramCommand::Subscribe { filter, since }
+                let (mut since, mut ticket) = (None, None);
+                for word in words.by_ref() {
+                    match word.split_once('=') {
+                        Some(("since", value)) if since.is_none() => since = Some(value.parse()?),
+                        Some(("ticket", value)) if ticket.is_none() => {
+                            ticket = Some(DatagramTicket(value));
+                        }
+                        Some(("since" | "ticket", _)) => {
+                            return Err(bad("an option of SUB is there twice"));
+                        }
+                        _ => return Err(option(word)),
+                    }
+                }
+                DatagramCommand::Subscribe { filter, since, ticket }
             }
             Verb::Ping => DatagramCommand::Ping(words.next().map(ping_word).transpose()?),
             Verb::Quit => DatagramCommand::Quit,
@@ -116,11 +129,8 @@ impl<'a> Request<'a> {
     }
 }
 
-fn since(option: &str) -> Result<Since, Error> {
-    match option.strip_prefix("since=") {
-        Some(since) => since.parse(),
-        None => Err(bad(format!("option {} is neither since=… nor cookie=…", quoted(option)))),
-    }
+fn option(word: &str) -> Error {
+    bad(format!("option {} is none of since=…, ticket=… and cookie=…", quoted(word)))
 }
 
 fn ping_word(word: &str) -> Result<&str, Error> {
@@ -144,11 +154,23 @@ pub enum DatagramCommand<'a> {
         filter: Filter,
         /// Where to begin; only what is new if absent.
         since: Option<Since>,
+        /// What allows it, where not everybody may.
+        ticket: Option<DatagramTicket<'a>>,
     },
     /// Renew the lease and tell the place reached.
     Ping(Option<&'a str>),
     /// End the subscription.
     Quit,
+}
+
+/// A ticket, which is shown to nobody but the server.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct DatagramTicket<'a>(pub &'a str);
+
+impl fmt::Debug for DatagramTicket<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DatagramTicket")
+    }
 }
 
 impl DatagramCommand<'_> {
@@ -167,9 +189,12 @@ impl DatagramCommand<'_> {
 impl fmt::Display for DatagramCommand<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Subscribe { filter, since: None } => write!(f, "SUB {filter}"),
-            Self::Subscribe { filter, since: Some(since) } => {
-                write!(f, "SUB {filter} since={since}")
+            Self::Subscribe { filter, since, ticket } => {
+                write!(f, "SUB {filter}")?;
+                if let Some(since) = since {
+                    write!(f, " since={since}")?;
+                }
+                ticket.map_or(Ok(()), |DatagramTicket(ticket)| write!(f, " ticket={ticket}"))
             }
             Self::Ping(None) => f.write_str("PING"),
             Self::Ping(Some(word)) => write!(f, "PING {word}"),
@@ -279,8 +304,9 @@ mod tests {
             ("SUB", "SUB needs a filter"),
             ("SUB a..b", "topic 'a..b' is not"),
             ("SUB a since=x", "since 'x' is no id"),
-            ("SUB a format=raw", "option 'format=raw' is neither"),
-            ("SUB a since=all b", "'b' is one word too many"),
+            ("SUB a format=raw", "option 'format=raw' is none of"),
+            ("SUB a ticket=x ticket=y", "an option of SUB is there twice"),
+            ("SUB a since=all b", "option 'b' is none of"),
             ("QUIT now", "'now' is one word too many"),
         ] {
             let text = command(datagram).unwrap_err().to_string();

@@ -14,6 +14,7 @@ use doorbell_protocol::limits::{
 };
 use doorbell_protocol::since::parse_duration;
 
+use crate::admin::AdminCommand;
 use crate::http::{AllowedOrigin, BasePath, HostName};
 use crate::hub::WireLimits;
 use crate::listen::{Listen, listen_address};
@@ -126,12 +127,13 @@ pub struct Config {
     pub connections: Option<usize>,
 
     /// TOML file that says who may publish and read what; it is read again when it changes
-    #[arg(long, value_name = "FILE", env = "DOORBELL_ACCESS", conflicts_with = "anonymous")]
+    #[arg(long, value_name = "FILE", env = "DOORBELL_ACCESS", global = true)]
     pub access: Option<PathBuf>,
 
     /// What everybody may do on a server that listens beyond this machine without an access file:
     /// read-write, read or write
-    #[arg(long, value_name = "MODE", env = "DOORBELL_ANONYMOUS", value_parser = anonymous)]
+    #[arg(long, value_name = "MODE", env = "DOORBELL_ANONYMOUS", value_parser = anonymous,
+        conflicts_with = "access")]
     pub anonymous: Option<Anonymous>,
 
     /// The lab, which shows who is connected and from where: on, off, or on while nobody but this
@@ -166,6 +168,10 @@ pub struct Config {
     /// Let the lab capture packets on the loopback interface; needs the capability to capture
     #[arg(long, env = "DOORBELL_TRACE")]
     pub trace: bool,
+
+    /// What to do instead of serving.
+    #[command(subcommand)]
+    pub command: Option<AdminCommand>,
 }
 
 /// What everybody may do.
@@ -292,6 +298,7 @@ fn command() -> Command {
                 .value_name("FILE")
                 .env("DOORBELL_CONFIG")
                 .value_parser(clap::value_parser!(PathBuf))
+                .global(true)
                 .help("TOML file with settings; flags and the environment win over it"),
         );
     Config::augment_args(command)
@@ -427,7 +434,8 @@ mod tests {
     fn a_list_has_commas_or_a_flag_for_each_or_is_an_array_of_the_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("doorbell.toml");
-        std::fs::write(&path, "allow_host = [\"a\", \"b\"]\n").unwrap();
+        let text = "allow_host = [\"a\", \"b\"]\ntrusted_proxies = [\"::1\", \"10.0.0.0/8\"]\n";
+        std::fs::write(&path, text).unwrap();
         let file = format!("--config {}", path.display());
         for line in [
             "--trusted-proxies ::1,10.0.0.0/8",
@@ -440,6 +448,23 @@ mod tests {
         for line in ["--allow-host a,b", "--allow-host a --allow-host b", &file] {
             let hosts = ["a", "b"].map(|name| name.parse().unwrap());
             assert_eq!(read_line(line).unwrap().allow_host, hosts, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_access_file_is_named_before_a_command_or_behind_it() {
+        command().debug_assert();
+        for line in ["--access f token list", "token list --access f", "token --access f list"] {
+            let config = read_line(line).unwrap();
+            assert_eq!(config.access.as_deref(), Some(Path::new("f")), "{line}");
+            assert!(config.command.is_some(), "{line}");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("doorbell.toml");
+        std::fs::write(&path, "access = \"f\"\n").unwrap();
+        for line in ["--config FILE token list", "token list --config FILE", "--config FILE"] {
+            let config = read_line(&line.replace("FILE", path.to_str().unwrap())).unwrap();
+            assert_eq!(config.access.as_deref(), Some(Path::new("f")), "{line}");
         }
     }
 

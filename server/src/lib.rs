@@ -5,6 +5,7 @@
 //! `ARCHITECTURE.md` has the map.
 
 pub mod access;
+pub mod admin;
 pub mod alarm;
 pub mod announce;
 pub mod clock;

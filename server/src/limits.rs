@@ -180,3 +180,21 @@ pub const PASSWORDS_REMEMBERED_MAX: usize = 16_384;
 pub const AUTHENTICATION_WAIT: Duration = Duration::from_secs(10);
 /// Bytes of a line before that.
 pub const AUTHENTICATION_LINE_BYTES_MAX: usize = 8 << 10;
+/// How long a ticket is good.
+pub const TICKET_LIFETIME: Duration = Duration::from_secs(30);
+/// Tickets that were made and not used.
+pub const TICKETS_MAX: usize = 4096;
+/// Those of one identity.
+pub const TICKETS_PER_IDENTITY_MAX: usize = 64;
+/// Bytes of a request for one.
+pub const TICKET_BODY_BYTES_MAX: usize = 16 << 10;
+/// Bytes of a token that others have signed.
+pub const JWT_BYTES_MAX: usize = 8 << 10;
+/// Bytes of the file of keys that such tokens are verified with.
+pub const JWT_KEY_FILE_BYTES_MAX: u64 = 256 << 10;
+/// Keys in it: a token that names none may be held against all.
+pub const JWT_KEYS_MAX: usize = 16;
+/// How far the clocks of issuers may be ahead.
+pub const JWT_CLOCK_SKEW: Duration = Duration::from_secs(30);
+/// Such tokens that are remembered until they expire.
+pub const JWTS_REMEMBERED_MAX: usize = if cfg!(test) { 4 } else { 16_384 };

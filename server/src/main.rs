@@ -1,8 +1,10 @@
-//! `doorbell-server`: reads the settings, serves, and stops when it is told to.
+//! `doorbell-server`: reads the settings, serves, and stops when it is told to; or changes an access
+//! file.
 
 use std::io::{self, stdout};
 use std::process::ExitCode;
 
+use doorbell_server::admin::{self, Outcome};
 use doorbell_server::{config, serve};
 use mimalloc::MiMalloc;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -17,7 +19,7 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 const CANNOT_START: u8 = 2;
 
 fn main() -> ExitCode {
-    let config = match config::read(std::env::args_os()) {
+    let mut config = match config::read(std::env::args_os()) {
         Ok(config) => config,
         Err(error) if error.use_stderr() => {
             // The first line names the fault; what follows is advice that clap adds.
@@ -30,6 +32,13 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
     };
+    if let Some(command) = config.command.take() {
+        return match admin::run(command, config.access.as_deref()) {
+            Ok(Outcome::Done) => ExitCode::SUCCESS,
+            Ok(Outcome::Refused) => ExitCode::FAILURE,
+            Err(error) => cannot_start(&error),
+        };
+    }
     let filter = EnvFilter::try_from_env("DOORBELL_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter).init();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -104,7 +113,7 @@ impl Signals {
     }
 }
 
-fn cannot_start(error: &dyn std::error::Error) -> ExitCode {
+fn cannot_start(error: &dyn std::fmt::Display) -> ExitCode {
     eprintln!("error: {error}");
     ExitCode::from(CANNOT_START)
 }

@@ -12,6 +12,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 
+use doorbell_protocol::Code;
 pub use doorbell_protocol::Transport;
 
 pub use self::sharded::{Delays, SharedCounter};
@@ -178,6 +179,32 @@ impl TlsMetrics {
     }
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RefusalLabel {
+    reason: &'static str,
+}
+
+/// What is counted of rights. Nothing is told of an access file where there is none.
+#[derive(Debug, Default)]
+struct AccessMetrics {
+    refused: Family<RefusalLabel, Counter>,
+    generation: Family<NoLabels, Gauge>,
+    broken: Family<NoLabels, Gauge>,
+}
+
+impl AccessMetrics {
+    fn register(registry: &mut Registry) -> Self {
+        let metrics = Self::default();
+        let help = "Refusals of clients by their credential or for want of a right";
+        registry.register("refused", help, metrics.refused.clone());
+        let help = "Access files that were taken since the start";
+        registry.register("access_generation", help, metrics.generation.clone());
+        let help = "Whether the access file is broken, and what was read before holds";
+        registry.register("access_file_broken", help, metrics.broken.clone());
+        metrics
+    }
+}
+
 /// Everything that is counted.
 #[derive(Debug)]
 pub struct Metrics {
@@ -200,6 +227,7 @@ pub struct Metrics {
     held_bytes: Gauge<u64, AtomicU64>,
     held_messages: Gauge<u64, AtomicU64>,
     tls: TlsMetrics,
+    access: AccessMetrics,
     transports: [TransportMetrics; Transport::ALL.len()],
     listeners: [SocketBytes; Listener::ALL.len()],
 }
@@ -260,6 +288,7 @@ impl Metrics {
         let polls_empty = counter("polls_empty", "Poll and long poll answers without a message");
         let connections_refused = counter("connections_refused", "Connections turned away");
         let tls = TlsMetrics::register(&mut registry);
+        let access = AccessMetrics::register(&mut registry);
         let sockets = Gauge::default();
         let topics = Gauge::default();
         let held_bytes = Gauge::<u64, AtomicU64>::default();
@@ -281,6 +310,7 @@ impl Metrics {
             held_bytes,
             held_messages,
             tls,
+            access,
             transports,
             listeners,
         })
@@ -309,6 +339,23 @@ impl Metrics {
     /// Notes whether the files of TLS are wrong, so that what was read before is served.
     pub fn certificates_refused(&self, are_refused: bool) {
         self.tls.refused.get_or_create(&NoLabels {}).set(are_refused.into());
+    }
+
+    /// Notes a refusal, if it is for want of a credential or a right.
+    pub fn refused(&self, code: Code) {
+        let reason = match code {
+            Code::Unauthorized => "unauthorized",
+            Code::Forbidden => "forbidden",
+            _ => return,
+        };
+        self.access.refused.get_or_create(&RefusalLabel { reason }).inc();
+    }
+
+    /// Notes how many access files were taken, and whether the newest was not.
+    pub fn access_file(&self, generation: u64, is_broken: bool) {
+        let generation = i64::try_from(generation).unwrap_or(i64::MAX);
+        self.access.generation.get_or_create(&NoLabels {}).set(generation);
+        self.access.broken.get_or_create(&NoLabels {}).set(is_broken.into());
     }
 
     /// Notes a publish that was stored, or refused.

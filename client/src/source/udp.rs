@@ -146,8 +146,11 @@ impl Datagrams {
     /// Says `SUB` until it is heard: first without a cookie, then with the one that came back.
     async fn subscribe(&mut self) -> Result<Arrival, Error> {
         let since = self.reached.map_or(Since::None, Since::Id);
-        let command =
-            DatagramCommand::Subscribe { filter: self.filter.clone(), since: Some(since) };
+        let command = DatagramCommand::Subscribe {
+            filter: self.filter.clone(),
+            since: Some(since),
+            ticket: None,
+        };
         let mut patience = SUB_PATIENCE;
         for _ in 0..SUBS_MAX {
             let datagram = command.to_datagram(self.cookie.as_deref());

@@ -13,16 +13,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
-use doorbell_protocol::{Code, Error};
+use doorbell_protocol::{Code, Error, Filter};
 
 use super::applied::Applied;
 use super::grant::Grant;
+use super::jwts::Jwts;
 use super::passwords::{Passwords, Verdict};
 use super::table::Table;
+use super::tickets::{Ticket, Tickets};
 use super::{Admission, Principal};
 use crate::clock::unix_seconds;
 use crate::limits::{ACCESS_FILE_BYTES_MAX, PASSWORDS_WAITING_MAX};
-use crate::rights::{AccessFile, TOKEN_PREFIX};
+use crate::rights::{AccessFile, JwtVerifier, TOKEN_PREFIX};
 
 /// The access file and what it says.
 #[derive(Debug)]
@@ -35,11 +37,13 @@ pub(super) struct Authority {
     /// Files that were taken, the first one counted.
     generation: AtomicU64,
     applied: Option<Applied>,
+    tickets: Tickets,
 }
 
 #[derive(Debug)]
 struct Looked {
-    stamp: Option<Stamp>,
+    /// Of the file, and of the keys that it names.
+    stamps: [Option<Stamp>; 2],
     fault: Option<String>,
 }
 
@@ -68,7 +72,7 @@ impl Authority {
     /// One sentence with the path and what is wrong.
     pub(super) fn open(path: &Path) -> Result<Self, String> {
         let stamp = Stamp::of(path).ok();
-        let (text, file) = read(path)?;
+        let (text, file, verifier) = read(path)?;
         let applied = match Applied::beside(path, &text) {
             Ok(applied) => Some(applied),
             Err(error) => {
@@ -77,15 +81,17 @@ impl Authority {
                 None
             }
         };
-        let table = Table::new(file, None);
+        let table = Table::new(file, verifier, None);
         table.expire(unix_seconds());
+        let stamps = [stamp, key_stamp(path, &table)];
         Ok(Self {
             path: path.to_owned(),
             table: ArcSwap::from_pointee(table),
             passwords: Arc::default(),
-            looked: Mutex::new(Looked { stamp, fault: None }),
+            looked: Mutex::new(Looked { stamps, fault: None }),
             generation: AtomicU64::new(1),
             applied,
+            tickets: Tickets::default(),
         })
     }
 
@@ -94,10 +100,10 @@ impl Authority {
     pub(super) fn look(&self, in_any_case: bool) {
         let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
         // Before it is read: what is written meanwhile is read at the next look.
-        let stamp = Stamp::of(&self.path).ok();
-        if in_any_case || stamp != looked.stamp {
-            looked.stamp = stamp;
-            looked.fault = self.take().err();
+        let stamps = [Stamp::of(&self.path).ok(), key_stamp(&self.path, &self.table.load())];
+        if in_any_case || stamps != looked.stamps {
+            looked.stamps = stamps;
+            looked.fault = self.take(&mut looked.stamps[1]).err();
             if let Some(fault) = &looked.fault {
                 tracing::error!("{fault}; what was read before holds on");
             }
@@ -106,10 +112,13 @@ impl Authority {
         self.table.load().expire(unix_seconds());
     }
 
-    fn take(&self) -> Result<(), String> {
-        let (text, file) = read(&self.path)?;
+    fn take(&self, keys: &mut Option<Stamp>) -> Result<(), String> {
+        let (text, file, verifier) = read(&self.path)?;
         let before = self.table.load_full();
-        let table = Arc::new(Table::new(file, Some(&before)));
+        let table = Arc::new(Table::new(file, verifier, Some(&before)));
+        if table.jwts().map(Jwts::key_file) != before.jwts().map(Jwts::key_file) {
+            *keys = key_stamp(&self.path, &table);
+        }
         // First nobody is admitted by what was before, and then what lives by it ends.
         self.table.store(table.clone());
         table.succeed(&before);
@@ -124,6 +133,19 @@ impl Authority {
     /// What is granted to whoever brings nothing.
     pub(super) fn anonymous(&self) -> Grant {
         self.table.load().anonymous().clone()
+    }
+
+    /// Makes a ticket to read a filter by a grant.
+    ///
+    /// # Errors
+    ///
+    /// That it is nobody's in particular, or that there are too many.
+    pub(super) fn ticket(&self, grant: &Grant, filter: Filter) -> Result<Ticket, Error> {
+        if grant.identity().is_none_or(|identity| identity.kind == "anonymous") {
+            let text = "a ticket stands for a credential, and the request has none";
+            return Err(Error::new(Code::Unauthorized, text));
+        }
+        self.tickets.make(grant, filter)
     }
 
     /// Why the file as it is now is not the one that holds.
@@ -144,8 +166,16 @@ impl Authority {
             Principal::Uid(uid) => table.uid(uid).or(Some(table.anonymous())),
             Principal::Certificate(names) => table.certificate(names).or(Some(table.anonymous())),
             Principal::Token(token) if token.starts_with(TOKEN_PREFIX) => table.token(token),
-            Principal::Token(_) => {
-                return refused("the token is malformed: one begins with tk_");
+            Principal::Token(token) => {
+                let admitted = match table.jwts() {
+                    Some(jwts) => jwts.admit(token, unix_seconds()),
+                    None => return refused("the token is malformed: one begins with tk_"),
+                };
+                return admitted.map_or_else(Admission::Refused, Admission::Admitted);
+            }
+            Principal::Ticket { ticket, filter } => {
+                let admitted = self.tickets.take(ticket, filter);
+                return admitted.map_or_else(Admission::Refused, Admission::Admitted);
             }
             Principal::Password { name, password } => {
                 let user = table.user(name);
@@ -176,7 +206,17 @@ fn refused<T>(why: &'static str) -> Admission<T> {
     Admission::Refused(Error::new(Code::Unauthorized, why))
 }
 
-fn read(path: &Path) -> Result<(Vec<u8>, AccessFile), String> {
+/// The stamp of the keys that a file names, if it does.
+fn key_stamp(path: &Path, table: &Table) -> Option<Stamp> {
+    let keys = table.jwts()?.key_file();
+    Stamp::of(&folder(path).join(keys)).ok()
+}
+
+fn folder(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new(""))
+}
+
+fn read(path: &Path) -> Result<(Vec<u8>, AccessFile, Option<JwtVerifier>), String> {
     let wrong = |why: &dyn std::fmt::Display| format!("access file {}: {why}", path.display());
     let length = fs::metadata(path).map_err(|error| wrong(&error))?.len();
     if length > ACCESS_FILE_BYTES_MAX {
@@ -184,6 +224,9 @@ fn read(path: &Path) -> Result<(Vec<u8>, AccessFile), String> {
     }
     let bytes = fs::read(path).map_err(|error| wrong(&error))?;
     let text = std::str::from_utf8(&bytes).map_err(|_| wrong(&"it is not UTF-8"))?;
-    let file = AccessFile::parse(text).map_err(|error| wrong(&error))?;
-    Ok((bytes, file))
+    let mut file = AccessFile::parse(text).map_err(|error| wrong(&error))?;
+    let settings = file.jwt.take();
+    let verifier = settings.map(|settings| JwtVerifier::open(settings, folder(path)));
+    let verifier = verifier.transpose().map_err(|why| wrong(&why))?;
+    Ok((bytes, file, verifier))
 }

@@ -22,9 +22,9 @@ pub struct Grant(Option<Arc<Granted>>);
 /// What somebody is known as.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Identity {
-    /// `token`, `user`, `uid`, `certificate` or `anonymous`.
+    /// `token`, `user`, `uid`, `certificate`, `jwt` or `anonymous`.
     pub kind: &'static str,
-    /// Its name in the access file.
+    /// Its name in the access file, or the claim `sub`.
     pub name: Box<str>,
 }
 
@@ -90,6 +90,11 @@ impl Grant {
                 allowed(rights.admin, "what is on the wire is for administrators")
             }
         }
+    }
+
+    /// Whether anything else has a clone of it.
+    pub(super) fn is_shared(&self) -> bool {
+        self.0.as_ref().is_some_and(|granted| Arc::strong_count(granted) > 1)
     }
 
     /// Whether it has not ended.

@@ -9,13 +9,16 @@
 //!
 //! - `grant`: what one identity may do, for as long as that lasts
 //! - `authority`: grants by the access file; `table`: everybody whom it names; `passwords`: those
-//!   that were verified of late; `applied`: which file holds
+//!   that were verified of late; `jwts`: tokens that others have signed; `tickets`: secrets for one
+//!   use; `applied`: which file holds
 
 mod applied;
 mod authority;
 mod grant;
+mod jwts;
 mod passwords;
 mod table;
+mod tickets;
 
 use std::ops::Deref;
 use std::path::Path;
@@ -28,6 +31,7 @@ use self::authority::Authority;
 use self::grant::Watching;
 pub use self::grant::{Grant, Identity};
 pub use self::passwords::Verification;
+pub use self::tickets::Ticket;
 use crate::hub::{Hub, WireLimits};
 use crate::limits::ACCESS_LOOK;
 use crate::log::Bounds;
@@ -49,6 +53,13 @@ pub enum Principal<'a> {
         name: &'a str,
         /// What proves it.
         password: &'a str,
+    },
+    /// It brings a ticket, to read a filter.
+    Ticket {
+        /// The ticket.
+        ticket: &'a str,
+        /// The filter.
+        filter: &'a Filter,
     },
     /// The kernel says whose process it is.
     Uid(u32),
@@ -139,6 +150,20 @@ impl Gate {
             }
             Admission::Refused(error) => Admission::Refused(error),
             Admission::Unverified(verification) => Admission::Unverified(verification),
+        }
+    }
+
+    /// Makes a ticket to read a filter once by an access.
+    ///
+    /// # Errors
+    ///
+    /// That the filter may not be read, that the access is nobody's, or that there are too many.
+    pub fn ticket(&self, access: &Access, filter: Filter) -> Result<Ticket, Error> {
+        access.readable(filter.clone())?;
+        match &self.judge {
+            // It will not be looked at: nobody is asked.
+            Judge::Open(_) => Ok(Ticket::generate()),
+            Judge::File(authority) => authority.ticket(&access.grant, filter),
         }
     }
 

@@ -2,9 +2,11 @@
 //! when another file takes its place.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use crate::access::grant::{Grant, Identity};
-use crate::rights::{AccessEntry, AccessFile, Credentials, PasswordHash, TokenHash};
+use super::grant::{Grant, Identity};
+use super::jwts::Jwts;
+use crate::rights::{AccessEntry, AccessFile, Credentials, JwtVerifier, PasswordHash, TokenHash};
 
 /// Everybody whom the file names.
 #[derive(Debug)]
@@ -14,23 +16,35 @@ pub(super) struct Table {
     uids: HashMap<u32, Grant>,
     certificates: HashMap<Box<str>, Grant>,
     anonymous: Grant,
+    jwts: Option<Arc<Jwts>>,
     /// Every entry by its identity, for the next file and for what ends by itself.
     known: HashMap<Identity, (Credentials, Grant)>,
 }
 
 impl Table {
     /// What a file says. Where it says of somebody what `before` said, the grant stays the same.
-    pub(super) fn new(file: AccessFile, before: Option<&Self>) -> Self {
+    pub(super) fn new(
+        file: AccessFile,
+        verifier: Option<JwtVerifier>,
+        before: Option<&Self>,
+    ) -> Self {
+        let jwts = verifier.map(|verifier| {
+            let kept = before.and_then(|table| table.jwts.clone());
+            let kept = kept.filter(|jwts| jwts.is_like(&verifier));
+            kept.unwrap_or_else(|| Arc::new(Jwts::new(verifier)))
+        });
         let anonymous = Identity { kind: "anonymous", name: "".into() };
         let kept = before.map(|table| &table.anonymous);
-        let kept = kept.filter(|grant| grant.rights() == Some(&file.anonymous)).cloned();
-        let anonymous = kept.unwrap_or_else(|| Grant::new(anonymous, file.anonymous, None));
+        let rights = file.anonymous.rights();
+        let kept = kept.filter(|grant| grant.rights() == Some(&rights)).cloned();
+        let anonymous = kept.unwrap_or_else(|| Grant::new(anonymous, rights, None));
         let mut table = Self {
             tokens: HashMap::new(),
             users: HashMap::new(),
             uids: HashMap::new(),
             certificates: HashMap::new(),
             anonymous,
+            jwts,
             known: HashMap::new(),
         };
         for entry in file.entries {
@@ -40,7 +54,8 @@ impl Table {
     }
 
     fn add(&mut self, entry: AccessEntry, before: Option<&Self>) {
-        let AccessEntry { credentials, name, rights, expires } = entry;
+        let AccessEntry { credentials, name, rules, expires } = entry;
+        let rights = rules.rights();
         let name: Box<str> = name.into();
         let identity = Identity { kind: credentials.kind(), name: name.clone() };
         let kept = before.and_then(|table| table.known.get(&identity));
@@ -69,7 +84,7 @@ impl Table {
     }
 
     /// Ends the grants of the table before this one that are not in it. One whose secret is the
-    /// same goes on as the new grant, as far as that reaches.
+    /// same goes on as the new grant, as far as that reaches: a token under whatever name.
     pub(super) fn succeed(&self, before: &Self) {
         if before.anonymous != self.anonymous {
             before.anonymous.end(Some(self.anonymous.clone()));
@@ -79,13 +94,24 @@ impl Table {
             if new.is_some_and(|(_, new)| new == old) {
                 continue;
             }
-            let same = new.filter(|(new, _)| new == credentials);
-            old.end(same.map(|(_, new)| new.clone()));
+            let same = match credentials {
+                Credentials::Token(hash) => self.tokens.get(hash),
+                _ => new.filter(|(new, _)| new == credentials).map(|(_, new)| new),
+            };
+            old.end(same.cloned());
+        }
+        if let Some(jwts) = &before.jwts
+            && !self.jwts.as_ref().is_some_and(|new| Arc::ptr_eq(new, jwts))
+        {
+            jwts.end();
         }
     }
 
     /// Ends every grant whose time has passed, in unix seconds.
     pub(super) fn expire(&self, now: u64) {
+        if let Some(jwts) = &self.jwts {
+            jwts.expire(now);
+        }
         let grants = self.known.values().map(|(_, grant)| grant);
         let passed = grants.filter(|grant| grant.expires().is_some_and(|end| end <= now));
         passed.for_each(|grant| grant.end(None));
@@ -94,6 +120,11 @@ impl Table {
     /// The grant of a token.
     pub(super) fn token(&self, token: &str) -> Option<&Grant> {
         self.tokens.get(&TokenHash::of(token))
+    }
+
+    /// Those who bring what others have signed.
+    pub(super) fn jwts(&self) -> Option<&Jwts> {
+        self.jwts.as_deref()
     }
 
     /// The hash of a user's password, and the user's grant.

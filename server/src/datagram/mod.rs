@@ -17,7 +17,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use doorbell_protocol::datagram::{DatagramCommand, Request, challenge};
+use doorbell_protocol::datagram::{DatagramCommand, DatagramTicket, Request, challenge};
 use doorbell_protocol::limits::DATAGRAM_BYTES_MAX;
 use doorbell_protocol::{Code, Error, Event, Filter, Kind, Since};
 use tokio::net::UdpSocket;
@@ -25,10 +25,12 @@ use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 use self::cookie::Cookies;
+use crate::access::{Access, Admission, Principal};
 use crate::clock::unix_micros;
 use crate::connections::{Connection, Connections, Ends, Registered};
 use crate::limits::{DATAGRAM_SUBSCRIPTIONS_MAX, DATAGRAM_SUBSCRIPTIONS_PER_HOST_MAX};
 use crate::metrics::{Listener, SocketBytes};
+use crate::rights::TokenHash;
 use crate::session::SessionConfig;
 
 /// How long hearing pauses after a failure that is not one datagram's.
@@ -62,7 +64,15 @@ struct Seated {
     connection: Arc<Connection>,
     /// Tells this seat from an earlier one of the same address.
     number: u64,
+    held: Held,
     control: watch::Sender<Control>,
+}
+
+/// What a subscriber is granted, and the ticket and its filter that it was granted for.
+#[derive(Debug, Clone)]
+struct Held {
+    access: Access,
+    ticket: Option<(TokenHash, Filter)>,
 }
 
 /// What a client wants of its session. Of several at once the last one says it all; a session whose
@@ -95,6 +105,7 @@ impl Seats {
         &mut self,
         peer: SocketAddr,
         connection: &Arc<Connection>,
+        held: Held,
         control: watch::Sender<Control>,
     ) -> Result<u64, Error> {
         let connection = connection.clone();
@@ -102,7 +113,7 @@ impl Seats {
         let all = self.by_peer.len();
         match self.by_peer.entry(peer) {
             Entry::Occupied(mut seated) => {
-                seated.insert(Seated { connection, number, control });
+                seated.insert(Seated { connection, number, held, control });
             }
             Entry::Vacant(free) => {
                 if all >= DATAGRAM_SUBSCRIPTIONS_MAX {
@@ -113,7 +124,7 @@ impl Seats {
                     return Err(full("this address", *host));
                 }
                 *host += 1;
-                free.insert(Seated { connection, number, control });
+                free.insert(Seated { connection, number, held, control });
             }
         }
         self.given = number;
@@ -199,6 +210,7 @@ impl Datagrams {
         if let Err(error) =
             request.command().and_then(|command| self.obey(command, datagram.len(), peer))
         {
+            self.config.metrics.refused(error.code());
             self.answer(line(&error_event(&error)).as_bytes(), peer);
         }
     }
@@ -210,8 +222,10 @@ impl Datagrams {
         peer: SocketAddr,
     ) -> Result<(), Error> {
         let (word, quit) = match command {
-            DatagramCommand::Subscribe { filter, since } => {
-                return self.subscribe(peer, bytes, filter, since.unwrap_or(Since::None));
+            DatagramCommand::Subscribe { filter, since, ticket } => {
+                let held = self.admit(peer, ticket, &filter)?;
+                let since = since.unwrap_or(Since::None);
+                return self.subscribe(peer, bytes, held, filter, since);
             }
             DatagramCommand::Ping(word) => (word.map(str::to_owned), false),
             DatagramCommand::Quit => (None, true),
@@ -224,20 +238,49 @@ impl Datagrams {
         Ok(())
     }
 
+    /// What a subscriber is granted. A ticket may come again from where it was used: its `SUB` is
+    /// repeated where the answer was lost.
+    fn admit(
+        &self,
+        peer: SocketAddr,
+        ticket: Option<DatagramTicket<'_>>,
+        filter: &Filter,
+    ) -> Result<Held, Error> {
+        let gate = &self.config.gate;
+        let Some(DatagramTicket(ticket)) = ticket else {
+            return Ok(Held { access: gate.anonymous(), ticket: None });
+        };
+        let used = Some((TokenHash::of(ticket), filter.clone()));
+        let seats = self.seats();
+        let seated = seats.by_peer.get(&peer).filter(|seated| seated.held.ticket == used);
+        if let Some(seated) = seated {
+            return Ok(seated.held.clone());
+        }
+        drop(seats);
+        match gate.admit(Principal::Ticket { ticket, filter }) {
+            Admission::Admitted(access) => Ok(Held { access, ticket: used }),
+            Admission::Refused(error) => Err(error),
+            // That is said of passwords only.
+            Admission::Unverified(_) => Err(Error::new(Code::Internal, "ask again")),
+        }
+    }
+
     fn subscribe(
         self: &Arc<Self>,
         peer: SocketAddr,
         bytes: usize,
+        held: Held,
         filter: Filter,
         since: Since,
     ) -> Result<(), Error> {
+        let access = held.access.clone();
         let (sender, control) = watch::channel(Control::default());
         let registered = self.register.register(Listener::Udp, Ends::internet(self.local, peer));
         let connection = registered.connection();
-        let number = self.seats().take(peer, connection, sender)?;
+        let number = self.seats().take(peer, connection, held, sender)?;
         connection.count_datagram_received(bytes);
         let seat = Seat { datagrams: self.clone(), peer, number, registered };
-        self.tasks.spawn(session::run(seat, control, filter, since));
+        self.tasks.spawn(session::run(seat, control, access, filter, since));
         Ok(())
     }
 

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use super::{Control, Seat, error_event, line};
+use crate::access::Access;
 use crate::clock::unix_micros;
 use crate::connections::{Service, Serving};
 use crate::cursor::{Batch, Cursor, PageLimit};
@@ -46,12 +47,12 @@ enum Ending {
 pub(super) async fn run(
     seat: Seat,
     control: watch::Receiver<Control>,
+    access: Access,
     filter: Filter,
     since: Since,
 ) {
     let datagrams = seat.datagrams.clone();
     let _connected = datagrams.config.metrics.of(Transport::Udp).connected();
-    let access = datagrams.config.gate.anonymous();
     let opened = match access.readable(filter.clone()) {
         Ok(readable) => Cursor::open(&access, readable, &since).await,
         Err(refusal) => Err(refusal),
@@ -61,6 +62,7 @@ pub(super) async fn run(
             Box::pin(Session::new(seat, Controlled::new(control), cursor).run(&filter)).await;
         }
         Err(error) => {
+            datagrams.config.metrics.refused(error.code());
             let connection = seat.registered.connection();
             let text = line(&error_event(&error));
             datagrams.send(text.as_bytes(), seat.peer, connection).await;

@@ -1,6 +1,6 @@
 //! The credential that a request brings: in the header `Authorization` (RFC 6750, RFC 7617), in the
-//! dialect's parameter `auth`, or in a WebSocket's sub-protocol, for pages, which can set no header
-//! there.
+//! dialect's parameter `auth`, in a WebSocket's sub-protocol, for pages, which can set no header
+//! there, or as a ticket.
 //!
 //! Whether it is true is for the gate to say.
 
@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use doorbell_protocol::{Code, Error};
+use doorbell_protocol::{Code, Error, Filter};
 
 use super::request::Request;
 use crate::access::Principal;
@@ -24,15 +24,28 @@ pub(super) enum Credential<'a> {
     Token(Cow<'a, str>),
     /// A name, and what proves it.
     Password(String, String),
+    /// What one reader may use once.
+    Ticket(String),
 }
 
 impl Credential<'_> {
-    /// What asks, by it.
-    pub(super) fn principal(&self) -> Principal<'_> {
-        match self {
-            Self::Token(token) => Principal::Token(token),
-            Self::Password(name, password) => Principal::Password { name, password },
-        }
+    /// What asks, by it, for the filter that is to be read.
+    ///
+    /// # Errors
+    ///
+    /// That it is a ticket, and nothing is to be read.
+    pub(super) fn principal<'b>(
+        &'b self,
+        filter: Option<&'b Filter>,
+    ) -> Result<Principal<'b>, Error> {
+        Ok(match (self, filter) {
+            (Self::Token(token), _) => Principal::Token(token),
+            (Self::Password(name, password), _) => Principal::Password { name, password },
+            (Self::Ticket(ticket), Some(filter)) => Principal::Ticket { ticket, filter },
+            (Self::Ticket(_), None) => {
+                return Err(Error::new(Code::Unauthorized, "a ticket is for reading alone"));
+            }
+        })
     }
 }
 
@@ -79,9 +92,12 @@ pub(super) fn of<'a>(request: &Request<'a>) -> Result<Option<Credential<'a>>, Er
             }
         }
     }
-    let query = request.query.filter(|query| query.contains("auth"));
+    let is_there = |query: &&str| query.contains("auth") || query.contains("ticket");
+    let query = request.query.filter(is_there);
     for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
-        if matches!(&*name, "auth" | "authorization") {
+        if name == "ticket" {
+            note(Some(Credential::Ticket(value.into_owned())))?;
+        } else if matches!(&*name, "auth" | "authorization") {
             let header = text_of(&URL_SAFE_NO_PAD, value.trim_end_matches('='))?;
             note(of_header(&header)?.map(Credential::into_owned))?;
         }
@@ -94,6 +110,7 @@ impl Credential<'_> {
         match self {
             Self::Token(token) => Credential::Token(token.into_owned().into()),
             Self::Password(name, password) => Credential::Password(name, password),
+            Self::Ticket(ticket) => Credential::Ticket(ticket),
         }
     }
 }
@@ -140,6 +157,7 @@ mod tests {
         Ok(credential.map(|credential| match credential {
             Credential::Token(token) => token.into_owned(),
             Credential::Password(name, password) => format!("{name} {password}"),
+            Credential::Ticket(ticket) => format!("ticket {ticket}"),
         }))
     }
 
@@ -156,6 +174,7 @@ mod tests {
             ("", "Authorization: Basic OnRrX2E=\r\n", Some("tk_a")),
             ("", "Authorization: Digest x\r\n", None),
             ("", "Sec-WebSocket-Protocol: doorbell, bearer.dGtfYQ\r\n", Some("tk_a")),
+            ("?ticket=a-b_c", "", Some("ticket a-b_c")),
             (&auth("Bearer tk_a"), "", Some("tk_a")),
             (&auth("Basic cGhpbDphOmI="), "", Some("phil a:b")),
             (&auth("Digest x").replace("auth", "authorization"), "", None),
@@ -171,6 +190,7 @@ mod tests {
         for (query, headers, expected) in [
             ("", &format!("{one}{one}")[..], Code::BadRequest),
             (&by_query, one, Code::BadRequest),
+            ("?ticket=a", one, Code::BadRequest),
             ("", "Authorization: Basic !\r\n", Code::Unauthorized),
             ("", "Authorization: Basic YQ==\r\n", Code::Unauthorized),
             ("?auth=!", "", Code::Unauthorized),

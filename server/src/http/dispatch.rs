@@ -17,7 +17,7 @@ use super::poll::{ReadRequest, Served};
 use super::publish::{self, BodyLimit, Publish};
 use super::reply::{Body, Head, Reply};
 use super::request::{Request, decoded};
-use super::{App, lab, page, poll, websocket};
+use super::{App, identity, lab, page, poll, websocket};
 use crate::access::{Access, Admission, Permitted, Verification};
 use crate::connections::Connection;
 
@@ -44,6 +44,10 @@ pub(super) enum Route<'a> {
     WebSocket(&'a str),
     /// Whether a filter may be read.
     Auth(&'a str),
+    /// To be given a ticket.
+    Ticket,
+    /// Who the client is.
+    Account,
     /// Whether a page of another origin may ask, and for which methods there is something.
     Preflight(Option<Allow>),
     /// There is nothing.
@@ -57,26 +61,31 @@ pub(super) enum Route<'a> {
 pub(super) struct Allow(&'static str);
 
 /// What stands at an address: for `GET`, and for `POST` and `PUT`.
-struct Address<'a>(Route<'a>, Option<Publish<'a>>);
+struct Address<'a>(Route<'a>, Option<Route<'a>>);
 
 /// The one table of addresses.
 fn address(path: &str) -> Option<Address<'_>> {
     let read = |route| Some(Address(route, None));
+    let publish = |route, publish| Some(Address(route, Some(Route::Publish(publish))));
     let mut segments = path.strip_prefix('/')?.splitn(3, '/');
     let segments = (segments.next()?, segments.next(), segments.next());
     match segments {
-        ("", None, _) => Some(Address(Route::Page(None), Some(Publish::Json))),
+        ("", None, _) => publish(Route::Page(None), Publish::Json),
         ("static", Some(file), rest) if !file.is_empty() || rest.is_some() => {
             read(Route::File(&path["/static/".len()..]))
         }
         ("v1", Some("health"), None) => read(Route::Report(Report::Health)),
         ("v1", Some("config"), None) => read(Route::Report(Report::Config)),
         ("v1", Some("stats"), None) => read(Route::Report(Report::Stats)),
+        ("v1", Some("account"), None) => read(Route::Account),
+        ("v1", Some("ticket"), None) => {
+            Some(Address(Route::NotAllowed(Allow("POST,PUT")), Some(Route::Ticket)))
+        }
         ("v1", Some("connections"), None) => read(Route::Connections),
         ("v1", Some("lab"), None) => read(Route::Lab),
         ("metrics", None, _) => read(Route::Report(Report::Metrics)),
         ("", ..) | (_, Some(""), _) | (_, _, Some(_)) => None,
-        (topic, None, _) => Some(Address(Route::Page(Some(topic)), Some(Publish::Body(topic)))),
+        (topic, None, _) => publish(Route::Page(Some(topic)), Publish::Body(topic)),
         (topic, Some("publish" | "send" | "trigger"), _) => {
             read(Route::Publish(Publish::Query(topic)))
         }
@@ -85,7 +94,7 @@ fn address(path: &str) -> Option<Address<'_>> {
         (filter, Some("raw"), _) => read(Route::Read(filter, Framing::Raw)),
         (filter, Some("ws"), _) => read(Route::WebSocket(filter)),
         (filter, Some("auth"), _) => read(Route::Auth(filter)),
-        (topic, Some(id), _) => Some(Address(Route::Nothing, Some(Publish::Update(topic, id)))),
+        (topic, Some(id), _) => publish(Route::Nothing, Publish::Update(topic, id)),
     }
 }
 
@@ -93,6 +102,7 @@ impl Address<'_> {
     fn allow(&self) -> Allow {
         Allow(match self {
             Self(Route::Publish(_), _) => "GET",
+            Self(Route::NotAllowed(Allow(methods)), _) => methods,
             Self(Route::Nothing, _) => "POST,PUT,GET,HEAD",
             Self(_, None) => "GET,HEAD",
             Self(_, Some(_)) => "GET,HEAD,POST,PUT",
@@ -115,7 +125,7 @@ impl<'a> Route<'a> {
             ("GET", Address(route, _)) => *route,
             // It changes nothing, so it cannot publish.
             ("HEAD", Address(route, _)) if !matches!(route, Route::Publish(_)) => *route,
-            ("POST" | "PUT", Address(_, Some(publish))) => Self::Publish(*publish),
+            ("POST" | "PUT", Address(_, Some(route))) => *route,
             _ => Self::NotAllowed(address.allow()),
         }
     }
@@ -138,7 +148,9 @@ impl Route<'_> {
             | Self::Publish(_)
             | Self::Read(..)
             | Self::WebSocket(_)
-            | Self::Auth(_) => false,
+            | Self::Auth(_)
+            | Self::Ticket
+            | Self::Account => false,
         }
     }
 
@@ -146,6 +158,7 @@ impl Route<'_> {
     pub(super) fn body(self, message_bytes: usize) -> Option<BodyLimit> {
         match self {
             Self::Publish(publish) => publish.limit(message_bytes),
+            Self::Ticket => Some(identity::TICKET_BODY),
             _ => None,
         }
     }
@@ -196,6 +209,7 @@ impl Call {
         if matches!(route, Route::Publish(_)) {
             app.config.metrics.published(false);
         }
+        app.config.metrics.refused(error.code());
         Self::Answered(Reply::refusal(error))
     }
 
@@ -236,6 +250,8 @@ impl Call {
                 let success = serde_json::json!({"success": true});
                 Self::Answered(Reply::json(StatusCode::OK, &success))
             }
+            Route::Ticket => Self::Answered(identity::ticket(app, &access, request, body)?),
+            Route::Account => Self::Answered(identity::account(app, &access)),
             Route::Preflight(allow) => Self::Answered(preflight(allow)),
             Route::Nothing => return Err(Error::new(Code::NotFound, "page not found")),
             Route::NotAllowed(allow) => {
@@ -303,8 +319,16 @@ fn admit(
     if is_for_anybody {
         return Ok(Admission::Admitted(gate.anonymous()));
     }
-    let principal = credential.as_ref().map(Credential::principal);
-    Ok(gate.admit(principal.unwrap_or_else(|| connection.principal())))
+    let Some(credential) = credential else {
+        return Ok(gate.admit(connection.principal()));
+    };
+    let filter = match (&credential, route) {
+        (Credential::Ticket(_), Route::Read(filter, _) | Route::WebSocket(filter)) => {
+            Some(decoded(filter)?.parse()?)
+        }
+        _ => None,
+    };
+    Ok(gate.admit(credential.principal(filter.as_ref())?))
 }
 
 /// What is asked for is there.

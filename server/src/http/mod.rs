@@ -12,6 +12,7 @@
 //! - `publish`, `poll`, `stream`, `websocket`: messages in and out; `framing`: how they stand in a
 //!   body; `streaming`: a stream over a connection that is read here; `upgrade`: how a request
 //!   becomes a WebSocket
+//! - `identity`: the account of whoever asks, and tickets
 //! - `page`: the demo page; `observe`: health, configuration, statistics, metrics; `lab`: who is
 //!   connected, and the page that watches
 
@@ -21,6 +22,7 @@ mod credentials;
 mod dispatch;
 mod fallback;
 mod framing;
+mod identity;
 mod lab;
 mod observe;
 mod origin;

@@ -144,6 +144,9 @@ fn stats(app: &App, access: &Access) -> Value {
 }
 
 fn metrics(app: &App, access: &Access) -> Result<Reply, Error> {
+    if let Some(state) = app.config.gate.file_state() {
+        app.config.metrics.access_file(state.generation, state.fault.is_some());
+    }
     let text = app.config.metrics.encode(access.bounds(), access.topics());
     let text = text.map_err(|_| Error::new(Code::Internal, "metrics could not be written"))?;
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";

@@ -32,7 +32,8 @@ pub(super) struct BodyLimit {
     pub(super) bytes: usize,
     /// What it is called.
     pub(super) what: &'static str,
-    code: Code,
+    /// How a longer one is refused.
+    pub(super) code: Code,
 }
 
 impl Publish<'_> {

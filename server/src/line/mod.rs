@@ -438,6 +438,7 @@ impl<L: Link> Conversation<L> {
             Line::Blank | Line::Publish(_) => return Ok(()),
             Line::Refused(error) => {
                 reading.config.metrics.published(false);
+                reading.config.metrics.refused(error.code());
                 event::error(&error)
             }
             Line::Bad(error) => event::error(&error),
@@ -454,7 +455,10 @@ impl<L: Link> Conversation<L> {
             Line::Command(Command::Authenticate(Secret(token))) => {
                 match self.authenticate(&token, reading) {
                     Ok(()) => event::authenticated(&reading.cursor),
-                    Err(error) => event::error(&error),
+                    Err(error) => {
+                        reading.config.metrics.refused(error.code());
+                        event::error(&error)
+                    }
                 }
             }
         };
@@ -475,7 +479,7 @@ impl<L: Link> Conversation<L> {
         };
         let before = reading.cursor.access().grant().identity();
         if before.is_some_and(|before| {
-            before.kind == "token" && Some(before) != access.grant().identity()
+            matches!(before.kind, "token" | "jwt") && Some(before) != access.grant().identity()
         }) {
             let text = "the connection is another one's: AUTH can only renew what it has";
             return Err(Error::new(Code::Forbidden, text));
@@ -530,6 +534,7 @@ impl<L: Link> Conversation<L> {
             Err(refusal) => Err(refusal),
         };
         if let Err(error) = subscribed {
+            reading.config.metrics.refused(error.code());
             return event::error(&error);
         }
         let event = event::subscribed(&filter, cursor);

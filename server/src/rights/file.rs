@@ -19,19 +19,37 @@
 //!
 //! [uid.1000]                        # who comes over the Unix socket
 //! [certificate."laptop.example"]    # who brings a client certificate of this name
+//!
+//! [jwt]                             # who brings a token that somebody else has signed
+//! issuer = "https://id.example"
+//! audience = "doorbell"
+//! jwks_file = "keys.json"
+//! algorithms = ["ES256"]
+//! max_age = "1h"
+//! allow = ["sub orders.>"]          # no token gives more
+//! revoked = ["3f2a…"]               # by its claim jti
+//! not_before = 2027-01-01T00:00:00Z # by its claim iat
 //! ```
 //!
 //! It is read as a whole or not at all. Errors name the entry, the rule and the bound, and never
 //! repeat what may be a secret.
 
 use std::collections::{BTreeMap, HashSet};
+use std::path::PathBuf;
 
 use doorbell_protocol::code::quoted;
+use doorbell_protocol::since::parse_duration;
+use jsonwebtoken::Algorithm;
 use serde::Deserialize;
 use toml::value::Datetime;
 
+use super::jwt::{JwtSettings, KeyFile};
 use super::{PasswordHash, Rights, Rule, TokenHash};
 use crate::limits::{ACCESS_NAME_BYTES_MAX, ACCESS_RULES_MAX};
+
+/// Algorithms of signatures that anybody can verify, and of those that take the issuer's secret.
+const SIGNATURES: [Algorithm; 3] = [Algorithm::EdDSA, Algorithm::ES256, Algorithm::RS256];
+const SECRETS: [Algorithm; 1] = [Algorithm::HS256];
 
 /// What an access file says, checked.
 #[derive(Debug, Default)]
@@ -39,7 +57,27 @@ pub struct AccessFile {
     /// Everybody with a name of his own.
     pub entries: Vec<AccessEntry>,
     /// What may be done without a credential.
-    pub anonymous: Rights,
+    pub anonymous: Rules,
+    /// What tokens that others sign may give.
+    pub jwt: Option<JwtSettings>,
+}
+
+/// The rules of one identity, as they are written.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// What is allowed.
+    pub allow: Vec<Rule>,
+    /// What is not, whatever allows it.
+    pub deny: Vec<Rule>,
+    /// Whether it may see what the server says of itself and of others.
+    pub admin: bool,
+}
+
+impl Rules {
+    /// What they come to.
+    pub fn rights(&self) -> Rights {
+        Rights::new(&self.allow, &self.deny, self.admin)
+    }
 }
 
 /// One identity of the file.
@@ -50,7 +88,7 @@ pub struct AccessEntry {
     /// Its name. Names are unlike within a kind of credentials.
     pub name: String,
     /// What it may do.
-    pub rights: Rights,
+    pub rules: Rules,
     /// When it ends, in unix seconds.
     pub expires: Option<u64>,
 }
@@ -86,6 +124,7 @@ struct WrittenFile {
     uid: BTreeMap<String, WrittenRights>,
     #[serde(default)]
     certificate: BTreeMap<String, WrittenRights>,
+    jwt: Option<WrittenJwt>,
 }
 
 #[derive(Deserialize)]
@@ -124,6 +163,60 @@ struct WrittenRights {
     admin: bool,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenJwt {
+    issuer: String,
+    audience: String,
+    jwks_file: Option<PathBuf>,
+    secret_file: Option<PathBuf>,
+    algorithms: Vec<String>,
+    max_age: Option<String>,
+    #[serde(default)]
+    allow: Vec<String>,
+    #[serde(default)]
+    deny: Vec<String>,
+    #[serde(default)]
+    revoked: HashSet<String>,
+    not_before: Option<Datetime>,
+}
+
+impl WrittenJwt {
+    fn settings(self) -> Result<JwtSettings, FileError> {
+        let wrong = |why: &str| wrong("jwt", why);
+        let (keys, known) = match (self.jwks_file, self.secret_file) {
+            (Some(path), None) => (KeyFile::Jwks(path), &SIGNATURES[..]),
+            (None, Some(path)) => (KeyFile::Secret(path), &SECRETS[..]),
+            _ => return Err(wrong("it has one of jwks_file and secret_file")),
+        };
+        let mut algorithms = Vec::new();
+        for name in self.algorithms {
+            let found = known.iter().find(|known| format!("{known:?}") == name);
+            let why = format!("algorithm {} is none of {known:?}", quoted(&name));
+            algorithms.push(*found.ok_or_else(|| wrong(&why))?);
+        }
+        if self.issuer.is_empty() || self.audience.is_empty() || algorithms.is_empty() {
+            return Err(wrong("issuer, audience and algorithms are not to be empty"));
+        }
+        let max_age = self.max_age.map(|text| {
+            let why = format!("max_age {} is no duration such as 1h", quoted(&text));
+            parse_duration(&text).ok_or_else(|| wrong(&why))
+        });
+        let not_before = self.not_before.map(|time| unix_seconds("jwt", "not_before", time));
+        let rights = WrittenRights { allow: self.allow, deny: self.deny, admin: false };
+        Ok(JwtSettings {
+            issuer: self.issuer,
+            audience: self.audience,
+            keys,
+            algorithms,
+            max_age: max_age.transpose()?,
+            rules: rights.rules("jwt")?,
+            revoked: self.revoked,
+            not_before: not_before.transpose()?,
+        })
+    }
+}
+
 impl AccessFile {
     /// Reads the text of a file.
     ///
@@ -133,19 +226,20 @@ impl AccessFile {
     pub fn parse(text: &str) -> Result<Self, FileError> {
         let written: WrittenFile =
             toml::from_str(text).map_err(|error| unreadable(text, &error))?;
-        let mut file =
-            Self { anonymous: written.anonymous.rights("anonymous")?, ..Self::default() };
+        let mut file = Self { anonymous: written.anonymous.rules("anonymous")?, ..Self::default() };
         for token in written.token {
             let what = format!("token {}", quoted(&token.name));
             let hash: TokenHash = token.sha256.parse().map_err(|why| wrong(&what, why))?;
-            let expires = token.expires.map(|time| unix_seconds(&what, time)).transpose()?;
+            let expires =
+                token.expires.map(|time| unix_seconds(&what, "expires", time)).transpose()?;
             let rights = WrittenRights { allow: token.allow, deny: token.deny, admin: token.admin };
             file.add(&what, Credentials::Token(hash), token.name, &rights, expires)?;
         }
         for user in written.user {
             let what = format!("user {}", quoted(&user.name));
             let hash: PasswordHash = user.argon2id.parse().map_err(|why| wrong(&what, why))?;
-            let expires = user.expires.map(|time| unix_seconds(&what, time)).transpose()?;
+            let expires =
+                user.expires.map(|time| unix_seconds(&what, "expires", time)).transpose()?;
             let rights = WrittenRights { allow: user.allow, deny: user.deny, admin: user.admin };
             if user.name.contains(':') {
                 return Err(wrong(&what, "a user's name has no colon"));
@@ -161,6 +255,7 @@ impl AccessFile {
             let what = format!("certificate {}", quoted(&name));
             file.add(&what, Credentials::Certificate, name, &rights, None)?;
         }
+        file.jwt = written.jwt.map(WrittenJwt::settings).transpose()?;
         file.check_repeats()?;
         Ok(file)
     }
@@ -179,8 +274,8 @@ impl AccessFile {
                 format!("a name has 1 to {ACCESS_NAME_BYTES_MAX} bytes and no control character");
             return Err(wrong(what, &why));
         }
-        let rights = rights.rights(what)?;
-        self.entries.push(AccessEntry { credentials, name, rights, expires });
+        let rules = rights.rules(what)?;
+        self.entries.push(AccessEntry { credentials, name, rules, expires });
         Ok(())
     }
 
@@ -214,7 +309,7 @@ impl Credentials {
 }
 
 impl WrittenRights {
-    fn rights(&self, what: &str) -> Result<Rights, FileError> {
+    fn rules(&self, what: &str) -> Result<Rules, FileError> {
         let rules = |texts: &[String], which: &str| -> Result<Vec<Rule>, FileError> {
             if texts.len() > ACCESS_RULES_MAX {
                 let why = format!("{which} has {} rules, limit is {ACCESS_RULES_MAX}", texts.len());
@@ -223,7 +318,8 @@ impl WrittenRights {
             let rule = |text: &String| text.parse().map_err(|why: String| wrong(what, &why));
             texts.iter().map(rule).collect()
         };
-        Ok(Rights::new(&rules(&self.allow, "allow")?, &rules(&self.deny, "deny")?, self.admin))
+        let (allow, deny) = (rules(&self.allow, "allow")?, rules(&self.deny, "deny")?);
+        Ok(Rules { allow, deny, admin: self.admin })
     }
 }
 
@@ -240,11 +336,11 @@ fn unreadable(text: &str, error: &toml::de::Error) -> FileError {
 }
 
 /// When a date and time is. One without an offset is a mistake waiting for its hour.
-fn unix_seconds(what: &str, time: Datetime) -> Result<u64, FileError> {
+fn unix_seconds(what: &str, key: &str, time: Datetime) -> Result<u64, FileError> {
     let parsed: Option<jiff::Timestamp> = time.to_string().parse().ok();
     let seconds = parsed.and_then(|time| u64::try_from(time.as_second()).ok());
     seconds.ok_or_else(|| {
-        let why = format!("expires {time} is no time such as 2027-01-01T00:00:00Z");
+        let why = format!("{key} {time} is no time such as 2027-01-01T00:00:00Z");
         wrong(what, &why)
     })
 }
@@ -284,14 +380,14 @@ mod tests {
         assert_eq!(names, ["backup", "phil", "1000", "laptop.example"]);
         assert_eq!(file.entries[0].expires, Some(1_798_758_000));
         assert_eq!(file.entries[0].credentials, Credentials::Token(TokenHash::of("abc")));
-        assert!(file.entries[1].rights.admin && file.entries[3].rights.is_nothing());
-        assert!(file.anonymous.read(&"news".parse().unwrap()).is_ok());
+        assert!(file.entries[1].rules.admin && file.entries[3].rules.rights().is_nothing());
+        assert!(file.anonymous.rights().read(&"news".parse().unwrap()).is_ok());
         let any = "a".parse().unwrap();
         assert!(matches!(
-            file.entries[2].rights.decide(Action::Publish, &any),
+            file.entries[2].rules.rights().decide(Action::Publish, &any),
             crate::rights::Decision::NotAllowed
         ));
-        assert!(AccessFile::parse("").unwrap().anonymous.is_nothing());
+        assert!(AccessFile::parse("").unwrap().anonymous.rights().is_nothing());
     }
 
     #[test]
@@ -307,7 +403,7 @@ mod tests {
             (of("expires = 2027-01-01"), "token 'a': expires 2027-01-01 is no time"),
             (of("colour = 1"), "line 4: unknown field `colour`"),
             (of("") + &of(""), "there are two of token 'a'"),
-            (of("").replace('a', "b") + &of(""), "token 'a': another token has the same"),
+            (of("").replace("\"a\"", "\"b\"") + &of(""), "token 'a': another token has the same"),
             (
                 format!("[[token]]\nname = \"a\"\nsha256 = \"{secret}\""),
                 "token 'a': sha256 is a token",

@@ -5,11 +5,12 @@
 //! it; what a rule denies of it is taken out of the filter. Nothing is allowed that no rule allows.
 //!
 //! - `rule`: one rule, as it is written; `file`: the access file; `token`: secrets that cannot be
-//!   guessed; `password`: secrets that can
+//!   guessed; `password`: secrets that can; `jwt`: tokens that others sign
 //!
 //! It knows neither connections nor who asks: `access` does.
 
 mod file;
+mod jwt;
 mod password;
 mod rule;
 mod token;
@@ -17,7 +18,8 @@ mod token;
 use doorbell_protocol::topic::Pattern;
 use doorbell_protocol::{Code, Error, Filter, Topic};
 
-pub use self::file::{AccessEntry, AccessFile, Credentials, FileError};
+pub use self::file::{AccessEntry, AccessFile, Credentials, FileError, Rules};
+pub use self::jwt::{Claimed, JwtSettings, JwtVerifier, KeyFile};
 pub use self::password::{PasswordHash, hash_password, verify_nobody};
 pub use self::rule::{Action, Rule};
 pub use self::token::{TOKEN_PREFIX, Token, TokenHash};

@@ -144,7 +144,7 @@ impl<'a> Talk<'a> {
     async fn subscribe(&mut self, reached: Option<Id>) -> Result<Id, Failure> {
         let filter = Filter::from(self.subscriber.topic.clone());
         let since = reached.map_or(Since::None, Since::Id);
-        let command = DatagramCommand::Subscribe { filter, since: Some(since) };
+        let command = DatagramCommand::Subscribe { filter, since: Some(since), ticket: None };
         loop {
             self.say(&command).await?;
             let deadline = Instant::now() + SUB_PATIENCE;
