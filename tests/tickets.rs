@@ -215,8 +215,8 @@ fn refusals_and_the_access_file_are_counted() {
     for line in [
         "doorbell_refused_total{reason=\"unauthorized\"} 2",
         "doorbell_refused_total{reason=\"forbidden\"} 1",
-        "doorbell_access_generation 1",
-        "doorbell_access_file_broken 0",
+        "doorbell_access_generation{} 1",
+        "doorbell_access_file_broken{} 0",
     ] {
         assert!(metrics.text().contains(line), "no {line} in {}", metrics.text());
     }
