@@ -1,5 +1,5 @@
-//! `doorbell-server`: reads the settings, serves, and stops when it is told to; or changes an access
-//! file.
+//! `doorbell-server`: reads the settings, serves, and stops when it is told to; or does a command
+//! with an access file.
 
 use std::io::{self, stdout};
 use std::process::ExitCode;

@@ -1,8 +1,8 @@
 //! Tokens that others have signed, and that were verified: each with its grant, until it expires or
 //! what it was verified by changes.
 //!
-//! They are remembered by their hashes. One that is forgotten could not be ended, so that only those
-//! are forgotten by which nobody lives.
+//! They are remembered by their hashes. One that is forgotten could not be ended, so that only
+//! those are forgotten by which nobody lives.
 
 use std::collections::HashMap;
 use std::path::Path;

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use doorbell_protocol::Filter;
 use doorbell_protocol::topic::Pattern;
 
-use crate::rights::{AccessEntry, AccessFile, Action, Decision, Rule, Rules};
+use crate::rights::{AccessEntry, AccessFile, Action, Decision, Rule, WrittenRules};
 
 /// Somebody, as an access file names him.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,7 +45,7 @@ impl std::fmt::Display for Subject {
 
 /// What is said of it.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct Ruled {
     pub(super) is_allowed: bool,
     pub(super) text: String,
 }
@@ -61,7 +61,7 @@ pub(super) fn check(
     action: Action,
     filter: &Filter,
     now: u64,
-) -> Result<Answer, String> {
+) -> Result<Ruled, String> {
     let is_topic = |pattern: &Pattern| matches!(pattern, Pattern::Exact(_));
     if action == Action::Publish
         && !(filter.patterns().len() == 1 && is_topic(&filter.patterns()[0]))
@@ -72,7 +72,7 @@ pub(super) fn check(
     let mut text = String::new();
     if let Some(end) = entry.and_then(|entry| entry.expires).filter(|end| *end <= now) {
         let text = format!("refused: {subject} expired {}", super::document::date(end)?);
-        return Ok(Answer { is_allowed: false, text });
+        return Ok(Ruled { is_allowed: false, text });
     }
     let rules = match (entry, subject.kind) {
         (Some(entry), _) => &entry.rules,
@@ -106,7 +106,7 @@ pub(super) fn check(
         }
     }
     text.truncate(text.trim_end().len());
-    Ok(Answer { is_allowed, text })
+    Ok(Ruled { is_allowed, text })
 }
 
 fn find<'a>(file: &'a AccessFile, subject: &Subject) -> Option<&'a AccessEntry> {
@@ -140,7 +140,7 @@ pub(super) fn is_about(rule: &Rule, action: Action, pattern: &Pattern) -> bool {
     rule.is_for(action) && rule.filter().patterns().iter().any(|own| own.overlaps(pattern))
 }
 
-fn why(rules: &Rules, action: Action, pattern: &Pattern) -> String {
+fn why(rules: &WrittenRules, action: Action, pattern: &Pattern) -> String {
     let part = rules.allow.iter().find(|rule| is_about(rule, action, pattern));
     match part {
         Some(rule) => format!("no rule allows as a whole: allow '{rule}' is about a part of it"),

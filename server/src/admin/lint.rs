@@ -1,7 +1,7 @@
 //! What an access file says in vain. What is wrong with it is found by whoever reads it.
 
 use super::check::is_about;
-use crate::rights::{AccessFile, Action, Rule, Rules};
+use crate::rights::{AccessFile, Action, Rule, WrittenRules};
 
 const ACTIONS: [Action; 2] = [Action::Publish, Action::Read];
 
@@ -19,7 +19,7 @@ pub(super) fn warnings(file: &AccessFile, now: u64) -> Vec<String> {
     warnings
 }
 
-fn lint(what: &str, rules: &Rules, warnings: &mut Vec<String>) {
+fn lint(what: &str, rules: &WrittenRules, warnings: &mut Vec<String>) {
     for (index, rule) in rules.allow.iter().enumerate() {
         // Of two that are the same, one is to be said.
         let others = rules.allow.iter().enumerate().filter(|(other, wider)| {
@@ -47,7 +47,7 @@ fn contains(wider: &Rule, rule: &Rule) -> bool {
             .all(|pattern| wider.filter().patterns().iter().any(|own| own.contains(pattern)))
 }
 
-fn takes_away(denial: &Rule, rules: &Rules) -> bool {
+fn takes_away(denial: &Rule, rules: &WrittenRules) -> bool {
     ACTIONS.into_iter().filter(|action| denial.is_for(*action)).any(|action| {
         let mut denied = denial.filter().patterns().iter();
         denied.any(|pattern| rules.allow.iter().any(|allow| is_about(allow, action, pattern)))

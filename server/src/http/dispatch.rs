@@ -46,7 +46,7 @@ pub(super) enum Route<'a> {
     Auth(&'a str),
     /// To be given a ticket.
     Ticket,
-    /// Who the client is.
+    /// What the client is known as.
     Account,
     /// Whether a page of another origin may ask, and for which methods there is something.
     Preflight(Option<Allow>),
@@ -122,10 +122,9 @@ impl<'a> Route<'a> {
         }
         let Some(address) = address else { return Self::Nothing };
         match (request.method, &address) {
-            ("GET", Address(route, _)) => *route,
+            ("GET", Address(route, _)) | ("POST" | "PUT", Address(_, Some(route))) => *route,
             // It changes nothing, so it cannot publish.
             ("HEAD", Address(route, _)) if !matches!(route, Route::Publish(_)) => *route,
-            ("POST" | "PUT", Address(_, Some(route))) => *route,
             _ => Self::NotAllowed(address.allow()),
         }
     }

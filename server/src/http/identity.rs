@@ -1,6 +1,8 @@
 //! What whoever asks is told of himself: his account, as the dialect's clients expect it; and
 //! tickets, which stand for him once where he can send no header.
 
+use std::borrow::Cow;
+
 use axum::http::StatusCode;
 use doorbell_protocol::{Code, Error, Filter};
 use serde_json::{Map, Value, json};
@@ -29,7 +31,7 @@ pub(super) fn ticket(
     body: &[u8],
 ) -> Result<Reply, Error> {
     TICKET_BODY.check(body.len() as u64)?;
-    let named = Params::of(request)?.get(&["filter"]).map(|filter| filter.into_owned());
+    let named = Params::of(request)?.get(&["filter"]).map(Cow::into_owned);
     let mut form = form_urlencoded::parse(body);
     let written = || form.find(|(name, _)| name == "filter").map(|(_, filter)| filter.into_owned());
     let filter = named.or_else(written).ok_or_else(|| {
@@ -48,7 +50,7 @@ pub(super) fn ticket(
 /// clients can hold.
 const UNBOUNDED: i32 = i32::MAX;
 
-/// Who somebody is. The dialect's clients want all of its numbers; what is not here is 0.
+/// What somebody is known as. The dialect's clients want all of its numbers; what is not here is 0.
 pub(super) fn account(app: &App, access: &Access) -> Reply {
     let grant = access.grant();
     let identity = grant.identity().filter(|identity| identity.kind != "anonymous");

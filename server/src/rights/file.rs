@@ -57,14 +57,14 @@ pub struct AccessFile {
     /// Everybody with a name of his own.
     pub entries: Vec<AccessEntry>,
     /// What may be done without a credential.
-    pub anonymous: Rules,
+    pub anonymous: WrittenRules,
     /// What tokens that others sign may give.
     pub jwt: Option<JwtSettings>,
 }
 
 /// The rules of one identity, as they are written.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Rules {
+pub struct WrittenRules {
     /// What is allowed.
     pub allow: Vec<Rule>,
     /// What is not, whatever allows it.
@@ -73,7 +73,7 @@ pub struct Rules {
     pub admin: bool,
 }
 
-impl Rules {
+impl WrittenRules {
     /// What they come to.
     pub fn rights(&self) -> Rights {
         Rights::new(&self.allow, &self.deny, self.admin)
@@ -88,7 +88,7 @@ pub struct AccessEntry {
     /// Its name. Names are unlike within a kind of credentials.
     pub name: String,
     /// What it may do.
-    pub rules: Rules,
+    pub rules: WrittenRules,
     /// When it ends, in unix seconds.
     pub expires: Option<u64>,
 }
@@ -309,7 +309,7 @@ impl Credentials {
 }
 
 impl WrittenRights {
-    fn rules(&self, what: &str) -> Result<Rules, FileError> {
+    fn rules(&self, what: &str) -> Result<WrittenRules, FileError> {
         let rules = |texts: &[String], which: &str| -> Result<Vec<Rule>, FileError> {
             if texts.len() > ACCESS_RULES_MAX {
                 let why = format!("{which} has {} rules, limit is {ACCESS_RULES_MAX}", texts.len());
@@ -319,7 +319,7 @@ impl WrittenRights {
             texts.iter().map(rule).collect()
         };
         let (allow, deny) = (rules(&self.allow, "allow")?, rules(&self.deny, "deny")?);
-        Ok(Rules { allow, deny, admin: self.admin })
+        Ok(WrittenRules { allow, deny, admin: self.admin })
     }
 }
 

@@ -15,7 +15,7 @@ use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, PublicK
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use serde::Deserialize;
 
-use super::{Action, Decision, Rights, Rule, Rules};
+use super::{Action, Decision, Rights, Rule, WrittenRules};
 use crate::limits::{
     ACCESS_NAME_BYTES_MAX, ACCESS_RULES_MAX, JWT_BYTES_MAX, JWT_CLOCK_SKEW, JWT_KEY_FILE_BYTES_MAX,
     JWT_KEYS_MAX,
@@ -38,7 +38,7 @@ pub struct JwtSettings {
     /// How old one may be.
     pub max_age: Option<Duration>,
     /// What they can give at most.
-    pub rules: Rules,
+    pub rules: WrittenRules,
     /// Ids of those that are not taken any more.
     pub revoked: HashSet<String>,
     /// Those that were issued before are not taken either; in unix seconds.
@@ -76,7 +76,7 @@ pub struct JwtVerifier {
 struct Key {
     id: Option<String>,
     algorithm: Algorithm,
-    key: DecodingKey,
+    verifies: DecodingKey,
 }
 
 /// What a token gives.
@@ -181,8 +181,8 @@ impl JwtVerifier {
                 && (header.kid.is_none() || header.kid == key.id || key.id.is_none())
         };
         let mut refusal = "the token's kid names no key that its alg fits".to_owned();
-        for Key { key, .. } in self.keys.iter().filter(fits) {
-            match decode::<Claims>(token, key, &validation) {
+        for Key { verifies, .. } in self.keys.iter().filter(fits) {
+            match decode::<Claims>(token, verifies, &validation) {
                 Ok(decoded) => return self.claimed(decoded.claims, now),
                 Err(error) => refusal = said(error.kind()),
             }
@@ -260,10 +260,10 @@ fn public_keys(material: &[u8]) -> Result<Vec<Key>, String> {
     let signing = |jwk: &&Jwk| !matches!(jwk.common.public_key_use, Some(PublicKeyUse::Encryption));
     let mut keys = Vec::new();
     for (index, jwk) in set.keys.iter().filter(signing).enumerate() {
-        let key =
+        let verifies =
             DecodingKey::from_jwk(jwk).map_err(|_| format!("key {} cannot be used", index + 1))?;
         let algorithm = algorithm_of(jwk).map_err(|why| format!("key {}: {why}", index + 1))?;
-        keys.push(Key { id: jwk.common.key_id.clone(), algorithm, key });
+        keys.push(Key { id: jwk.common.key_id.clone(), algorithm, verifies });
     }
     Ok(keys)
 }
@@ -296,8 +296,8 @@ fn secret_key(material: &[u8]) -> Result<Vec<Key>, String> {
     if secret.len() < SECRET_BYTES_MIN {
         return Err(format!("it has {} bytes, {SECRET_BYTES_MIN} are needed", secret.len()));
     }
-    let key = DecodingKey::from_secret(secret).map_err(|_| "it cannot be used".to_owned())?;
-    Ok(vec![Key { id: None, algorithm: Algorithm::HS256, key }])
+    let verifies = DecodingKey::from_secret(secret).map_err(|_| "it cannot be used".to_owned())?;
+    Ok(vec![Key { id: None, algorithm: Algorithm::HS256, verifies }])
 }
 
 /// What is wrong with a token, without any of its text.

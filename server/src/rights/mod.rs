@@ -18,7 +18,7 @@ mod token;
 use doorbell_protocol::topic::Pattern;
 use doorbell_protocol::{Code, Error, Filter, Topic};
 
-pub use self::file::{AccessEntry, AccessFile, Credentials, FileError, Rules};
+pub use self::file::{AccessEntry, AccessFile, Credentials, FileError, WrittenRules};
 pub use self::jwt::{Claimed, JwtSettings, JwtVerifier, KeyFile};
 pub use self::password::{PasswordHash, hash_password, verify_nobody};
 pub use self::rule::{Action, Rule};
