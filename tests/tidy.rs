@@ -64,6 +64,7 @@ const SERVER: &[&[&str]] = &[
     &["log"],
     &["message"],
     &["rights"],
+    &["visitors"],
     &["alarm", "clock", "limits", "process", "stop"],
 ];
 

@@ -30,4 +30,5 @@ mod start;
 pub mod stop;
 pub mod stream;
 pub mod tail;
+pub mod visitors;
 pub mod writer;
