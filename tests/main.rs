@@ -40,4 +40,5 @@ mod start;
 mod streams;
 mod transports;
 mod unix;
+mod visitors;
 mod websocket;

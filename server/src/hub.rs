@@ -7,13 +7,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use doorbell_protocol::{Code, Draft, Epoch, Error, Filter};
+use doorbell_protocol::{Code, Draft, Epoch, Error, Filter, Topic};
 use tokio::sync::Semaphore;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::limits::LOG_READERS_MAX;
 use crate::log::{Bounds, Heads, Log, Page, PageLimit, Query, Retention, Selection};
 use crate::tail::{Registration, Tail};
+use crate::visitors::{Bucket, Visitor};
 use crate::writer::{Health, Pending, Writer};
 
 /// One log with its readers and publishers. Clones share it.
@@ -133,6 +134,11 @@ impl Hub {
         self.0.limits
     }
 
+    /// Whether a topic is known.
+    pub fn has_topic(&self, topic: &Topic) -> bool {
+        self.0.log.heads().get(topic).is_some()
+    }
+
     /// How many topics are known.
     pub fn topics(&self) -> usize {
         self.0.log.heads().len()
@@ -157,13 +163,14 @@ impl Hub {
     }
 
     /// Reads a page of what is visible: at once from memory if that reaches back far enough, else
-    /// from the log on a thread that may block.
+    /// from the log on a thread that may block, once its reader has not had too much.
     pub(crate) fn read(
         &self,
         filters: &[Filter],
         after: u64,
         until: u64,
         limit: PageLimit,
+        visitor: &Visitor,
     ) -> PageRead {
         let query = Query { selection: Selection(filters), after, until, limit };
         if let Some(page) = self.0.tail.read(&query) {
@@ -171,7 +178,9 @@ impl Hub {
         }
         let until = until.min(self.visible());
         let (hub, filters) = (self.clone(), filters.to_vec());
+        let turn = visitor.clone().turn(Bucket::Replay);
         let read = async move {
+            turn.await;
             hub.blocking(move |log| {
                 log.read(&Query { selection: Selection(&filters), after, until, limit })
             })

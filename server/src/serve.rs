@@ -17,13 +17,16 @@ use crate::guard::Timeouts;
 use crate::http::{App, Compressors, Http};
 use crate::hub::Hub;
 use crate::lab::{Lab, Parts};
-use crate::limits::DESCRIPTORS_RESERVED;
+use crate::limits::{CONNECTIONS_RESERVED, DESCRIPTORS_RESERVED, RETRY_AFTER_SECONDS};
 use crate::line::LineService;
-use crate::listen::{Acceptor, Addresses, UnixSocket, bind_tcp, bind_udp, reachable};
+use crate::listen::{
+    Acceptor, Addresses, Refusals, UnixSocket, bind_tcp, bind_udp, full, reachable,
+};
 use crate::log::{Log, MemoryLog, SqliteLog};
 use crate::metrics::{Listener, Metrics, Transport};
 use crate::rights::Rights;
 use crate::session::{Groups, SessionConfig};
+use crate::visitors::Visitors;
 
 /// A server that is bound and serving.
 #[derive(Debug)]
@@ -61,9 +64,8 @@ pub fn start(config: &Config) -> Result<Server, StartError> {
     }
     let hub = open(config)?;
     let metrics = Metrics::new();
-    let timeouts = Timeouts { write_deadline: config.write_deadline, keepalive: config.keepalive };
-    let acceptor = Acceptor::new(connections, metrics.clone(), timeouts);
-    let gate = gate(config, hub.clone(), &addresses)?;
+    let acceptor = acceptor(config, connections, &metrics);
+    let gate = gate(config, hub.clone(), &addresses)?.charging(acceptor.visitors.clone());
     acceptor.tasks.spawn(gate.clone().keep(acceptor.stop.clone()));
     let sessions = Arc::new(SessionConfig {
         gate: gate.clone(),
@@ -85,7 +87,7 @@ pub fn start(config: &Config) -> Result<Server, StartError> {
         compressors: Compressors::default(),
     };
     let http_service = Arc::new(Http::new(app));
-    let refusals = Refusals::new(connections);
+    let refusals = RefusalTexts::new(connections, acceptor.visitors.limits().connections);
     acceptor.tasks.spawn(acceptor.clone().accept(
         http,
         Listener::Http,
@@ -115,6 +117,17 @@ pub fn start(config: &Config) -> Result<Server, StartError> {
     }
     tracing::info!(connections, ?addresses, "serving");
     Ok(Server { hub, gate, acceptor, grace: config.grace, connections, addresses })
+}
+
+/// What accepts so many connections, and whose they are.
+fn acceptor(config: &Config, connections: usize, metrics: &Arc<Metrics>) -> Acceptor {
+    let timeouts = Timeouts { write_deadline: config.write_deadline, keepalive: config.keepalive };
+    // A program of this machine may do everything until somebody is told who may what.
+    let counts_loopback = config.access.is_some();
+    let visitors = Visitors::new(config.visitors.limits(connections), counts_loopback);
+    let acceptor = Acceptor::new(connections, visitors.clone(), metrics.clone(), timeouts);
+    acceptor.tasks.spawn(visitors.keep(acceptor.stop.clone()));
+    acceptor
 }
 
 /// Who may do what. A server that others can reach must have been told.
@@ -279,27 +292,47 @@ fn connections_max(wanted: Option<usize>) -> usize {
         tracing::warn!(%error, "the limit of open files could not be raised");
     }
     let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    let most = to_usize(files.saturating_sub(DESCRIPTORS_RESERVED).max(1));
+    let reserved = DESCRIPTORS_RESERVED + 2 * CONNECTIONS_RESERVED as u64;
+    let most = to_usize(files.saturating_sub(reserved).max(1));
     wanted.map_or(most, |wanted| wanted.min(most))
 }
 
-/// What is said to those for whom there is no room.
-struct Refusals {
-    lines: String,
-    http: String,
+/// What is said to those for whom there is no room, in lines and over HTTP.
+struct RefusalTexts {
+    lines: Refusals,
+    http: Refusals,
 }
 
-impl Refusals {
-    fn new(connections: usize) -> Self {
-        let text = format!("the server holds {connections} connections, which is the limit");
-        let error = Error::new(Code::Unavailable, text);
-        let event = Event::error(&error, unix_micros());
-        let body = serde_json::to_string(&error.body()).unwrap_or_default();
-        let http = format!(
-            "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\n\
-             retry-after: 1\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}\n",
-            body.len() + 1
+impl RefusalTexts {
+    fn new(connections: usize, of_visitor: u32) -> Self {
+        let at_all = full(connections);
+        let text = format!(
+            "there are {of_visitor} connections from this address, which is the limit of one \
+             visitor (--visitor-connections)"
         );
-        Self { lines: format!("{}\n", event.to_json()), http }
+        let of_visitor = Error::new(Code::TooManySubscriptions, text);
+        let [lines, http] = [lines_refusal, http_refusal].map(|refusal| Refusals {
+            at_all: refusal(&at_all).into(),
+            of_visitor: refusal(&of_visitor).into(),
+        });
+        Self { lines, http }
     }
+}
+
+fn lines_refusal(error: &Error) -> String {
+    format!("{}\n", Event::error(error, unix_micros()).to_json())
+}
+
+fn http_refusal(error: &Error) -> String {
+    let body = serde_json::to_string(&error.body()).unwrap_or_default();
+    let status = match error.code().status() {
+        429 => "429 Too Many Requests",
+        _ => "503 Service Unavailable",
+    };
+    format!(
+        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\n\
+         retry-after: {RETRY_AFTER_SECONDS}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n\
+         {body}\n",
+        body.len() + 1
+    )
 }

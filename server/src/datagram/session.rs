@@ -51,7 +51,7 @@ pub(super) async fn run(
 ) {
     let datagrams = seat.datagrams.clone();
     let _connected = datagrams.config.metrics.of(Transport::Udp).connected();
-    let access = datagrams.config.gate.anonymous();
+    let access = datagrams.config.gate.anonymous(seat.registered.connection().visitor());
     let opened = match access.readable(filter.clone()) {
         Ok(readable) => Cursor::open(&access, readable, &since).await,
         Err(refusal) => Err(refusal),

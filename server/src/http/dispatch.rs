@@ -20,6 +20,7 @@ use super::request::{Request, decoded};
 use super::{App, lab, page, poll, websocket};
 use crate::access::{Access, Admission, Permitted, Verification};
 use crate::connections::Connection;
+use crate::listen::full;
 
 /// What stands at an address for a method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -182,6 +183,9 @@ impl Call {
             Ok(Admission::Unverified(verification)) => return Err(verification),
             Ok(Admission::Refused(error)) | Err(error) => return Ok(refused(error)),
         };
+        if let Err(refusal) = begin(app, &access, route, connection) {
+            return Ok(refused(refusal));
+        }
         Ok(Self::look(app, access, route, request, body).unwrap_or_else(refused))
     }
 
@@ -274,11 +278,33 @@ fn admit(
     connection: &Connection,
 ) -> Result<Admission<Access>, Error> {
     if !app.config.gate.has_access_file() || route.is_for_anybody() {
-        return Ok(Admission::Admitted(app.config.gate.anonymous()));
+        return Ok(Admission::Admitted(app.config.gate.anonymous(connection.visitor())));
     }
     let credential = credentials::of(request)?;
     let principal = credential.as_ref().map(Credential::principal);
-    Ok(app.config.gate.admit(principal.unwrap_or_else(|| connection.principal())))
+    let principal = principal.unwrap_or_else(|| connection.principal());
+    Ok(app.config.gate.admit(principal, connection.visitor()))
+}
+
+/// A request is charged, but for one after the server's health. In the places of the reserve there
+/// is only that, and the counters.
+///
+/// # Errors
+///
+/// That there is no room for another.
+fn begin(
+    app: &App,
+    access: &Access,
+    route: Route<'_>,
+    connection: &Connection,
+) -> Result<(), Error> {
+    if route == Route::Report(Report::Health) {
+        return Ok(());
+    }
+    if connection.is_reserved() && route != Route::Report(Report::Metrics) {
+        return Err(full(app.connections));
+    }
+    access.begin_request()
 }
 
 /// Any page may read and publish, as in the dialect: this says so before it does.
