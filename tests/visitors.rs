@@ -231,7 +231,9 @@ fn whoever_guesses_too_often_is_told_so_and_whoever_knows_is_let_in() {
 fn one_address_cannot_take_every_connection() {
     let server = Counting::with("--visitor-connections 2");
     let mut guests = [(); 2].map(|()| Lines::over_tcp(connect(2, server.tcp)));
-    guests.iter_mut().for_each(|guest| assert_eq!(guest.event().kind(), "open"));
+    for guest in &mut guests {
+        assert_eq!(guest.event().kind(), "open");
+    }
 
     let mut third = Lines::over_tcp(connect(2, server.tcp));
     let error = third.event();
@@ -300,10 +302,10 @@ impl Datagrams {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         socket.connect(address).unwrap();
-        let mut client = Self { socket, cookie: String::new() };
-        client.socket.send(b"PING                     ").unwrap();
-        client.cookie = client.hear().trim_end().to_owned();
-        client
+        socket.send(b"PING                     ").unwrap();
+        let asking = Self { socket, cookie: String::new() };
+        let cookie = asking.hear().trim_end().to_owned();
+        Self { cookie, ..asking }
     }
 
     fn say(&self, text: &str) {
@@ -315,6 +317,32 @@ impl Datagrams {
         let length = self.socket.recv(&mut buffer).unwrap();
         String::from_utf8_lossy(&buffer[..length]).into_owned()
     }
+
+    /// How many messages come before a sign of life.
+    fn messages(&self) -> usize {
+        let mut count = 0;
+        loop {
+            let event = self.hear();
+            if event.contains(r#""event":"message""#) {
+                count += 1;
+            } else if event.contains(r#""event":"keepalive""#) {
+                return count;
+            }
+        }
+    }
+}
+
+#[test]
+fn whoever_reads_back_by_datagrams_shows_now_and_then_that_it_hears() {
+    let server = TestServer::with("--udp 127.0.0.1:0");
+    server.publish_all("t", &(0..300).map(|n| n.to_string()).collect::<Vec<_>>());
+    let client = Datagrams::open(&server);
+    client.say("SUB t since=all");
+    assert_eq!(client.messages(), 256);
+    client.say("PING");
+    assert_eq!(client.messages(), 44);
+    server.publish("t", "live");
+    assert_eq!(client.messages(), 1);
 }
 
 #[test]
