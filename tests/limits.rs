@@ -20,7 +20,7 @@ fn one_connection_too_many_is_refused_clearly_while_the_others_go_on() {
     assert!(error["error"].as_str().unwrap().contains('3'), "names the limit: {}", error.line);
     assert_eq!(fourth.line(), None);
 
-    let response = server.get("/v1/health");
+    let response = server.get("/t/json?poll=1");
     assert_eq!((response.status, &response.json()["code"]), (503, &50301.into()));
     assert!(response.header("retry-after").is_some());
     assert_eq!(response.json().as_object().unwrap().len(), 3);

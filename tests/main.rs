@@ -51,5 +51,6 @@ mod tls;
 mod tokens;
 mod transports;
 mod unix;
+mod visitors;
 mod websocket;
 mod websocket_cases;

@@ -69,6 +69,7 @@ const SERVER: &[&[&str]] = &[
     &["log"],
     &["message", "patterns"],
     &["rights"],
+    &["visitors"],
     &["alarm", "clock", "limits", "process", "stop"],
 ];
 

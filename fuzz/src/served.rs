@@ -13,11 +13,12 @@ use doorbell_server::http::{App, Compressors, Http, Origins};
 use doorbell_server::hub::Hub;
 use doorbell_server::lab::{Lab, Parts};
 use doorbell_server::line::LineService;
-use doorbell_server::listen::{Accept, Acceptor, Addresses};
+use doorbell_server::listen::{Accept, Acceptor, Addresses, Refusals};
 use doorbell_server::log::MemoryLog;
 use doorbell_server::metrics::{Listener, Metrics, Transport};
 use doorbell_server::proxy::Proxies;
 use doorbell_server::serve::sessions;
+use doorbell_server::visitors::{VisitorLimits, Visitors};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Mutex, mpsc, oneshot};
@@ -79,8 +80,13 @@ impl Served {
         let hub = Hub::start(log, room, &retention, settings.wire_limits()).unwrap();
         let metrics = Metrics::new();
         let (write_deadline, keepalive) = (settings.write_deadline, settings.keepalive);
-        let acceptor =
-            Acceptor::new(usize::MAX, metrics.clone(), Timeouts { write_deadline, keepalive });
+        let visitors = Visitors::new(VisitorLimits::default(), false);
+        let acceptor = Acceptor::new(
+            usize::MAX,
+            visitors,
+            metrics.clone(),
+            Timeouts { write_deadline, keepalive },
+        );
         let gate = Gate::open(hub.clone(), None);
         let config = sessions(&settings, gate, metrics, &acceptor, usize::MAX);
         let here = SocketAddr::from((Ipv4Addr::LOCALHOST, 8080));
@@ -120,13 +126,14 @@ impl Served {
         runtime.spawn(acceptor.clone().accept(
             incoming,
             Listener::Http,
-            String::new(),
+            Refusals::default(),
             move |stream| service.clone().serve(stream),
         ));
         let service = LineService::new(&config, Transport::Tcp);
         let (lines, incoming) = self::incoming();
         runtime.spawn(
-            acceptor.accept(incoming, Listener::Tcp, String::new(), move |s| service.serve(s)),
+            acceptor
+                .accept(incoming, Listener::Tcp, Refusals::default(), move |s| service.serve(s)),
         );
         drop(entered);
         Self { runtime, http, lines, held: 0 }

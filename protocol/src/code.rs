@@ -97,12 +97,18 @@ codes! {
     LineTooLong = 41304, 413;
     /// What the client expects of the server is not 100-continue.
     ExpectationFailed = 41701, 417;
-    /// Too many subscriptions, of one connection or of all together.
-    TooManySubscriptions = 42903, 429;
-    /// The server holds as many topics as it may.
-    TooManyTopics = 42904, 429;
-    /// Publishes come faster than they can be stored: try again shortly.
+    /// Requests or publishes come faster than they are taken: try again shortly.
     Busy = 42901, 429;
+    /// Too many subscriptions on one connection, or connections of one client.
+    TooManySubscriptions = 42903, 429;
+    /// The server holds as many topics as it may, or one client begins too many.
+    TooManyTopics = 42904, 429;
+    /// One client publishes or reads back too many bytes.
+    TooManyBytes = 42905, 429;
+    /// One client publishes too many messages.
+    TooManyMessages = 42908, 429;
+    /// Too many wrong credentials came from one address.
+    TooManyFailures = 42909, 429;
     /// A fault of the server that its own log explains.
     Internal = 50001, 500;
     /// The server is stopping, or as full of connections as it may be.
@@ -125,12 +131,25 @@ impl Code {
 pub struct Error {
     code: Code,
     text: Cow<'static, str>,
+    retry_after: Option<u32>,
 }
 
 impl Error {
     /// An error with its sentence: lower case, no full stop, nothing internal.
     pub fn new(code: Code, text: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, text: text.into() }
+        Self { code, text: text.into(), retry_after: None }
+    }
+
+    /// The same, where it is known after how many seconds it is worth while to ask again.
+    #[must_use]
+    pub fn with_retry_after(mut self, seconds: u64) -> Self {
+        self.retry_after = Some(u32::try_from(seconds).unwrap_or(u32::MAX));
+        self
+    }
+
+    /// After how many seconds it is worth while to ask again, if that is known.
+    pub fn retry_after(&self) -> Option<u32> {
+        self.retry_after
     }
 
     /// What went wrong.

@@ -3,6 +3,8 @@
 //! There is one list of settings, the struct below. The file's values become the defaults of the
 //! flags before the command line is read, so each setting is parsed and checked in one place.
 
+mod visitors;
+
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,6 +16,7 @@ use doorbell_protocol::limits::{
 };
 use doorbell_protocol::since::parse_duration;
 
+pub use self::visitors::VisitorSettings;
 use crate::admin::AdminCommand;
 use crate::http::{AllowedOrigin, BasePath, HostName};
 use crate::hub::WireLimits;
@@ -125,6 +128,10 @@ pub struct Config {
     /// Connections at the same time [default: as many as the limit of open files allows]
     #[arg(long, value_name = "COUNT", env = "DOORBELL_CONNECTIONS")]
     pub connections: Option<usize>,
+
+    /// What one visitor may ask for.
+    #[command(flatten)]
+    pub visitors: VisitorSettings,
 
     /// TOML file that says who may publish and read what; it is read again when it changes
     #[arg(long, value_name = "FILE", env = "DOORBELL_ACCESS", global = true)]

@@ -15,6 +15,7 @@ use doorbell_protocol::Transport;
 use crate::access::Principal;
 use crate::cursor::Progress;
 use crate::metrics::Listener;
+use crate::visitors::Visitor;
 
 /// The open connections, by the order of their coming.
 #[derive(Debug, Default)]
@@ -47,6 +48,14 @@ impl Ends {
         let canonical =
             |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
         Self::Internet { local: canonical(local), peer: canonical(peer) }
+    }
+
+    /// The client's address, if it has one.
+    pub fn address(&self) -> Option<IpAddr> {
+        match self {
+            Self::Internet { peer, .. } => Some(peer.ip()),
+            Self::Unix { .. } => None,
+        }
     }
 }
 
@@ -81,6 +90,26 @@ impl Service {
     }
 }
 
+/// What is known of a connection when it comes.
+#[derive(Debug)]
+pub struct Arrival {
+    /// Which listener it came to.
+    pub listener: Listener,
+    /// Its ends.
+    pub ends: Ends,
+    /// Whom it is charged to.
+    pub visitor: Visitor,
+    /// Whether it has a place of the reserve.
+    pub is_reserved: bool,
+}
+
+impl Arrival {
+    /// One that is charged to nobody.
+    pub fn free(listener: Listener, ends: Ends) -> Self {
+        Self { listener, ends, visitor: Visitor::default(), is_reserved: false }
+    }
+}
+
 /// One open connection.
 #[derive(Debug)]
 pub struct Connection {
@@ -88,6 +117,9 @@ pub struct Connection {
     since: Instant,
     ends: SmallEnds,
     listener: Listener,
+    /// Whether it has a place of the reserve: it is for asking after the server's health.
+    is_reserved: bool,
+    visitor: Visitor,
     now: Mutex<Now>,
     received: AtomicU64,
     sent: AtomicU64,
@@ -117,7 +149,8 @@ struct Now {
 }
 
 impl Connection {
-    fn new(number: u64, listener: Listener, ends: Ends) -> Self {
+    fn new(number: u64, arrival: Arrival) -> Self {
+        let Arrival { listener, ends, visitor, is_reserved } = arrival;
         let service = Service::of(listener);
         let small = |address: SocketAddr| (address.ip(), address.port());
         let ends = match ends {
@@ -129,6 +162,8 @@ impl Connection {
             since: Instant::now(),
             ends,
             listener,
+            is_reserved,
+            visitor,
             now: Mutex::new(Now { progress: None, client: None, turn: 0, service }),
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
@@ -166,6 +201,16 @@ impl Connection {
     /// A request has come for this client, as its proxy says.
     pub fn asks_for(&self, client: Option<IpAddr>) {
         self.lock().client = client;
+    }
+
+    /// Whom it is charged to, as long as nobody says who it is.
+    pub fn visitor(&self) -> &Visitor {
+        &self.visitor
+    }
+
+    /// Whether it is only for asking after the server's health.
+    pub fn is_reserved(&self) -> bool {
+        self.is_reserved
     }
 
     /// What asks, if it does not say itself.
@@ -297,9 +342,9 @@ impl Drop for Serving {
 
 impl Connections {
     /// Registers a connection until the registration is dropped.
-    pub fn register(self: &Arc<Self>, listener: Listener, ends: Ends) -> Registered {
+    pub fn register(self: &Arc<Self>, arrival: Arrival) -> Registered {
         let number = self.given.fetch_add(1, Ordering::Relaxed) + 1;
-        let connection = Arc::new(Connection::new(number, listener, ends));
+        let connection = Arc::new(Connection::new(number, arrival));
         self.lock().insert(number, connection.clone());
         Registered { connections: self.clone(), connection }
     }
@@ -358,8 +403,9 @@ mod tests {
     #[test]
     fn the_newest_come_first_and_who_is_gone_is_forgotten() {
         let connections = Arc::new(Connections::default());
-        let mut held: Vec<Registered> =
-            (1..=5).map(|port| connections.register(Listener::Tcp, ends(port))).collect();
+        let mut held: Vec<Registered> = (1..=5)
+            .map(|port| connections.register(Arrival::free(Listener::Tcp, ends(port))))
+            .collect();
         let numbers = |max| {
             let (total, newest) = connections.newest(max);
             (total, newest.iter().map(|one| one.number()).collect::<Vec<_>>())
@@ -376,7 +422,7 @@ mod tests {
     #[test]
     fn a_service_is_shown_while_it_lasts_and_the_last_one_wins() {
         let connections = Arc::new(Connections::default());
-        let open = connections.register(Listener::Http, ends(1));
+        let open = connections.register(Arrival::free(Listener::Http, ends(1)));
         let connection = open.connection();
         let name = || connection.now().0.name();
         assert_eq!(name(), "http");
@@ -395,7 +441,7 @@ mod tests {
 
     #[test]
     fn an_idle_connection_costs_little() {
-        assert!(size_of::<Connection>() <= 144, "{}", size_of::<Connection>());
+        assert!(size_of::<Connection>() <= 152, "{}", size_of::<Connection>());
     }
 
     #[test]

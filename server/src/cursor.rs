@@ -27,6 +27,7 @@ use crate::log::Page;
 use crate::message::Message;
 use crate::start;
 use crate::tail::NamesClaim;
+use crate::visitors::{Bucket, Visitor};
 
 pub use self::progress::{Progress, Reached};
 pub use crate::log::PageLimit;
@@ -340,6 +341,9 @@ impl Cursor {
     pub async fn subscribe(&mut self, filter: Readable, since: &Since) -> Result<(), Error> {
         let filter = filter.into_filter();
         self.check_limits(&filter)?;
+        if !matches!(since, Since::None) {
+            self.access.visitor().check(Bucket::Replay)?;
+        }
         let start = start::resolve(self.access.hub(), &filter, since).await?;
         self.claim(&filter)?;
         self.begin_anew();
@@ -601,6 +605,10 @@ impl Cursor {
         assert!(page.through >= after, "a page went back from {after} to {}", page.through);
         assert!(page.messages.len() <= limit.messages.max(1), "a page passed its bound");
         let mut messages = std::mem::take(&mut page.messages);
+        if until == u64::MAX {
+            // It was not woken for these: it asked for what is held.
+            self.charge(&messages);
+        }
         if latest.is_some() {
             // Nobody has had it, whatever the windows say: it was taken out of its turn.
             self.seldom().latest.pop_front();
@@ -619,6 +627,19 @@ impl Cursor {
             seldom.removed.retain(|(_, window)| window.delivered > page.through);
         }
         Poll::Ready(Ok(messages))
+    }
+
+    fn charge(&self, messages: &[Message]) {
+        let visitor = self.access.visitor();
+        if visitor.is_counted() && !messages.is_empty() {
+            let bytes = messages.iter().map(|message| message.frame().len() as u64).sum();
+            visitor.owe(Bucket::Replay, bytes);
+        }
+    }
+
+    /// What it reads is charged to somebody else from now on.
+    pub(crate) fn charge_to(&mut self, visitor: &Visitor) {
+        self.access.charge_to(visitor);
     }
 
     /// A page of what is wanted after a place, up to a last seq, and what was visible when it was
@@ -640,7 +661,7 @@ impl Cursor {
                 }
                 _ => {
                     let visible = self.access.visible();
-                    match self.access.hub().read(&self.filters, after, last, limit) {
+                    match self.access.read(&self.filters, after, last, limit) {
                         PageRead::Done(page) => (Ok(page), visible),
                         PageRead::Later(page) => {
                             let page = Box::new(BegunPage { page, until, visible, limit });

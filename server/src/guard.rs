@@ -3,9 +3,9 @@
 //! It knows no stream and no protocol.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::connections::{Connection, Registered};
@@ -29,26 +29,57 @@ pub struct Rules {
     pub timeouts: Timeouts,
 }
 
-/// What an open socket holds, whoever serves it in the end: its permit, its share of the wait at
+/// Places for sockets.
+#[derive(Debug)]
+pub struct Places {
+    size: usize,
+    taken: AtomicUsize,
+}
+
+impl Places {
+    /// So many.
+    pub fn new(size: usize) -> Arc<Self> {
+        Arc::new(Self { size, taken: AtomicUsize::new(0) })
+    }
+
+    /// One of them, if there is one.
+    pub fn take(self: &Arc<Self>) -> Option<Place> {
+        let one_more = |taken| (taken < self.size).then_some(taken + 1);
+        let taken = self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more);
+        taken.is_ok().then(|| Place(self.clone()))
+    }
+}
+
+/// A place that is taken.
+#[derive(Debug)]
+pub struct Place(Arc<Places>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.taken.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What an open socket holds, whoever serves it in the end: its place, its share of the wait at
 /// shutdown, its count in the metrics, its place in the register.
 #[derive(Debug)]
 pub struct ConnectionGuard {
-    _permit: OwnedSemaphorePermit,
+    _place: Place,
     _token: TaskTrackerToken,
     rules: Arc<Rules>,
     registered: Registered,
 }
 
 impl ConnectionGuard {
-    /// Counts the socket as open.
+    /// Counts the socket as open; its visitor has [entered](crate::visitors::Visitor::enter).
     pub fn new(
-        permit: OwnedSemaphorePermit,
+        place: Place,
         token: TaskTrackerToken,
         rules: &Arc<Rules>,
         registered: Registered,
     ) -> Self {
         rules.metrics.sockets.inc();
-        Self { _permit: permit, _token: token, rules: rules.clone(), registered }
+        Self { _place: place, _token: token, rules: rules.clone(), registered }
     }
 
     /// How long the peer may take nothing of what is written.
@@ -79,8 +110,9 @@ impl ConnectionGuard {
 impl Drop for ConnectionGuard {
     fn drop(&mut self) {
         self.rules.metrics.sockets.dec();
-        // The one line of this connection.
         let connection = self.connection();
+        connection.visitor().leave();
+        // The one line of this connection.
         let (listener, peer) = (connection.listener(), connection.ends());
         let seconds = connection.age().as_secs_f64();
         tracing::debug!(?listener, %peer, seconds, "connection");

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use doorbell_protocol::{Code, Draft, Epoch, Error, Filter};
+use doorbell_protocol::{Code, Draft, Epoch, Error, Filter, Topic};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Either, Ready, ready};
 use tokio::sync::Semaphore;
@@ -20,6 +20,7 @@ use crate::log::{
     Selection,
 };
 use crate::tail::{NamesClaim, Registration, Tail};
+use crate::visitors::{Bucket, Visitor};
 use crate::writer::{Health, Pending, Writer};
 
 /// One log with its readers and publishers. Clones share it.
@@ -153,6 +154,11 @@ impl Hub {
         self.0.limits
     }
 
+    /// Whether a topic is known.
+    pub fn has_topic(&self, topic: &Topic) -> bool {
+        self.0.log.heads().get(topic).is_some()
+    }
+
     /// How many topics are known.
     pub fn topics(&self) -> usize {
         self.0.log.heads().len()
@@ -178,13 +184,14 @@ impl Hub {
     }
 
     /// Reads a page of what is visible: at once from memory if that reaches back far enough, else
-    /// from the log on a thread that may block.
+    /// from the log on a thread that may block, once its reader has not had too much.
     pub(crate) fn read(
         &self,
         filters: &[Filter],
         after: u64,
         until: u64,
         limit: PageLimit,
+        visitor: &Visitor,
     ) -> PageRead {
         let query = Query { selection: Selection(filters), after, until, limit };
         if let Some(page) = self.0.tail.read(&query) {
@@ -192,7 +199,9 @@ impl Hub {
         }
         let until = until.min(self.visible());
         let (hub, filters) = (self.clone(), filters.to_vec());
+        let turn = visitor.clone().turn(Bucket::Replay);
         let read = async move {
+            turn.await;
             hub.blocking(move |log| {
                 log.read(&Query { selection: Selection(&filters), after, until, limit })
             })

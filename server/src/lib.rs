@@ -35,5 +35,6 @@ pub mod stop;
 pub mod stream;
 pub mod tail;
 pub mod tls;
+pub mod visitors;
 mod websocket;
 pub mod writer;

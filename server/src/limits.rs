@@ -75,7 +75,7 @@ pub const PUBLISHES_PENDING_MAX: usize = 1024;
 
 /// Subscriptions by datagrams at the same time.
 pub const DATAGRAM_SUBSCRIPTIONS_MAX: usize = 16_384;
-/// Subscriptions by datagrams of one IP address, each from a port of its own.
+/// Subscriptions by datagrams of one visitor, each from a port of its own.
 pub const DATAGRAM_SUBSCRIPTIONS_PER_HOST_MAX: usize = if cfg!(test) { 4 } else { 4096 };
 /// A subscription by datagrams ends this long after it began or was renewed.
 pub const DATAGRAM_LEASE: Duration = Duration::from_secs(60);
@@ -85,6 +85,9 @@ pub const DATAGRAM_COOKIE_WINDOW: Duration = Duration::from_secs(60);
 pub const DATAGRAM_BURST_MAX: usize = 32;
 /// The pause after as many: UDP itself never slows a sender down.
 pub const DATAGRAM_BURST_PAUSE: Duration = Duration::from_millis(1);
+/// Messages sent to one subscriber that is behind, until it says something: what is asked for with
+/// somebody else's address is no more than that.
+pub const DATAGRAM_REPLAY_MAX: usize = if cfg!(test) { 40 } else { 256 };
 /// The first keepalive follows a message after this long, so that its loss is noticed.
 pub const DATAGRAM_QUIET_FIRST: Duration = Duration::from_millis(250);
 
@@ -198,3 +201,18 @@ pub const JWT_KEYS_MAX: usize = 16;
 pub const JWT_CLOCK_SKEW: Duration = Duration::from_secs(30);
 /// Such tokens that are remembered until they expire.
 pub const JWTS_REMEMBERED_MAX: usize = if cfg!(test) { 4 } else { 16_384 };
+
+/// Addresses of which it is kept what they have had; beyond it neighbours are one visitor.
+pub const VISITORS_MAX: usize = 65_536;
+/// Visitors that such neighbours make.
+pub const VISITOR_CROWDS_MAX: u64 = 4096;
+/// How often visitors at rest are forgotten.
+pub const VISITORS_SWEEP: Duration = Duration::from_secs(60);
+/// A conversation in lines is not read on while a bucket has no room, if it will have some within
+/// this time; else its line is refused.
+pub const VISITOR_LINE_WAIT_MAX: Duration = Duration::from_secs(10);
+/// Connections beyond the number of the setting: so many in which HTTP is asked for health, and as
+/// many over the Unix socket.
+pub const CONNECTIONS_RESERVED: usize = 16;
+/// How long one in which health is asked for may last.
+pub const RESERVED_CONNECTION_TIME: Duration = Duration::from_secs(2);

@@ -8,21 +8,23 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use doorbell_protocol::{Code, Error};
 use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket, UnixListener, UnixStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::connections::{Connections, Ends};
-use crate::guard::{ConnectionGuard, Rules, Timeouts};
-use crate::limits::{BACKLOG, REFUSALS_MAX};
+use crate::connections::{Arrival, Connections, Ends};
+use crate::guard::{ConnectionGuard, Place, Places, Rules, Timeouts};
+use crate::limits::{BACKLOG, CONNECTIONS_RESERVED, REFUSALS_MAX, RESERVED_CONNECTION_TIME};
 use crate::metrics::{Listener, Metrics};
 use crate::proxy::Proxies;
 use crate::stop::Stop;
 use crate::stream::Guarded;
+use crate::visitors::{Visitor, Visitors};
 
 /// Send buffer: what the kernel keeps for a reader that has stopped.
 const SEND_BUFFER_BYTES: usize = 256 << 10;
@@ -219,7 +221,30 @@ impl Accept for UnixSocket {
 struct Accepted<S> {
     stream: S,
     ends: Ends,
-    permit: OwnedSemaphorePermit,
+    visitor: Visitor,
+    place: Place,
+    is_reserved: bool,
+}
+
+/// What is said over a listener to those for whom there is no room.
+#[derive(Debug, Clone, Default)]
+pub struct Refusals {
+    /// The server is full.
+    pub at_all: Arc<str>,
+    /// The visitor has as many connections as it may.
+    pub of_visitor: Arc<str>,
+}
+
+/// That a server that takes so many connections can take no more.
+pub fn full(connections: usize) -> Error {
+    let text = format!("the server holds {connections} connections, which is the limit");
+    Error::new(Code::Unavailable, text)
+}
+
+/// Why there is no room.
+enum NoRoom {
+    AtAll,
+    OfVisitor,
 }
 
 /// What the accept loops share.
@@ -229,8 +254,14 @@ pub struct Acceptor {
     pub stop: Stop,
     /// Knows every task.
     pub tasks: TaskTracker,
-    /// One permit a connection.
-    pub connections: Arc<Semaphore>,
+    /// One place a connection.
+    places: Arc<Places>,
+    /// Places for asking after the server's health, beyond those.
+    places_for_health: Arc<Places>,
+    /// Places for the Unix socket, beyond those: its clients are this machine's own.
+    places_for_unix: Arc<Places>,
+    /// Whose connections they are.
+    pub visitors: Visitors,
     /// The connections that are open.
     pub register: Arc<Connections>,
     /// Turns to refuse a connection politely.
@@ -242,11 +273,19 @@ pub struct Acceptor {
 
 impl Acceptor {
     /// One for at most so many connections.
-    pub fn new(connections: usize, metrics: Arc<Metrics>, timeouts: Timeouts) -> Self {
+    pub fn new(
+        connections: usize,
+        visitors: Visitors,
+        metrics: Arc<Metrics>,
+        timeouts: Timeouts,
+    ) -> Self {
         Self {
             stop: Stop::default(),
             tasks: TaskTracker::new(),
-            connections: Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS))),
+            places: Places::new(connections),
+            places_for_health: Places::new(CONNECTIONS_RESERVED),
+            places_for_unix: Places::new(CONNECTIONS_RESERVED),
+            visitors,
             register: Arc::default(),
             refusals: Arc::new(Semaphore::new(REFUSALS_MAX)),
             rules: Arc::new(Rules { metrics, timeouts }),
@@ -261,27 +300,30 @@ impl Acceptor {
     }
 
     /// Accepts from a socket, if there is one, in a task of its own.
-    pub fn listen<L, F, T>(&self, socket: Option<L>, listener: Listener, refusal: String, serve: F)
-    where
+    pub fn listen<L, F, T>(
+        &self,
+        socket: Option<L>,
+        listener: Listener,
+        refusals: Refusals,
+        serve: F,
+    ) where
         L: Accept + Sync + 'static,
         F: Fn(Guarded<L::Stream>) -> T + Send + Sync + 'static,
         T: Future<Output = ()> + Send + 'static,
     {
         if let Some(socket) = socket {
-            self.tasks.spawn(self.clone().accept(socket, listener, refusal, serve));
+            self.tasks.spawn(self.clone().accept(socket, listener, refusals, serve));
         }
     }
 
-    /// Accepts until the stop; each stream is served by a task of its own. `refusal` is said to
-    /// those for whom there is no room.
-    pub async fn accept<L, F, T>(self, socket: L, listener: Listener, refusal: String, serve: F)
+    /// Accepts until the stop; each stream is served by a task of its own.
+    pub async fn accept<L, F, T>(self, socket: L, listener: Listener, refusals: Refusals, serve: F)
     where
         L: Accept,
         F: Fn(Guarded<L::Stream>) -> T + Send + Sync + 'static,
         T: Future<Output = ()> + Send + 'static,
     {
-        let refusal: Arc<str> = refusal.into();
-        let serve = Arc::new(serve);
+        let (serve, refusals) = (Arc::new(serve), Arc::new(refusals));
         let mut backoff = Backoff::default();
         loop {
             let accepted = tokio::select! {
@@ -298,13 +340,24 @@ impl Acceptor {
                 }
             };
             backoff = Backoff::default();
-            let Ok(permit) = self.connections.clone().try_acquire_owned() else {
-                self.refuse(stream, &refusal);
-                continue;
+            // Behind a proxy the clients are visitors, who are not known yet.
+            let is_forwarded = self.proxies.0.forward(listener, ends);
+            let visitor = self.visitors.at(ends.address().filter(|_| !is_forwarded));
+            let (place, is_reserved) = match self.room_for(listener, &visitor) {
+                Ok(room) => room,
+                Err(NoRoom::OfVisitor) => {
+                    self.refuse(stream, &refusals.of_visitor);
+                    continue;
+                }
+                Err(NoRoom::AtAll) => {
+                    self.refuse(stream, &refusals.at_all);
+                    continue;
+                }
             };
-            let accepted = Accepted { stream, ends, permit };
+            let accepted = Accepted { stream, ends, visitor, place, is_reserved };
             if self.proxies.0.head(listener) {
-                self.tasks.spawn(self.clone().hear_header(accepted, listener, serve.clone()));
+                let (serve, refusals) = (serve.clone(), refusals.clone());
+                self.tasks.spawn(self.clone().hear_header(accepted, listener, refusals, serve));
             } else {
                 self.open(accepted, listener, &*serve);
             }
@@ -316,10 +369,18 @@ impl Acceptor {
     where
         T: Future<Output = ()> + Send + 'static,
     {
-        let Accepted { stream, ends, permit } = accepted;
-        let registered = self.register.register(listener, ends);
-        let open = ConnectionGuard::new(permit, self.tasks.token(), &self.rules, registered);
-        self.tasks.spawn(serve(Guarded::new(stream, open)));
+        let Accepted { stream, ends, visitor, place, is_reserved } = accepted;
+        let registered = self.register.register(Arrival { listener, ends, visitor, is_reserved });
+        let open = ConnectionGuard::new(place, self.tasks.token(), &self.rules, registered);
+        let serving = serve(Guarded::new(stream, open));
+        if is_reserved {
+            let serving = Box::pin(serving);
+            self.tasks.spawn(async {
+                let _ = timeout(RESERVED_CONNECTION_TIME, serving).await;
+            });
+        } else {
+            self.tasks.spawn(serving);
+        }
     }
 
     /// Serves a stream once its proxy has told whose it is.
@@ -327,9 +388,10 @@ impl Acceptor {
         self,
         mut accepted: Accepted<S>,
         listener: Listener,
+        refusals: Arc<Refusals>,
         serve: Arc<F>,
     ) where
-        S: AsyncRead + Unpin,
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
         F: Fn(Guarded<S>) -> T,
         T: Future<Output = ()> + Send + 'static,
     {
@@ -340,12 +402,40 @@ impl Acceptor {
             told = timeout(*unfinished, told) => told.unwrap_or_else(|late| Err(late.into())),
         };
         match told {
-            Ok(ends) => self.open(Accepted { ends, ..accepted }, listener, &*serve),
+            Ok(ends) => {
+                let visitor = self.visitors.at(ends.address());
+                if visitor.enter() {
+                    self.open(Accepted { ends, visitor, ..accepted }, listener, &*serve);
+                } else {
+                    self.refuse(accepted.stream, &refusals.of_visitor);
+                }
+            }
             Err(error) => {
                 self.rules.metrics.connections_refused.inc();
                 tracing::debug!(?listener, peer = %accepted.ends, %error, "no PROXY header");
             }
         }
+    }
+
+    /// A place for a connection of a visitor, and whether it is only for asking after the server's
+    /// health.
+    fn room_for(&self, listener: Listener, visitor: &Visitor) -> Result<(Place, bool), NoRoom> {
+        if !visitor.enter() {
+            return Err(NoRoom::OfVisitor);
+        }
+        let own = self.places.take();
+        let found = match (own, listener) {
+            (Some(place), _) => Some((place, false)),
+            (None, Listener::Unix) => self.places_for_unix.take().map(|place| (place, false)),
+            (None, Listener::Http | Listener::Https) => {
+                self.places_for_health.take().map(|place| (place, true))
+            }
+            (None, Listener::Tcp | Listener::Tcps | Listener::Udp) => None,
+        };
+        found.ok_or_else(|| {
+            visitor.leave();
+            NoRoom::AtAll
+        })
     }
 
     /// Says that there is no room, and waits a moment for the peer to hear it.

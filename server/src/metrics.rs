@@ -3,7 +3,7 @@
 mod sharded;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -18,6 +18,7 @@ pub use doorbell_protocol::Transport;
 pub use self::sharded::{Delays, SharedCounter};
 use crate::log::Bounds;
 use crate::message::Message;
+use crate::visitors::Visitors;
 
 /// Which listener a socket came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -91,6 +92,11 @@ struct TransportLabel {
 struct SocketLabel {
     listener: &'static str,
     direction: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LimitLabel {
+    bucket: &'static str,
 }
 
 /// The counters of one transport.
@@ -223,6 +229,8 @@ pub struct Metrics {
     pub connections_refused: Counter,
     /// Sockets that are open.
     pub sockets: Gauge,
+    limited: Family<LimitLabel, Counter>,
+    visitors: Gauge,
     topics: Gauge,
     held_bytes: Gauge<u64, AtomicU64>,
     held_messages: Gauge<u64, AtomicU64>,
@@ -289,6 +297,10 @@ impl Metrics {
         let connections_refused = counter("connections_refused", "Connections turned away");
         let tls = TlsMetrics::register(&mut registry);
         let access = AccessMetrics::register(&mut registry);
+        let limited = Family::<LimitLabel, Counter>::default();
+        registry.register("limited", "Times a limit of one visitor was passed", limited.clone());
+        let visitors = Gauge::default();
+        registry.register("visitors", "Addresses with limits not at rest", visitors.clone());
         let sockets = Gauge::default();
         let topics = Gauge::default();
         let held_bytes = Gauge::<u64, AtomicU64>::default();
@@ -306,6 +318,8 @@ impl Metrics {
             polls_empty,
             connections_refused,
             sockets,
+            limited,
+            visitors,
             topics,
             held_bytes,
             held_messages,
@@ -372,8 +386,19 @@ impl Metrics {
         self.started.elapsed()
     }
 
-    /// The text of `/metrics`, with what the log holds at this moment and how many topics it knows.
-    pub fn encode(&self, bounds: Bounds, topics: usize) -> Result<String, std::fmt::Error> {
+    /// The text of `/metrics`, with what the log holds at this moment, how many topics it knows and
+    /// what visitors have had.
+    pub fn encode(
+        &self,
+        bounds: Bounds,
+        topics: usize,
+        visitors: &Visitors,
+    ) -> Result<String, std::fmt::Error> {
+        for (bucket, count) in visitors.limited() {
+            let counter = self.limited.get_or_create(&LimitLabel { bucket });
+            counter.inner().store(count, Ordering::Relaxed);
+        }
+        self.visitors.set(i64::try_from(visitors.len()).unwrap_or(i64::MAX));
         self.topics.set(i64::try_from(topics).unwrap_or(i64::MAX));
         self.held_bytes.set(bounds.bytes);
         self.held_messages.set((bounds.last + 1).saturating_sub(bounds.first));

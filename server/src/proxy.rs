@@ -60,7 +60,12 @@ impl Proxies {
 
     /// Whether what comes over a connection has come by way of one of them.
     pub fn stand_before(&self, connection: &Connection) -> bool {
-        self.head(connection.listener()) || self.trust(connection.ends())
+        self.forward(connection.listener(), connection.ends())
+    }
+
+    /// Whether a connection to a listener is one of theirs.
+    pub fn forward(&self, listener: Listener, ends: Ends) -> bool {
+        self.head(listener) || self.trust(ends)
     }
 
     /// Reads the PROXY header at the beginning of a stream, and nothing beyond it; the ends of the

@@ -18,15 +18,16 @@ use crate::guard::Timeouts;
 use crate::http::{App, Compressors, Http, Origins};
 use crate::hub::Hub;
 use crate::lab::{Lab, Parts};
-use crate::limits::DESCRIPTORS_RESERVED;
+use crate::limits::{CONNECTIONS_RESERVED, DESCRIPTORS_RESERVED, RETRY_AFTER_SECONDS};
 use crate::line::LineService;
-use crate::listen::{Acceptor, Addresses, Listen, UnixSocket, bind_tcp, bind_udp};
+use crate::listen::{Acceptor, Addresses, Listen, Refusals, UnixSocket, bind_tcp, bind_udp, full};
 use crate::log::{Log, MemoryLog, SqliteLog};
 use crate::metrics::{Listener, Metrics, Transport};
 use crate::proxy::Proxies;
 use crate::rights::Rights;
 use crate::session::{Groups, HalfClosed, SessionConfig};
 use crate::tls::{Certificates, SelfSigned, Source, Spoken, Tls, TlsConfig};
+use crate::visitors::Visitors;
 
 /// A server that is bound and serving.
 #[derive(Debug)]
@@ -61,11 +62,9 @@ pub fn start(config: &Config) -> Result<Server, StartError> {
     let hub = open(config)?;
     let metrics = Metrics::new();
     let certificates = certificates(config, &addresses, &metrics)?;
-    let timeouts = Timeouts { write_deadline: config.write_deadline, keepalive: config.keepalive };
     let proxies = Arc::new(Proxies::new(&config.trusted_proxies, &config.proxy_protocol));
-    let acceptor =
-        Acceptor::new(connections, metrics.clone(), timeouts).behind(&proxies, config.unfinished);
-    let gate = gate(config, hub.clone(), &addresses)?;
+    let acceptor = acceptor(config, connections, &metrics, &proxies);
+    let gate = gate(config, hub.clone(), &addresses)?.charging(acceptor.visitors.clone());
     acceptor.tasks.spawn(gate.clone().keep(acceptor.stop.clone()));
     let sessions = sessions(config, gate.clone(), metrics.clone(), &acceptor, connections);
     let app = App {
@@ -84,7 +83,7 @@ pub fn start(config: &Config) -> Result<Server, StartError> {
     let http_service = Arc::new(Http::new(app));
     let by_tcp = Arc::new(LineService::new(&sessions, Transport::Tcp));
     let by_unix = LineService::new(&sessions, Transport::Unix);
-    let refusals = Refusals::new(connections);
+    let refusals = RefusalTexts::new(connections, acceptor.visitors.limits().connections);
     let Listeners { http, tcp, https, tcps, unix, udp } = listeners;
     if let Some(certificates) = &certificates {
         let tls = Tls { certificates, metrics: &metrics, acceptor: &acceptor };
@@ -109,6 +108,23 @@ pub fn start(config: &Config) -> Result<Server, StartError> {
     let fingerprint = certificates.as_ref().and_then(|own| own.self_signed_fingerprint());
     let grace = config.grace;
     Ok(Server { hub, gate, certificates, acceptor, grace, connections, addresses, fingerprint })
+}
+
+/// What accepts so many connections, and whose they are.
+fn acceptor(
+    config: &Config,
+    connections: usize,
+    metrics: &Arc<Metrics>,
+    proxies: &Arc<Proxies>,
+) -> Acceptor {
+    let timeouts = Timeouts { write_deadline: config.write_deadline, keepalive: config.keepalive };
+    // A program of this machine may do everything until somebody is told who may what, or others
+    // come by way of this machine.
+    let counts_loopback = config.access.is_some() || !proxies.are_none();
+    let visitors = Visitors::new(config.visitors.limits(connections), counts_loopback);
+    let acceptor = Acceptor::new(connections, visitors.clone(), metrics.clone(), timeouts);
+    acceptor.tasks.spawn(visitors.keep(acceptor.stop.clone()));
+    acceptor.behind(proxies, config.unfinished)
 }
 
 /// The gate before the log. A server that others can reach must have been told who may do what.
@@ -333,48 +349,78 @@ fn connections_max(wanted: Option<usize>) -> usize {
         tracing::warn!(%error, "the limit of open files could not be raised");
     }
     let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    let most = to_usize(files.saturating_sub(DESCRIPTORS_RESERVED).max(1));
+    let reserved = DESCRIPTORS_RESERVED + 2 * CONNECTIONS_RESERVED as u64;
+    let most = to_usize(files.saturating_sub(reserved).max(1));
     wanted.map_or(most, |wanted| wanted.min(most))
 }
 
 /// What is said to those who are not served.
-struct Refusals {
+struct RefusalTexts {
     /// There is no room.
-    lines: String,
-    http: String,
+    lines: Refusals,
+    http: Refusals,
     /// They do not speak TLS where it is spoken.
     lines_over_tls: String,
     http_over_tls: String,
 }
 
-impl Refusals {
-    fn new(connections: usize) -> Self {
-        let text = format!("the server holds {connections} connections, which is the limit");
-        let full = Error::new(Code::Unavailable, text);
+impl RefusalTexts {
+    fn new(connections: usize, of_visitor: u32) -> Self {
+        let at_all = full(connections);
+        let text = format!(
+            "there are {of_visitor} connections from this address, which is the limit of one \
+             visitor (--visitor-connections)"
+        );
+        let of_visitor = Error::new(Code::TooManySubscriptions, text);
+        let no_room = |refusal: fn(&Error) -> String| Refusals {
+            at_all: refusal(&at_all).into(),
+            of_visitor: refusal(&of_visitor).into(),
+        };
         let encrypted = |scheme| {
             let text = format!("TLS is spoken here: the address begins with {scheme}");
             Error::new(Code::BadRequest, text)
         };
         Self {
-            lines: line_refusal(&full),
-            http: http_refusal("503 Service Unavailable\r\nretry-after: 1", &full),
+            lines: no_room(line_refusal),
+            http: no_room(http_refusal),
             lines_over_tls: line_refusal(&encrypted("tcps://")),
-            http_over_tls: http_refusal("400 Bad Request", &encrypted("https://")),
+            http_over_tls: http_refusal(&encrypted("https://")),
         }
     }
 }
 
-/// An answer to a request that was not read; `status` may have headers.
-fn http_refusal(status: &str, error: &Error) -> String {
+/// An answer to a request that was not read.
+fn http_refusal(error: &Error) -> String {
     let body = serde_json::to_string(&error.body()).unwrap_or_default();
+    let status = match error.code().status() {
+        400 => "400 Bad Request".to_owned(),
+        429 => format!(
+            "429 Too Many Requests
+retry-after: {RETRY_AFTER_SECONDS}"
+        ),
+        _ => format!(
+            "503 Service Unavailable
+retry-after: {RETRY_AFTER_SECONDS}"
+        ),
+    };
     format!(
-        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\n\
-         connection: close\r\ncontent-length: {}\r\n\r\n{body}\n",
+        "HTTP/1.1 {status}
+content-type: application/json
+\
+         connection: close
+content-length: {}
+
+{body}
+",
         body.len() + 1
     )
 }
 
 /// An event for a client that was not heard.
 fn line_refusal(error: &Error) -> String {
-    format!("{}\n", Event::error(error, unix_micros()).to_json())
+    format!(
+        "{}
+",
+        Event::error(error, unix_micros()).to_json()
+    )
 }

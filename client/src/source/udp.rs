@@ -42,6 +42,9 @@ const PINGS_PER_LEASE: u32 = 4;
 const PING_PATIENCE: Duration = Duration::from_secs(1);
 /// How many pings in a row without any sign of life make a server dead.
 const PINGS_MAX: u32 = 8;
+/// Messages after which the server is told that they are heard: one that is asked for what it holds
+/// sends no more than 256 to somebody who says nothing.
+const MESSAGES_PER_PING: usize = 128;
 /// Fetched messages that are remembered, to tell a datagram that comes late from one that comes
 /// twice.
 const FETCHED_MAX: usize = 4096;
@@ -62,6 +65,8 @@ pub(crate) struct Datagrams {
     fetched: BTreeSet<Id>,
     lease: Duration,
     next_ping: Instant,
+    /// Messages that came since the last one.
+    unacknowledged: usize,
     /// Pings since the last sign of life.
     unanswered: u32,
     buffer: Vec<u8>,
@@ -113,6 +118,7 @@ impl Datagrams {
             fetched: BTreeSet::new(),
             lease: LEASE_DEFAULT,
             next_ping: Instant::now(),
+            unacknowledged: 0,
             unanswered: 0,
             buffer: vec![0; DATAGRAM_BYTES_MAX],
         })
@@ -206,6 +212,7 @@ impl Datagrams {
                 return Err(Error::Silent(PING_PATIENCE * PINGS_MAX));
             }
             self.unanswered += 1;
+            self.unacknowledged = 0;
             self.next_ping = Instant::now() + PING_PATIENCE;
             self.send(&DatagramCommand::Ping(None).to_datagram(self.cookie.as_deref())).await?;
         }
@@ -249,6 +256,10 @@ impl Datagrams {
             Kind::Close => return Err(Error::Closed),
             Kind::Message => {
                 self.observed.note(Observation::MessageArrived);
+                self.unacknowledged += 1;
+                if self.unacknowledged >= MESSAGES_PER_PING {
+                    self.next_ping = Instant::now();
+                }
                 if id <= reached {
                     self.count_surplus(id);
                     return Ok(None);

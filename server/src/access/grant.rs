@@ -14,6 +14,7 @@ use slab::Slab;
 use super::Operation;
 use crate::rights::Rights;
 use crate::tail::Waiter;
+use crate::visitors::{Visitor, Visitors};
 
 /// What its holder may do. Clones are the same grant.
 #[derive(Debug, Clone)]
@@ -34,6 +35,8 @@ struct Granted {
     rights: Rights,
     /// When it ends, in unix seconds.
     expires: Option<u64>,
+    /// What its holder has had, once there is anything.
+    visitor: OnceLock<Visitor>,
     /// Set when it has ended; what came after it, if anything did.
     ended: OnceLock<Option<Grant>>,
     /// Those that live by it and wait.
@@ -48,8 +51,8 @@ impl Grant {
 
     /// These rights.
     pub fn new(identity: Identity, rights: Rights, expires: Option<u64>) -> Self {
-        let (ended, waiters) = (OnceLock::new(), Mutex::default());
-        Self(Some(Arc::new(Granted { identity, rights, expires, ended, waiters })))
+        let (visitor, ended, waiters) = (OnceLock::new(), OnceLock::new(), Mutex::default());
+        Self(Some(Arc::new(Granted { identity, rights, expires, visitor, ended, waiters })))
     }
 
     /// Whose it is; `None` if nobody was asked.
@@ -60,6 +63,12 @@ impl Grant {
     /// The rights; `None` if they are everything.
     pub fn rights(&self) -> Option<&Rights> {
         Some(&self.0.as_ref()?.rights)
+    }
+
+    /// Whom its holder is charged as; `None` if it has no name.
+    pub fn visitor(&self, visitors: &Visitors) -> Option<&Visitor> {
+        let granted = self.0.as_ref().filter(|granted| granted.identity.kind != "anonymous")?;
+        Some(granted.visitor.get_or_init(|| visitors.named()))
     }
 
     /// When it ends, in unix seconds.

@@ -32,12 +32,13 @@ use self::grant::Watching;
 pub use self::grant::{Grant, Identity};
 pub use self::passwords::Verification;
 pub use self::tickets::Ticket;
-use crate::hub::{Hub, WireLimits};
+use crate::hub::{Hub, PageRead, WireLimits};
 use crate::limits::ACCESS_LOOK;
-use crate::log::Bounds;
+use crate::log::{Bounds, PageLimit};
 use crate::rights::Rights;
 use crate::stop::Stop;
 use crate::tail::{Registration, Waiter};
+use crate::visitors::{Bucket, Visitor, Visitors};
 use crate::writer::{Health, Pending};
 
 /// What asks, as far as its transport can tell.
@@ -98,6 +99,7 @@ pub enum Operation<'a> {
 pub struct Gate {
     hub: Hub,
     judge: Judge,
+    visitors: Visitors,
 }
 
 /// By what somebody is granted something.
@@ -126,7 +128,7 @@ impl Gate {
             Some(rights) => Grant::new(anonymous, rights, None),
             None => Grant::everything(),
         };
-        Self { hub, judge: Judge::Open(grant) }
+        Self { hub, judge: Judge::Open(grant), visitors: Visitors::default() }
     }
 
     /// The gate before a hub, for those whom an access file names.
@@ -135,21 +137,39 @@ impl Gate {
     ///
     /// What is wrong with the file, in one sentence.
     pub fn guarded(hub: Hub, file: &Path) -> Result<Self, String> {
-        Ok(Self { hub, judge: Judge::File(Arc::new(Authority::open(file)?)) })
+        let judge = Judge::File(Arc::new(Authority::open(file)?));
+        Ok(Self { hub, judge, visitors: Visitors::default() })
     }
 
-    /// What a principal has.
-    pub fn admit(&self, principal: Principal<'_>) -> Admission<Access> {
+    /// The same gate, which charges these visitors.
+    #[must_use]
+    pub fn charging(self, visitors: Visitors) -> Self {
+        Self { visitors, ..self }
+    }
+
+    /// Those who are charged.
+    pub fn visitors(&self) -> &Visitors {
+        &self.visitors
+    }
+
+    /// What a principal has that comes from an address.
+    pub fn admit(&self, principal: Principal<'_>, address: &Visitor) -> Admission<Access> {
         let admitted = match &self.judge {
             Judge::Open(grant) => Admission::Admitted(grant.clone()),
             Judge::File(authority) => authority.admit(principal),
         };
         match admitted {
-            Admission::Admitted(grant) => {
-                Admission::Admitted(Access { hub: self.hub.clone(), grant })
+            Admission::Admitted(grant) => Admission::Admitted(self.access(grant, address)),
+            Admission::Refused(error) if error.code() == Code::Unauthorized => {
+                let one_more = address.charge(&[(Bucket::Failures, 1)]);
+                Admission::Refused(one_more.err().unwrap_or(error))
             }
             Admission::Refused(error) => Admission::Refused(error),
-            Admission::Unverified(verification) => Admission::Unverified(verification),
+            // Whoever has guessed too often is told so before anything slow is done.
+            Admission::Unverified(verification) => match address.check(Bucket::Failures) {
+                Ok(()) => Admission::Unverified(verification),
+                Err(refusal) => Admission::Refused(refusal),
+            },
         }
     }
 
@@ -168,12 +188,20 @@ impl Gate {
     }
 
     /// What whoever brings nothing has.
-    pub fn anonymous(&self) -> Access {
+    pub fn anonymous(&self, address: &Visitor) -> Access {
         let grant = match &self.judge {
             Judge::Open(grant) => grant.clone(),
             Judge::File(authority) => authority.anonymous(),
         };
-        Access { hub: self.hub.clone(), grant }
+        self.access(grant, address)
+    }
+
+    /// Whoever has a name is charged by that, wherever it comes from, unless nobody is charged
+    /// there.
+    fn access(&self, grant: Grant, address: &Visitor) -> Access {
+        let named = if address.is_counted() { grant.visitor(&self.visitors) } else { None };
+        let visitor = named.unwrap_or(address).clone();
+        Access { hub: self.hub.clone(), grant, visitor }
     }
 
     /// Whether credentials mean anything here.
@@ -226,6 +254,8 @@ async fn look(authority: &Arc<Authority>, in_any_case: bool) {
 pub struct Access {
     hub: Hub,
     grant: Grant,
+    /// Whom it is charged to.
+    visitor: Visitor,
 }
 
 /// A draft that may be published.
@@ -287,13 +317,41 @@ impl Access {
         self.grant.permits(operation)
     }
 
-    /// A draft that may be published, if it may.
+    /// Whom it is charged to.
+    pub fn visitor(&self) -> &Visitor {
+        &self.visitor
+    }
+
+    /// The same, charged to another one.
+    pub(crate) fn charge_to(&mut self, visitor: &Visitor) {
+        self.visitor.clone_from(visitor);
+    }
+
+    /// A request, or a line that is one, which is charged.
     ///
     /// # Errors
     ///
-    /// That its topic may not be published to.
+    /// That there were too many.
+    pub fn begin_request(&self) -> Result<(), Error> {
+        self.visitor.charge(&[(Bucket::Requests, 1)])
+    }
+
+    /// A draft that may be published, if it may; it is charged.
+    ///
+    /// # Errors
+    ///
+    /// That its topic may not be published to, or that there were too many.
     pub fn permit(&self, draft: Draft) -> Result<Permitted, Error> {
         self.permits(Operation::Publish(&draft.topic))?;
+        if self.visitor.is_counted() {
+            let topics = u64::from(!self.hub.has_topic(&draft.topic));
+            let bytes = draft.weight() as u64;
+            self.visitor.charge(&[
+                (Bucket::Messages, 1),
+                (Bucket::Bytes, bytes),
+                (Bucket::Topics, topics),
+            ])?;
+        }
         Ok(Permitted(draft))
     }
 
@@ -327,7 +385,8 @@ impl Access {
     /// That they do not, or that nothing came after it.
     pub(crate) fn renew(&mut self, filters: &[Filter]) -> Result<(), Error> {
         let Some(successor) = self.grant.successor() else { return self.grant.check() };
-        self.exchange(Self { hub: self.hub.clone(), grant: successor }, filters)
+        let visitor = self.visitor.clone();
+        self.exchange(Self { hub: self.hub.clone(), grant: successor, visitor }, filters)
     }
 
     /// Goes on with another access, if these filters mean the same by it.
@@ -358,6 +417,17 @@ impl Access {
     /// The hub, for a cursor: its filters are [`Readable`].
     pub(crate) fn hub(&self) -> &Hub {
         &self.hub
+    }
+
+    /// Reads a page, as [`Hub::read`] does.
+    pub(crate) fn read(
+        &self,
+        filters: &[Filter],
+        after: u64,
+        until: u64,
+        limit: PageLimit,
+    ) -> PageRead {
+        self.hub.read(filters, after, until, limit, &self.visitor)
     }
 
     /// Registers a reader of these filters until the registration is dropped.

@@ -21,6 +21,7 @@ use crate::limits::{CLAIMS_MAX, LOG_READERS_MAX};
 use crate::log::{Log, MemoryLog, PageLimit, Retention, SqliteLog, Sync};
 use crate::message::Message;
 use crate::session::wait_for;
+use crate::visitors::Visitor;
 
 const LIMIT: PageLimit = PageLimit { messages: 5, bytes: 1 << 20 };
 const FOREVER: Duration = Duration::from_secs(3600);
@@ -61,7 +62,7 @@ fn runtime() -> Runtime {
 
 /// An access to all of it.
 fn access(hub: &Hub) -> Access {
-    Gate::open(hub.clone(), None).anonymous()
+    Gate::open(hub.clone(), None).anonymous(&Visitor::default())
 }
 
 const TOPICS: [&str; 4] = ["a", "b", "c.x", "c.y"];

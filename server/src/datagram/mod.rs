@@ -13,7 +13,7 @@ mod session;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -27,11 +27,12 @@ use tokio_util::task::TaskTracker;
 use self::cookie::Cookies;
 use crate::access::{Access, Admission, Principal};
 use crate::clock::unix_micros;
-use crate::connections::{Connection, Connections, Ends, Registered};
+use crate::connections::{Arrival, Connection, Connections, Ends, Registered};
 use crate::limits::{DATAGRAM_SUBSCRIPTIONS_MAX, DATAGRAM_SUBSCRIPTIONS_PER_HOST_MAX};
 use crate::metrics::{Listener, SocketBytes};
 use crate::rights::TokenHash;
 use crate::session::SessionConfig;
+use crate::visitors::{Bucket, Network};
 
 /// How long hearing pauses after a failure that is not one datagram's.
 const FAILURE_PAUSE: Duration = Duration::from_millis(10);
@@ -54,7 +55,7 @@ pub struct Datagrams {
 #[derive(Debug, Default)]
 struct Seats {
     by_peer: HashMap<SocketAddr, Seated>,
-    by_host: HashMap<IpAddr, usize>,
+    by_host: HashMap<Network, usize>,
     /// Seats given out so far.
     given: u64,
 }
@@ -119,7 +120,7 @@ impl Seats {
                 if all >= DATAGRAM_SUBSCRIPTIONS_MAX {
                     return Err(full("the server", all));
                 }
-                let host = self.by_host.entry(peer.ip()).or_default();
+                let host = self.by_host.entry(Network::of(peer.ip())).or_default();
                 if *host >= DATAGRAM_SUBSCRIPTIONS_PER_HOST_MAX {
                     return Err(full("this address", *host));
                 }
@@ -134,7 +135,7 @@ impl Seats {
     fn leave(&mut self, peer: SocketAddr, number: u64) {
         if self.by_peer.get(&peer).is_some_and(|seated| seated.number == number) {
             self.by_peer.remove(&peer);
-            if let Entry::Occupied(mut host) = self.by_host.entry(peer.ip()) {
+            if let Entry::Occupied(mut host) = self.by_host.entry(Network::of(peer.ip())) {
                 *host.get_mut() -= 1;
                 if *host.get() == 0 {
                     host.remove();
@@ -247,8 +248,9 @@ impl Datagrams {
         filter: &Filter,
     ) -> Result<Held, Error> {
         let gate = &self.config.gate;
+        let visitor = gate.visitors().at(Some(peer.ip()));
         let Some(DatagramTicket(ticket)) = ticket else {
-            return Ok(Held { access: gate.anonymous(), ticket: None });
+            return Ok(Held { access: gate.anonymous(&visitor), ticket: None });
         };
         let used = Some((TokenHash::of(ticket), filter.clone()));
         let seats = self.seats();
@@ -257,7 +259,7 @@ impl Datagrams {
             return Ok(seated.held.clone());
         }
         drop(seats);
-        match gate.admit(Principal::Ticket { ticket, filter }) {
+        match gate.admit(Principal::Ticket { ticket, filter }, &visitor) {
             Admission::Admitted(access) => Ok(Held { access, ticket: used }),
             Admission::Refused(error) => Err(error),
             // That is said of passwords only.
@@ -275,7 +277,11 @@ impl Datagrams {
     ) -> Result<(), Error> {
         let access = held.access.clone();
         let (sender, control) = watch::channel(Control::default());
-        let registered = self.register.register(Listener::Udp, Ends::internet(self.local, peer));
+        let ends = Ends::internet(self.local, peer);
+        let visitor = self.config.gate.visitors().at(ends.address());
+        visitor.charge(&[(Bucket::Requests, 1)])?;
+        let arrival = Arrival { visitor, ..Arrival::free(Listener::Udp, ends) };
+        let registered = self.register.register(arrival);
         let connection = registered.connection();
         let number = self.seats().take(peer, connection, held, sender)?;
         connection.count_datagram_received(bytes);

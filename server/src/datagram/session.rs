@@ -19,7 +19,8 @@ use crate::clock::unix_micros;
 use crate::connections::{Service, Serving};
 use crate::cursor::{Batch, Cursor, PageLimit};
 use crate::limits::{
-    BATCH_BYTES_MAX, DATAGRAM_BURST_MAX, DATAGRAM_BURST_PAUSE, DATAGRAM_LEASE, DATAGRAM_QUIET_FIRST,
+    BATCH_BYTES_MAX, DATAGRAM_BURST_MAX, DATAGRAM_BURST_PAUSE, DATAGRAM_LEASE,
+    DATAGRAM_QUIET_FIRST, DATAGRAM_REPLAY_MAX,
 };
 use crate::message::Message;
 use crate::metrics::Transport;
@@ -106,6 +107,8 @@ struct Session {
     next_keepalive: Instant,
     /// How long after now a keepalive would follow.
     quiet: Duration,
+    /// Messages that were held when they were sent, since the client has last said something.
+    replayed: usize,
     began: std::time::Instant,
     _serving: Serving,
 }
@@ -124,6 +127,7 @@ impl Session {
             lease_end: Instant::now() + DATAGRAM_LEASE,
             next_keepalive: Instant::now() + quiet,
             quiet,
+            replayed: 0,
             began: std::time::Instant::now(),
             seat,
         }
@@ -155,7 +159,14 @@ impl Session {
     async fn turn(&mut self) -> Result<(), Ending> {
         let Self { wait, cursor, control, .. } = self;
         let due = self.lease_end.min(self.next_keepalive);
-        let wakeup = poll_fn(|context| wait.poll(cursor, BURST, control, |_, _| due, context));
+        let may_read = self.replayed < DATAGRAM_REPLAY_MAX;
+        let wakeup = poll_fn(|context| {
+            if may_read {
+                wait.poll(cursor, BURST, control, |_, _| due, context)
+            } else {
+                wait.poll_heard(control, due, context)
+            }
+        });
         match wakeup.await {
             Wakeup::Stop => Err(Ending::Stopping),
             Wakeup::Heard => self.obey().await,
@@ -192,6 +203,7 @@ impl Session {
         }
         self.lease_end = Instant::now() + DATAGRAM_LEASE;
         self.next_keepalive = Instant::now() + self.quiet;
+        self.replayed = 0;
         let mut event = self.event(Kind::Pong);
         event.message = word.map(Into::into);
         let cookie = Some(self.seat.datagrams.cookies.of(self.seat.peer));
@@ -205,6 +217,12 @@ impl Session {
         }
         for (index, message) in batch.messages.iter().enumerate() {
             self.send_message(message, batch.gap.as_ref().filter(|_| index == 0)).await;
+        }
+        // Whoever is far behind shows now and then that it still hears.
+        if self.cursor.has_caught_up() {
+            self.replayed = 0;
+        } else {
+            self.replayed += batch.messages.len();
         }
         // It may be the last message for long, and it may be lost: say soon where we are.
         self.quiet = DATAGRAM_QUIET_FIRST.min(self.seat.datagrams.config.keepalive);

@@ -86,7 +86,8 @@ fn take<S>(
     let call = Call::of(app, route, &mut plain.request, plain.body, &client.connection)?;
     let policy = ResponsePolicy::of(app, &plain.request);
     let watched = Some(client.watched.begin(plain.request.query));
-    let manner = Manner { policy, keep_alive: plain.keep_alive, watched };
+    let keep_alive = plain.keep_alive && !client.connection.is_reserved();
+    let manner = Manner { policy, keep_alive, watched };
     Ok((call, manner, plain.length))
 }
 

@@ -20,6 +20,7 @@ use super::request::{Request, decoded};
 use super::{App, identity, lab, page, poll, websocket};
 use crate::access::{Access, Admission, Permitted, Verification};
 use crate::connections::Connection;
+use crate::listen::full;
 
 /// What stands at an address for a method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -200,6 +201,9 @@ impl Call {
             Ok(Admission::Unverified(verification)) => return Err(verification),
             Ok(Admission::Refused(error)) | Err(error) => return Ok(refused(error)),
         };
+        if let Err(refusal) = begin(app, &access, route, connection) {
+            return Ok(refused(refusal));
+        }
         Ok(Self::look(app, access, route, request, body, connection).unwrap_or_else(refused))
     }
 
@@ -296,10 +300,16 @@ fn admit(
     request: &Request<'_>,
     connection: &Connection,
 ) -> Result<Admission<Access>, Error> {
-    if app.proxies.stand_before(connection) {
-        connection.asks_for(app.proxies.client(connection.ends(), request.headers.iter())?);
-    }
     let gate = &app.config.gate;
+    let client;
+    let visitor = if app.proxies.stand_before(connection) {
+        let address = app.proxies.client(connection.ends(), request.headers.iter())?;
+        connection.asks_for(address);
+        client = gate.visitors().at(address);
+        &client
+    } else {
+        connection.visitor()
+    };
     let is_for_anybody = route.is_for_anybody();
     let credential = match gate.has_access_file() {
         true if !is_for_anybody => credentials::of(request)?,
@@ -316,10 +326,10 @@ fn admit(
         app.origins.check_page(request, matches!(route, Route::Publish(_)))?;
     }
     if is_for_anybody {
-        return Ok(Admission::Admitted(gate.anonymous()));
+        return Ok(Admission::Admitted(gate.anonymous(visitor)));
     }
     let Some(credential) = credential else {
-        return Ok(gate.admit(connection.principal()));
+        return Ok(gate.admit(connection.principal(), visitor));
     };
     let filter = match (&credential, route) {
         (Credential::Ticket(_), Route::Read(filter, _) | Route::WebSocket(filter)) => {
@@ -327,7 +337,28 @@ fn admit(
         }
         _ => None,
     };
-    Ok(gate.admit(credential.principal(filter.as_ref())?))
+    Ok(gate.admit(credential.principal(filter.as_ref())?, visitor))
+}
+
+/// A request is charged, but for one after the server's health. In the places of the reserve there
+/// is only that, and the counters.
+///
+/// # Errors
+///
+/// That there is no room for another.
+fn begin(
+    app: &App,
+    access: &Access,
+    route: Route<'_>,
+    connection: &Connection,
+) -> Result<(), Error> {
+    if route == Route::Report(Report::Health) {
+        return Ok(());
+    }
+    if connection.is_reserved() && route != Route::Report(Report::Metrics) {
+        return Err(full(app.connections));
+    }
+    access.begin_request()
 }
 
 /// What is asked for is there.

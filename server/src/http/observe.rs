@@ -10,6 +10,7 @@ use super::reply::Reply;
 use crate::access::{Access, Operation};
 use crate::metrics::Transport;
 use crate::process::usage;
+use crate::visitors::{Bucket, Visitors};
 use crate::writer::Health;
 
 /// What can be asked.
@@ -82,8 +83,24 @@ fn config(app: &App, access: &Access) -> Value {
             "header_bytes": app.header_bytes,
             "poll_messages_max": POLL_MESSAGES_MAX,
             "wait_seconds_max": WAIT_SECONDS_MAX,
+            "visitor": visitor_limits(config.gate.visitors()),
         },
     })
+}
+
+/// What one visitor may ask for, as the settings say it.
+fn visitor_limits(visitors: &Visitors) -> Map<String, Value> {
+    let limits = visitors.limits();
+    let mut told = Map::new();
+    for (bucket, rate) in Bucket::ALL.iter().zip(limits.rates) {
+        told.insert(bucket.name().into(), json!(rate.to_string()));
+    }
+    let connections = match limits.connections {
+        u32::MAX => json!("off"),
+        count => json!(count),
+    };
+    told.insert("connections".into(), connections);
+    told
 }
 
 /// Where the server listens.
@@ -147,7 +164,8 @@ fn metrics(app: &App, access: &Access) -> Result<Reply, Error> {
     if let Some(state) = app.config.gate.file_state() {
         app.config.metrics.access_file(state.generation, state.fault.is_some());
     }
-    let text = app.config.metrics.encode(access.bounds(), access.topics());
+    let text =
+        app.config.metrics.encode(access.bounds(), access.topics(), app.config.gate.visitors());
     let text = text.map_err(|_| Error::new(Code::Internal, "metrics could not be written"))?;
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     Ok(Reply::whole(StatusCode::OK, kind, text))

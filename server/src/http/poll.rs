@@ -160,7 +160,11 @@ async fn answer_once(
 
     let continued = kept.cursor.take().filter(|cursor| request.continues(cursor));
     let mut cursor = match continued {
-        Some(cursor) => cursor,
+        Some(mut cursor) => {
+            // Behind a proxy the one before may have been somebody else's.
+            cursor.charge_to(access.visitor());
+            cursor
+        }
         None => Box::pin(request.open(&request.since)).await?,
     };
     let tags = tags.as_ref().filter(|_| cursor.gap().is_none());

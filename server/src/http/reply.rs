@@ -83,7 +83,8 @@ impl Reply {
             reply.head.add("www-authenticate", challenge);
         }
         if error.code().is_retryable() {
-            reply.head.add_text("retry-after", RETRY_AFTER_SECONDS);
+            let known = error.retry_after().map(u64::from);
+            reply.head.add_text("retry-after", known.unwrap_or(RETRY_AFTER_SECONDS));
         }
         reply
     }

@@ -12,6 +12,8 @@ pub(super) struct Input {
     bytes: Vec<u8>,
     /// Where the first line begins that was not taken yet.
     start: usize,
+    /// Where the line before that begins.
+    before: usize,
     /// When the unfinished line at the end must be finished.
     deadline: Option<Instant>,
 }
@@ -53,12 +55,13 @@ impl Input {
         }
         if let Some(end) = end {
             let line = self.start..self.start + line.len();
+            self.before = self.start;
             self.start += end + 1;
             self.deadline = None;
             return Ok(Some(&self.bytes[line]));
         }
         self.bytes.drain(..self.start);
-        self.start = 0;
+        (self.start, self.before) = (0, 0);
         if self.bytes.is_empty() {
             // A connection that says nothing keeps no buffer.
             self.bytes = Vec::new();
@@ -68,9 +71,14 @@ impl Input {
         }
         Ok(None)
     }
+
+    /// The line that was taken last was not taken.
+    pub(super) fn put_back(&mut self) {
+        self.start = self.before;
+    }
 }
 
-/// What a line asks for. It is parsed once.
+/// What a line asks for.
 #[derive(Debug)]
 pub(super) enum Line {
     /// Nothing.
@@ -142,6 +150,16 @@ impl Line {
             }
             command::Command::Quit => Command::Quit,
         })
+    }
+
+    /// After how long it is worth while to ask for it again, if it is refused until then.
+    pub(super) fn wait(&self) -> Option<Duration> {
+        match self {
+            Self::Refused(error) | Self::Bad(error) => {
+                error.retry_after().map(|seconds| Duration::from_secs(seconds.into()))
+            }
+            Self::Blank | Self::Publish(_) | Self::Command(_) | Self::Http => None,
+        }
     }
 
     fn draft(draft: Result<Draft, Error>) -> Self {

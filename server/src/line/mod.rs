@@ -33,6 +33,7 @@ use crate::connections::Serving;
 use crate::cursor::{Batch, Cursor, PageLimit};
 use crate::limits::{
     AUTHENTICATION_LINE_BYTES_MAX, AUTHENTICATION_WAIT, HALF_CLOSED_LOOK, SETTLE_WAIT_MAX,
+    VISITOR_LINE_WAIT_MAX,
 };
 use crate::message::Message;
 use crate::metrics::Transport;
@@ -122,6 +123,8 @@ struct Talk {
     silent_until: Option<Instant>,
     /// What there is of a peer that has ended its side and still listens.
     half_closed: Option<HalfClosed>,
+    /// Until when it is not read on, because it has said too much.
+    held_until: Option<Instant>,
     /// Why nothing more can be heard of it.
     broken: Option<Ending>,
     publishes: Publishes,
@@ -138,6 +141,7 @@ impl Default for Talk {
             hearing: true,
             silent_until: None,
             half_closed: None,
+            held_until: None,
             broken: None,
             publishes: Publishes::default(),
             answers: Vec::new(),
@@ -157,9 +161,10 @@ struct HalfClosed {
 }
 
 impl Talk {
-    /// Whether the peer is heard at the moment: so many publishes may wait for their answers.
+    /// Whether the peer is heard at the moment: so many publishes may wait for their answers, and
+    /// so much it may ask for.
     fn is_listening(&self) -> bool {
-        self.hearing && self.publishes.has_room()
+        self.hearing && self.publishes.has_room() && self.held_until.is_none()
     }
 
     fn format_of(&self, message: &Message) -> Format {
@@ -265,6 +270,7 @@ impl<L: Link> Peer for Conversation<L> {
                 return Err(ending);
             }
             reading.cursor.keep_right()?;
+            self.talk().held_until.take_if(|until| *until <= Instant::now());
             while let Some(line) = self.take_line(reading)? {
                 Box::pin(self.obey_line(line, reading)).await?;
             }
@@ -277,7 +283,7 @@ impl<L: Link> Peer for Conversation<L> {
             self.look_for_end(reading)?;
         }
         let talk = self.talk();
-        if talk.hearing {
+        if talk.hearing || talk.held_until.is_some() {
             return Ok(());
         }
         if talk.publishes.has_room() && !talk.input.bytes().is_empty() {
@@ -297,7 +303,7 @@ impl<L: Link> Peer for Conversation<L> {
         }
         // A peer is not late while it is the server that keeps it waiting.
         if !talk.is_listening() {
-            return talk.silent_until;
+            return [talk.silent_until, talk.held_until].into_iter().flatten().min();
         }
         [link, talk.input.deadline(), talk.silent_until].into_iter().flatten().min()
     }
@@ -417,16 +423,29 @@ impl<L: Link> Conversation<L> {
         let line_bytes = config.line_bytes.min(most);
         let talk = self.talk.get_or_insert_default();
         while talk.publishes.has_room()
+            && talk.held_until.is_none()
             && let Some(line) = talk.input.take_line(line_bytes, config.unfinished)?
         {
-            match Line::parse(line, limit) {
-                Line::Blank => {}
+            let refused = match Line::parse(line, limit) {
+                Line::Blank => continue,
                 Line::Publish(draft) => match access.permit(draft) {
-                    Ok(permitted) => talk.publishes.gather(permitted),
-                    Err(refusal) => return Ok(Some(Line::Refused(refusal))),
+                    Ok(permitted) => {
+                        talk.publishes.gather(permitted);
+                        continue;
+                    }
+                    Err(refusal) => Line::Refused(refusal),
                 },
-                other => return Ok(Some(other)),
-            }
+                other => match access.begin_request() {
+                    Ok(()) => return Ok(Some(other)),
+                    Err(refusal) => Line::Bad(refusal),
+                },
+            };
+            let Some(wait) = refused.wait().filter(|wait| *wait <= VISITOR_LINE_WAIT_MAX) else {
+                return Ok(Some(refused));
+            };
+            // It is taken again then, and what came after it stays where it is.
+            talk.input.put_back();
+            talk.held_until = Some(Instant::now() + wait);
         }
         Ok(None)
     }
@@ -471,7 +490,8 @@ impl<L: Link> Conversation<L> {
         if !gate.has_access_file() {
             return Err(Error::new(Code::Unauthorized, "the server has no tokens configured"));
         }
-        let access = match gate.admit(Principal::Token(token)) {
+        let visitor = reading.cursor.access().visitor();
+        let access = match gate.admit(Principal::Token(token), visitor) {
             Admission::Admitted(access) => access,
             Admission::Refused(error) => return Err(error),
             // That is said of passwords only.

@@ -36,10 +36,11 @@ impl LineService {
         S: AcceptedStream,
     {
         let gate = &self.config.gate;
-        let access = match gate.admit(stream.connection().principal()) {
+        let visitor = stream.connection().visitor();
+        let access = match gate.admit(stream.connection().principal(), visitor) {
             Admission::Admitted(access) => access,
             // What the kernel or a certificate says is never wrong.
-            Admission::Refused(_) | Admission::Unverified(_) => gate.anonymous(),
+            Admission::Refused(_) | Admission::Unverified(_) => gate.anonymous(visitor),
         };
         let cursor = Cursor::new(&access);
         let serving = stream.connection().serve(Service::Reader(self.transport));

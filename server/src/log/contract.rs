@@ -19,6 +19,7 @@ use crate::cursor::Cursor;
 use crate::hub::{Hub, WireLimits};
 use crate::message::Message;
 use crate::session::wait_for;
+use crate::visitors::Visitor;
 
 pub(super) const KEEP: Retention = Retention { age: Duration::from_secs(3600), bytes: 1 << 30 };
 pub(super) const HOUR_US: u64 = 3_600_000_000;
@@ -332,7 +333,7 @@ fn others_messages_may_come_between_ours(subject: &Subject) {
     });
     runtime.block_on(async {
         let mut readers = JoinSet::new();
-        let access = Gate::open(hub.clone(), None).anonymous();
+        let access = Gate::open(hub.clone(), None).anonymous(&Visitor::default());
         for filter in ["ours", "theirs", ">"] {
             let cursor = Cursor::open(
                 &access,

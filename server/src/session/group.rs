@@ -33,6 +33,7 @@ use crate::cursor::{Batch, Cursor, PageLimit};
 use crate::limits::GROUP_MEMBERS_MAX;
 use crate::metrics::{Metrics, Transport};
 use crate::stop::{Stop, detach};
+use crate::visitors::Visitor;
 
 /// A session that waits for nothing but news.
 pub(super) trait Member: Send {
@@ -225,7 +226,9 @@ const TIMED_TOGETHER: usize = 32;
 
 impl Group {
     fn new(shared: Arc<Shared>, key: Key, inbox: Arc<Inbox>, newcomer: Newcomer) -> Self {
-        let Newcomer { cursor, member, spoken_to } = newcomer;
+        let Newcomer { mut cursor, member, spoken_to } = newcomer;
+        // What is read for all is not to wait for what one of them has had too much of.
+        cursor.charge_to(&Visitor::default());
         let next_keepalive = spoken_to + shared.keepalive;
         let wait = Wait::new(&shared.stop);
         let mut group = Self {

@@ -34,6 +34,7 @@ use crate::cursor::{Batch, Cursor, PageLimit};
 use crate::limits::{GROUP_AFTER, HALF_CLOSED_SHARE};
 use crate::metrics::{Connected, Metrics, Transport};
 use crate::stop::{Stop, detach};
+use crate::visitors::Visitor;
 
 /// Settings and shared parts of every session.
 #[derive(Debug, Clone)]
@@ -345,7 +346,8 @@ impl<P: Peer> Session<P> {
         let Reading { cursor, config, next_keepalive, shown } = reading;
         let spoken_to = next_keepalive - config.keepalive;
         let groups = config.groups.clone();
-        groups.join(cursor, Box::new(Parked { peer, config, shown }), spoken_to);
+        let visitor = cursor.access().visitor().clone();
+        groups.join(cursor, Box::new(Parked { peer, config, shown, visitor }), spoken_to);
     }
 }
 
@@ -388,6 +390,8 @@ struct Parked<P> {
     peer: P,
     config: Arc<SessionConfig>,
     shown: Shown,
+    /// Whom it is charged to when it reads by itself again.
+    visitor: Visitor,
 }
 
 impl<P: Peer> Member for Parked<P> {
@@ -419,8 +423,9 @@ impl<P: Peer> Member for Parked<P> {
         self.shown.serving.reads(cursor.progress());
     }
 
-    fn go_on(self: Box<Self>, cursor: Cursor, unsent: Bytes, spoken_to: Instant) {
-        let Self { peer, config, shown } = *self;
+    fn go_on(self: Box<Self>, mut cursor: Cursor, unsent: Bytes, spoken_to: Instant) {
+        let Self { peer, config, shown, visitor } = *self;
+        cursor.charge_to(&visitor);
         detach(Session::resume(peer, cursor, config, shown, unsent, spoken_to).run());
     }
 }

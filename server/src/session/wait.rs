@@ -89,13 +89,32 @@ impl Wait {
             Poll::Ready(wakeup) => wakeup,
             Poll::Pending => {
                 let due = due(hear, cursor);
-                let alarm = self.alarm.get_or_insert_with(|| Alarm::new(due));
-                ready!(alarm.poll_until(due, context));
-                Wakeup::Due
+                ready!(self.poll_due(due, context))
             }
         };
         cursor.stop_waiting();
         Poll::Ready(wakeup)
+    }
+
+    /// The same for a reader for whom nothing is read until its peer says something.
+    pub(crate) fn poll_heard(
+        &mut self,
+        hear: &mut impl Hear,
+        due: Instant,
+        context: &mut Context<'_>,
+    ) -> Poll<Wakeup> {
+        if self.stopped.poll_stopped(context).is_ready() {
+            return Poll::Ready(Wakeup::Stop);
+        }
+        if hear.poll_urgent(context).is_ready() || hear.poll_heard(context).is_ready() {
+            return Poll::Ready(Wakeup::Heard);
+        }
+        self.poll_due(due, context)
+    }
+
+    fn poll_due(&mut self, due: Instant, context: &mut Context<'_>) -> Poll<Wakeup> {
+        let alarm = self.alarm.get_or_insert_with(|| Alarm::new(due));
+        alarm.poll_until(due, context).map(|()| Wakeup::Due)
     }
 
     fn poll_events(

@@ -27,7 +27,7 @@ pub use self::certificates::{Certificates, Source};
 pub use self::self_signed::SelfSigned;
 pub use self::stream::Encrypted;
 use crate::limits::{TLS_HANDSHAKE_MAX, TLS_HINT_MAX};
-use crate::listen::{Acceptor, Listen, listen_address};
+use crate::listen::{Acceptor, Listen, Refusals, listen_address};
 use crate::metrics::{Handshake, Listener, Metrics};
 use crate::stop::{Stop, detach};
 use crate::stream::{AcceptedStream, Guarded};
@@ -160,8 +160,7 @@ impl Tls<'_> {
         };
         let shared = Arc::new((handshakes, serve));
         // A client for whom there is no room hears nothing, as nobody has agreed on a key with it.
-        let refusal = String::new();
-        self.acceptor.listen(socket, listener, refusal, move |stream| {
+        self.acceptor.listen(socket, listener, Refusals::default(), move |stream| {
             let shared = shared.clone();
             async move {
                 let (handshakes, serve) = shared.as_ref();

@@ -14,11 +14,12 @@ use doorbell_server::connections::Ends;
 use doorbell_server::guard::Timeouts;
 use doorbell_server::hub::Hub;
 use doorbell_server::line::LineService;
-use doorbell_server::listen::{Accept, Acceptor};
+use doorbell_server::listen::{Accept, Acceptor, Refusals};
 use doorbell_server::log::MemoryLog;
 use doorbell_server::message::number_batch;
 use doorbell_server::metrics::{Listener, Metrics, Transport};
 use doorbell_server::serve::sessions;
+use doorbell_server::visitors::{VisitorLimits, Visitors};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::runtime::Runtime;
 use tokio::sync::{Mutex, mpsc, watch};
@@ -172,7 +173,8 @@ impl Sessions {
         let metrics = Metrics::new();
         let (write_deadline, keepalive) = (settings.write_deadline, settings.keepalive);
         let timeouts = Timeouts { write_deadline, keepalive };
-        let acceptor = Acceptor::new(usize::MAX, metrics.clone(), timeouts);
+        let visitors = Visitors::new(VisitorLimits::default(), false);
+        let acceptor = Acceptor::new(usize::MAX, visitors, metrics.clone(), timeouts);
         let gate = Gate::open(hub, None);
         let config = sessions(&settings, gate, metrics, &acceptor, usize::MAX);
         let runtime = Runtime::new()?;
@@ -180,9 +182,9 @@ impl Sessions {
         let listener = Incoming(Mutex::new(waiting));
         let lines = LineService::new(&config, Transport::Unix);
         let accepting =
-            acceptor
-                .clone()
-                .accept(listener, Listener::Unix, String::new(), move |stream| lines.serve(stream));
+            acceptor.clone().accept(listener, Listener::Unix, Refusals::default(), move |stream| {
+                lines.serve(stream)
+            });
         acceptor.tasks.spawn_on(accepting, runtime.handle());
         let (mut publisher, served) = pair();
         runtime.block_on(async {

@@ -3,7 +3,7 @@
 use doorbell_wire::State;
 
 use super::*;
-use crate::connections::{Connections, Registered};
+use crate::connections::{Arrival, Connections, Registered};
 use crate::metrics::Listener;
 
 fn ends(port: u16) -> Ends {
@@ -12,7 +12,7 @@ fn ends(port: u16) -> Ends {
 
 /// A connection in the register.
 fn client(port: u16) -> Registered {
-    Arc::new(Connections::default()).register(Listener::Http, ends(port))
+    Arc::new(Connections::default()).register(Arrival::free(Listener::Http, ends(port)))
 }
 
 fn page() -> PageName {
@@ -170,7 +170,7 @@ fn an_end_that_nobody_tells_is_charged_with_what_was_last_known() {
 #[test]
 fn the_side_that_closes_first_is_charged_for_the_goodbye_that_a_stand_in_says() {
     let register = Arc::new(Connections::default());
-    let registered = register.register(Listener::Http, ends(1));
+    let registered = register.register(Arrival::free(Listener::Http, ends(1)));
     registered.connection().count_received(300);
     let mut accounts = Accounts::default();
     accounts.open(&page());
@@ -235,7 +235,7 @@ fn a_page_that_comes_back_begins_at_zero_and_the_old_session_ends_nothing() {
 #[test]
 fn a_connection_with_the_ends_of_one_that_has_gone_is_another() {
     let register = Arc::new(Connections::default());
-    let [old, new] = [(); 2].map(|()| register.register(Listener::Http, ends(1)));
+    let [old, new] = [(); 2].map(|()| register.register(Arrival::free(Listener::Http, ends(1))));
     let mut accounts = Accounts::default();
     accounts.open(&page());
     for (open, counts) in [(&old, counts(9, 9)), (&new, counts(1, 0))] {

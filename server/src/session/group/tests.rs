@@ -165,7 +165,7 @@ impl World {
     }
 
     async fn connect(&mut self) {
-        let access = Gate::open(self.hub.clone(), None).anonymous();
+        let access = Gate::open(self.hub.clone(), None).anonymous(&Visitor::default());
         let cursor =
             Cursor::open(&access, access.readable("a".parse().unwrap()).unwrap(), &Since::None)
                 .await

@@ -1,0 +1,444 @@
+//! Visitors: how much one of them may ask for, so that nobody takes everything.
+//!
+//! A visitor is an identity of the access file, else an address: one of IPv4, a network of 64 bits
+//! of IPv6, which is what one household gets. It has a bucket for whatever costs the server
+//! something, and a count of its connections. What asks carries its [`Visitor`] in its `Access`,
+//! which charges it, so that no transport can forget to.
+//!
+//! A visitor at rest is nobody: nothing is kept of it. Bounds of one connection and of the server
+//! are elsewhere and always hold.
+//!
+//! - `rate`: how much in how long, and a bucket; `network`: addresses that are one visitor
+
+mod network;
+mod rate;
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use doorbell_protocol::{Code, Error};
+use foldhash::fast::RandomState;
+
+pub use self::network::Network;
+use self::rate::Filled;
+pub use self::rate::Rate;
+use crate::limits::{VISITOR_CROWDS_MAX, VISITORS_MAX, VISITORS_SWEEP};
+use crate::stop::Stop;
+
+/// What one visitor may ask for.
+#[derive(Debug, Clone)]
+pub struct VisitorLimits {
+    /// That of each bucket, in the order of [`Bucket::ALL`].
+    pub rates: [Rate; Bucket::ALL.len()],
+    /// Connections of one address; `u32::MAX` if they are not bounded.
+    pub connections: u32,
+}
+
+impl Default for VisitorLimits {
+    /// Whatever it likes.
+    fn default() -> Self {
+        Self { rates: [Rate::OFF; Bucket::ALL.len()], connections: u32::MAX }
+    }
+}
+
+impl VisitorLimits {
+    fn rate(&self, bucket: Bucket) -> Rate {
+        self.rates[bucket as usize]
+    }
+}
+
+/// What is charged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bucket {
+    /// Requests, and lines that are none.
+    Requests,
+    /// Messages published.
+    Messages,
+    /// Bytes of those.
+    Bytes,
+    /// Topics that were not known before.
+    Topics,
+    /// Bytes read that were held already.
+    Replay,
+    /// Credentials that were wrong.
+    Failures,
+}
+
+impl Bucket {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Requests, Self::Messages, Self::Bytes, Self::Topics, Self::Replay, Self::Failures];
+
+    /// Its name: that of its setting, behind `visitor-`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Requests => "requests",
+            Self::Messages => "messages",
+            Self::Bytes => "bytes",
+            Self::Topics => "topics",
+            Self::Replay => "replay",
+            Self::Failures => "failures",
+        }
+    }
+
+    /// What there was too much of.
+    const fn excess(self) -> &'static str {
+        match self {
+            Self::Requests => "requests",
+            Self::Messages => "messages published",
+            Self::Bytes => "bytes published",
+            Self::Topics => "new topics",
+            Self::Replay => "bytes read of what is held",
+            Self::Failures => "wrong credentials",
+        }
+    }
+
+    const fn code(self) -> Code {
+        match self {
+            Self::Requests => Code::Busy,
+            Self::Messages => Code::TooManyMessages,
+            Self::Bytes | Self::Replay => Code::TooManyBytes,
+            Self::Topics => Code::TooManyTopics,
+            Self::Failures => Code::TooManyFailures,
+        }
+    }
+
+    /// The refusal of more.
+    fn refusal(self, rate: Rate, wait: Duration) -> Error {
+        let (excess, name) = (self.excess(), self.name());
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        let text = format!(
+            "{excess} pass {rate}, which is the limit of one visitor (--visitor-{name}); \
+             try again in {seconds} s"
+        );
+        Error::new(self.code(), text).with_retry_after(seconds)
+    }
+}
+
+/// All visitors. Clones share them.
+#[derive(Debug, Clone)]
+pub struct Visitors(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    limits: VisitorLimits,
+    /// Whether programs of this machine are visitors.
+    counts_loopback: bool,
+    /// The clock of the buckets begins here.
+    started: Instant,
+    known: Mutex<Known>,
+    /// How often each bucket was empty, and in the end how often there were too many connections.
+    limited: [AtomicU64; Bucket::ALL.len() + 1],
+}
+
+/// Those addresses that are not at rest.
+#[derive(Debug, Default)]
+struct Known {
+    by_network: HashMap<Network, Arc<Ledger>, RandomState>,
+    /// Those that came when there was no room for them; neighbours share one.
+    crowds: HashMap<u64, Arc<Ledger>, RandomState>,
+    /// When those at rest were last forgotten.
+    swept: u64,
+}
+
+/// What one visitor has had.
+#[derive(Debug)]
+struct Ledger {
+    visitors: Visitors,
+    buckets: [Filled; Bucket::ALL.len()],
+    connections: AtomicU32,
+}
+
+impl Visitors {
+    /// Nobody yet; each will have these limits. Programs of this machine are visitors too if
+    /// `counts_loopback`.
+    pub fn new(limits: VisitorLimits, counts_loopback: bool) -> Self {
+        Self(Arc::new(Shared {
+            limits,
+            counts_loopback,
+            started: Instant::now(),
+            known: Mutex::default(),
+            limited: Default::default(),
+        }))
+    }
+
+    /// Whoever comes from an address. `None` is the Unix socket, which has no limits.
+    pub fn at(&self, address: Option<IpAddr>) -> Visitor {
+        let Some(address) = address.map(|address| address.to_canonical()) else {
+            return Visitor::default();
+        };
+        if address.is_loopback() && !self.0.counts_loopback {
+            return Visitor::default();
+        }
+        Visitor(Some(self.ledger(Network::of(address))))
+    }
+
+    /// One that is known by its name and not by its address. It is for the caller to keep.
+    pub fn named(&self) -> Visitor {
+        Visitor(Some(self.new_ledger()))
+    }
+
+    fn new_ledger(&self) -> Arc<Ledger> {
+        let (visitors, buckets) = (self.clone(), Default::default());
+        Arc::new(Ledger { visitors, buckets, connections: AtomicU32::new(0) })
+    }
+
+    fn ledger(&self, network: Network) -> Arc<Ledger> {
+        let mut known = self.known();
+        if let Some(ledger) = known.by_network.get(&network) {
+            return ledger.clone();
+        }
+        if known.by_network.len() >= VISITORS_MAX {
+            let now = self.now();
+            // A look at all of them is for once a second.
+            if now >= known.swept + 1_000_000_000 {
+                known.sweep(now);
+            }
+        }
+        let Known { by_network, crowds, .. } = &mut *known;
+        if by_network.len() < VISITORS_MAX {
+            return by_network.entry(network).or_insert_with(|| self.new_ledger()).clone();
+        }
+        let hasher: &RandomState = crowds.hasher();
+        let crowd = std::hash::BuildHasher::hash_one(hasher, network.wide()) % VISITOR_CROWDS_MAX;
+        crowds.entry(crowd).or_insert_with(|| self.new_ledger()).clone()
+    }
+
+    /// Forgets those at rest, now and then, until the stop.
+    pub async fn keep(self, stop: Stop) {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(VISITORS_SWEEP) => {}
+            }
+            let now = self.now();
+            self.known().sweep(now);
+        }
+    }
+
+    /// How many addresses are not at rest.
+    pub fn len(&self) -> usize {
+        let known = self.known();
+        known.by_network.len() + known.crowds.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The names of the limits, and how often each was passed.
+    pub fn limited(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let names = Bucket::ALL.iter().map(|bucket| bucket.name()).chain(["connections"]);
+        names.zip(self.0.limited.iter().map(|count| count.load(Ordering::Relaxed)))
+    }
+
+    /// What each may ask for.
+    pub fn limits(&self) -> &VisitorLimits {
+        &self.0.limits
+    }
+
+    fn note(&self, limit: usize) {
+        self.0.limited[limit].fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.0.started.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.0.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for Visitors {
+    /// Nobody is counted.
+    fn default() -> Self {
+        Self::new(VisitorLimits::default(), false)
+    }
+}
+
+impl Known {
+    fn sweep(&mut self, now: u64) {
+        self.swept = now;
+        let is_busy = |ledger: &Arc<Ledger>| {
+            // Whoever holds it may be about to charge it.
+            Arc::strong_count(ledger) > 1 || !ledger.buckets.iter().all(|one| one.is_empty(now))
+        };
+        self.by_network.retain(|_, ledger| is_busy(ledger));
+        self.crowds.retain(|_, ledger| is_busy(ledger));
+    }
+}
+
+/// Whom something is charged to, if it is to anybody. Clones are the same visitor.
+#[derive(Debug, Clone, Default)]
+pub struct Visitor(Option<Arc<Ledger>>);
+
+impl Visitor {
+    /// Whether anything is charged.
+    pub fn is_counted(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Charges so much to each of these buckets, if none of them is full. One that has room for
+    /// one takes all of it, and is the longer full.
+    ///
+    /// # Errors
+    ///
+    /// The first limit that was passed, with when it is worth while to ask again. Nothing was
+    /// charged.
+    pub fn charge(&self, costs: &[(Bucket, u64)]) -> Result<(), Error> {
+        let Some(ledger) = &self.0 else { return Ok(()) };
+        let now = ledger.visitors.now();
+        let limits = &ledger.visitors.0.limits;
+        let costs = costs.iter().filter(|(_, cost)| *cost > 0);
+        for (bucket, _) in costs.clone() {
+            let rate = limits.rate(*bucket);
+            if let Some(wait) = ledger.buckets[*bucket as usize].wait(rate, now) {
+                ledger.visitors.note(*bucket as usize);
+                return Err(bucket.refusal(rate, wait));
+            }
+        }
+        for (bucket, cost) in costs {
+            ledger.buckets[*bucket as usize].add(limits.rate(*bucket), *cost, now);
+        }
+        Ok(())
+    }
+
+    /// Charges what cannot be refused any more.
+    pub fn owe(&self, bucket: Bucket, cost: u64) {
+        let Some(ledger) = &self.0 else { return };
+        let rate = ledger.visitors.0.limits.rate(bucket);
+        ledger.buckets[bucket as usize].add(rate, cost, ledger.visitors.now());
+    }
+
+    /// Whether a bucket has room.
+    ///
+    /// # Errors
+    ///
+    /// That it has none.
+    pub fn check(&self, bucket: Bucket) -> Result<(), Error> {
+        let Some((ledger, rate, wait)) = self.full(bucket) else { return Ok(()) };
+        ledger.visitors.note(bucket as usize);
+        Err(bucket.refusal(rate, wait))
+    }
+
+    /// Waits until a bucket has room.
+    pub async fn turn(self, bucket: Bucket) {
+        while let Some((_, _, wait)) = self.full(bucket) {
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    fn full(&self, bucket: Bucket) -> Option<(&Ledger, Rate, Duration)> {
+        let ledger = self.0.as_deref()?;
+        let rate = ledger.visitors.0.limits.rate(bucket);
+        let wait = ledger.buckets[bucket as usize].wait(rate, ledger.visitors.now())?;
+        Some((ledger, rate, wait))
+    }
+
+    /// Counts a connection until it [leaves](Self::leave); false if it may have no other.
+    #[must_use]
+    pub fn enter(&self) -> bool {
+        let Some(ledger) = &self.0 else { return true };
+        let most = ledger.visitors.0.limits.connections;
+        let entered =
+            ledger.connections.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| {
+                (open < most).then_some(open + 1)
+            });
+        if entered.is_err() {
+            ledger.visitors.note(Bucket::ALL.len());
+        }
+        entered.is_ok()
+    }
+
+    /// A connection that was counted has ended.
+    pub fn leave(&self) {
+        if let Some(ledger) = &self.0 {
+            ledger.connections.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn visitors(amount: u64) -> Visitors {
+        let rates = [Rate::new(amount, Duration::from_secs(3600)).unwrap(); Bucket::ALL.len()];
+        Visitors::new(VisitorLimits { rates, connections: 2 }, false)
+    }
+
+    fn address(number: u32) -> Option<IpAddr> {
+        Some(IpAddr::from(number.to_be_bytes()))
+    }
+
+    #[test]
+    fn one_visitor_at_its_limit_does_not_touch_another() {
+        let visitors = visitors(2);
+        let [one, same, other] = [1 << 24, 1 << 24, 2 << 24].map(|n| visitors.at(address(n)));
+        for visitor in [&one, &same] {
+            visitor.charge(&[(Bucket::Messages, 1), (Bucket::Bytes, 0)]).unwrap();
+        }
+        let refusal = one.charge(&[(Bucket::Bytes, 1), (Bucket::Messages, 1)]).unwrap_err();
+        assert_eq!(refusal.retry_after(), Some(1800));
+        assert!(refusal.text().contains("2/1h"), "{refusal}");
+        // What was refused was not charged.
+        one.charge(&[(Bucket::Bytes, 2)]).unwrap();
+        other.charge(&[(Bucket::Messages, 1)]).unwrap();
+        assert_eq!(visitors.limited().find(|(name, _)| *name == "messages"), Some(("messages", 1)));
+    }
+
+    #[test]
+    fn the_unix_socket_has_no_limits_and_loopback_only_where_it_counts() {
+        assert!(!visitors(1).at(None).is_counted());
+        let loopback = Some(IpAddr::from([127, 0, 0, 1]));
+        assert!(!visitors(1).at(loopback).is_counted());
+        assert!(Visitors::new(VisitorLimits::default(), true).at(loopback).is_counted());
+    }
+
+    #[test]
+    fn those_at_rest_are_forgotten_and_the_others_are_not() {
+        let visitors = visitors(2);
+        let held = visitors.at(address(1));
+        visitors.at(address(2)).owe(Bucket::Requests, 1);
+        drop(visitors.at(address(3)));
+        visitors.known().sweep(visitors.now());
+        assert_eq!(visitors.len(), 2);
+        drop(held);
+        visitors.known().sweep(visitors.now());
+        assert_eq!(visitors.len(), 1);
+    }
+
+    #[test]
+    fn there_are_never_more_than_the_bound_and_neighbours_share_what_is_left() {
+        let visitors = visitors(2);
+        let many = u32::try_from(VISITORS_MAX).unwrap();
+        for number in 0..many + 5_000 {
+            visitors.at(address(number << 8 | 1)).owe(Bucket::Requests, 1);
+        }
+        let most = VISITORS_MAX + usize::try_from(VISITOR_CROWDS_MAX).unwrap();
+        assert!((VISITORS_MAX + 1..=most).contains(&visitors.len()), "{}", visitors.len());
+        let [one, neighbour] = [2, 3].map(|low| visitors.at(address((many + 9) << 8 | low)));
+        one.owe(Bucket::Messages, 2);
+        neighbour.charge(&[(Bucket::Messages, 1)]).unwrap_err();
+    }
+
+    #[test]
+    fn connections_are_counted_until_they_leave() {
+        let visitors = visitors(1);
+        let visitor = visitors.at(address(7));
+        assert!(visitor.enter() && visitors.at(address(7)).enter());
+        assert!(!visitor.enter() && visitors.at(address(8)).enter());
+        visitor.leave();
+        assert!(visitor.enter());
+    }
+
+    #[test]
+    fn a_visitor_is_small() {
+        assert!(size_of::<Ledger>() <= 64, "{}", size_of::<Ledger>());
+    }
+}
