@@ -266,13 +266,17 @@ impl<L: Link> Peer for Conversation<L> {
             if self.owes_answers() {
                 Box::pin(self.answer(reading)).await?;
             }
-            if let Some(ending) = self.talk().broken.take() {
-                return Err(ending);
-            }
             reading.cursor.keep_right()?;
             self.talk().held_until.take_if(|until| *until <= Instant::now());
             while let Some(line) = self.take_line(reading)? {
                 Box::pin(self.obey_line(line, reading)).await?;
+            }
+            // What came whole before its peer's fault or leave is obeyed first.
+            if self.talk().publishes.has_room()
+                && let Some(ending) = self.talk().broken.take()
+            {
+                Box::pin(self.settle(reading)).await?;
+                return Err(ending);
             }
             if self.talk().publishes.has_gathered() {
                 Box::pin(self.submit(reading)).await;
