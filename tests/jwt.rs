@@ -23,7 +23,10 @@ impl Issued {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("secret"), SECRET).unwrap();
         fs::write(file(&folder), text("")).unwrap();
-        let server = TestServer::with(&format!("--access {}", file(&folder).display()));
+        let server = TestServer::with(&format!(
+            "--visitor-failures off --access {}",
+            file(&folder).display()
+        ));
         Self { server, folder }
     }
 

@@ -309,7 +309,8 @@ fn a_revoked_token_ends_every_session_and_hears_of_nothing_after_it() {
 
 #[test]
 fn a_revocation_reaches_all_of_a_great_many_readers_that_wait_together() {
-    let (server, file) = guarded(&(root() + &token("less", "allow = [\"sub a\"]")));
+    let file = AccessFile::new(&(root() + &token("less", "allow = [\"sub a\"]")));
+    let server = TestServer::with(&format!("{} --visitor-connections off", file.flag()));
     let readers = if cfg!(debug_assertions) { 1000 } else { 10_000 };
     let mut lines: Vec<Lines> = (0..readers).map(|_| Lines::connect(server.tcp)).collect();
     for lines in &mut lines {

@@ -70,7 +70,7 @@ fn a_ticket_opens_one_stream_and_no_other() {
     let mut stream = Request::get(&path).stream_from(guarded.server.http);
     assert_eq!(stream.head.status, 200);
     guarded.publish("orders.a", "x");
-    while stream.sse().unwrap().name != "" {}
+    while !stream.sse().unwrap().name.is_empty() {}
     let again = guarded.server.get(&path);
     assert_eq!((again.status, again.json()["code"].as_u64()), (401, Some(40101)));
     assert!(again.text().contains("the ticket is wrong, was used, or has expired"));

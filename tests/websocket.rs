@@ -151,8 +151,8 @@ fn a_bad_filter_or_since_is_refused_before_the_upgrade() {
 }
 
 #[test]
-fn a_page_of_any_origin_may_open_a_socket() {
-    let server = TestServer::start();
+fn a_page_of_any_origin_may_open_a_socket_where_all_are_allowed() {
+    let server = TestServer::with("--allow-origin *");
     let mut connection = Connection::open(server.http);
     let request = Request::get("/t/ws")
         .header("Origin", "https://page.example")

@@ -372,14 +372,14 @@ mod tests {
         Visitors::new(VisitorLimits { rates, connections: 2 }, false)
     }
 
-    fn address(number: u32) -> Option<IpAddr> {
-        Some(IpAddr::from(number.to_be_bytes()))
+    fn at(visitors: &Visitors, number: u32) -> Visitor {
+        visitors.at(Some(IpAddr::from(number.to_be_bytes())))
     }
 
     #[test]
     fn one_visitor_at_its_limit_does_not_touch_another() {
         let visitors = visitors(2);
-        let [one, same, other] = [1 << 24, 1 << 24, 2 << 24].map(|n| visitors.at(address(n)));
+        let [one, same, other] = [1 << 24, 1 << 24, 2 << 24].map(|n| at(&visitors, n));
         for visitor in [&one, &same] {
             visitor.charge(&[(Bucket::Messages, 1), (Bucket::Bytes, 0)]).unwrap();
         }
@@ -403,9 +403,9 @@ mod tests {
     #[test]
     fn those_at_rest_are_forgotten_and_the_others_are_not() {
         let visitors = visitors(2);
-        let held = visitors.at(address(1));
-        visitors.at(address(2)).owe(Bucket::Requests, 1);
-        drop(visitors.at(address(3)));
+        let held = at(&visitors, 1);
+        at(&visitors, 2).owe(Bucket::Requests, 1);
+        drop(at(&visitors, 3));
         visitors.known().sweep(visitors.now());
         assert_eq!(visitors.len(), 2);
         drop(held);
@@ -418,11 +418,11 @@ mod tests {
         let visitors = visitors(2);
         let many = u32::try_from(VISITORS_MAX).unwrap();
         for number in 0..many + 5_000 {
-            visitors.at(address(number << 8 | 1)).owe(Bucket::Requests, 1);
+            at(&visitors, number << 8 | 1).owe(Bucket::Requests, 1);
         }
         let most = VISITORS_MAX + usize::try_from(VISITOR_CROWDS_MAX).unwrap();
         assert!((VISITORS_MAX + 1..=most).contains(&visitors.len()), "{}", visitors.len());
-        let [one, neighbour] = [2, 3].map(|low| visitors.at(address((many + 9) << 8 | low)));
+        let [one, neighbour] = [2, 3].map(|low| at(&visitors, (many + 9) << 8 | low));
         one.owe(Bucket::Messages, 2);
         neighbour.charge(&[(Bucket::Messages, 1)]).unwrap_err();
     }
@@ -430,9 +430,9 @@ mod tests {
     #[test]
     fn connections_are_counted_until_they_leave() {
         let visitors = visitors(1);
-        let visitor = visitors.at(address(7));
-        assert!(visitor.enter() && visitors.at(address(7)).enter());
-        assert!(!visitor.enter() && visitors.at(address(8)).enter());
+        let visitor = at(&visitors, 7);
+        assert!(visitor.enter() && at(&visitors, 7).enter());
+        assert!(!visitor.enter() && at(&visitors, 8).enter());
         visitor.leave();
         assert!(visitor.enter());
     }
