@@ -441,7 +441,7 @@ mod tests {
 
     #[test]
     fn an_idle_connection_costs_little() {
-        assert!(size_of::<Connection>() <= 152, "{}", size_of::<Connection>());
+        assert!(size_of::<Connection>() <= 160, "{}", size_of::<Connection>());
     }
 
     #[test]
