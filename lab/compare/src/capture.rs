@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, UNIX_EPOCH};
 
 use doorbell::{Authority, Endpoint};
-use doorbell_instruments::{Connection, Failure, missing_privilege};
+use doorbell_instruments::{CLOSING_MAX, Connection, Failure, missing_privilege};
 use doorbell_wire::{Capture, Segment, WireCounts};
 use serde::Serialize;
 use tokio::sync::oneshot;
@@ -161,6 +161,8 @@ pub(crate) struct Seen {
 struct Counted {
     /// When its SYN was captured, since the beginning of 1970.
     began: Duration,
+    /// When the client's FIN was.
+    ended: Option<Duration>,
     wire: WireCounts,
 }
 
@@ -173,16 +175,23 @@ impl Seen {
             (segment.destination, segment.source)
         };
         if is_out && segment.flags.syn && self.count < CONNECTIONS_MAX {
-            let counted = Counted { began: segment.time, wire: WireCounts::default() };
+            let counted = Counted { began: segment.time, ended: None, wire: WireCounts::default() };
             self.connections.entry(ends).or_default().push(counted);
             self.count += 1;
         }
         // Without a SYN it began before the capture, and belongs to no contender.
-        let Some(Counted { wire, .. }) =
+        let Some(Counted { wire, ended, .. }) =
             self.connections.get_mut(&ends).and_then(|all| all.last_mut())
         else {
             return;
         };
+        // What comes later is answered by the kernel alone, which counts that nowhere.
+        if ended.is_some_and(|ended| segment.time > ended + CLOSING_MAX) {
+            return;
+        }
+        if is_out && segment.flags.fin {
+            ended.get_or_insert(segment.time);
+        }
         if is_out {
             wire.packets_out += segment.segments;
             wire.bytes_out += segment.wire_bytes();
@@ -260,6 +269,24 @@ mod tests {
         assert_eq!((second.packets_in, second.bytes_out), (0, 2 * 52 + 30));
         let both = seen.of(&[opened(5000, 12), opened(5000, 21), opened(5001, 12)]);
         assert_eq!((both.packets(), both.bytes(), both.unseen), (5, 5 * 52 + 130, 1));
+    }
+
+    #[test]
+    fn what_comes_when_the_client_is_gone_is_not_its_own() {
+        let mut seen = Seen { ports: vec![80], ..Seen::default() };
+        seen.take(&segment(10, 5000, 80, true, 0));
+        let mut end = segment(11, 5000, 80, false, 0);
+        end.flags.fin = true;
+        seen.take(&end);
+        seen.take(&segment(11, 80, 5000, false, 0));
+        seen.take(&segment(12, 80, 5000, false, 96));
+        let opened = Connection {
+            local: SocketAddr::from(([127, 0, 0, 1], 5000)),
+            peer: SocketAddr::from(([127, 0, 0, 1], 80)),
+            since: UNIX_EPOCH + Duration::from_secs(10),
+        };
+        let counted = seen.of(&[opened]);
+        assert_eq!((counted.packets_out, counted.packets_in, counted.bytes_in), (2, 1, 52));
     }
 
     #[test]

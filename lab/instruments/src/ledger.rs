@@ -18,8 +18,9 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// A connection whose other side has not ended it after this long is not waited for.
-const CLOSING_MAX: Duration = Duration::from_secs(1);
+/// A connection whose other side has not ended it after this long is not waited for. A server that
+/// looks a second after the end whether anybody is there has not looked yet.
+pub const CLOSING_MAX: Duration = Duration::from_millis(500);
 /// Connections that wait for their end at the same time.
 const CLOSING_COUNT_MAX: usize = 64;
 /// Connections that are listed of one meter.

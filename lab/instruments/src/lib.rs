@@ -19,7 +19,7 @@ mod times;
 mod traffic;
 
 pub use failure::Failure;
-pub use ledger::Connection;
+pub use ledger::{CLOSING_MAX, Connection};
 pub use losses::Losses;
 pub use meter::Meter;
 pub use own_server::OwnServer;
