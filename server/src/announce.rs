@@ -6,11 +6,16 @@ use std::path::Path;
 use crate::listen::{Addresses, reachable};
 
 /// Lines to paste, over plain HTTP and TCP where they are spoken. `fingerprint` is that of a
-/// certificate for which nobody else vouches.
-pub fn advice(addresses: &Addresses, connections: usize, fingerprint: Option<&str>) -> String {
+/// certificate for which nobody else vouches; `is_guarded` says that an access file says who may.
+pub fn advice(
+    addresses: &Addresses,
+    connections: usize,
+    fingerprint: Option<&str>,
+    is_guarded: bool,
+) -> String {
     let mut text = String::new();
     // Nothing that is written to memory fails.
-    let _ = write_advice(&mut text, addresses, connections, fingerprint);
+    let _ = write_advice(&mut text, addresses, connections, fingerprint, is_guarded);
     text
 }
 
@@ -19,6 +24,7 @@ fn write_advice(
     addresses: &Addresses,
     connections: usize,
     fingerprint: Option<&str>,
+    is_guarded: bool,
 ) -> fmt::Result {
     let Addresses { http, tcp, udp, https, tcps, .. } = addresses;
     let [http, tcp, https, tcps] = [http, tcp, https, tcps].map(|at| at.map(reachable));
@@ -26,7 +32,11 @@ fn write_advice(
     let url = http.map(|at| format!("http://{at}"));
     let url = url.or(https.map(|at| format!("https://{at}")));
     // Nobody vouches for the certificate of one who only tries it out.
-    let curl = if http.is_none() && fingerprint.is_some() { "curl -k" } else { "curl" };
+    let mut curl =
+        if http.is_none() && fingerprint.is_some() { "curl -k" } else { "curl" }.to_owned();
+    if is_guarded {
+        curl += " -H \"Authorization: Bearer $TOKEN\"";
+    }
     let subscribe = format!("    {} subscribe demo --server", client_command());
 
     writeln!(out)?;
@@ -36,10 +46,19 @@ fn write_advice(
     if let Some(fingerprint) = fingerprint {
         writeln!(out, "  fingerprint       {fingerprint}")?;
     }
+    if is_guarded {
+        writeln!(out, "  a token           doorbell-server token add NAME --allow 'pubsub demo'")?;
+    }
     writeln!(out, "  room for          {connections} connections\n")?;
+    let first = if is_guarded { "AUTH token, " } else { "" };
     writeln!(out, "  In another terminal, wait at the door (push):")?;
     if let Some(at) = tcp {
-        writeln!(out, "    nc {} {}                      and type: SUB demo", at.ip(), at.port())?;
+        writeln!(
+            out,
+            "    nc {} {}                      and type: {first}SUB demo",
+            at.ip(),
+            at.port()
+        )?;
     }
     if let Some(url) = &url {
         writeln!(out, "    {curl} -sN {url}/demo/sse")?;
@@ -62,7 +81,12 @@ fn write_advice(
     }
     if let Some(at) = tcp {
         let (host, port) = (at.ip(), at.port());
-        writeln!(out, "    echo 'PUB demo somebody is here' | nc -N {host} {port}")?;
+        let says = if is_guarded {
+            "printf \"AUTH $TOKEN\\nPUB demo hello\\n\""
+        } else {
+            "echo 'PUB demo somebody is here'"
+        };
+        writeln!(out, "    {says} | nc -N {host} {port}")?;
     }
     if let Some(url) = &url {
         writeln!(out, "\n  Or walk to the door to look (poll):")?;

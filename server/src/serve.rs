@@ -298,7 +298,9 @@ impl Server {
         writeln!(out)?;
         out.flush()?;
         let fingerprint = self.fingerprint.as_deref();
-        out.write_all(advice(&self.addresses, self.connections, fingerprint).as_bytes())?;
+        let is_guarded = self.gate.has_access_file();
+        let advice = advice(&self.addresses, self.connections, fingerprint, is_guarded);
+        out.write_all(advice.as_bytes())?;
         out.flush()
     }
 }
