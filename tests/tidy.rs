@@ -68,6 +68,7 @@ const SERVER: &[&[&str]] = &[
     &["tail"],
     &["log"],
     &["message", "patterns"],
+    &["audit"],
     &["rights"],
     &["visitors"],
     &["alarm", "clock", "limits", "process", "stop"],

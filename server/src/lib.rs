@@ -8,6 +8,7 @@ pub mod access;
 pub mod admin;
 pub mod alarm;
 pub mod announce;
+pub mod audit;
 pub mod clock;
 pub mod conditions;
 pub mod config;

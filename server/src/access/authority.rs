@@ -22,6 +22,7 @@ use super::passwords::{Passwords, Verdict};
 use super::table::Table;
 use super::tickets::{Ticket, Tickets};
 use super::{Admission, Principal};
+use crate::audit::Audit;
 use crate::clock::unix_seconds;
 use crate::limits::{ACCESS_FILE_BYTES_MAX, PASSWORDS_WAITING_MAX};
 use crate::rights::{AccessFile, JwtVerifier, TOKEN_PREFIX};
@@ -82,7 +83,7 @@ impl Authority {
             }
         };
         let table = Table::new(file, verifier, None);
-        table.expire(unix_seconds());
+        table.expire(unix_seconds(), &Audit::default());
         let stamps = [stamp, key_stamp(path, &table)];
         Ok(Self {
             path: path.to_owned(),
@@ -97,22 +98,23 @@ impl Authority {
 
     /// Looks whether the file is another one, or in any case; takes it if it is good; and ends what
     /// has had its time. Blocks on the disk.
-    pub(super) fn look(&self, in_any_case: bool) {
+    pub(super) fn look(&self, in_any_case: bool, audit: &Audit) {
         let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
         // Before it is read: what is written meanwhile is read at the next look.
         let stamps = [Stamp::of(&self.path).ok(), key_stamp(&self.path, &self.table.load())];
         if in_any_case || stamps != looked.stamps {
             looked.stamps = stamps;
-            looked.fault = self.take(&mut looked.stamps[1]).err();
+            looked.fault = self.take(&mut looked.stamps[1], audit).err();
             if let Some(fault) = &looked.fault {
+                audit.access_file(Err(fault));
                 tracing::error!("{fault}; what was read before holds on");
             }
         }
         drop(looked);
-        self.table.load().expire(unix_seconds());
+        self.table.load().expire(unix_seconds(), audit);
     }
 
-    fn take(&self, keys: &mut Option<Stamp>) -> Result<(), String> {
+    fn take(&self, keys: &mut Option<Stamp>, audit: &Audit) -> Result<(), String> {
         let (text, file, verifier) = read(&self.path)?;
         let before = self.table.load_full();
         let table = Arc::new(Table::new(file, verifier, Some(&before)));
@@ -121,8 +123,9 @@ impl Authority {
         }
         // First nobody is admitted by what was before, and then what lives by it ends.
         self.table.store(table.clone());
-        table.succeed(&before);
+        table.succeed(&before, audit);
         let generation = self.generation.fetch_add(1, Ordering::Relaxed) + 1;
+        audit.access_file(Ok(generation));
         tracing::info!(generation, entries = table.len(), "the access file was read again");
         if let Some(Err(error)) = self.applied.as_ref().map(|applied| applied.note(&text)) {
             tracing::error!(%error, "what is applied could not be noted beside the access file");

@@ -12,22 +12,14 @@ use doorbell_protocol::{Code, Error};
 use slab::Slab;
 
 use super::Operation;
-use crate::rights::Rights;
+use crate::audit::Audit;
+use crate::rights::{Identity, Rights};
 use crate::tail::Waiter;
 use crate::visitors::{Visitor, Visitors};
 
 /// What its holder may do. Clones are the same grant.
 #[derive(Debug, Clone)]
 pub struct Grant(Option<Arc<Granted>>);
-
-/// What somebody is known as.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Identity {
-    /// `token`, `user`, `uid`, `certificate`, `jwt` or `anonymous`.
-    pub kind: &'static str,
-    /// Its name in the access file, or the claim `sub`.
-    pub name: Box<str>,
-}
 
 #[derive(Debug)]
 struct Granted {
@@ -132,10 +124,11 @@ impl Grant {
         Some(newest)
     }
 
-    /// Ends it. Whoever waits by it looks again at once.
-    pub fn end(&self, successor: Option<Self>) {
+    /// Ends it, and notes why. Whoever waits by it looks again at once.
+    pub fn end(&self, successor: Option<Self>, reason: &'static str, audit: &Audit) {
         let Some(granted) = &self.0 else { return };
         if granted.ended.set(successor).is_ok() {
+            audit.ended(&granted.identity, reason);
             // Nobody comes to the list after this that does not see the mark.
             let waiters = std::mem::take(&mut *granted.waiters());
             waiters.iter().for_each(|(_, waiter)| waiter.wake());

@@ -10,9 +10,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use doorbell_protocol::{Code, Error};
 
-use super::grant::{Grant, Identity};
+use super::grant::Grant;
+use crate::audit::Audit;
 use crate::limits::JWTS_REMEMBERED_MAX;
-use crate::rights::{Claimed, JwtVerifier, TokenHash};
+use crate::rights::{Claimed, Identity, JwtVerifier, TokenHash};
 
 /// What verifies them, and those that are remembered; `None` once others have taken their place.
 #[derive(Debug)]
@@ -71,18 +72,19 @@ impl Jwts {
     }
 
     /// Ends those whose time has passed.
-    pub(super) fn expire(&self, now: u64) {
+    pub(super) fn expire(&self, now: u64, audit: &Audit) {
         let mut known = self.known();
         let expired = known.iter_mut().flat_map(|known| {
             known.extract_if(|_, grant| grant.expires().is_some_and(|end| end <= now))
         });
-        expired.for_each(|(_, grant)| grant.end(None));
+        expired.for_each(|(_, grant)| grant.end(None, "expired", audit));
     }
 
-    /// Ends all of them, and takes no others.
-    pub(super) fn end(&self) {
+    /// Ends all of them for this reason, and takes no others.
+    pub(super) fn end(&self, reason: &'static str, audit: &Audit) {
         let known = self.known().take();
-        known.into_iter().flatten().for_each(|(_, grant)| grant.end(None));
+        let grants = known.into_iter().flatten().map(|(_, grant)| grant);
+        grants.for_each(|grant| grant.end(None, reason, audit));
     }
 
     fn known(&self) -> MutexGuard<'_, Option<HashMap<TokenHash, Grant>>> {
@@ -121,10 +123,10 @@ mod tests {
         let (jwts, token) = (jwts(), token("a", NOW + 10));
         let grant = jwts.admit(&token, NOW).unwrap();
         assert_eq!(jwts.admit(&token, NOW).unwrap(), grant);
-        jwts.expire(NOW + 9);
+        jwts.expire(NOW + 9, &Audit::default());
         assert!(grant.is_current());
         assert!(jwts.admit(&token, NOW + 10).is_err(), "before anybody has looked");
-        jwts.expire(NOW + 10);
+        jwts.expire(NOW + 10, &Audit::default());
         assert!(!grant.is_current());
     }
 
@@ -139,7 +141,7 @@ mod tests {
         }
         let last = admit(200).unwrap();
         assert_eq!(admit(201).unwrap_err().code(), Code::Busy);
-        jwts.end();
+        jwts.end("changed", &Audit::default());
         assert!(held.iter().chain([&last]).all(|grant| !grant.is_current()));
         assert_eq!(admit(202).unwrap_err().code(), Code::Unauthorized);
     }

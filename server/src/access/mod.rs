@@ -28,14 +28,15 @@ use doorbell_protocol::{Code, Draft, Epoch, Error, Filter, Topic};
 
 pub use self::applied::wait_until_applied;
 use self::authority::Authority;
+pub use self::grant::Grant;
 use self::grant::Watching;
-pub use self::grant::{Grant, Identity};
 pub use self::passwords::Verification;
 pub use self::tickets::Ticket;
+use crate::audit::Audit;
 use crate::hub::{Hub, PageRead, WireLimits};
 use crate::limits::ACCESS_LOOK;
 use crate::log::{Bounds, PageLimit};
-use crate::rights::Rights;
+use crate::rights::{Identity, Rights};
 use crate::stop::Stop;
 use crate::tail::{Registration, Waiter};
 use crate::visitors::{Bucket, Visitor, Visitors};
@@ -100,6 +101,7 @@ pub struct Gate {
     hub: Hub,
     judge: Judge,
     visitors: Visitors,
+    audit: Audit,
 }
 
 /// By what somebody is granted something.
@@ -128,7 +130,7 @@ impl Gate {
             Some(rights) => Grant::new(anonymous, rights, None),
             None => Grant::everything(),
         };
-        Self { hub, judge: Judge::Open(grant), visitors: Visitors::default() }
+        Self::new(hub, Judge::Open(grant))
     }
 
     /// The gate before a hub, for those whom an access file names.
@@ -138,13 +140,28 @@ impl Gate {
     /// What is wrong with the file, in one sentence.
     pub fn guarded(hub: Hub, file: &Path) -> Result<Self, String> {
         let judge = Judge::File(Arc::new(Authority::open(file)?));
-        Ok(Self { hub, judge, visitors: Visitors::default() })
+        Ok(Self::new(hub, judge))
+    }
+
+    fn new(hub: Hub, judge: Judge) -> Self {
+        Self { hub, judge, visitors: Visitors::default(), audit: Audit::default() }
     }
 
     /// The same gate, which charges these visitors.
     #[must_use]
     pub fn charging(self, visitors: Visitors) -> Self {
         Self { visitors, ..self }
+    }
+
+    /// The same gate, which keeps this audit trail.
+    #[must_use]
+    pub fn auditing(self, audit: Audit) -> Self {
+        Self { audit, ..self }
+    }
+
+    /// Where it is noted who came and who was refused.
+    pub fn audit(&self) -> &Audit {
+        &self.audit
     }
 
     /// Those who are charged.
@@ -229,21 +246,21 @@ impl Gate {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(ACCESS_LOOK) => {}
             }
-            look(&authority, false).await;
+            look(&authority, false, &self.audit).await;
         }
     }
 
     /// Reads the access file again, if there is one.
     pub async fn reread(&self) {
         if let Judge::File(authority) = &self.judge {
-            look(authority, true).await;
+            look(authority, true, &self.audit).await;
         }
     }
 }
 
-async fn look(authority: &Arc<Authority>, in_any_case: bool) {
-    let authority = authority.clone();
-    let looking = tokio::task::spawn_blocking(move || authority.look(in_any_case));
+async fn look(authority: &Arc<Authority>, in_any_case: bool, audit: &Audit) {
+    let (authority, audit) = (authority.clone(), audit.clone());
+    let looking = tokio::task::spawn_blocking(move || authority.look(in_any_case, &audit));
     if let Err(error) = looking.await {
         tracing::error!(%error, "looking at the access file ended early");
     }

@@ -4,9 +4,15 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::grant::{Grant, Identity};
+use super::grant::Grant;
 use super::jwts::Jwts;
-use crate::rights::{AccessEntry, AccessFile, Credentials, JwtVerifier, PasswordHash, TokenHash};
+use crate::audit::Audit;
+use crate::rights::{
+    AccessEntry, AccessFile, Credentials, Identity, JwtVerifier, PasswordHash, TokenHash,
+};
+
+/// Why a right ends of which the access file says something else now.
+const CHANGED: &str = "changed";
 
 /// Everybody whom the file names.
 #[derive(Debug)]
@@ -85,9 +91,9 @@ impl Table {
 
     /// Ends the grants of the table before this one that are not in it. One whose secret is the
     /// same goes on as the new grant, as far as that reaches: a token under whatever name.
-    pub(super) fn succeed(&self, before: &Self) {
+    pub(super) fn succeed(&self, before: &Self, audit: &Audit) {
         if before.anonymous != self.anonymous {
-            before.anonymous.end(Some(self.anonymous.clone()));
+            before.anonymous.end(Some(self.anonymous.clone()), CHANGED, audit);
         }
         for (identity, (credentials, old)) in &before.known {
             let new = self.known.get(identity);
@@ -98,23 +104,24 @@ impl Table {
                 Credentials::Token(hash) => self.tokens.get(hash),
                 _ => new.filter(|(new, _)| new == credentials).map(|(_, new)| new),
             };
-            old.end(same.cloned());
+            let reason = if new.is_some() || same.is_some() { CHANGED } else { "revoked" };
+            old.end(same.cloned(), reason, audit);
         }
         if let Some(jwts) = &before.jwts
             && !self.jwts.as_ref().is_some_and(|new| Arc::ptr_eq(new, jwts))
         {
-            jwts.end();
+            jwts.end(CHANGED, audit);
         }
     }
 
     /// Ends every grant whose time has passed, in unix seconds.
-    pub(super) fn expire(&self, now: u64) {
+    pub(super) fn expire(&self, now: u64, audit: &Audit) {
         if let Some(jwts) = &self.jwts {
-            jwts.expire(now);
+            jwts.expire(now, audit);
         }
         let grants = self.known.values().map(|(_, grant)| grant);
         let passed = grants.filter(|grant| grant.expires().is_some_and(|end| end <= now));
-        passed.for_each(|grant| grant.end(None));
+        passed.for_each(|grant| grant.end(None, "expired", audit));
     }
 
     /// The grant of a token.

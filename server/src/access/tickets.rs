@@ -105,8 +105,8 @@ impl Tickets {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::access::Identity;
-    use crate::rights::Rights;
+    use crate::audit::Audit;
+    use crate::rights::{Identity, Rights};
 
     fn grant(name: &str) -> Grant {
         Grant::new(Identity { kind: "token", name: name.into() }, Rights::default(), None)
@@ -127,7 +127,7 @@ mod tests {
         tokio::time::advance(TICKET_LIFETIME).await;
         assert!(tickets.take(&late, &filter).is_err(), "it is late");
         let ended = make();
-        own.end(None);
+        own.end(None, "revoked", &Audit::default());
         assert!(tickets.take(&ended, &filter).is_err(), "its right has ended");
     }
 

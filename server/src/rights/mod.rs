@@ -17,12 +17,22 @@ mod token;
 
 use doorbell_protocol::topic::Pattern;
 use doorbell_protocol::{Code, Error, Filter, Topic};
+use serde::Serialize;
 
 pub use self::file::{AccessEntry, AccessFile, Credentials, FileError, WrittenRules};
 pub use self::jwt::{Claimed, JwtSettings, JwtVerifier, KeyFile};
 pub use self::password::{PasswordHash, hash_password, verify_nobody};
 pub use self::rule::{Action, Rule};
 pub use self::token::{TOKEN_PREFIX, Token, TokenHash};
+
+/// What somebody is known as.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+pub struct Identity {
+    /// `token`, `user`, `uid`, `certificate`, `jwt` or `anonymous`.
+    pub kind: &'static str,
+    /// Its name in the access file, or the claim `sub`.
+    pub name: Box<str>,
+}
 
 /// What one identity may do.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
