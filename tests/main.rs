@@ -11,6 +11,7 @@
 
 mod support;
 
+mod audit;
 mod client;
 mod compare;
 mod disk;

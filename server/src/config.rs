@@ -137,6 +137,11 @@ pub struct Config {
     #[arg(long, value_name = "FILE", env = "DOORBELL_ACCESS", global = true)]
     pub access: Option<PathBuf>,
 
+    /// File for an audit trail in JSON lines: refusals, logins, what administrators look at, rights
+    /// that end; - for standard error
+    #[arg(long, value_name = "FILE", env = "DOORBELL_AUDIT")]
+    pub audit: Option<PathBuf>,
+
     /// What everybody may do on a server that listens beyond this machine without an access file:
     /// read-write, read or write
     #[arg(long, value_name = "MODE", env = "DOORBELL_ANONYMOUS", value_parser = anonymous,

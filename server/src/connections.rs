@@ -198,6 +198,11 @@ impl Connection {
         self.lock().client
     }
 
+    /// The address of whoever asks, if it has one: that of the client of a proxy.
+    pub fn address(&self) -> Option<IpAddr> {
+        self.client().or_else(|| self.ends().address())
+    }
+
     /// A request has come for this client, as its proxy says.
     pub fn asks_for(&self, client: Option<IpAddr>) {
         self.lock().client = client;
@@ -321,6 +326,11 @@ pub struct Serving {
 }
 
 impl Serving {
+    /// The connection.
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
     /// Shows how far its reader is.
     pub fn reads(&self, progress: Option<&Arc<Progress>>) {
         let mut now = self.connection.lock();

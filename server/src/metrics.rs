@@ -355,14 +355,15 @@ impl Metrics {
         self.tls.refused.get_or_create(&NoLabels {}).set(are_refused.into());
     }
 
-    /// Notes a refusal, if it is for want of a credential or a right.
-    pub fn refused(&self, code: Code) {
+    /// Notes a refusal, if it is for want of a credential or a right; false if it is not.
+    pub fn refused(&self, code: Code) -> bool {
         let reason = match code {
             Code::Unauthorized => "unauthorized",
             Code::Forbidden => "forbidden",
-            _ => return,
+            _ => return false,
         };
         self.access.refused.get_or_create(&RefusalLabel { reason }).inc();
+        true
     }
 
     /// Notes how many access files were taken, and whether the newest was not.

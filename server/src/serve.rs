@@ -11,6 +11,7 @@ use tokio::net::{TcpListener, UdpSocket};
 
 use crate::access::Gate;
 use crate::announce::advice;
+use crate::audit::Audit;
 use crate::clock::unix_micros;
 use crate::config::{Config, LabSetting, to_usize};
 use crate::datagram::Datagrams;
@@ -52,6 +53,7 @@ pub struct StartError(String);
 
 /// Opens the log, binds every listener and serves. Must be called within a tokio runtime.
 pub fn start(config: &Config) -> Result<Server, StartError> {
+    let audit = config.audit.as_deref().map(Audit::open).transpose().map_err(StartError)?;
     let connections = connections_max(config.connections);
     let listeners = Listeners::bind(config)?;
     let addresses = Arc::new(listeners.addresses()?);
@@ -64,7 +66,8 @@ pub fn start(config: &Config) -> Result<Server, StartError> {
     let certificates = certificates(config, &addresses, &metrics)?;
     let proxies = Arc::new(Proxies::new(&config.trusted_proxies, &config.proxy_protocol));
     let acceptor = acceptor(config, connections, &metrics, &proxies);
-    let gate = gate(config, hub.clone(), &addresses)?.charging(acceptor.visitors.clone());
+    let gate = gate(config, hub.clone(), &addresses)?;
+    let gate = gate.charging(acceptor.visitors.clone()).auditing(audit.unwrap_or_default());
     acceptor.tasks.spawn(gate.clone().keep(acceptor.stop.clone()));
     let sessions = sessions(config, gate.clone(), metrics.clone(), &acceptor, connections);
     let app = App {
@@ -257,8 +260,9 @@ fn lab(config: &Config, acceptor: &Acceptor, addresses: &Arc<Addresses>, proxies
 }
 
 impl Server {
-    /// Reads the access file and the certificates again.
+    /// Opens the audit file again, and reads the access file and the certificates again.
     pub async fn reread(&self) {
+        self.gate.audit().reopen().await;
         self.gate.reread().await;
         let Some(certificates) = self.certificates.clone() else { return };
         if let Err(error) = tokio::task::spawn_blocking(move || certificates.reread()).await {
@@ -269,7 +273,7 @@ impl Server {
     /// Tells every session to end, waits for them within the grace, and closes the log. Returns how
     /// many tasks had not ended by then. `hurry` ends the wait at once.
     pub async fn stop(self, hurry: impl Future<Output = ()>) -> usize {
-        let Self { hub, acceptor, grace, .. } = self;
+        let Self { hub, gate, acceptor, grace, .. } = self;
         acceptor.stop.cancel();
         acceptor.tasks.close();
         tokio::select! {
@@ -281,6 +285,7 @@ impl Server {
         if left > 0 {
             tracing::warn!(left, "sessions were cut off");
         }
+        gate.audit().close().await;
         let closing = tokio::task::spawn_blocking(move || hub.close());
         if closing.await.is_err() {
             tracing::error!("the log was not closed cleanly");

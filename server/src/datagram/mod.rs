@@ -26,11 +26,12 @@ use tokio_util::task::TaskTracker;
 
 use self::cookie::Cookies;
 use crate::access::{Access, Admission, Principal};
+use crate::audit::{Actor, AuditAction};
 use crate::clock::unix_micros;
 use crate::connections::{Arrival, Connection, Connections, Ends, Registered};
 use crate::limits::{DATAGRAM_SUBSCRIPTIONS_MAX, DATAGRAM_SUBSCRIPTIONS_PER_HOST_MAX};
-use crate::metrics::{Listener, SocketBytes};
-use crate::rights::TokenHash;
+use crate::metrics::{Listener, SocketBytes, Transport};
+use crate::rights::{Identity, TokenHash};
 use crate::session::SessionConfig;
 use crate::visitors::{Bucket, Network};
 
@@ -211,7 +212,7 @@ impl Datagrams {
         if let Err(error) =
             request.command().and_then(|command| self.obey(command, datagram.len(), peer))
         {
-            self.config.metrics.refused(error.code());
+            self.config.refused(actor(None, peer), AuditAction::Read, &error);
             self.answer(line(&error_event(&error)).as_bytes(), peer);
         }
     }
@@ -260,7 +261,11 @@ impl Datagrams {
         }
         drop(seats);
         match gate.admit(Principal::Ticket { ticket, filter }, &visitor) {
-            Admission::Admitted(access) => Ok(Held { access, ticket: used }),
+            Admission::Admitted(access) => {
+                let actor = actor(access.grant().identity(), peer);
+                gate.audit().done(actor, AuditAction::UseTicket);
+                Ok(Held { access, ticket: used })
+            }
             Admission::Refused(error) => Err(error),
             // That is said of passwords only.
             Admission::Unverified(_) => Err(Error::new(Code::Internal, "ask again")),
@@ -314,6 +319,12 @@ impl Datagrams {
     fn seats(&self) -> std::sync::MutexGuard<'_, Seats> {
         self.seats.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whose doing is what comes from an address.
+fn actor(identity: Option<&Identity>, peer: SocketAddr) -> Actor<'_> {
+    let address = Some(peer.ip().to_canonical());
+    Actor { identity, address, transport: Some(Transport::Udp.name()) }
 }
 
 fn error_event(error: &Error) -> Event<'static> {

@@ -13,8 +13,9 @@ use futures_util::stream::{self, BoxStream};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
-use super::{Control, Seat, error_event, line};
+use super::{Control, Seat, actor, error_event, line};
 use crate::access::Access;
+use crate::audit::AuditAction;
 use crate::clock::unix_micros;
 use crate::connections::{Service, Serving};
 use crate::cursor::{Batch, Cursor, PageLimit};
@@ -63,7 +64,8 @@ pub(super) async fn run(
             Box::pin(Session::new(seat, Controlled::new(control), cursor).run(&filter)).await;
         }
         Err(error) => {
-            datagrams.config.metrics.refused(error.code());
+            let actor = actor(access.grant().identity(), seat.peer);
+            datagrams.config.refused(actor, AuditAction::Read, &error);
             let connection = seat.registered.connection();
             let text = line(&error_event(&error));
             datagrams.send(text.as_bytes(), seat.peer, connection).await;

@@ -62,6 +62,13 @@ pub(super) fn are_in(request: &Request<'_>) -> bool {
         })
 }
 
+/// Whether a request brings a ticket.
+pub(super) fn is_ticket_in(request: &Request<'_>) -> bool {
+    let query = request.query.unwrap_or_default();
+    let is_ticket = |(name, _): (Cow<'_, str>, _)| name == "ticket";
+    query.contains("ticket") && form_urlencoded::parse(query.as_bytes()).any(is_ticket)
+}
+
 /// The credential of a request, if it brings one of a kind that means something.
 ///
 /// # Errors

@@ -5,6 +5,8 @@
 //! stands and keeps nothing of it; [`Call::perform`] does what was asked for, which may take
 //! long.
 
+use std::net::IpAddr;
+
 use axum::http::StatusCode;
 use bytes::Bytes;
 use doorbell_protocol::{Code, Error};
@@ -18,7 +20,8 @@ use super::publish::{self, BodyLimit, Publish};
 use super::reply::{Body, Head, Reply};
 use super::request::{Request, decoded};
 use super::{App, identity, lab, page, poll, websocket};
-use crate::access::{Access, Admission, Permitted, Verification};
+use crate::access::{Access, Admission, Grant, Permitted, Verification};
+use crate::audit::{Actor, AuditAction};
 use crate::connections::Connection;
 use crate::listen::full;
 
@@ -154,6 +157,27 @@ impl Route<'_> {
         }
     }
 
+    /// What a request for it asks for, as the audit has it.
+    fn action(self) -> AuditAction {
+        match self {
+            Self::Publish(_) => AuditAction::Publish,
+            Self::Read(..) | Self::WebSocket(_) | Self::Auth(_) => AuditAction::Read,
+            Self::Ticket => AuditAction::MakeTicket,
+            Self::Account => AuditAction::Account,
+            Self::Report(Report::Stats) => AuditAction::Stats,
+            Self::Report(Report::Metrics) => AuditAction::Metrics,
+            Self::Connections => AuditAction::Connections,
+            Self::Lab => AuditAction::Lab,
+            Self::Report(Report::Health | Report::Config)
+            | Self::Page(_)
+            | Self::BasePath
+            | Self::File(_)
+            | Self::Preflight(_)
+            | Self::Nothing
+            | Self::NotAllowed(_) => AuditAction::Request,
+        }
+    }
+
     /// What its body may be, where a message may have so many bytes; `None` if it takes none.
     pub(super) fn body(self, message_bytes: usize) -> Option<BodyLimit> {
         match self {
@@ -195,16 +219,52 @@ impl Call {
         body: &[u8],
         connection: &Connection,
     ) -> Result<Self, Box<Verification>> {
-        let refused = |error| Self::refused(app, route, &error);
-        let access = match admit(app, route, request, connection) {
+        let audit = app.config.gate.audit();
+        let refused = |error: &Error, address, grant: Option<&Grant>| {
+            app.config.refused(actor(grant, address), route.action(), error);
+            Self::refused(app, route, error)
+        };
+        let address = match client(app, request, connection) {
+            Ok(address) => address,
+            Err(error) => return Ok(refused(&error, connection.ends().address(), None)),
+        };
+        let access = match admit(app, route, request, connection, address) {
             Ok(Admission::Admitted(access)) => access,
             Ok(Admission::Unverified(verification)) => return Err(verification),
-            Ok(Admission::Refused(error)) | Err(error) => return Ok(refused(error)),
+            Ok(Admission::Refused(error)) | Err(error) => {
+                return Ok(refused(&error, address, None));
+            }
         };
         if let Err(refusal) = begin(app, &access, route, connection) {
-            return Ok(refused(refusal));
+            return Ok(refused(&refusal, address, Some(access.grant())));
         }
-        Ok(Self::look(app, access, route, request, body, connection).unwrap_or_else(refused))
+        let grant = audit.is_on().then(|| access.grant().clone());
+        let looked = Self::look(app, access, route, request, body, connection);
+        if let (Ok(call), Some(grant)) = (&looked, &grant)
+            && let Some(action) = call.noted(route, request, grant)
+        {
+            audit.done(actor(Some(grant), address), action);
+        }
+        Ok(looked.unwrap_or_else(|error| refused(&error, address, grant.as_ref())))
+    }
+
+    /// As what it is noted in the audit, if it is.
+    fn noted(&self, route: Route<'_>, request: &Request<'_>, grant: &Grant) -> Option<AuditAction> {
+        match route {
+            Route::Ticket
+            | Route::Connections
+            | Route::Lab
+            | Route::Report(Report::Stats | Report::Metrics) => Some(route.action()),
+            Route::Read(..) | Route::WebSocket(_) if credentials::is_ticket_in(request) => {
+                Some(AuditAction::UseTicket)
+            }
+            Route::Read(..) | Route::WebSocket(_) => {
+                let is_poll = matches!(self, Self::Read(read) if read.is_poll());
+                let is_known = grant.identity().is_some_and(|who| who.kind != "anonymous");
+                (is_known && !is_poll).then_some(AuditAction::Login)
+            }
+            _ => None,
+        }
     }
 
     /// The refusal of what stands at a route.
@@ -212,7 +272,6 @@ impl Call {
         if matches!(route, Route::Publish(_)) {
             app.config.metrics.published(false);
         }
-        app.config.metrics.refused(error.code());
         Self::Answered(Reply::refusal(error))
     }
 
@@ -229,7 +288,10 @@ impl Call {
             Route::Page(Some(topic)) => Self::Answered(page::topic(&decoded(topic)?, request)?),
             Route::BasePath => Self::Answered(moved(&app.base_path.page(request.query))),
             Route::File(name) => Self::Answered(page::file(&decoded(name)?, request)?),
-            Route::Report(report) => Self::Report(access, report),
+            Route::Report(report) => {
+                observe::admit(&access, report)?;
+                Self::Report(access, report)
+            }
             Route::Connections => {
                 let rows = lab::rows(app, &access, request, connection)?;
                 Self::Connections(access, rows)
@@ -289,6 +351,29 @@ impl Call {
     }
 }
 
+/// The client's address, if it has one.
+///
+/// # Errors
+///
+/// That a trusted proxy tells of two.
+fn client(
+    app: &App,
+    request: &Request<'_>,
+    connection: &Connection,
+) -> Result<Option<IpAddr>, Error> {
+    if !app.proxies.stand_before(connection) {
+        return Ok(connection.ends().address());
+    }
+    let address = app.proxies.client(connection.ends(), request.headers.iter())?;
+    connection.asks_for(address);
+    Ok(address)
+}
+
+/// Whose doing a request is.
+fn actor(grant: Option<&Grant>, address: Option<IpAddr>) -> Actor<'_> {
+    Actor { identity: grant.and_then(Grant::identity), address, transport: Some("http") }
+}
+
 /// What the client of a request has.
 ///
 /// # Errors
@@ -299,12 +384,11 @@ fn admit(
     route: Route<'_>,
     request: &Request<'_>,
     connection: &Connection,
+    address: Option<IpAddr>,
 ) -> Result<Admission<Access>, Error> {
     let gate = &app.config.gate;
     let client;
     let visitor = if app.proxies.stand_before(connection) {
-        let address = app.proxies.client(connection.ends(), request.headers.iter())?;
-        connection.asks_for(address);
         client = gate.visitors().at(address);
         &client
     } else {

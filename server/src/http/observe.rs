@@ -26,15 +26,24 @@ pub(super) enum Report {
     Metrics,
 }
 
-/// Tells it.
+/// Lets those in that may ask.
 ///
 /// # Errors
 ///
 /// That it may not be asked.
-pub(super) fn report(app: &App, access: &Access, report: Report) -> Result<Reply, Error> {
-    if matches!(report, Report::Stats | Report::Metrics) {
-        access.permits(Operation::Observe)?;
+pub(super) fn admit(access: &Access, report: Report) -> Result<(), Error> {
+    match report {
+        Report::Stats | Report::Metrics => access.permits(Operation::Observe),
+        Report::Health | Report::Config => Ok(()),
     }
+}
+
+/// Tells it.
+///
+/// # Errors
+///
+/// That it could not be written.
+pub(super) fn report(app: &App, access: &Access, report: Report) -> Result<Reply, Error> {
     match report {
         Report::Health => Ok(health(app, access)),
         Report::Config => Ok(Reply::json(StatusCode::OK, &config(app, access))),

@@ -108,6 +108,11 @@ impl ReadRequest {
         Ok(Self { access, filter, framing, since, conditions: params.conditions()?, poll })
     }
 
+    /// Whether it has an end.
+    pub(super) fn is_poll(&self) -> bool {
+        self.poll.is_some()
+    }
+
     /// Whether a cursor for it would be this one.
     fn continues(&self, cursor: &Cursor) -> bool {
         matches!(self.since, Since::Id(place) if place == cursor.place())

@@ -29,6 +29,7 @@ use self::input::{Command, Input, Line, Secret};
 use self::publishes::Publishes;
 pub use self::socket::LineService;
 use crate::access::{Admission, Principal};
+use crate::audit::AuditAction;
 use crate::connections::Serving;
 use crate::cursor::{Batch, Cursor, PageLimit};
 use crate::limits::{
@@ -371,7 +372,9 @@ impl<L: Link> Conversation<L> {
         if self.talk().silent_until.is_some_and(|until| until <= Instant::now()) {
             let limit = AUTHENTICATION_WAIT.as_secs();
             let text = format!("no AUTH came within {limit} s, and nothing is allowed without");
-            return Err(Error::new(Code::Unauthorized, text).into());
+            let error = Error::new(Code::Unauthorized, text);
+            self.refused(AuditAction::Login, &error, reading);
+            return Err(error.into());
         }
         let heard = poll_fn(|context| self.poll_heard(context)).now_or_never();
         if heard.is_some() || !self.is_late() {
@@ -382,6 +385,10 @@ impl<L: Link> Conversation<L> {
             Error::new(Code::Timeout, format!("line was not finished within {limit} s"))
         };
         Err(self.link.lateness().unwrap_or_else(unfinished).into())
+    }
+
+    fn refused(&self, action: AuditAction, error: &Error, reading: &Reading) {
+        reading.config.refused(reading.actor(self.transport), action, error);
     }
 
     /// The peer has ended its side and listens, or has gone. What is written to one that has gone
@@ -461,7 +468,7 @@ impl<L: Link> Conversation<L> {
             Line::Blank | Line::Publish(_) => return Ok(()),
             Line::Refused(error) => {
                 reading.config.metrics.published(false);
-                reading.config.metrics.refused(error.code());
+                self.refused(AuditAction::Publish, &error, reading);
                 event::error(&error)
             }
             Line::Bad(error) => event::error(&error),
@@ -477,9 +484,13 @@ impl<L: Link> Conversation<L> {
             Line::Command(Command::Quit) => return self.quit(reading).await,
             Line::Command(Command::Authenticate(Secret(token))) => {
                 match self.authenticate(&token, reading) {
-                    Ok(()) => event::authenticated(&reading.cursor),
+                    Ok(()) => {
+                        let actor = reading.actor(self.transport);
+                        reading.config.gate.audit().done(actor, AuditAction::Login);
+                        event::authenticated(&reading.cursor)
+                    }
                     Err(error) => {
-                        reading.config.metrics.refused(error.code());
+                        self.refused(AuditAction::Login, &error, reading);
                         event::error(&error)
                     }
                 }
@@ -558,7 +569,7 @@ impl<L: Link> Conversation<L> {
             Err(refusal) => Err(refusal),
         };
         if let Err(error) = subscribed {
-            reading.config.metrics.refused(error.code());
+            self.refused(AuditAction::Read, &error, reading);
             return event::error(&error);
         }
         let event = event::subscribed(&filter, cursor);

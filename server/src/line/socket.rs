@@ -11,6 +11,7 @@ use tokio::io::{AsyncWriteExt, ReadBuf};
 
 use super::Link;
 use crate::access::Admission;
+use crate::audit::{Actor, AuditAction};
 use crate::connections::Service;
 use crate::cursor::Cursor;
 use crate::metrics::Transport;
@@ -42,6 +43,12 @@ impl LineService {
             // What the kernel or a certificate says is never wrong.
             Admission::Refused(_) | Admission::Unverified(_) => gate.anonymous(visitor),
         };
+        let identity = access.grant().identity().filter(|who| who.kind != "anonymous");
+        if identity.is_some() {
+            let address = stream.connection().address();
+            let actor = Actor { identity, address, transport: Some(self.transport.name()) };
+            gate.audit().done(actor, AuditAction::Login);
+        }
         let cursor = Cursor::new(&access);
         let serving = stream.connection().serve(Service::Reader(self.transport));
         super::serve(Wire(stream), self.config.clone(), self.transport, cursor, serving)

@@ -29,6 +29,7 @@ use self::group::Member;
 pub(crate) use self::wait::wait_for;
 pub(crate) use self::wait::{Hear, Nobody, Wait, Wakeup};
 use crate::access::Gate;
+use crate::audit::{Actor, AuditAction};
 use crate::connections::Serving;
 use crate::cursor::{Batch, Cursor, PageLimit};
 use crate::limits::{GROUP_AFTER, HALF_CLOSED_SHARE};
@@ -57,6 +58,16 @@ pub struct SessionConfig {
     pub half_closed: HalfClosed,
     /// Asks every session to end.
     pub stop: Stop,
+}
+
+impl SessionConfig {
+    /// Counts a refusal for want of a credential or a right, and notes it; any other is passed
+    /// over.
+    pub(crate) fn refused(&self, actor: Actor<'_>, action: AuditAction, error: &Error) {
+        if self.metrics.refused(error.code()) {
+            self.gate.audit().refused(actor, action, error);
+        }
+    }
 }
 
 /// Turns of connections whose clients have ended their side and listen, or have gone: the server
@@ -177,6 +188,15 @@ impl Reading {
     /// Shows others what is read now.
     pub(crate) fn show(&self) {
         self.shown.serving.reads(self.cursor.progress());
+    }
+
+    /// Whose doing is what comes over a transport.
+    pub(crate) fn actor(&self, transport: Transport) -> Actor<'_> {
+        Actor {
+            identity: self.cursor.access().grant().identity(),
+            address: self.shown.serving.connection().address(),
+            transport: Some(transport.name()),
+        }
     }
 
     /// Something was said to the peer: a sign of life can wait.
