@@ -15,9 +15,11 @@ use std::str::FromStr;
 
 use doorbell_protocol::Transport;
 use doorbell_protocol::code::quoted;
+use hyper::header::HeaderValue;
 
+use crate::credential::Credential;
 use crate::error::Error;
-use crate::trust::Trust;
+use crate::trust::{Own, Tls, Trust};
 
 const HTTP_PORT: u16 = 80;
 const HTTPS_PORT: u16 = 443;
@@ -77,6 +79,13 @@ impl Authority {
         Some(authority)
     }
 
+    /// Whether what is sent there does not leave this machine.
+    fn is_here(&self) -> bool {
+        let address = self.host.parse::<IpAddr>().map(|address| address.to_canonical());
+        self.host.eq_ignore_ascii_case("localhost")
+            || address.is_ok_and(|address| address.is_loopback())
+    }
+
     fn local(port: u16) -> Self {
         Self { host: "127.0.0.1".to_owned(), port }
     }
@@ -98,9 +107,24 @@ pub enum Endpoint {
     /// A host and a port.
     Tcp(Authority),
     /// A host and a port where TLS is spoken.
-    Tls(Authority, Trust),
+    Tls(Authority, Tls),
     /// A Unix socket.
     Unix(PathBuf),
+}
+
+impl Endpoint {
+    /// Refuses to send a credential there, if others could read it on the way.
+    pub(crate) fn protects(&self, credential: &Credential) -> Result<(), Error> {
+        match self {
+            Self::Tcp(authority) if !credential.goes_in_the_clear() && !authority.is_here() => {
+                Err(Error::Address(format!(
+                    "everybody on the way to {authority} could read the credential: use TLS \
+                     (https://, wss://, tcps://), or say --insecure if the way is safe"
+                )))
+            }
+            Self::Tcp(_) | Self::Tls(..) | Self::Unix(_) => Ok(()),
+        }
+    }
 }
 
 impl fmt::Display for Endpoint {
@@ -117,23 +141,25 @@ impl fmt::Display for Endpoint {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Site {
     authority: Authority,
-    trust: Option<Trust>,
+    tls: Option<Tls>,
     path: String,
+    credential: Option<Credential>,
 }
 
 impl Site {
     fn plain(authority: Authority) -> Self {
-        Self { authority, trust: None, path: String::new() }
+        Self { authority, tls: None, path: String::new(), credential: None }
     }
 
-    fn parse(text: &str, trust: Option<Trust>) -> Option<Self> {
+    fn parse(text: &str, tls: Option<Tls>) -> Option<Self> {
         let (authority, path) = text.split_at(text.find('/').unwrap_or(text.len()));
-        let port = if trust.is_some() { HTTPS_PORT } else { HTTP_PORT };
+        let port = if tls.is_some() { HTTPS_PORT } else { HTTP_PORT };
         let authority = Authority::parse(authority, port)?;
         let path = path.trim_end_matches('/');
         let stands_in_paths =
             |b: u8| b.is_ascii_alphanumeric() || b"/-._~%!$&'()*+,;=:@".contains(&b);
-        path.bytes().all(stands_in_paths).then(|| Self { authority, trust, path: path.to_owned() })
+        let path = path.bytes().all(stands_in_paths).then(|| path.to_owned())?;
+        Some(Self { authority, tls, path, credential: None })
     }
 
     /// The host and the port.
@@ -147,16 +173,28 @@ impl Site {
         &self.path
     }
 
-    /// Whose word is taken for the server's identity; `None` where TLS is not spoken.
-    pub fn trust(&self) -> Option<&Trust> {
-        self.trust.as_ref()
+    /// How it is encrypted, where it is.
+    pub(crate) fn tls(&self) -> Option<&Tls> {
+        self.tls.as_ref()
+    }
+
+    /// Whether it is said who asks there.
+    pub(crate) fn has_credential(&self) -> bool {
+        self.credential.is_some()
+    }
+
+    /// The value of `Authorization` in what is asked there, if it is said who asks.
+    pub(crate) fn authorization(&self) -> Result<Option<&HeaderValue>, Error> {
+        let Some(credential) = &self.credential else { return Ok(None) };
+        self.endpoint().protects(credential)?;
+        Ok(Some(credential.authorization()))
     }
 
     /// What to open a socket to.
     pub(crate) fn endpoint(&self) -> Endpoint {
         let authority = self.authority.clone();
-        match &self.trust {
-            Some(trust) => Endpoint::Tls(authority, trust.clone()),
+        match &self.tls {
+            Some(tls) => Endpoint::Tls(authority, tls.clone()),
             None => Endpoint::Tcp(authority),
         }
     }
@@ -164,7 +202,7 @@ impl Site {
 
 impl fmt::Display for Site {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = if self.trust.is_some() { "https" } else { "http" };
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
         write!(f, "{scheme}://{}{}", self.authority, self.path)
     }
 }
@@ -180,15 +218,15 @@ impl fmt::Display for Site {
 pub enum Server {
     /// It speaks HTTP here; from there its other listeners can be learned.
     Http(Site),
-    /// It speaks the line protocol here.
-    Lines(Endpoint),
+    /// It speaks the line protocol here, with whoever this says.
+    Lines(Endpoint, Option<Credential>),
 }
 
 impl Server {
     /// The default address on this machine for a way of receiving.
     pub fn local(via: Transport) -> Self {
         match via {
-            Transport::Tcp => Self::Lines(Endpoint::Tcp(Authority::local(LINE_PORT))),
+            Transport::Tcp => Self::Lines(Endpoint::Tcp(Authority::local(LINE_PORT)), None),
             _ => Self::Http(Site::plain(Authority::local(HTTP_PORT_DEFAULT))),
         }
     }
@@ -205,19 +243,54 @@ impl Server {
     /// trusted. Where TLS is not spoken a server shows no identity, and nothing changes.
     #[must_use]
     pub fn trusting(mut self, trust: Trust) -> Self {
-        if let Self::Http(Site { trust: Some(before), .. })
-        | Self::Lines(Endpoint::Tls(_, before)) = &mut self
-        {
-            *before = trust;
+        if let Some(tls) = self.tls() {
+            tls.trust = trust;
         }
         self
+    }
+
+    /// The same, which is shown this certificate where TLS is spoken.
+    #[must_use]
+    pub fn showing(mut self, own: Own) -> Self {
+        if let Some(tls) = self.tls() {
+            tls.own = Some(own);
+        }
+        self
+    }
+
+    /// The same, which is told who asks.
+    #[must_use]
+    pub fn with(mut self, credential: Credential) -> Self {
+        match &mut self {
+            Self::Http(Site { credential: known, .. }) | Self::Lines(_, known) => {
+                *known = Some(credential);
+            }
+        }
+        self
+    }
+
+    fn tls(&mut self) -> Option<&mut Tls> {
+        match self {
+            Self::Http(Site { tls: Some(tls), .. }) | Self::Lines(Endpoint::Tls(_, tls), _) => {
+                Some(tls)
+            }
+            Self::Http(_) | Self::Lines(..) => None,
+        }
+    }
+
+    /// What shows who asks, if anything does.
+    pub(crate) fn credential(&self) -> Option<&Credential> {
+        match self {
+            Self::Http(site) => site.credential.as_ref(),
+            Self::Lines(_, credential) => credential.as_ref(),
+        }
     }
 
     /// Whether TLS is spoken there.
     pub fn is_encrypted(&self) -> bool {
         match self {
-            Self::Http(site) => site.trust.is_some(),
-            Self::Lines(endpoint) => matches!(endpoint, Endpoint::Tls(..)),
+            Self::Http(site) => site.tls.is_some(),
+            Self::Lines(endpoint, _) => matches!(endpoint, Endpoint::Tls(..)),
         }
     }
 
@@ -229,7 +302,7 @@ impl Server {
     pub fn http(&self) -> Result<&Site, Error> {
         match self {
             Self::Http(site) => Ok(site),
-            Self::Lines(endpoint) => Err(Error::Address(format!(
+            Self::Lines(endpoint, _) => Err(Error::Address(format!(
                 "{endpoint} speaks the line protocol: give the server's http:// address"
             ))),
         }
@@ -247,21 +320,21 @@ impl FromStr for Server {
         if let Some(path) = text.strip_prefix("unix:") {
             return match path {
                 "" => Err(malformed("unix: needs a path")),
-                path => Ok(Self::Lines(Endpoint::Unix(path.into()))),
+                path => Ok(Self::Lines(Endpoint::Unix(path.into()), None)),
             };
         }
         let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
         match scheme.to_ascii_lowercase().as_str() {
             "tcp" => Authority::parse(rest, LINE_PORT)
-                .map(|authority| Self::Lines(Endpoint::Tcp(authority)))
+                .map(|authority| Self::Lines(Endpoint::Tcp(authority), None))
                 .ok_or_else(|| malformed("write tcp://host:port")),
             "tcps" => Authority::parse(rest, LINE_PORT_TLS)
-                .map(|authority| Self::Lines(Endpoint::Tls(authority, Trust::System)))
+                .map(|authority| Self::Lines(Endpoint::Tls(authority, Tls::default()), None))
                 .ok_or_else(|| malformed("write tcps://host:port")),
             "http" | "ws" => Site::parse(rest, None)
                 .map(Self::Http)
                 .ok_or_else(|| malformed("write http://host:port, or http://host:port/path")),
-            "https" | "wss" => Site::parse(rest, Some(Trust::System))
+            "https" | "wss" => Site::parse(rest, Some(Tls::default()))
                 .map(Self::Http)
                 .ok_or_else(|| malformed("write https://host:port, or https://host:port/path")),
             _ => Err(malformed(
@@ -276,7 +349,7 @@ impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Http(site) => site.fmt(f),
-            Self::Lines(endpoint) => endpoint.fmt(f),
+            Self::Lines(endpoint, _) => endpoint.fmt(f),
         }
     }
 }
@@ -349,6 +422,33 @@ mod tests {
         assert_eq!(beside("[::]:1989"), "example.org:1989");
         assert_eq!(beside("10.0.0.1:1989"), "10.0.0.1:1989");
         assert!(reached.beside("/run/x.sock").is_none());
+    }
+
+    #[test]
+    fn a_credential_goes_in_the_clear_to_this_machine_alone() {
+        let token = Credential::token("tk_secret").unwrap();
+        let sent = |address: &str, credential: &Credential| match address.parse().unwrap() {
+            Server::Http(site) => site.endpoint().protects(credential),
+            Server::Lines(endpoint, _) => endpoint.protects(credential),
+        };
+        for address in [
+            "http://localhost:1",
+            "tcp://127.9.9.9",
+            "http://[::1]",
+            "ws://[::ffff:127.0.0.1]",
+            "https://example.org",
+            "tcps://example.org",
+            "unix:/run/x",
+        ] {
+            assert!(sent(address, &token).is_ok(), "{address}");
+        }
+        for address in ["http://example.org", "tcp://10.0.0.1", "tcp://localhost.example.org"] {
+            let error = sent(address, &token).unwrap_err().to_string();
+            assert!(error.contains("--insecure") && !error.contains("secret"), "{error}");
+            assert!(sent(address, &token.clone().even_in_the_clear()).is_ok(), "{address}");
+        }
+        let server = Server::local(Transport::Tcp).with(token);
+        assert!(!format!("{server} {server:?}").contains("secret"));
     }
 
     proptest! {

@@ -6,6 +6,7 @@ use doorbell_protocol::event::Kind;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 
 use crate::address::Endpoint;
+use crate::credential::Credential;
 use crate::error::{Error, Refusal};
 use crate::laboratory::{ByteStream, Observed};
 use crate::lines::Lines;
@@ -22,18 +23,37 @@ pub(crate) struct Conversation {
 }
 
 impl Conversation {
-    /// Connects and waits for the server, which speaks first.
-    pub(crate) async fn open(endpoint: &Endpoint, observed: &Observed) -> Result<Self, Error> {
+    /// Connects and waits for the server, which speaks first and then hears who asks.
+    pub(crate) async fn open(
+        endpoint: &Endpoint,
+        credential: Option<&Credential>,
+        observed: &Observed,
+    ) -> Result<Self, Error> {
+        let token = match credential {
+            Some(credential) => {
+                endpoint.protects(credential)?;
+                Some(credential.line()?)
+            }
+            None => None,
+        };
         let (reader, writer) = tokio::io::split(connect(endpoint, observed).await?);
         let mut conversation =
             Self { reader, writer, lines: Lines::default(), outgoing: BytesMut::new() };
-        let greeting = heard(CONNECT_DEADLINE, conversation.hear()).await?;
-        match greeting.event.event {
-            Kind::Open => Ok(conversation),
-            Kind::Error => Err(Error::Refused(Refusal::from_event(&greeting.event))),
-            kind => {
-                Err(Error::Unexpected(format!("{endpoint} greets with {kind:?}, not with open")))
-            }
+        conversation.expect(Kind::Open, endpoint).await?;
+        if let Some(token) = token {
+            conversation.say(&Command::Authenticate(token));
+            conversation.expect(Kind::Ok, endpoint).await?;
+        }
+        Ok(conversation)
+    }
+
+    async fn expect(&mut self, wanted: Kind, endpoint: &Endpoint) -> Result<(), Error> {
+        let answer = heard(CONNECT_DEADLINE, self.hear()).await?;
+        match answer.event.event {
+            kind if kind == wanted => Ok(()),
+            Kind::Error => Err(Error::Refused(Refusal::from_event(&answer.event))),
+            Kind::Close => Err(Error::Closed),
+            kind => Err(Error::Unexpected(format!("{endpoint} says {kind:?}, and not {wanted:?}"))),
         }
     }
 

@@ -13,7 +13,7 @@ pub enum Error {
     /// The address is malformed, or is not one that this transport can use.
     #[error("{0}")]
     Address(String),
-    /// The server could not show who it is.
+    /// The server could not show who it is, or does not take the certificate that it was shown.
     #[error("{0}")]
     Untrusted(String),
     /// No connection came about.
@@ -72,10 +72,41 @@ impl Error {
     }
 }
 
+impl Error {
+    /// What it means that a connection broke in this way.
+    pub(crate) fn lost(error: &io::Error) -> Self {
+        if is_refusal(error) {
+            Self::Untrusted(format!("the server does not take the certificate of --cert: {error}"))
+        } else {
+            Self::Lost(error.to_string())
+        }
+    }
+}
+
 impl From<io::Error> for Error {
     fn from(error: io::Error) -> Self {
-        Self::Lost(error.to_string())
+        Self::lost(&error)
     }
+}
+
+/// Whether the other side says that it does not take this one's certificate. It may say so after
+/// the handshake, to whatever is read first.
+pub(crate) fn is_refusal(error: &io::Error) -> bool {
+    use rustls::AlertDescription as Alert;
+    let of_tls = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
+    let Some(rustls::Error::AlertReceived(alert)) = of_tls else { return false };
+    matches!(
+        alert,
+        Alert::BadCertificate
+            | Alert::UnsupportedCertificate
+            | Alert::CertificateRevoked
+            | Alert::CertificateExpired
+            | Alert::CertificateUnknown
+            | Alert::CertificateRequired
+            | Alert::UnknownCA
+            | Alert::AccessDenied
+            | Alert::DecryptError
+    )
 }
 
 /// The server's refusal of one request.

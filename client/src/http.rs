@@ -1,12 +1,13 @@
 //! HTTP/1.1: one connection, kept from request to request.
 
+use std::io;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper::header::{HOST, HeaderMap, RETRY_AFTER};
+use hyper::header::{AUTHORIZATION, HOST, HeaderMap, RETRY_AFTER};
 use hyper::{Request, Response, StatusCode, Uri, http};
 use hyper_util::rt::TokioIo;
 use tokio::task::JoinSet;
@@ -58,7 +59,10 @@ impl HttpClient {
     ) -> Result<Response<Incoming>, Error> {
         let impossible =
             |error: http::Error| Error::Unexpected(format!("no request can be made: {error}"));
-        let request = request.header(HOST, self.site.authority().to_string());
+        let mut request = request.header(HOST, self.site.authority().to_string());
+        if let Some(authorization) = self.site.authorization()? {
+            request = request.header(AUTHORIZATION, authorization);
+        }
         let mut request = request.body(Full::new(body)).map_err(impossible)?;
         let target = format!("{}{}", self.site.path(), request.uri());
         *request.uri_mut() = target.parse::<Uri>().map_err(|error| impossible(error.into()))?;
@@ -141,8 +145,13 @@ fn lost(error: hyper::Error) -> Error {
     if error.is_parse() {
         return Error::Unexpected(format!("the answer is not HTTP/1.1: {error}"));
     }
-    let cause = std::error::Error::source(&error);
-    Error::Lost(cause.map_or_else(|| error.to_string(), ToString::to_string))
+    match std::error::Error::source(&error) {
+        Some(cause) => match cause.downcast_ref::<io::Error>() {
+            Some(broken) => Error::lost(broken),
+            None => Error::Lost(cause.to_string()),
+        },
+        None => Error::Lost(error.to_string()),
+    }
 }
 
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {

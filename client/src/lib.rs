@@ -32,12 +32,14 @@
 //!
 //! The words of the wire ([`Topic`], [`Filter`], [`Id`], [`Event`], …) are those of the
 //! `doorbell-protocol` crate. Over TLS a server shows who it is, as
-//! [`Trust`] asks for. Everything runs on tokio.
+//! [`Trust`] asks for; a client shows who it is by a [`Credential`] or an [`Own`] certificate. All
+//! that is said of a [`Server`] before a client of it is made. Everything runs on tokio.
 
 mod address;
 mod backoff;
 mod client;
 mod conversation;
+mod credential;
 mod error;
 mod http;
 pub mod laboratory;
@@ -55,6 +57,7 @@ mod trust;
 
 pub use address::{Authority, Endpoint, Server, Site};
 pub use client::{Client, connect};
+pub use credential::Credential;
 pub use doorbell_protocol::{
     Draft, Event, Filter, Gap, GapReason, Id, Kind, Since, Topic, Transport,
 };
@@ -64,7 +67,7 @@ pub use publisher::{Publisher, Receipt};
 pub use received::Received;
 pub use subscribe::Subscribe;
 pub use subscription::{Subscription, Update};
-pub use trust::{Fingerprint, Trust};
+pub use trust::{Fingerprint, Own, Tls, Trust};
 
 /// The README's example is compiled with those of the documentation.
 #[cfg(doctest)]

@@ -52,8 +52,13 @@ impl Options {
         Ok(HttpClient::new(self.server.http()?.clone(), self.observed.clone()))
     }
 
-    /// The filter as the first segment of a path. Of its letters only `>` may not stand there.
+    /// The filter as the first segment of a path.
     pub(crate) fn path(&self) -> String {
-        format!("/{}", self.filter.to_string().replace('>', "%3E"))
+        format!("/{}", in_path(&self.filter))
     }
+}
+
+/// A filter as it stands in addresses. Of its letters only `>` may not.
+pub(crate) fn in_path(filter: &Filter) -> String {
+    filter.to_string().replace('>', "%3E")
 }

@@ -99,8 +99,10 @@ impl Publisher {
     pub async fn connect(&mut self) -> Result<(), Error> {
         if self.route.is_none() {
             self.route = Some(match &self.server {
-                Server::Lines(endpoint) => {
-                    let conversation = Conversation::open(endpoint, &Observed::default()).await?;
+                Server::Lines(endpoint, credential) => {
+                    let credential = credential.as_ref();
+                    let observed = Observed::default();
+                    let conversation = Conversation::open(endpoint, credential, &observed).await?;
                     self.was_connected = true;
                     Route::Lines(conversation)
                 }
@@ -265,7 +267,9 @@ impl Run<'_> {
             Ok(received) => Ok(Receipt::Accepted(received)),
             Err(Error::Refused(refusal)) => Ok(Receipt::Refused(refusal)),
             Err(error) => {
-                if !matches!(error, Error::Connect { .. }) {
+                // Nothing was sent where the connection, or what it needs, was not there.
+                if !matches!(error, Error::Connect { .. } | Error::Address(_) | Error::Untrusted(_))
+                {
                     self.uncertain = 1;
                     self.publisher.was_connected = true;
                 }

@@ -40,9 +40,9 @@ pub(crate) async fn connect(
     let connecting = async {
         let stream = observed.connected(connecting.await.map_err(failed)?);
         match endpoint {
-            Endpoint::Tls(authority, trust) => {
+            Endpoint::Tls(authority, tls) => {
                 let place = authority.to_string();
-                trust.encrypt(authority.host(), &place, stream).await
+                tls.encrypt(authority.host(), &place, stream).await
             }
             Endpoint::Tcp(_) | Endpoint::Unix(_) => Ok(stream),
         }

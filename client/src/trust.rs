@@ -1,4 +1,4 @@
-//! TLS from the client's side: which servers are believed, and by whose word.
+//! TLS from the client's side: which servers are believed, by whose word, and what they are shown.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,14 +9,15 @@ use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
 };
 use sha2::{Digest, Sha256};
 use tokio_rustls::TlsConnector;
 
-use crate::error::Error;
+use crate::error::{Error, is_refusal};
 use crate::laboratory::ByteStream;
 
 /// Whose word is taken for a server's identity.
@@ -29,6 +30,23 @@ pub enum Trust {
     Authorities(PathBuf),
     /// Nobody's: the server's certificate is known.
     Certificate(Fingerprint),
+}
+
+/// A certificate of this side's own, and the key that it is for: two PEM files, which are read with
+/// every connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Own {
+    /// The certificate, and those that lead to its authority.
+    pub certificate: PathBuf,
+    /// The key.
+    pub key: PathBuf,
+}
+
+/// What each side shows the other.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tls {
+    pub(crate) trust: Trust,
+    pub(crate) own: Option<Own>,
 }
 
 /// The SHA-256 of a certificate.
@@ -51,7 +69,7 @@ impl FromStr for Fingerprint {
     }
 }
 
-impl Trust {
+impl Tls {
     /// Encrypts a connection to a server that has shown its identity. `place` is what errors call
     /// it.
     pub(crate) async fn encrypt(
@@ -63,13 +81,40 @@ impl Trust {
         let name = ServerName::try_from(host.to_owned()).map_err(|_| {
             Error::Address(format!("{host} is no name that a certificate can be for"))
         })?;
-        let connector = TlsConnector::from(self.config()?);
+        let mut config = self.trust.config()?;
+        if let Some(own) = &self.own {
+            let shown = Arc::new(SingleCertAndKey::from(own.read()?));
+            Arc::make_mut(&mut config).client_auth_cert_resolver = shown;
+        }
+        let connector = TlsConnector::from(config);
         match connector.connect(name, stream).await {
             Ok(stream) => Ok(Box::new(stream)),
             Err(error) => Err(failed(host, place, error)),
         }
     }
+}
 
+impl Own {
+    fn read(&self) -> Result<CertifiedKey, Error> {
+        let wrong = |flag: &str, path: &Path, error: &dyn std::fmt::Display| {
+            Error::Address(format!("{flag} {} cannot be used: {error}", path.display()))
+        };
+        let of_certificate =
+            |error: &dyn std::fmt::Display| wrong("--cert", &self.certificate, error);
+        let chain = CertificateDer::pem_file_iter(&self.certificate)
+            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+            .map_err(|error| of_certificate(&error))?;
+        if chain.is_empty() {
+            return Err(of_certificate(&"it has no certificate"));
+        }
+        let key = PrivateKeyDer::from_pem_file(&self.key)
+            .map_err(|error| wrong("--key", &self.key, &error))?;
+        CertifiedKey::from_der(chain, key, &provider())
+            .map_err(|error| wrong("--key", &self.key, &error))
+    }
+}
+
+impl Trust {
     fn config(&self) -> Result<Arc<ClientConfig>, Error> {
         match self {
             Self::System => system(),
@@ -159,6 +204,7 @@ fn failed(host: &str, place: &str, error: io::Error) -> Error {
                 fault => format!("its certificate is wrong ({fault})"),
             }
         )),
+        _ if is_refusal(&error) => Error::lost(&error),
         _ => Error::Connect { endpoint: place.to_owned(), source: error },
     }
 }

@@ -78,7 +78,8 @@ impl Source {
 
 /// Subscribes in lines, over TCP or a Unix socket.
 async fn subscribe(options: &Options, endpoint: Endpoint) -> Result<Conversation, Error> {
-    let mut conversation = Conversation::open(&endpoint, &options.observed).await?;
+    let credential = options.server.credential();
+    let mut conversation = Conversation::open(&endpoint, credential, &options.observed).await?;
     conversation.say(&Command::Subscribe {
         filter: options.filter.clone(),
         since: Some(options.since.clone()),

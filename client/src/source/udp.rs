@@ -14,16 +14,18 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use doorbell_protocol::datagram::{DatagramCommand, Members, cookie_in};
+use doorbell_protocol::datagram::{DatagramCommand, DatagramTicket, Members, cookie_in};
 use doorbell_protocol::event::Kind;
 use doorbell_protocol::limits::DATAGRAM_BYTES_MAX;
 use doorbell_protocol::{Filter, Id, Since};
 use tokio::net::UdpSocket;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
+use crate::address::Site;
 use crate::error::{Error, Refusal};
 use crate::laboratory::{Observation, Observed};
-use crate::options::Options;
+use crate::listeners::ticket;
+use crate::options::{Options, in_path};
 use crate::received::Received;
 use crate::source::arrival::Arrival;
 use crate::source::poll::Polls;
@@ -53,6 +55,8 @@ const FETCHED_MAX: usize = 4096;
 pub(crate) struct Datagrams {
     socket: UdpSocket,
     server: SocketAddr,
+    /// Where tickets are made, if anybody wants to know who asks.
+    site: Option<Site>,
     filter: Filter,
     polls: Polls,
     observed: Observed,
@@ -108,6 +112,7 @@ impl Datagrams {
         Ok(Self {
             socket,
             server: address,
+            site: Some(options.server.http()?.clone()).filter(Site::has_credential),
             filter: options.filter.clone(),
             polls: Polls::held(options, Duration::ZERO)?,
             observed: options.observed.clone(),
@@ -152,10 +157,15 @@ impl Datagrams {
     /// Says `SUB` until it is heard: first without a cookie, then with the one that came back.
     async fn subscribe(&mut self) -> Result<Arrival, Error> {
         let since = self.reached.map_or(Since::None, Since::Id);
+        // What goes around unencrypted is no lasting secret.
+        let ticket = match &self.site {
+            Some(site) => Some(ticket(site, &in_path(&self.filter)).await?),
+            None => None,
+        };
         let command = DatagramCommand::Subscribe {
             filter: self.filter.clone(),
             since: Some(since),
-            ticket: None,
+            ticket: ticket.as_deref().map(DatagramTicket),
         };
         let mut patience = SUB_PATIENCE;
         for _ in 0..SUBS_MAX {

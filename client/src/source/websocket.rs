@@ -2,6 +2,8 @@
 
 use bytes::Bytes;
 use futures_util::StreamExt;
+use hyper::header::AUTHORIZATION;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error as WebSocketError, Message};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
@@ -22,7 +24,6 @@ pub(crate) struct Frames(WebSocketStream<Box<dyn ByteStream>>);
 impl Frames {
     pub(crate) async fn open(options: &Options) -> Result<Self, Error> {
         let (site, observed) = (options.server.http()?, &options.observed);
-        let socket = connect(&site.endpoint(), observed).await?;
         let config = WebSocketConfig::default()
             .read_buffer_size(BUFFER_BYTES)
             .write_buffer_size(0)
@@ -31,9 +32,14 @@ impl Frames {
         // The library is given an open stream, so it need not know whether that is encrypted.
         let (authority, prefix) = (site.authority(), site.path());
         let url = format!("ws://{authority}{prefix}{}/ws?since={}", options.path(), options.since);
+        let mut request = url.into_client_request().map_err(error)?;
+        if let Some(authorization) = site.authorization()? {
+            request.headers_mut().insert(AUTHORIZATION, authorization.clone());
+        }
+        let socket = connect(&site.endpoint(), observed).await?;
         observed.note(Observation::Request);
         let (stream, _) = heard(ANSWER_DEADLINE, async {
-            client_async_with_config(url, socket, Some(config)).await.map_err(error)
+            client_async_with_config(request, socket, Some(config)).await.map_err(error)
         })
         .await?;
         Ok(Self(stream))

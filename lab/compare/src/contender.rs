@@ -75,7 +75,7 @@ impl Contender {
         };
         let server = match lines {
             None => places.http.clone(),
-            Some(Some(endpoint)) => Server::Lines(endpoint.clone()),
+            Some(Some(endpoint)) => Server::Lines(endpoint.clone(), None),
             Some(None) => {
                 let name = self.name();
                 return Err(Failure::Usage(format!("the server has no listener for {name}")));

@@ -129,7 +129,7 @@ impl Race<'_> {
     ) -> Result<(Outcome, Vec<Finish>), Failure> {
         let connecting = async {
             let lines = self.server.lines().await?;
-            let mut publisher = Client::new(Server::Lines(lines)).publisher().window(WINDOW);
+            let mut publisher = Client::new(Server::Lines(lines, None)).publisher().window(WINDOW);
             publisher.connect().await?;
             let mut field = self.field()?;
             field.connected(self.contenders).await?;

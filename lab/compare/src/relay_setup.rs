@@ -33,7 +33,7 @@ impl RelaySetup {
         if let Some(Endpoint::Tcp(authority)) = &places.tcp {
             let upstream = address(authority).await?;
             let relay = Relay::tcp(reliable, upstream, seed.wrapping_add(1)).await?;
-            if let Server::Lines(endpoint) = format!("tcp://{}", relay.local_addr()).parse()? {
+            if let Server::Lines(endpoint, _) = format!("tcp://{}", relay.local_addr()).parse()? {
                 tcp = Some(endpoint);
             }
             relays.push(relay);

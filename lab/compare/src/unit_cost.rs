@@ -158,7 +158,7 @@ impl Costing<'_> {
 
     /// Publishes messages of the run's size, and says how many bytes one has as a line.
     async fn publish(&self, topic: &Topic, count: u32, step: Duration) -> Result<f64, Failure> {
-        let client = Client::new(Server::Lines(self.server.lines().await?));
+        let client = Client::new(Server::Lines(self.server.lines().await?, None));
         let mut reader = client.subscribe(Filter::from(topic.clone())).stream();
         let mut bytes = 0;
         until(&mut reader, |update| matches!(update, Update::Connected)).await?;
