@@ -13,6 +13,7 @@ mod support;
 
 mod audit;
 mod client;
+mod client_credentials;
 mod compare;
 mod disk;
 mod durability;

@@ -1,16 +1,17 @@
 //! The arguments of each command, and the help that teaches them.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use doorbell::{Filter, Fingerprint, Server, Since, Topic, Transport, Trust};
+use doorbell::{Filter, Since, Topic, Transport};
 use doorbell_compare::CompareArguments;
-use doorbell_instruments::{Failure, INTERVAL, time, time_between};
+use doorbell_instruments::{INTERVAL, time, time_between};
 use doorbell_protocol::Parameter;
+
+use crate::connection::Connection;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -27,6 +28,13 @@ Addresses of servers:
 A path after an HTTP address stands before all paths of the server, as a proxy may want it.
 Without --server and DOORBELL_SERVER a server on this machine is meant:
 tcp://127.0.0.1:1989 or http://127.0.0.1:8080, whichever the command needs.
+
+Who asks, where the server wants to know:
+  DOORBELL_TOKEN     or --token-file FILE; a token, as the server's operator gives it out
+  --user NAME        with DOORBELL_PASSWORD or --password-file FILE, else the password is asked for;
+                     over HTTP, as the line protocol takes tokens alone
+  --cert, --key      a certificate, over TLS
+Without TLS a token or password goes to this machine alone, unless --insecure is given.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage.";
 
@@ -59,39 +67,10 @@ answer was lost with the connection is sent again, and may then be stored twice.
 #[derive(Debug, Parser)]
 #[command(name = "doorbell", version, after_long_help = EXAMPLES)]
 pub(crate) struct Arguments {
-    /// The server: http://host:port, ws://host:port, tcp://host:port, the same over TLS (https,
-    /// wss, tcps), or unix:PATH
-    #[arg(long, global = true, env = "DOORBELL_SERVER", value_name = "ADDRESS")]
-    server: Option<Server>,
-    /// Trust the authorities in this PEM file, and not the system's, to vouch for a server
-    #[arg(long, global = true, env = "DOORBELL_CA", value_name = "FILE")]
-    ca: Option<PathBuf>,
-    /// Trust the server whose certificate has this SHA-256, in hex, whoever vouches for it
-    #[arg(long, global = true, value_name = "SHA256", conflicts_with = "ca")]
-    fingerprint: Option<Fingerprint>,
+    #[command(flatten)]
+    pub(crate) connection: Connection,
     #[command(subcommand)]
     pub(crate) command: Command,
-}
-
-impl Arguments {
-    /// The server, and whose word is taken for its identity.
-    ///
-    /// # Errors
-    ///
-    /// That a certificate is wanted of a server that shows none.
-    pub(crate) fn server(&self) -> Result<Option<Server>, Failure> {
-        let Some(server) = self.server.clone() else { return Ok(None) };
-        let trust = match (&self.ca, self.fingerprint) {
-            (_, Some(_)) if !server.is_encrypted() => {
-                let text = format!("--fingerprint: {server} shows no certificate; use TLS");
-                return Err(Failure::Usage(text));
-            }
-            (_, Some(fingerprint)) => Trust::Certificate(fingerprint),
-            (Some(ca), None) => Trust::Authorities(ca.clone()),
-            (None, None) => return Ok(Some(server)),
-        };
-        Ok(Some(server.trusting(trust)))
-    }
 }
 
 #[derive(Debug, Subcommand)]

@@ -4,7 +4,9 @@
 //! command line that makes no sense. A reader that goes away (`| head -1`) is not a failure.
 
 mod arguments;
+mod connection;
 mod link;
+mod prompt;
 mod publish;
 mod subscribe;
 mod text;
@@ -13,6 +15,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
+use doorbell::{Server, Transport};
 use doorbell_instruments::Failure;
 use tokio::runtime::{Builder, Runtime};
 
@@ -20,25 +23,34 @@ use self::arguments::{Arguments, Command};
 use self::text::talk;
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let outcome = arguments.server().and_then(|server| match arguments.command {
-        Command::Subscribe(command) => wait(1, subscribe::run(command, server)),
-        Command::Publish(command) => wait(1, publish::run(command, server)),
-        Command::Compare(command) => {
-            let isolated = doorbell_compare::isolate(&command, server.as_ref());
-            isolated.and_then(|()| wait(2, doorbell_compare::run(*command, server)))
-        }
-        Command::Link(command) => wait(1, link::run(command)),
-        Command::Trace(command) => wait(1, doorbell_trace::run(command, server)),
-        Command::Completions { shell } => completions(shell),
-    });
-    let (text, code) = match outcome {
+    let (text, code) = match run(Arguments::parse()) {
         Ok(()) | Err(Failure::ReaderGone) => return ExitCode::SUCCESS,
         Err(Failure::Failed(text)) => (text, 1),
         Err(Failure::Usage(text)) => (text, 2),
     };
     talk(&text);
     ExitCode::from(code)
+}
+
+fn run(Arguments { connection, command }: Arguments) -> Result<(), Failure> {
+    match command {
+        Command::Subscribe(command) => {
+            let server = connection.server_or(Server::local(command.via))?;
+            wait(1, subscribe::run(command, server))
+        }
+        Command::Publish(command) => {
+            let server = connection.server_or(Server::local(Transport::Tcp))?;
+            wait(1, publish::run(command, server))
+        }
+        Command::Compare(command) => {
+            let server = connection.measured()?;
+            doorbell_compare::isolate(&command, server.as_ref())?;
+            wait(2, doorbell_compare::run(*command, server))
+        }
+        Command::Link(command) => wait(1, link::run(command)),
+        Command::Trace(command) => wait(1, doorbell_trace::run(command, connection.measured()?)),
+        Command::Completions { shell } => completions(shell),
+    }
 }
 
 /// Runs a command to its end. What still reads the standard input then is left behind.

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use doorbell::{Client, Draft, Publisher, Receipt, Server, Transport};
+use doorbell::{Client, Draft, Publisher, Receipt, Server};
 use doorbell_instruments::Failure;
 use doorbell_protocol::limits::MESSAGE_BYTES_MAX;
 use futures_core::Stream;
@@ -12,11 +12,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Stdin, stdin};
 use crate::arguments::{OutputFormat, PublishArguments};
 use crate::text::talk;
 
-pub(crate) async fn run(
-    arguments: PublishArguments,
-    server: Option<Server>,
-) -> Result<(), Failure> {
-    let server = server.unwrap_or_else(|| Server::local(Transport::Tcp));
+pub(crate) async fn run(arguments: PublishArguments, server: Server) -> Result<(), Failure> {
     let mut publisher = Client::new(server).publisher();
     if arguments.lines {
         publisher.connect().await?;
@@ -57,7 +53,10 @@ async fn publish(
                 output.write_all(b"\n")?;
                 output.flush()?;
             }
-            Receipt::Refused(refusal) if arguments.lines => {
+            // A publisher that may not publish one of them may publish none.
+            Receipt::Refused(refusal)
+                if arguments.lines && !matches!(refusal.status, 401 | 403) =>
+            {
                 refused += 1;
                 talk(&format!("message {number} was refused: {refusal}"));
             }

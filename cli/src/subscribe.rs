@@ -15,12 +15,8 @@ use tokio::time::timeout;
 use crate::arguments::{OutputFormat, SubscribeArguments};
 use crate::text::{self, talk};
 
-pub(crate) async fn run(
-    arguments: SubscribeArguments,
-    server: Option<Server>,
-) -> Result<(), Failure> {
+pub(crate) async fn run(arguments: SubscribeArguments, server: Server) -> Result<(), Failure> {
     let via = arguments.via;
-    let server = server.unwrap_or_else(|| Server::local(via));
     let mut subscribe = Client::new(server)
         .subscribe(arguments.filter.clone())
         .since(arguments.since.clone())

@@ -10,7 +10,10 @@ use super::{PATIENCE, eventually};
 /// The client's binary, without what the environment says about it.
 pub(crate) fn client_command() -> Command {
     let mut command = Command::new(binary("doorbell"));
-    command.env_remove("DOORBELL_SERVER").stdin(Stdio::null());
+    for name in ["SERVER", "TOKEN", "PASSWORD"] {
+        command.env_remove(format!("DOORBELL_{name}"));
+    }
+    command.stdin(Stdio::null());
     command
 }
 
