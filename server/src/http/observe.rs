@@ -79,8 +79,9 @@ fn config(app: &App, access: &Access) -> Value {
         "epoch": access.epoch().to_string(),
         "listen": listen,
         "transports": transports(),
-        "lab": app.lab.is_on(),
+        "lab": app.lab.is_on() && access.permits(Operation::Watch).is_ok(),
         "trace": app.lab.traces(),
+        "enable_login": config.gate.has_access_file(),
         "keepalive_seconds": config.keepalive.as_secs_f64(),
         "limits": {
             "message_bytes": limits.message_bytes,
