@@ -35,6 +35,7 @@ mod origins;
 mod page;
 mod page_lab;
 mod page_lanes;
+mod page_token;
 mod page_tour;
 mod plain;
 mod poll;

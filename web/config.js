@@ -2,7 +2,8 @@
 // what each way of receiving is called. It shows nothing.
 
 import { Backoff } from "./backoff.js";
-import { ROOT, exchange, parseJson } from "./net.js";
+import { ROOT, exchange, parseJson, reasonOf } from "./net.js";
+import { forgetToken } from "./token.js";
 
 /**
  * Asks the server for its configuration.
@@ -11,6 +12,7 @@ import { ROOT, exchange, parseJson } from "./net.js";
 export async function readConfig() {
   try {
     const answer = await exchange(`${ROOT}v1/config`, {});
+    if (answer.status === 401) forgetToken(reasonOf(answer));
     return answer.status === 200 ? parseJson(answer.text) : null;
   } catch {
     return null;

@@ -2,6 +2,8 @@
 // by publishing. It is not a client library: no retries here, because each caller has its own
 // reason to wait.
 
+import { withToken } from "./token.js";
+
 /** Where the server is on its host: behind a proxy it may have a path of its own. */
 export const ROOT = new URL(".", location.href).pathname;
 
@@ -28,7 +30,9 @@ export async function exchange(url, options, outer, longest = EXCHANGE_LIMIT_MS)
   const timer = setTimeout(giveUp, longest);
   outer?.addEventListener("abort", giveUp, { once: true });
   try {
-    const response = await fetch(url, { ...options, ...EVERY_REQUEST, signal: limit.signal });
+    const headers = withToken(options.headers);
+    const { signal } = limit;
+    const response = await fetch(url, { ...options, ...EVERY_REQUEST, headers, signal });
     const text = await response.text();
     return { status: response.status, headers: response.headers, text };
   } catch (error) {

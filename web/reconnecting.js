@@ -3,6 +3,7 @@
 // extend this one.
 
 import { Backoff } from "./backoff.js";
+import { subprotocols } from "./token.js";
 
 /** An attempt that has not connected by then is given up. */
 const CONNECT_LIMIT_MS = 10_000;
@@ -115,7 +116,7 @@ export class Reconnecting {
  */
 export function openSocket(path, handlers) {
   const scheme = location.protocol === "https:" ? "wss:" : "ws:";
-  const socket = new WebSocket(`${scheme}//${location.host}${path}`);
+  const socket = new WebSocket(`${scheme}//${location.host}${path}`, subprotocols());
   Object.assign(socket, handlers);
   return {
     send: (text) => socket.send(text),

@@ -158,11 +158,12 @@ impl Page {
     pub(crate) async fn until(&self, id: &str, wanted: impl Fn(&str) -> bool) -> String {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let text = self.text(id).await;
-            if wanted(&text) {
-                return text;
+            // Of a page that is being left there is nothing to read.
+            let text = self.element(id).await.text().await;
+            match text {
+                Ok(text) if wanted(&text) => return text,
+                _ => assert!(Instant::now() < deadline, "#{id} is still {text:?}"),
             }
-            assert!(Instant::now() < deadline, "#{id} is still {text:?}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }

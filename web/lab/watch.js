@@ -13,7 +13,7 @@ const NOTES = {
   unknown: "",
   connecting: "",
   up: "",
-  off: "The server's lab is off: no lanes of TCP and UDP, no table of connections, and bytes on " +
+  off: "The server's lab is off, or for administrators only: no lanes of TCP and UDP, no table of connections, and bytes on " +
     "the wire are estimates (≈).",
   waiting: "The line to the server's lab broke and is being tried again. Until then TCP and UDP " +
     "rest, and what the kernel counts stands still.",

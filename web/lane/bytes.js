@@ -3,6 +3,8 @@
 // rebuilt here from what is known of it. These are estimates, and the page says so; it measures no
 // packet.
 
+import { subprotocols } from "../token.js";
+
 const encoder = new TextEncoder();
 
 /** Every line of an HTTP/1.1 head ends in CR LF; name and value are parted by ": ". */
@@ -94,12 +96,15 @@ export function connectBytes(path) {
     "Sec-WebSocket-Key": "x".repeat(24),
     "Sec-WebSocket-Extensions": "permessage-deflate; client_max_window_bits",
   };
+  const protocols = subprotocols();
+  if (protocols.length > 0) asked["Sec-WebSocket-Protocol"] = protocols.join(", ");
   const answered = {
     connection: "Upgrade",
     upgrade: "websocket",
     "sec-websocket-accept": "x".repeat(28),
     date: new Date().toUTCString(),
   };
+  if (protocols.length > 0) answered["sec-websocket-protocol"] = protocols[0];
   const head = (line, headers) => textBytes(line) + LINE_END + headBytes(headers) + LINE_END;
   return {
     asked: head(`GET ${path} HTTP/1.1`, asked),

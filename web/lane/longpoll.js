@@ -6,6 +6,7 @@ import { Backoff } from "../backoff.js";
 import { Bookmark } from "./bookmark.js";
 import { answerBytes, exchangeOverhead, requestBytes } from "./bytes.js";
 import { ROOT, exchange, reasonOf, retryAfter } from "../net.js";
+import { withToken } from "../token.js";
 
 /** How long the server may keep an answer back. */
 export const HOLD_SECONDS = 30;
@@ -91,7 +92,7 @@ export class LongPollLane {
 
   #answered(answer, { askedAt, path, headers, starting }) {
     const endedAt = performance.now();
-    const asked = requestBytes("GET", path, headers);
+    const asked = requestBytes("GET", path, withToken(headers));
     const answered = answerBytes(path, answer);
     const overhead = exchangeOverhead(asked, answered, this.#fresh);
     const cost = { askedAt, endedAt, bytes: asked + answered, overhead };

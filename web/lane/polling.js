@@ -5,6 +5,7 @@
 import { Bookmark } from "./bookmark.js";
 import { answerBytes, exchangeOverhead, requestBytes } from "./bytes.js";
 import { ROOT, exchange, reasonOf, retryAfter } from "../net.js";
+import { withToken } from "../token.js";
 
 /** The polling lane of one topic. */
 export class PollLane {
@@ -85,7 +86,7 @@ export class PollLane {
     const answer = await exchange(path, { headers }, stop.signal);
     const endedAt = performance.now();
     if (stop.signal.aborted) return;
-    const asked = requestBytes("GET", path, headers);
+    const asked = requestBytes("GET", path, withToken(headers));
     const answered = answerBytes(path, answer);
     const overhead = exchangeOverhead(asked, answered, starting);
     const cost = { askedAt, endedAt, bytes: asked + answered, overhead };

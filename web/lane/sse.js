@@ -1,10 +1,12 @@
 // lane/sse.js: the lane of server-sent events, by the browser's own EventSource, which comes back
 // by itself with the id of the last event. Where the browser gives up, the lane begins a new one
-// after that id. It never asks for messages.
+// after that id. With a token it does so each time, by a new ticket: an EventSource has no header
+// for the token itself. It never asks for messages.
 
 import { exchangeOverhead, frameOverhead, sseBytes, sseConnectBytes } from "./bytes.js";
-import { ROOT, parseJson } from "../net.js";
+import { ROOT, exchange, parseJson, reasonOf } from "../net.js";
 import { Reconnecting } from "../reconnecting.js";
+import { hasToken } from "../token.js";
 
 /** After so many keepalives that did not come the line is called dead. */
 const KEEPALIVES_MISSED = 1.5;
@@ -16,6 +18,8 @@ export class SseLane extends Reconnecting {
   #hooks;
   #keepalive;
   #source = null;
+  /** Lets go of the ticket that is asked for. */
+  #ticket = null;
   #since = "none";
 
   /**
@@ -32,13 +36,33 @@ export class SseLane extends Reconnecting {
 
   /** While the browser tries again by itself, another attempt may be quicker. */
   get isStuck() {
-    return this.#source.readyState !== EventSource.OPEN;
+    return this.#source?.readyState !== EventSource.OPEN;
   }
 
   open() {
     const since = encodeURIComponent(this.#since);
     const path = this.#hooks.tag(`${ROOT}${encodeURIComponent(this.#topic)}/sse?since=${since}`);
     this.#hooks.onState({ kind: "connecting" });
+    if (hasToken()) this.#openByTicket(path);
+    else this.#connect(path);
+  }
+
+  async #openByTicket(path) {
+    const { signal } = (this.#ticket = new AbortController());
+    try {
+      const query = new URLSearchParams({ filter: this.#topic });
+      const asking = this.#hooks.tag(`${ROOT}v1/ticket?${query}`);
+      const answer = await exchange(asking, { method: "POST" }, signal);
+      if (signal.aborted) return;
+      const ticket = parseJson(answer.text)?.ticket;
+      if (answer.status !== 200 || !ticket) this.lost(reasonOf(answer));
+      else this.#connect(`${path}&ticket=${encodeURIComponent(ticket)}`);
+    } catch (error) {
+      if (!signal.aborted) this.lost(error.message);
+    }
+  }
+
+  #connect(path) {
     const source = new EventSource(path);
     this.#source = source;
     // The server's first event has the name of the browser's own: the browser's has no data.
@@ -52,6 +76,7 @@ export class SseLane extends Reconnecting {
   }
 
   close() {
+    this.#ticket?.abort();
     this.#source?.close();
     this.#source = null;
     this.#hooks.onRelease(performance.now());
@@ -85,15 +110,16 @@ export class SseLane extends Reconnecting {
     this.#listen();
   }
 
-  /** The browser tries again by itself, unless the answer was no stream of events. */
+  /** The browser tries again by itself, unless the answer was no stream of events, or by a ticket,
+   * which is good once. */
   #failed(source) {
     if (this.#source !== source) return;
     const why = navigator.onLine === false ? "this device is offline" : "no answer";
-    if (source.readyState === EventSource.CLOSED) {
-      this.lost(why);
+    const said = this.wasOpen ? "the connection broke" : why;
+    if (source.readyState === EventSource.CLOSED || hasToken()) {
+      this.lost(hasToken() ? said : why);
       return;
     }
-    const said = this.wasOpen ? "the connection broke" : why;
     this.unguard();
     this.#hooks.onState({ kind: "down", why: `${said}; the browser is trying again` });
   }
