@@ -269,7 +269,9 @@ mod tests {
             ("doorbell link delay", "'delay' has no value"),
             ("doorbell trace --interval 2m", "from 1ms to 60s"),
             ("doorbell trace --json --svg", "cannot be used with"),
-            ("doorbell compare --server https://x", "https is not supported yet"),
+            ("doorbell sub a --user x --token-file y", "cannot be used with"),
+            ("doorbell sub a --password-file y", "--user <NAME>"),
+            ("doorbell sub a --cert x", "--key <FILE>"),
         ] {
             let error = parse(line).unwrap_err();
             assert!(error.to_string().contains(expected), "{line}: {error}");

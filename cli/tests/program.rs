@@ -173,7 +173,11 @@ async fn wrong_usage_ends_with_2_and_says_what_is_wrong() {
     for (arguments, expected) in [
         ("sub t --server https://x/?y", "write https://host:port"),
         ("sub t --server tcps://x --fingerprint 07", "64 digits in hex"),
-        ("sub t --server tcp://x --ca /x --fingerprint 07", "cannot be used with"),
+        (
+            "sub t --server tcps://x --ca /x --fingerprint \
+             0000000000000000000000000000000000000000000000000000000000000000",
+            "cannot be used with",
+        ),
         ("compare --server https://x", "is compared in the clear"),
         ("sub t --via sse --server tcp://x", "give the server's http:// address"),
         ("sub a..b", "'a..b' is not letters"),
