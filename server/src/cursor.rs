@@ -22,7 +22,7 @@ use doorbell_protocol::{Code, Error, Filter, Gap, Id, Since};
 use crate::access::{Access, Readable, Watch};
 use crate::conditions::Conditions;
 use crate::hub::{LaterPage, PageRead};
-use crate::limits::{CLAIMS_MAX, CURSOR_PATTERNS_MAX, CURSOR_TOPICS_MAX};
+use crate::limits::{CURSOR_PATTERNS_MAX, CURSOR_TOPICS_MAX};
 use crate::log::Page;
 use crate::message::Message;
 use crate::start;
@@ -171,8 +171,8 @@ impl Wanted {
     }
 
     /// What a claim counts.
-    fn names(self) -> usize {
-        self.topics + self.segments
+    fn names(self) -> u32 {
+        u32::try_from(self.topics + self.segments).unwrap_or(u32::MAX)
     }
 }
 
@@ -210,7 +210,7 @@ impl Cursor {
             windows: Vec::new(),
             place: access.visible(),
             state: State::default(),
-            claim: access.hub().claim(),
+            claim: access.hub().claim(access.visitor()),
             seldom: None,
             progress: None,
         }
@@ -409,12 +409,7 @@ impl Cursor {
     }
 
     fn claim(&mut self, filter: &Filter) -> Result<(), Error> {
-        let names = Wanted::by(filter).names();
-        if self.claim.grow(names) {
-            return Ok(());
-        }
-        let text = format!("{names} names more than the {CLAIMS_MAX} that all readers may wait by");
-        Err(Error::new(Code::TooManySubscriptions, text))
+        self.claim.grow(Wanted::by(filter).names())
     }
 
     /// Removes a filter, whatever was taken away from it; false if it was not there.

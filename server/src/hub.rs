@@ -174,9 +174,9 @@ impl Hub {
         self.0.writer.close();
     }
 
-    /// A claim for nothing yet.
-    pub(crate) fn claim(&self) -> NamesClaim {
-        NamesClaim::new(&self.0.tail)
+    /// A claim of a visitor's for nothing yet.
+    pub(crate) fn claim(&self, visitor: &Visitor) -> NamesClaim {
+        NamesClaim::new(&self.0.tail, visitor)
     }
 
     pub(crate) fn register(&self, filters: &[Filter]) -> Registration {

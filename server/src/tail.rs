@@ -15,14 +15,15 @@ use std::task::{Context, Poll, Waker};
 
 use atomic_waker::AtomicWaker;
 use doorbell_protocol::topic::Pattern;
-use doorbell_protocol::{Filter, Topic};
+use doorbell_protocol::{Code, Error, Filter, Topic};
 use foldhash::HashMap;
 use slab::Slab;
 
-use crate::limits::{CLAIMS_MAX, TAIL_BYTES_MAX, TAIL_MESSAGES_MAX};
+use crate::limits::{CLAIMS_MAX, TAIL_BYTES_MAX, TAIL_MESSAGES_MAX, VISITOR_NAMES_MAX};
 use crate::log::{Feed, Log, Page, Query, Ring};
 use crate::message::Message;
 use crate::patterns::PatternTrie;
+use crate::visitors::Visitor;
 
 /// Recent messages, and the readers that wait.
 #[derive(Debug, Default)]
@@ -264,38 +265,53 @@ impl Drop for Registration {
 #[derive(Debug)]
 pub struct NamesClaim {
     tail: Arc<Tail>,
-    names: usize,
+    visitor: Visitor,
+    names: u32,
 }
 
 impl NamesClaim {
-    /// For nothing yet.
-    pub fn new(tail: &Arc<Tail>) -> Self {
-        Self { tail: tail.clone(), names: 0 }
+    /// For nothing yet, of a reader of this visitor's.
+    pub fn new(tail: &Arc<Tail>, visitor: &Visitor) -> Self {
+        Self { tail: tail.clone(), visitor: visitor.clone(), names: 0 }
     }
 
-    /// Claims some more names, unless all readers together would have more than [`CLAIMS_MAX`].
-    pub fn grow(&mut self, names: usize) -> bool {
-        let claimed = self.tail.claimed.fetch_add(names, Ordering::Relaxed);
-        self.names += names;
-        let is_granted = claimed + names <= CLAIMS_MAX;
-        if !is_granted {
-            self.shrink(names);
+    /// Claims some more names.
+    ///
+    /// # Errors
+    ///
+    /// That the readers of the visitor would have more than [`VISITOR_NAMES_MAX`], or all readers
+    /// together more than [`CLAIMS_MAX`].
+    pub fn grow(&mut self, names: u32) -> Result<(), Error> {
+        let refused = |whose: &str, limit: usize| {
+            let text = format!("{names} names more than the {limit} that {whose} may wait by");
+            Error::new(Code::TooManySubscriptions, text)
+        };
+        if !self.visitor.claim(names) {
+            return Err(refused("the readers of one visitor", VISITOR_NAMES_MAX as usize));
         }
-        is_granted
+        let claimed = self.tail.claimed.fetch_add(names as usize, Ordering::Relaxed);
+        self.names += names;
+        if claimed + names as usize > CLAIMS_MAX {
+            self.shrink(names);
+            return Err(refused("all readers", CLAIMS_MAX));
+        }
+        Ok(())
     }
 
     /// Gives some of them back.
-    pub fn shrink(&mut self, names: usize) {
+    pub fn shrink(&mut self, names: u32) {
         self.names -= names;
-        self.tail.claimed.fetch_sub(names, Ordering::Relaxed);
+        self.tail.claimed.fetch_sub(names as usize, Ordering::Relaxed);
+        self.visitor.give_back(names);
     }
 }
 
 /// A reader that goes on for another one is never refused what that one had.
 impl Clone for NamesClaim {
     fn clone(&self) -> Self {
-        self.tail.claimed.fetch_add(self.names, Ordering::Relaxed);
-        Self { tail: self.tail.clone(), names: self.names }
+        self.tail.claimed.fetch_add(self.names as usize, Ordering::Relaxed);
+        // Its own visitor is counted for what is asked anew.
+        Self { tail: self.tail.clone(), visitor: Visitor::default(), names: self.names }
     }
 }
 

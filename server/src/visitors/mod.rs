@@ -25,7 +25,7 @@ use foldhash::fast::RandomState;
 pub use self::network::Network;
 use self::rate::Filled;
 pub use self::rate::Rate;
-use crate::limits::{VISITOR_CROWDS_MAX, VISITORS_MAX, VISITORS_SWEEP};
+use crate::limits::{VISITOR_CROWDS_MAX, VISITOR_NAMES_MAX, VISITORS_MAX, VISITORS_SWEEP};
 use crate::stop::Stop;
 
 /// What one visitor may ask for.
@@ -150,6 +150,8 @@ struct Ledger {
     visitors: Visitors,
     buckets: [Filled; Bucket::ALL.len()],
     connections: AtomicU32,
+    /// Names that its readers wait by.
+    names: AtomicU32,
 }
 
 impl Visitors {
@@ -183,7 +185,8 @@ impl Visitors {
 
     fn new_ledger(&self) -> Arc<Ledger> {
         let (visitors, buckets) = (self.clone(), Default::default());
-        Arc::new(Ledger { visitors, buckets, connections: AtomicU32::new(0) })
+        let [connections, names] = [0, 0].map(AtomicU32::new);
+        Arc::new(Ledger { visitors, buckets, connections, names })
     }
 
     fn ledger(&self, network: Network) -> Arc<Ledger> {
@@ -355,6 +358,22 @@ impl Visitor {
         entered.is_ok()
     }
 
+    /// Counts names that a reader waits by until they are [given back](Self::give_back); false if
+    /// there would be more than [`VISITOR_NAMES_MAX`].
+    #[must_use]
+    pub fn claim(&self, names: u32) -> bool {
+        let Some(ledger) = &self.0 else { return true };
+        let more = |all: u32| all.checked_add(names).filter(|all| *all <= VISITOR_NAMES_MAX);
+        ledger.names.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
+    }
+
+    /// Names that were claimed are waited by no more.
+    pub fn give_back(&self, names: u32) {
+        if let Some(ledger) = &self.0 {
+            ledger.names.fetch_sub(names, Ordering::Relaxed);
+        }
+    }
+
     /// A connection that was counted has ended.
     pub fn leave(&self) {
         if let Some(ledger) = &self.0 {
@@ -374,6 +393,16 @@ mod tests {
 
     fn at(visitors: &Visitors, number: u32) -> Visitor {
         visitors.at(Some(IpAddr::from(number.to_be_bytes())))
+    }
+
+    #[test]
+    fn the_names_that_one_visitor_waits_by_have_a_bound_and_are_given_back() {
+        let visitors = visitors(1);
+        let [one, other] = [1 << 24, 2 << 24].map(|number| at(&visitors, number));
+        assert!(one.claim(VISITOR_NAMES_MAX) && !one.claim(1) && other.claim(1));
+        one.give_back(2);
+        assert!(one.claim(2) && !one.claim(u32::MAX));
+        assert!(Visitor::default().claim(u32::MAX));
     }
 
     #[test]
