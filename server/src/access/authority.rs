@@ -165,9 +165,11 @@ impl Authority {
     pub(super) fn admit(&self, principal: Principal<'_>) -> Admission<Grant> {
         let table = self.table.load();
         let found = match principal {
-            Principal::Anonymous => Some(table.anonymous()),
-            Principal::Uid(uid) => table.uid(uid).or(Some(table.anonymous())),
-            Principal::Certificate(names) => table.certificate(names).or(Some(table.anonymous())),
+            Principal::Anonymous => Some(table.anonymous().clone()),
+            Principal::Uid(uid) => Some(table.uid(uid).unwrap_or(table.anonymous()).clone()),
+            Principal::Certificate(names) => {
+                Some(table.certificate(names).unwrap_or(table.anonymous()).clone())
+            }
             Principal::Token(token) if token.starts_with(TOKEN_PREFIX) => table.token(token),
             Principal::Token(token) => {
                 let admitted = match table.jwts() {
@@ -184,7 +186,7 @@ impl Authority {
                 let user = table.user(name);
                 let hash = user.map(|(hash, _)| hash);
                 match self.passwords.verify(hash, name, password) {
-                    Ok(Verdict::Right) => user.map(|(_, grant)| grant),
+                    Ok(Verdict::Right) => user.map(|(_, grant)| grant.clone()),
                     Ok(Verdict::Wrong) => None,
                     Ok(Verdict::Busy) => {
                         let text = format!("{PASSWORDS_WAITING_MAX} passwords wait to be verified");
@@ -200,7 +202,7 @@ impl Authority {
                 _ => "the token is wrong",
             }),
             Some(grant) if !grant.is_current() => refused("the credential has expired"),
-            Some(grant) => Admission::Admitted(grant.clone()),
+            Some(grant) => Admission::Admitted(grant),
         }
     }
 }

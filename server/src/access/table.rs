@@ -2,7 +2,11 @@
 //! when another file takes its place.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use foldhash::fast::RandomState;
+use rand::{RngExt, rng};
+use siphasher::sip128::SipHasher24;
 
 use super::grant::Grant;
 use super::jwts::Jwts;
@@ -18,6 +22,7 @@ const CHANGED: &str = "changed";
 #[derive(Debug)]
 pub(super) struct Table {
     tokens: HashMap<TokenHash, Grant>,
+    seen: SeenTokens,
     users: HashMap<Box<str>, (PasswordHash, Grant)>,
     uids: HashMap<u32, Grant>,
     certificates: HashMap<Box<str>, Grant>,
@@ -25,6 +30,42 @@ pub(super) struct Table {
     jwts: Option<Arc<Jwts>>,
     /// Every entry by its identity, for the next file and for what ends by itself.
     known: HashMap<Identity, (Credentials, Grant)>,
+}
+
+/// Tokens that were found, by a keyed hash that takes a fraction of the time of a token's own. Each
+/// token of the file stands here once at most, and another file begins anew.
+struct SeenTokens {
+    keyed: SipHasher24,
+    grants: RwLock<HashMap<u128, Grant, RandomState>>,
+}
+
+impl Default for SeenTokens {
+    fn default() -> Self {
+        let keyed = SipHasher24::new_with_key(&rng().random());
+        Self { keyed, grants: RwLock::default() }
+    }
+}
+
+impl std::fmt::Debug for SeenTokens {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SeenTokens")
+    }
+}
+
+impl SeenTokens {
+    /// The grant of a token: as it was found before, else as it is found now.
+    fn find(&self, token: &str, find: impl FnOnce() -> Option<Grant>) -> Option<Grant> {
+        let key = self.keyed.hash(token.as_bytes()).as_u128();
+        let grants = self.grants.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(grant) = grants.get(&key) {
+            return Some(grant.clone());
+        }
+        drop(grants);
+        let grant = find()?;
+        let mut grants = self.grants.write().unwrap_or_else(PoisonError::into_inner);
+        grants.insert(key, grant.clone());
+        Some(grant)
+    }
 }
 
 impl Table {
@@ -46,6 +87,7 @@ impl Table {
         let anonymous = kept.unwrap_or_else(|| Grant::new(anonymous, rights, None));
         let mut table = Self {
             tokens: HashMap::new(),
+            seen: SeenTokens::default(),
             users: HashMap::new(),
             uids: HashMap::new(),
             certificates: HashMap::new(),
@@ -125,8 +167,8 @@ impl Table {
     }
 
     /// The grant of a token.
-    pub(super) fn token(&self, token: &str) -> Option<&Grant> {
-        self.tokens.get(&TokenHash::of(token))
+    pub(super) fn token(&self, token: &str) -> Option<Grant> {
+        self.seen.find(token, || self.tokens.get(&TokenHash::of(token)).cloned())
     }
 
     /// Those who bring what others have signed.
