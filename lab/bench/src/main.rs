@@ -9,7 +9,7 @@
 //!   had
 //! - `report`: medians, spreads, ratios; tables and JSON
 //! - `usage`, `machine`: processor time, memory, and where it was measured
-//! - `launch`, `poller`: programs and sockets
+//! - `launch`, `poller`, `tls`: programs and sockets, also encrypted ones
 //!
 //! It asserts nothing about speed, and but for `memory` it knows nothing of the server's inside.
 #![allow(
@@ -33,6 +33,7 @@ mod report;
 mod scenario;
 mod stamp;
 mod statistics;
+mod tls;
 mod usage;
 
 use std::process::ExitCode;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
+use rustls::Connection;
 
 use crate::failure::Result;
 
@@ -92,10 +93,12 @@ impl Poller {
     }
 }
 
-/// A connection that never blocks: what the kernel does not take is kept until it does.
+/// A connection that never blocks: what the kernel does not take is kept until it does, encrypted
+/// where there is a session.
 #[derive(Debug)]
 pub(crate) struct Socket {
     stream: TcpStream,
+    session: Option<Box<Connection>>,
     outgoing: Vec<u8>,
     sent: usize,
     /// Whether bytes to read are wanted.
@@ -104,34 +107,67 @@ pub(crate) struct Socket {
 
 impl Socket {
     /// Connects and begins to watch.
-    pub(crate) fn connect(address: SocketAddr, poller: &Poller, key: usize) -> Result<Self> {
-        Self::new(TcpStream::connect(address)?, poller, key)
+    pub(crate) fn connect(
+        address: SocketAddr,
+        session: Option<Connection>,
+        poller: &Poller,
+        key: usize,
+    ) -> Result<Self> {
+        Self::new(TcpStream::connect(address)?, session, poller, key)
     }
 
-    /// Takes over an open connection and begins to watch it.
-    pub(crate) fn new(stream: TcpStream, poller: &Poller, key: usize) -> Result<Self> {
-        stream.set_nonblocking(true)?;
+    /// Takes over an open connection, shakes hands where there is a session, and watches it.
+    pub(crate) fn new(
+        mut stream: TcpStream,
+        mut session: Option<Connection>,
+        poller: &Poller,
+        key: usize,
+    ) -> Result<Self> {
         stream.set_nodelay(true)?;
+        if let Some(session) = &mut session {
+            session.set_buffer_limit(None);
+            while session.is_handshaking() {
+                session.complete_io(&mut stream)?;
+            }
+        }
+        stream.set_nonblocking(true)?;
         poller.add(&stream, key)?;
-        Ok(Self { stream, outgoing: Vec::new(), sent: 0, reading: true })
+        let session = session.map(Box::new);
+        Ok(Self { stream, session, outgoing: Vec::new(), sent: 0, reading: true })
     }
 
     /// Reads what is there into a buffer; `None` when there is nothing now.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
-        match self.stream.read(buffer) {
-            Ok(count) => Ok(Some(count)),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
-            Err(error) => Err(error),
+        let Some(session) = &mut self.session else {
+            return unless_blocked(self.stream.read(buffer));
+        };
+        loop {
+            if let Some(count) = unless_blocked(session.reader().read(buffer))? {
+                return Ok(Some(count));
+            }
+            match unless_blocked(session.read_tls(&mut self.stream))? {
+                Some(0) => return Ok(Some(0)),
+                Some(_) => session.process_new_packets().map_err(io::Error::other)?,
+                None => return Ok(None),
+            };
         }
     }
 
     /// Sends bytes with one write, or keeps them behind those that wait already.
     pub(crate) fn send(&mut self, bytes: &[u8], poller: &Poller, key: usize) -> io::Result<()> {
+        if let Some(session) = &mut self.session {
+            let waited = session.wants_write();
+            session.writer().write_all(bytes)?;
+            if !waited && !encrypted(session, &mut self.stream)? {
+                poller.watch(&self.stream, key, self.reading, true)?;
+            }
+            return Ok(());
+        }
         if !self.outgoing.is_empty() {
             self.outgoing.extend_from_slice(bytes);
             return Ok(());
         }
-        let taken = self.write(bytes)?;
+        let taken = unless_blocked(self.stream.write(bytes))?.unwrap_or(0);
         if taken < bytes.len() {
             self.outgoing.extend_from_slice(&bytes[taken..]);
             poller.watch(&self.stream, key, self.reading, true)?;
@@ -141,12 +177,13 @@ impl Socket {
 
     /// Sends what waited.
     pub(crate) fn flush(&mut self, poller: &Poller, key: usize) -> io::Result<()> {
-        let mut stream = &self.stream;
-        match stream.write(&self.outgoing[self.sent..]) {
-            Ok(count) => self.sent += count,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error),
+        if let Some(session) = &mut self.session {
+            if encrypted(session, &mut self.stream)? {
+                poller.watch(&self.stream, key, self.reading, false)?;
+            }
+            return Ok(());
         }
+        self.sent += unless_blocked(self.stream.write(&self.outgoing[self.sent..]))?.unwrap_or(0);
         if self.sent == self.outgoing.len() {
             self.sent = 0;
             // A burst's room is given back: a reader that was slow once costs nothing later.
@@ -156,9 +193,10 @@ impl Socket {
         Ok(())
     }
 
-    /// Bytes that the kernel has not taken yet.
-    pub(crate) fn unsent(&self) -> usize {
-        self.outgoing.len() - self.sent
+    /// Whether there are bytes that the kernel has not taken yet.
+    pub(crate) fn is_held_up(&self) -> bool {
+        self.sent < self.outgoing.len()
+            || self.session.as_ref().is_some_and(|session| session.wants_write())
     }
 
     /// Reads no longer, or again.
@@ -169,7 +207,7 @@ impl Socket {
         key: usize,
     ) -> io::Result<()> {
         self.reading = reading;
-        poller.watch(&self.stream, key, reading, !self.outgoing.is_empty())
+        poller.watch(&self.stream, key, reading, self.is_held_up())
     }
 
     /// Ends the connection at once and leaves no port behind that waits.
@@ -182,12 +220,23 @@ impl Socket {
     pub(crate) fn stream(&self) -> &TcpStream {
         &self.stream
     }
+}
 
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self.stream.write(bytes) {
-            Ok(count) => Ok(count),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
-            Err(error) => Err(error),
+/// What a socket did, if it did not have to wait for something.
+fn unless_blocked(done: io::Result<usize>) -> io::Result<Option<usize>> {
+    match done {
+        Ok(count) => Ok(Some(count)),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Writes what a session has encrypted; whether that was all.
+fn encrypted(session: &mut Connection, stream: &mut TcpStream) -> io::Result<bool> {
+    while session.wants_write() {
+        if unless_blocked(session.write_tls(stream))?.is_none() {
+            return Ok(false);
         }
     }
+    Ok(true)
 }

@@ -60,7 +60,10 @@ fn a_quick_fan_out_delivers_everything_and_says_so_in_a_table_and_in_json() {
     }
     let rows = results["reports"][0]["rows"].as_array().unwrap();
     let of = |contender: &str| rows.iter().filter(|row| row["contender"] == contender).count();
-    for contender in ["floor", "floor-batch", "doorbell-tcp", "doorbell-ws", "doorbell-sse"] {
+    for contender in ["floor", "floor-batch", "doorbell-tcp", "doorbell-ws", "doorbell-sse"]
+        .into_iter()
+        .chain(["floor-tls", "floor-batch-tls", "doorbell-tcp-tls"])
+    {
         assert_eq!(of(contender), 2, "{contender} in {results:#}");
     }
     for row in rows {

@@ -2,6 +2,9 @@
 
 use std::io::{self, ErrorKind};
 use std::net::TcpListener;
+use std::sync::Arc;
+
+use rustls::{ServerConfig, ServerConnection};
 
 use crate::failure::Result;
 use crate::poller::{Poller, Socket};
@@ -24,6 +27,8 @@ pub(super) struct Peer<T> {
 /// All connections, by number.
 pub(super) struct Peers<T> {
     pub(super) poller: Poller,
+    /// How they are encrypted, if they are.
+    tls: Option<Arc<ServerConfig>>,
     list: Vec<Option<Peer<T>>>,
     free: Vec<usize>,
 }
@@ -48,22 +53,26 @@ impl<T> Peers<T> {
         }
     }
 
-    fn accept(&mut self, listener: &TcpListener, role: impl Fn() -> T) -> Result<()> {
+    /// Accepts a connection, if there is one; returns its number.
+    fn accept(&mut self, listener: &TcpListener, role: T) -> Result<Option<usize>> {
         loop {
             let stream = match listener.accept() {
                 Ok((stream, _)) => stream,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
                 Err(error) if error.kind() == ErrorKind::ConnectionAborted => continue,
                 Err(error) => return Err(error.into()),
             };
             let key = self.free.pop().unwrap_or(self.list.len());
-            let socket = Socket::new(stream, &self.poller, key)?;
-            let peer = Peer { socket, input: Vec::new(), role: role() };
+            let session = self.tls.clone().map(ServerConnection::new).transpose();
+            let session = session.map_err(io::Error::other)?.map(Into::into);
+            let socket = Socket::new(stream, session, &self.poller, key)?;
+            let peer = Peer { socket, input: Vec::new(), role };
             if key == self.list.len() {
                 self.list.push(Some(peer));
             } else {
                 self.list[key] = Some(peer);
             }
+            return Ok(Some(key));
         }
     }
 }
@@ -83,10 +92,15 @@ pub(super) trait Work {
 }
 
 /// Serves until the process is ended.
-pub(super) fn serve<W: Work>(mut work: W) -> Result<()> {
+pub(super) fn serve<W: Work>(work: W) -> Result<()> {
+    serve_over(None, work)
+}
+
+/// The same, encrypted if that is said.
+pub(super) fn serve_over<W: Work>(tls: Option<Arc<ServerConfig>>, mut work: W) -> Result<()> {
     let listener = listener()?;
     listener.set_nonblocking(true)?;
-    let mut peers = Peers { poller: Poller::new()?, list: Vec::new(), free: Vec::new() };
+    let mut peers = Peers { poller: Poller::new()?, tls, list: Vec::new(), free: Vec::new() };
     peers.poller.add(&listener, LISTENER)?;
     say_ready(listener.local_addr()?)?;
     let mut buffer = vec![0; READ_BYTES];
@@ -94,7 +108,12 @@ pub(super) fn serve<W: Work>(mut work: W) -> Result<()> {
         for index in 0..peers.poller.wait(None)? {
             let ready = peers.poller.ready(index);
             if ready.key == LISTENER {
-                peers.accept(&listener, W::Role::default)?;
+                while let Some(key) = peers.accept(&listener, W::Role::default())? {
+                    // The end of a handshake may have brought the first words.
+                    if !read(&mut peers, key, &mut buffer, &mut work) {
+                        peers.close(key);
+                    }
+                }
                 continue;
             }
             if ready.writable

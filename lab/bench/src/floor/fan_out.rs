@@ -1,9 +1,13 @@
 //! Writes what publishers say to those who want it, and nothing else.
 
+use std::sync::Arc;
+
+use rustls::ServerConfig;
+
 use crate::failure::Result;
 use crate::stamp::topic_of;
 
-use super::door::{Peers, Work, serve};
+use super::door::{Peers, Work, serve_over};
 
 /// How messages are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,9 +20,9 @@ pub(super) enum Writes {
     Kept,
 }
 
-/// Serves.
-pub(super) fn run(writes: Writes) -> Result<()> {
-    serve(FanOut { writes, topics: Vec::new(), waiting: Vec::new() })
+/// Serves, encrypted if that is said.
+pub(super) fn run(writes: Writes, tls: Option<Arc<ServerConfig>>) -> Result<()> {
+    serve_over(tls, FanOut { writes, topics: Vec::new(), waiting: Vec::new() })
 }
 
 struct FanOut {

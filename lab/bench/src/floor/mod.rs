@@ -1,7 +1,8 @@
 //! Programs that do the least that can be done: what a server is measured against.
 //!
 //! - `fan_out`: writes each message to each socket (`floor`), or all that waits in one write
-//!   (`floor-batch`), or all that it ever got to whoever comes later (`floor-keep`)
+//!   (`floor-batch`), or all that it ever got to whoever comes later (`floor-keep`); the first two
+//!   also over TLS (`floor-tls`, `floor-batch-tls`)
 //! - `long_poll`: answers requests that wait
 //! - `echo`: sends back what comes
 //! - `store`: appends what comes to a file, synchronises it, acknowledges
@@ -22,6 +23,7 @@ mod store;
 use std::path::PathBuf;
 
 use crate::failure::Result;
+use crate::tls;
 
 /// One of the programs.
 #[derive(Debug, Clone, clap::Subcommand)]
@@ -32,6 +34,12 @@ pub(crate) enum Floor {
     /// Writes all messages that wait to each socket in one write
     #[command(name = "floor-batch")]
     Batch,
+    /// Encrypts each message for each socket, one write each
+    #[command(name = "floor-tls")]
+    EachTls,
+    /// Encrypts all messages that wait for each socket, one write
+    #[command(name = "floor-batch-tls")]
+    BatchTls,
     /// Keeps all messages and writes them to each socket that comes
     #[command(name = "floor-keep")]
     Keep,
@@ -63,9 +71,11 @@ impl Floor {
     pub(crate) fn run(self) -> Result<()> {
         crate::machine::raise_descriptors();
         match self {
-            Self::Each => fan_out::run(fan_out::Writes::Each),
-            Self::Batch => fan_out::run(fan_out::Writes::Together),
-            Self::Keep => fan_out::run(fan_out::Writes::Kept),
+            Self::Each => fan_out::run(fan_out::Writes::Each, None),
+            Self::Batch => fan_out::run(fan_out::Writes::Together, None),
+            Self::EachTls => fan_out::run(fan_out::Writes::Each, Some(tls::server()?)),
+            Self::BatchTls => fan_out::run(fan_out::Writes::Together, Some(tls::server()?)),
+            Self::Keep => fan_out::run(fan_out::Writes::Kept, None),
             Self::Longpoll => long_poll::run(),
             Self::Echo => echo::run(),
             Self::Sync { file } => store::run(&file, true),

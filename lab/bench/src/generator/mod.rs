@@ -17,13 +17,17 @@ pub(crate) mod websocket;
 
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use rustls::ClientConfig;
 
 use self::dialect::{Dialect, Effects, Heard, State, Target};
 use self::tally::Tally;
 use crate::failure::{During, Failure, Result};
 use crate::poller::{Poller, Socket};
 use crate::stamp::{Payload, Stamp};
+use crate::tls;
 
 /// Bytes read at a time.
 const READ_BYTES: usize = 64 << 10;
@@ -56,6 +60,8 @@ struct Publisher {
 /// All connections and what they have counted.
 pub(crate) struct Generator {
     poller: Poller,
+    /// How connections are encrypted, where they are.
+    tls: Option<Arc<ClientConfig>>,
     connections: Vec<Connection>,
     publishers: Vec<Publisher>,
     /// How many messages of each topic were published.
@@ -77,6 +83,7 @@ impl Generator {
     pub(crate) fn new(payload: Payload, topics: usize) -> Result<Self> {
         Ok(Self {
             poller: Poller::new()?,
+            tls: None,
             connections: Vec::new(),
             publishers: Vec::new(),
             published: vec![0; topics],
@@ -88,6 +95,17 @@ impl Generator {
             message: Vec::new(),
             tally: Tally::new(),
         })
+    }
+
+    /// Encrypts what is opened from now on.
+    pub(crate) fn encrypt(&mut self) -> Result<()> {
+        self.tls = Some(tls::client()?);
+        Ok(())
+    }
+
+    /// The session of a new connection.
+    fn session(&self) -> Result<Option<rustls::Connection>> {
+        self.tls.as_ref().map(tls::connection).transpose()
     }
 
     /// How many topics there are.
@@ -129,7 +147,7 @@ impl Generator {
         words: &[u8],
     ) -> Result<()> {
         let key = self.connections.len();
-        let socket = Socket::connect(address, &self.poller, key)
+        let socket = Socket::connect(address, self.session()?, &self.poller, key)
             .during(|| format!("connection number {key} to {address}"))?;
         let mut connection = Connection {
             socket,
@@ -174,7 +192,7 @@ impl Generator {
 
     /// Whether publishers have bytes that the server has not taken.
     fn is_held_up(&self, publisher: usize) -> bool {
-        self.connections[self.publishers[publisher].connection].socket.unsent() > 0
+        self.connections[self.publishers[publisher].connection].socket.is_held_up()
     }
 
     /// Waits for one thing to happen, or for this long, and deals with it.

@@ -64,6 +64,7 @@ impl Generator {
 
     /// A receiver whose connection was closed comes back from where it was.
     pub(crate) fn come_back(&mut self, connection: usize, address: SocketAddr) -> Result<()> {
+        let session = self.session()?;
         let Connection { socket, dialect, state, held, expected, .. } =
             &mut self.connections[connection];
         held.clear();
@@ -71,7 +72,7 @@ impl Generator {
         let mut words = Vec::new();
         let topics = state.topic..state.topic + expected.len();
         dialect.subscribe(topics, state, &mut words);
-        *socket = Socket::connect(address, &self.poller, connection)?;
+        *socket = Socket::connect(address, session, &self.poller, connection)?;
         Ok(socket.send(&words, &self.poller, connection)?)
     }
 }

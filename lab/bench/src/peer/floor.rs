@@ -18,6 +18,10 @@ pub(crate) enum Which {
     Each,
     /// One write for all that waits.
     Batch,
+    /// As the first, over TLS.
+    EachTls,
+    /// As the second, over TLS.
+    BatchTls,
     /// All that it ever got for whoever comes.
     Keep,
     /// Long polls.
@@ -37,6 +41,8 @@ impl Which {
         match self {
             Self::Each => "floor",
             Self::Batch => "floor-batch",
+            Self::EachTls => "floor-tls",
+            Self::BatchTls => "floor-batch-tls",
             Self::Keep => "floor-keep",
             Self::LongPoll => "floor-longpoll",
             Self::Echo => "floor-echo",
@@ -70,7 +76,8 @@ pub(super) fn start(which: Which) -> Result<Running> {
             (lines.clone(), lines)
         }
     };
-    Ok(Running::at(address, program, subscriber, publisher))
+    let encrypted = matches!(which, Which::EachTls | Which::BatchTls);
+    Ok(Running { encrypted, ..Running::at(address, program, subscriber, publisher) })
 }
 
 /// Messages as lines, and nothing else.

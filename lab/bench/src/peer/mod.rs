@@ -44,6 +44,8 @@ pub(crate) struct Contender {
 enum Kind {
     Floor(floor::Which),
     Doorbell(Transport),
+    /// Lines over TLS.
+    DoorbellTls,
     /// Subscribers over TCP, publishers over HTTP.
     DoorbellHttp,
     Nats,
@@ -57,6 +59,8 @@ enum Kind {
 pub(crate) const ALL: &[Contender] = &[
     contender("floor", Kind::Floor(floor::Which::Each)),
     contender("floor-batch", Kind::Floor(floor::Which::Batch)),
+    contender("floor-tls", Kind::Floor(floor::Which::EachTls)),
+    contender("floor-batch-tls", Kind::Floor(floor::Which::BatchTls)),
     contender("floor-keep", Kind::Floor(floor::Which::Keep)),
     contender("floor-longpoll", Kind::Floor(floor::Which::LongPoll)),
     contender("floor-echo", Kind::Floor(floor::Which::Echo)),
@@ -68,6 +72,7 @@ pub(crate) const ALL: &[Contender] = &[
     contender("doorbell-ws", Kind::Doorbell(Transport::Websocket)),
     contender("doorbell-sse", Kind::Doorbell(Transport::Sse)),
     contender("doorbell-longpoll", Kind::Doorbell(Transport::Longpoll)),
+    contender("doorbell-tcp-tls", Kind::DoorbellTls),
     contender("doorbell-http", Kind::DoorbellHttp),
     contender("doorbell-tcp-ephemeral", Kind::Doorbell(Transport::Tcp)).storing(Storage::Ephemeral),
     contender("doorbell-tcp-always", Kind::Doorbell(Transport::Tcp)).storing(Storage::Always),
@@ -96,7 +101,7 @@ impl Contender {
     /// The same of the earlier build, if it is doorbell.
     pub(crate) fn earlier(self) -> Option<Self> {
         match self.kind {
-            Kind::Doorbell(_) | Kind::DoorbellHttp => {
+            Kind::Doorbell(_) | Kind::DoorbellTls | Kind::DoorbellHttp => {
                 // A few names, for as long as the program runs.
                 let name = format!("earlier-{}", self.name).leak();
                 Some(Self { name, is_earlier: true, ..self })
@@ -121,6 +126,7 @@ impl Contender {
         match self.kind {
             Kind::Floor(which) => floor::start(which),
             Kind::Doorbell(via) => doorbell::start(via, Publishing::Lines, setting),
+            Kind::DoorbellTls => doorbell::start_encrypted(setting),
             Kind::DoorbellHttp => doorbell::start(Transport::Tcp, Publishing::Http, setting),
             Kind::Nats => nats::start(),
             Kind::JetStream => jetstream::start(setting),
@@ -133,7 +139,9 @@ impl Contender {
     /// The Debian packages that bring it, where they are not installed.
     pub(crate) fn missing(self) -> Option<&'static str> {
         let (program, packages) = match self.kind {
-            Kind::Floor(_) | Kind::Doorbell(_) | Kind::DoorbellHttp => return None,
+            Kind::Floor(_) | Kind::Doorbell(_) | Kind::DoorbellTls | Kind::DoorbellHttp => {
+                return None;
+            }
             Kind::Nats | Kind::JetStream => ("nats-server", nats::PACKAGES),
             Kind::Redis => ("redis-server", redis::PACKAGES),
             Kind::Mosquitto => ("mosquitto", mosquitto::PACKAGES),
@@ -146,7 +154,7 @@ impl Contender {
     pub(crate) fn version(self, setting: &Setting) -> Option<String> {
         let (program, flag) = match self.kind {
             Kind::Floor(_) => return Some(concat!("bench ", env!("CARGO_PKG_VERSION")).into()),
-            Kind::Doorbell(_) | Kind::DoorbellHttp => {
+            Kind::Doorbell(_) | Kind::DoorbellTls | Kind::DoorbellHttp => {
                 return crate::launch::version(&setting.server_binary, "--version");
             }
             Kind::Nats | Kind::JetStream => ("nats-server", "--version"),

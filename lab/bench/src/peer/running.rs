@@ -42,6 +42,8 @@ pub(crate) struct Running {
     pub(crate) program: Program,
     pub(crate) subscribe_at: SocketAddr,
     pub(crate) publish_at: SocketAddr,
+    /// Whether both addresses speak TLS.
+    pub(crate) encrypted: bool,
     /// Where it can be polled, if it can.
     pub(crate) http: Option<SocketAddr>,
     pub(crate) subscriber: Rc<dyn Dialect>,
@@ -62,6 +64,7 @@ impl Running {
             program,
             subscribe_at: address,
             publish_at: address,
+            encrypted: false,
             http: None,
             subscriber,
             publisher,

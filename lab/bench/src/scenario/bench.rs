@@ -128,6 +128,9 @@ impl Bench {
     pub(crate) fn trial(&self, contender: Contender, trial: &Trial) -> Result<Outcome> {
         let running = self.start(contender, &self.setting)?;
         let mut generator = self.generator(trial.topics)?;
+        if running.encrypted {
+            generator.encrypt()?;
+        }
         let starts = (0..trial.topics).step_by(trial.topics_each);
         let ranges: Vec<_> = starts
             .map(|start| start..(start + trial.topics_each).min(trial.topics))

@@ -13,6 +13,9 @@ const CONTENDERS: &[&str] = &[
     "doorbell-tcp",
     "doorbell-ws",
     "doorbell-sse",
+    "floor-tls",
+    "floor-batch-tls",
+    "doorbell-tcp-tls",
     "floor-longpoll",
     "doorbell-longpoll",
     "redis",
@@ -97,7 +100,9 @@ fn case(
 pub(super) fn floor_of(name: &str, in_flight: u32) -> &'static str {
     match in_flight {
         _ if name.ends_with("longpoll") => "floor-longpoll",
+        1 if name.ends_with("-tls") => "floor-tls",
         1 => "floor",
+        _ if name.ends_with("-tls") => "floor-batch-tls",
         _ => "floor-batch",
     }
 }

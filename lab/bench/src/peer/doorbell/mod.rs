@@ -24,10 +24,17 @@ pub(super) enum Publishing {
     Http,
 }
 
+/// Whether lines are spoken over TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Encrypted {
+    No,
+    Yes,
+}
+
 /// Starts it, with subscribers over one of its transports.
 pub(super) fn start(via: Transport, publishing: Publishing, setting: &Setting) -> Result<Running> {
     let payload = setting.payload;
-    let (program, http, tcp) = launch(setting)?;
+    let (program, http, tcp) = launch(Encrypted::No, setting)?;
     let (subscribe_at, subscriber): (_, Rc<dyn Dialect>) = match via {
         Transport::Tcp => (tcp, Rc::new(Lines { payload, publishing: false })),
         Transport::Websocket => (http, Rc::new(WebSocket { payload })),
@@ -42,18 +49,36 @@ pub(super) fn start(via: Transport, publishing: Publishing, setting: &Setting) -
         Publishing::Http => (http, Rc::new(Post { folder: "" })),
     };
     let http = Some(http);
-    Ok(Running { program, subscribe_at, publish_at, http, subscriber, publisher, confirm: None })
+    Ok(Running { publish_at, http, ..Running::at(subscribe_at, program, subscriber, publisher) })
 }
 
-/// Starts the server; returns where it speaks HTTP and lines.
-fn launch(setting: &Setting) -> Result<(Program, SocketAddr, SocketAddr)> {
+/// Starts it, with subscribers and publishers that speak lines over TLS.
+pub(super) fn start_encrypted(setting: &Setting) -> Result<Running> {
+    let payload = setting.payload;
+    let (program, _, tcps) = launch(Encrypted::Yes, setting)?;
+    let subscriber = Rc::new(Lines { payload, publishing: false });
+    let publisher = Rc::new(Lines { payload, publishing: true });
+    Ok(Running { encrypted: true, ..Running::at(tcps, program, subscriber, publisher) })
+}
+
+/// Starts the server; returns where it speaks HTTP and lines, encrypted or not.
+fn launch(encrypted: Encrypted, setting: &Setting) -> Result<(Program, SocketAddr, SocketAddr)> {
     let folder = folder()?;
     let mut command = Command::new(&setting.server_binary);
     let variables = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     for name in variables.filter(|name| name.starts_with("DOORBELL_")) {
         command.env_remove(name);
     }
-    command.args(["--http", "127.0.0.1:0", "--tcp", "127.0.0.1:0", "--udp", "127.0.0.1:0"]);
+    command.args(["--http", "127.0.0.1:0", "--udp", "127.0.0.1:0"]);
+    // An earlier build may know nothing of TLS.
+    let lines = match encrypted {
+        Encrypted::No => "tcp",
+        Encrypted::Yes => {
+            command.args(["--tcp", "none", "--tls-self-signed"]);
+            "tcps"
+        }
+    };
+    command.arg(format!("--{lines}")).arg("127.0.0.1:0");
     command.arg("--data").arg(folder.path().join("data"));
     match setting.storage {
         Storage::Ephemeral => command.arg("--ephemeral"),
@@ -74,6 +99,6 @@ fn launch(setting: &Setting) -> Result<(Program, SocketAddr, SocketAddr)> {
         let address = word.and_then(|address| address.parse().ok());
         address.ok_or_else(|| Failure(format!("no {name} in {ready:?}")))
     };
-    let (http, tcp) = (address("http=")?, address("tcp=")?);
-    Ok((program, http, tcp))
+    let (http, lines) = (address("http=")?, address(&format!("{lines}="))?);
+    Ok((program, http, lines))
 }
