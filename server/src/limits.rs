@@ -47,8 +47,8 @@ pub const CURSOR_PATTERNS_MAX: usize = 64;
 /// Names that all readers together may wait by, where a topic is one and a pattern one for each
 /// segment: each costs up to 400 bytes, less where many readers wait by the same.
 pub const CLAIMS_MAX: usize = if cfg!(test) { 16_384 } else { 1 << 20 };
-/// Those that the readers of one visitor may wait by: also how much work a publish to a topic of its
-/// choice can be.
+/// Those that the readers of one visitor may wait by: also how much work a publish to a topic of
+/// its choice can be.
 pub const VISITOR_NAMES_MAX: u32 = 1 << 16;
 
 /// Messages handed to a transport at a time.
