@@ -9,7 +9,7 @@ use doorbell_server::access::Gate;
 use doorbell_server::config::{self, to_usize};
 use doorbell_server::connections::Ends;
 use doorbell_server::guard::Timeouts;
-use doorbell_server::http::{App, Compressors, Http, Origins};
+use doorbell_server::http::{App, Http, Origins};
 use doorbell_server::hub::Hub;
 use doorbell_server::lab::{Lab, Parts};
 use doorbell_server::line::LineService;
@@ -119,7 +119,6 @@ impl Served {
             origins: Arc::new(Origins::new(&[], &[], std::iter::once(here.ip()), proxies.clone())),
             proxies,
             base_path: settings.base_path.clone().into(),
-            compressors: Compressors::default(),
         };
         let service = Arc::new(Http::new(app));
         let (http, incoming) = incoming();

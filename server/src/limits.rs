@@ -60,9 +60,9 @@ pub const GROUP_MEMBERS_MAX: usize = 256;
 /// A connection joins a group when its peer has said nothing for this long: who talks would only
 /// come and go.
 pub const GROUP_AFTER: Duration = Duration::from_millis(10);
-/// Answers that are compressed at the same time: each keeps some hundred kilobytes of state until
-/// it is taken. Others are sent as they are.
-pub const COMPRESSORS_MAX: usize = 64;
+/// Bytes of an answer that is compressed, while its thread serves nobody else: two milliseconds for
+/// the longest.
+pub const COMPRESSED_BYTES: std::ops::RangeInclusive<usize> = 32..=64 << 10;
 
 /// Readers that look into the log on disk at the same time; others wait their turn.
 pub const LOG_READERS_MAX: usize = 4;

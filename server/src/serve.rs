@@ -16,7 +16,7 @@ use crate::clock::unix_micros;
 use crate::config::{Config, LabSetting, to_usize};
 use crate::datagram::Datagrams;
 use crate::guard::Timeouts;
-use crate::http::{App, Compressors, Http, Origins};
+use crate::http::{App, Http, Origins};
 use crate::hub::Hub;
 use crate::lab::{Lab, Parts};
 use crate::limits::{CONNECTIONS_RESERVED, DESCRIPTORS_RESERVED, RETRY_AFTER_SECONDS};
@@ -81,7 +81,6 @@ pub fn start(config: &Config) -> Result<Server, StartError> {
         origins: origins(config, &addresses, &proxies),
         proxies: proxies.clone(),
         base_path: config.base_path.clone().into(),
-        compressors: Compressors::default(),
     };
     let http_service = Arc::new(Http::new(app));
     let by_tcp = Arc::new(LineService::new(&sessions, Transport::Tcp));

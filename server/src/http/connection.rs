@@ -299,7 +299,7 @@ impl Http {
                     Box::pin(refused.perform(&self.app, served)).await
                 }
             };
-            let Reply { head, body, .. } = policy.apply(reply, &self.app.compressors);
+            let Reply { head, body, .. } = policy.apply(reply);
             if let Body::Whole(body) = body {
                 let mut outgoing = head.end(Some(body.len() as u64), goes_on || left > 0);
                 outgoing.write_piece(&mut bytes, body).await?;
@@ -321,7 +321,7 @@ impl Http {
         S: AcceptedStream,
     {
         let Manner { policy, keep_alive, watched } = manner;
-        let Reply { head, body, .. } = policy.apply(reply, &self.app.compressors);
+        let Reply { head, body, .. } = policy.apply(reply);
         drop(watched);
         let keep_alive = keep_alive && !client.kept.wait().is_stopped();
         let wire = &mut client.wire;

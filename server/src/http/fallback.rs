@@ -111,7 +111,7 @@ async fn answer(
             Box::pin(call.perform(&app, served)).await
         }
     };
-    policy.apply(reply, &app.compressors).into_response(only_head)
+    policy.apply(reply).into_response(only_head)
 }
 
 /// The refusal of what the library takes and nobody should send (RFC 9110, RFC 9112): two readers

@@ -46,7 +46,6 @@ use std::sync::{Arc, Once};
 pub use self::base_path::BasePath;
 pub use self::connection::Http;
 pub use self::origin::{AllowedOrigin, HostName, Origins};
-pub use self::policy::Compressors;
 use crate::lab::Lab;
 use crate::listen::Addresses;
 use crate::proxy::Proxies;
@@ -75,6 +74,4 @@ pub struct App {
     pub origins: Arc<Origins>,
     /// The path before every address, where a proxy leaves it there.
     pub base_path: Arc<BasePath>,
-    /// Turns to compress an answer.
-    pub compressors: Compressors,
 }

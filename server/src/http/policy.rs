@@ -3,13 +3,14 @@
 
 use std::convert::Infallible;
 use std::future::ready;
-use std::sync::Arc;
 
 use axum::body::Body as HttpBody;
 use axum::extract::Request as HttpRequest;
 use axum::http::{HeaderValue, header};
+use axum::response::Response;
+use bytes::Bytes;
 use futures_util::FutureExt;
-use tokio::sync::Semaphore;
+use http_body_util::BodyExt;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_http::compression::{CompressionLayer, predicate::SizeAbove};
 
@@ -18,23 +19,10 @@ use super::credentials;
 use super::origin::Audience;
 use super::reply::{Body, Reply};
 use super::request::Request;
-use crate::limits::COMPRESSORS_MAX;
-
-/// Answers shorter than this are not compressed.
-const COMPRESSED_BYTES_MIN: usize = 32;
+use crate::limits::COMPRESSED_BYTES;
 
 /// Headers of a poll that any page may see.
 const EXPOSED: &[u8] = b"doorbell-next,doorbell-more,doorbell-gap,etag,retry-after";
-
-/// Turns to compress. Clones share them.
-#[derive(Debug, Clone)]
-pub struct Compressors(Arc<Semaphore>);
-
-impl Default for Compressors {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(COMPRESSORS_MAX)))
-    }
-}
 
 /// What a client says about how it takes its answer.
 #[derive(Debug, Default)]
@@ -69,10 +57,9 @@ impl ResponsePolicy {
     /// Finishes an answer.
     ///
     /// What a page of another origin may see is told only to such a page: no other client pays for
-    /// it with every poll. A poll's answer is compressed if the client asks for it; others do not
-    /// pass through the compressor, whose state of some kilobytes would stay with them for as long
-    /// as they last, nor do those for which there is no turn.
-    pub(super) fn apply(&self, mut reply: Reply, compressors: &Compressors) -> Reply {
+    /// it with every poll. A poll's answer is compressed if the client asks for it and it is so
+    /// short that others hardly wait for that; a longer one and what does not end go as they are.
+    pub(super) fn apply(&self, mut reply: Reply) -> Reply {
         // What others write is never taken for a page or a script.
         reply.head.add("x-content-type-options", b"nosniff");
         let readers: Option<&[u8]> = match &self.audience {
@@ -92,72 +79,57 @@ impl ResponsePolicy {
         if matches!(self.audience, Audience::Of(_)) {
             reply.head.add("vary", b"origin");
         }
-        if !reply.is_compressible || !is_long(&reply.body) {
+        let whole = match &reply.body {
+            Body::Whole(bytes) if COMPRESSED_BYTES.contains(&bytes.len()) => bytes,
+            Body::Whole(_) | Body::Pieces(_) | Body::Stream(_) | Body::Upgraded => return reply,
+        };
+        if !reply.is_compressible {
             return reply;
         }
-        if let Some(accepted) = &self.accepted
-            && let Ok(turn) = compressors.0.clone().try_acquire_owned()
-        {
-            // The compressor says itself that the answer varies.
-            return compress(accepted.clone(), reply, turn);
+        let compressed = self.accepted.as_ref().and_then(|accepted| compressed(accepted, whole));
+        if let Some((coding, bytes)) = compressed {
+            reply.head.add("content-encoding", coding.as_bytes());
+            reply.body = Body::Whole(bytes);
         }
         reply.head.add("vary", b"accept-encoding");
         reply
     }
 }
 
-/// Whether compressing an answer gains anything.
-fn is_long(body: &Body) -> bool {
-    match body {
-        Body::Whole(bytes) => bytes.len() >= COMPRESSED_BYTES_MIN,
-        Body::Pieces(_) => true,
-        Body::Stream(_) | Body::Upgraded => false,
-    }
-}
-
-fn compress(accepted: HeaderValue, reply: Reply, turn: impl Send + 'static) -> Reply {
+/// The same bytes in a coding that the client takes, and its name.
+fn compressed(accepted: &HeaderValue, bytes: &Bytes) -> Option<(HeaderValue, Bytes)> {
     let mut request = HttpRequest::new(HttpBody::empty());
-    request.headers_mut().insert(header::ACCEPT_ENCODING, accepted);
-    let mut answer = Some(reply.into_response(false));
-    let service = service_fn(|_| ready(Ok::<_, Infallible>(answer.take().unwrap_or_default())));
+    request.headers_mut().insert(header::ACCEPT_ENCODING, accepted.clone());
+    let service =
+        service_fn(|_| ready(Ok::<_, Infallible>(Response::new(HttpBody::from(bytes.clone())))));
     let compression = CompressionLayer::new().compress_when(SizeAbove::new(0));
-    // The answer is there, so that the compressor has nothing to wait for before it begins.
-    let answer = compression.layer(service).oneshot(request).now_or_never();
-    let answer = answer.map(|Ok(answer)| answer.map(HttpBody::new));
-    Reply::from_response(answer.unwrap_or_default(), turn)
+    // Everything is there, so that there is nothing to wait for.
+    let Ok(answer) = compression.layer(service).oneshot(request).now_or_never()?;
+    let coding = answer.headers().get(header::CONTENT_ENCODING)?.clone();
+    let bytes = answer.into_body().collect().now_or_never()?.ok()?.to_bytes();
+    Some((coding, bytes))
 }
 
 #[cfg(test)]
 mod tests {
     use axum::http::StatusCode;
-    use axum::response::Response;
-    use http_body_util::BodyExt;
 
     use super::*;
 
-    /// A poll's answer for a client that takes gzip.
-    fn answered(compressors: &Compressors) -> Response {
+    #[test]
+    fn an_answer_is_compressed_whole_and_only_if_that_takes_no_time() {
         let gzip = HeaderValue::from_static("gzip");
         let policy = ResponsePolicy { accepted: Some(gzip), ..ResponsePolicy::default() };
-        let whole = Reply::whole(StatusCode::OK, "text/plain", "again and ".repeat(100));
-        let reply = Reply { is_compressible: true, ..whole };
-        policy.apply(reply, compressors).into_response(false)
-    }
-
-    #[tokio::test]
-    async fn an_answer_without_a_turn_to_compress_is_sent_as_it_is() {
-        let compressors = Compressors::default();
-        let coding = |answer: &Response| answer.headers().contains_key(header::CONTENT_ENCODING);
-        let mut held: Vec<Response> =
-            (0..COMPRESSORS_MAX).map(|_| answered(&compressors)).collect();
-        assert!(held.iter().all(coding));
-        let plain = answered(&compressors);
-        assert!(!coding(&plain));
-        assert_eq!(plain.headers()[header::VARY], "accept-encoding");
-        assert_eq!(plain.into_body().collect().await.unwrap().to_bytes().len(), 1000);
-        // The turn ends with the answer.
-        let sent = held.pop().unwrap().into_body().collect().await.unwrap().to_bytes();
-        assert!(sent.len() < 100, "{}", sent.len());
-        assert!(coding(&answered(&compressors)));
+        for (length, is_compressed) in
+            [(31, false), (32, true), (64 << 10, true), ((64 << 10) + 1, false)]
+        {
+            let whole = Reply::whole(StatusCode::OK, "text/plain", "x".repeat(length));
+            let reply = policy.apply(Reply { is_compressible: true, ..whole });
+            let Body::Whole(bytes) = &reply.body else { panic!("{length}: no whole answer") };
+            assert_eq!(bytes.len() != length, is_compressed, "{length}: {}", bytes.len());
+            let headers = reply.into_response(false).headers().clone();
+            assert_eq!(headers.contains_key(header::CONTENT_ENCODING), is_compressed, "{length}");
+            assert_eq!(headers.contains_key(header::VARY), is_compressed, "{length}");
+        }
     }
 }

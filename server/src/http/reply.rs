@@ -10,7 +10,6 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use bytes::{Buf, Bytes};
 use doorbell_protocol::{Code, Error};
-use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use httpdate::HttpDate;
 use serde::Serialize;
@@ -205,17 +204,6 @@ impl Reply {
             Body::Upgraded => HttpBody::empty(),
         };
         response
-    }
-
-    /// An answer that the HTTP library made, its body in pieces. Something is held until it is
-    /// sent.
-    pub(super) fn from_response(response: Response, held: impl Send + 'static) -> Self {
-        let (parts, body) = response.into_parts();
-        let pieces = body.into_data_stream().map(move |piece| {
-            let _ = &held;
-            piece.map_err(|_| Error::new(Code::Internal, "the answer could not be written"))
-        });
-        Self::new(Head::parsed(&parts), Body::Pieces(Box::pin(pieces)))
     }
 }
 
