@@ -1,6 +1,6 @@
-//! The server's own readers, over streams in memory. Nothing panics, and it does not matter in which
-//! pieces something came or which of two readers read it. Each conversation is ended by what is said
-//! last; where that means something else by what came before, the server falls silent.
+//! The server's own readers, over streams in memory. Nothing panics, and it does not matter in
+//! which pieces something came or which of two readers read it. Each conversation is ended by what
+//! is said last; where that means something else by what came before, the server falls silent.
 
 use std::cell::RefCell;
 use std::fmt::Debug;
