@@ -17,10 +17,10 @@
 #![allow(clippy::missing_panics_doc, reason = "a panic is the report")]
 
 mod corpus;
+mod inputs;
 mod mutate;
 pub mod run;
 mod served;
-mod target;
 
 /// Something that reads what comes from outside.
 #[derive(Debug, Clone, Copy)]
@@ -43,82 +43,82 @@ const CONVERSATIONS: u64 = 200;
 pub const TARGETS: &[Target] = &[
     Target {
         name: "topic",
-        read: target::words::topic,
+        read: inputs::words::topic,
         short: WORDS,
-        words: target::words::FILTER,
+        words: inputs::words::FILTER,
     },
     Target {
         name: "filter",
-        read: target::words::filter,
+        read: inputs::words::filter,
         short: WORDS,
-        words: target::words::FILTER,
+        words: inputs::words::FILTER,
     },
     Target {
         name: "containment",
-        read: target::words::containment,
+        read: inputs::words::containment,
         short: WORDS,
-        words: target::words::FILTER,
+        words: inputs::words::FILTER,
     },
-    Target { name: "since", read: target::words::since, short: WORDS, words: target::words::SINCE },
+    Target { name: "since", read: inputs::words::since, short: WORDS, words: inputs::words::SINCE },
     Target {
         name: "command",
-        read: target::words::command,
+        read: inputs::words::command,
         short: WORDS,
-        words: target::words::COMMAND,
+        words: inputs::words::COMMAND,
     },
     Target {
         name: "datagram",
-        read: target::words::datagram,
+        read: inputs::words::datagram,
         short: WORDS,
-        words: target::words::COMMAND,
+        words: inputs::words::COMMAND,
     },
     Target {
         name: "members",
-        read: target::words::members,
+        read: inputs::words::members,
         short: WORDS,
-        words: target::words::JSON,
+        words: inputs::words::JSON,
     },
     Target {
         name: "actions",
-        read: target::words::actions,
+        read: inputs::words::actions,
         short: WORDS,
-        words: target::words::ACTIONS,
+        words: inputs::words::ACTIONS,
     },
     Target {
         name: "parameters",
-        read: target::words::parameters,
+        read: inputs::words::parameters,
         short: WORDS,
-        words: target::words::PARAMETERS,
+        words: inputs::words::PARAMETERS,
     },
-    Target { name: "draft", read: target::words::draft, short: WORDS, words: target::words::JSON },
-    Target { name: "event", read: target::words::event, short: WORDS, words: target::words::JSON },
+    Target { name: "draft", read: inputs::words::draft, short: WORDS, words: inputs::words::JSON },
+    Target { name: "event", read: inputs::words::event, short: WORDS, words: inputs::words::JSON },
     Target {
         name: "access-file",
-        read: target::access::file,
+        read: inputs::access::file,
         short: WORDS,
-        words: target::access::FILE,
+        words: inputs::access::FILE,
     },
     Target {
         name: "rights",
-        read: target::access::rights,
+        read: inputs::access::rights,
         short: WORDS,
-        words: target::access::RULES,
+        words: inputs::access::RULES,
     },
     Target {
         name: "http",
-        read: target::conversation::http,
+        read: inputs::conversation::http,
         short: CONVERSATIONS,
-        words: target::conversation::HTTP,
+        words: inputs::conversation::HTTP,
     },
     Target {
         name: "lines",
-        read: target::conversation::lines,
+        read: inputs::conversation::lines,
         short: CONVERSATIONS,
-        words: target::words::COMMAND,
+        words: inputs::words::COMMAND,
     },
     Target {
         name: "websocket",
-        read: target::conversation::websocket,
+        read: inputs::conversation::websocket,
         short: CONVERSATIONS,
         words: &[],
     },
