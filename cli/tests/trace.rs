@@ -123,7 +123,7 @@ async fn what_cannot_be_traced_is_said_in_one_line() {
         return;
     }
     for (server, expected) in [
-        ("unix:/x", "has no packets to be captured"),
+        ("unix:/x", "has no packets that could be read"),
         ("tcp://192.0.2.1:9", "192.0.2.1:9 is not on it"),
     ] {
         let output = trace(&format!("trace --server {server}")).await;

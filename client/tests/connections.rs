@@ -387,7 +387,10 @@ async fn a_client_is_connected_once_the_server_has_greeted() {
     let server = async {
         let mut peer = accept(&listener).await;
         assert!(request(&mut peer).await.starts_with("get /v1/config "));
-        say(&mut peer, "HTTP/1.1 200 OK\r\ncontent-length: 13\r\n\r\n{\"listen\":{}}").await;
+        // A server that names none of its listeners hides them from this client.
+        let config = "{\"listen\":{\"udp\":[\"127.0.0.1:9\"]}}";
+        let length = config.len();
+        say(&mut peer, &format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{config}")).await;
     };
     let (client, ()) = tokio::join!(doorbell::connect(&address), server);
     assert_eq!(client.unwrap().server().to_string(), format!("http://{address}"));
