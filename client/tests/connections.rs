@@ -390,7 +390,8 @@ async fn a_client_is_connected_once_the_server_has_greeted() {
         // A server that names none of its listeners hides them from this client.
         let config = "{\"listen\":{\"udp\":[\"127.0.0.1:9\"]}}";
         let length = config.len();
-        say(&mut peer, &format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{config}")).await;
+        say(&mut peer, &format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{config}"))
+            .await;
     };
     let (client, ()) = tokio::join!(doorbell::connect(&address), server);
     assert_eq!(client.unwrap().server().to_string(), format!("http://{address}"));

@@ -6,6 +6,7 @@ use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use doorbell_server::access::Gate;
+use doorbell_server::clock::SystemClock;
 use doorbell_server::config::{self, to_usize};
 use doorbell_server::connections::Ends;
 use doorbell_server::guard::Timeouts;
@@ -77,7 +78,8 @@ impl Served {
         let retention = settings.retention();
         let log = Arc::new(MemoryLog::new(retention));
         let room = to_usize(settings.inflight_bytes);
-        let hub = Hub::start(log, room, &retention, settings.wire_limits()).unwrap();
+        let hub = Hub::start(log, room, &retention, settings.wire_limits(), Arc::new(SystemClock))
+            .unwrap();
         let metrics = Metrics::new();
         let (write_deadline, keepalive) = (settings.write_deadline, settings.keepalive);
         let visitors = Visitors::new(VisitorLimits::default(), false);

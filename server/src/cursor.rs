@@ -239,9 +239,9 @@ impl Cursor {
     /// The place reached: a reader that comes back with it misses nothing and gets nothing twice.
     pub fn place(&self) -> Id {
         if self.filters.is_empty() {
-            return self.access.epoch().id(self.access.visible());
+            return self.access.id(self.access.visible());
         }
-        self.access.epoch().id(self.reached())
+        self.access.id(self.reached())
     }
 
     fn reached(&self) -> u64 {
@@ -673,9 +673,8 @@ impl Cursor {
 
     fn note_loss(&mut self, page: &Page) {
         let Some(reason) = page.lost else { return };
-        let epoch = self.access.epoch();
-        let before = epoch.id((page.through + 1).max(self.access.bounds().first));
-        let after = epoch.id(self.place);
+        let before = self.access.id((page.through + 1).max(self.access.bounds().first));
+        let after = self.access.id(self.place);
         match &mut self.seldom().gap {
             Some(gap) => gap.before = before,
             gap => *gap = Some(Gap { after: after.to_string(), before, reason }),

@@ -5,19 +5,22 @@
 use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, Sender};
 use std::task::{Context, Poll};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
-use doorbell_protocol::{Code, Draft, Epoch, Error, Filter, Topic};
+use doorbell_protocol::{Code, Epoch, Error, Filter, Id, Topic};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Either, Ready, ready};
 use tokio::sync::Semaphore;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::clock::{Clock, Now};
 use crate::limits::LOG_READERS_MAX;
 use crate::log::{
-    Bounds, Expired, Finding, HeadSearch, Latest, Log, Newest, Page, PageLimit, Query, Retention,
-    Selection,
+    Bounds, Entry, Expired, Finding, HeadSearch, Latest, Located, Log, Newest, Page, PageLimit,
+    Query, Retention, Selection, Storage,
 };
 use crate::tail::{NamesClaim, Registration, Tail};
 use crate::visitors::{Bucket, Visitor};
@@ -34,8 +37,9 @@ struct Shared {
     tail: Arc<Tail>,
     /// The way into the log.
     writer: Writer,
-    /// The log's.
-    epoch: Epoch,
+    clock: Arc<dyn Clock>,
+    /// Ends with the hub.
+    _retention: RetentionThread,
     /// Permits to look into the log on disk.
     readers: Arc<Semaphore>,
     limits: WireLimits,
@@ -92,29 +96,29 @@ impl Hub {
         room_bytes: usize,
         retention: &Retention,
         limits: WireLimits,
+        clock: Arc<dyn Clock>,
     ) -> std::io::Result<Self> {
-        let bounds = log.bounds();
         let tail = Tail::follow(log.as_ref());
         // A message may stay a tenth of its time longer than retention says.
         let expire_every =
             (retention.age / 10).clamp(Duration::from_millis(100), Duration::from_secs(10));
-        let writer = Writer::start(log.clone(), tail.clone(), room_bytes, expire_every)?;
+        let writer = Writer::start(log.clone(), tail.clone(), room_bytes, clock.clone())?;
         let readers = Arc::new(Semaphore::new(LOG_READERS_MAX));
-        let epoch = bounds.epoch;
-        Ok(Self(Arc::new(Shared { log, tail, writer, epoch, readers, limits })))
+        let _retention = RetentionThread::start(log.clone(), clock.clone(), expire_every)?;
+        Ok(Self(Arc::new(Shared { log, tail, writer, readers, limits, clock, _retention })))
     }
 
     /// Stores a draft, and returns the message once it is visible.
     #[cfg(test)]
-    pub(crate) async fn publish(&self, draft: Draft) -> crate::writer::Answer {
-        self.submit(vec![draft]).await.await.pop().expect("an answer to each draft")
+    pub(crate) async fn publish(&self, draft: doorbell_protocol::Draft) -> crate::writer::Answer {
+        self.submit(vec![draft.into()]).await.await.pop().expect("an answer to each draft")
     }
 
     /// The first half of a publish: once this returns, the drafts have their place after those
     /// submitted before them. What it returns is the second half, and resolves to the answer to
     /// each. If the caller goes away after that, they are stored all the same.
-    pub async fn submit(&self, drafts: Vec<Draft>) -> Pending {
-        self.0.writer.submit(drafts).await
+    pub async fn submit(&self, entries: Vec<Entry>) -> Pending {
+        self.0.writer.submit(entries).await
     }
 
     /// The newest message ever published for a filter, as far as readers may see it; 0 if none was.
@@ -139,9 +143,29 @@ impl Hub {
         self.0.tail.visible()
     }
 
-    /// The epoch of the log.
+    /// The place as readers name it.
+    pub fn id(&self, place: u64) -> Id {
+        self.0.log.epochs().id(place)
+    }
+
+    /// What a place that a reader names means.
+    pub(crate) fn locate(&self, id: Id) -> Located {
+        self.0.log.epochs().locate(id, self.visible())
+    }
+
+    /// The start of the server that is running.
     pub fn epoch(&self) -> Epoch {
-        self.0.epoch
+        self.0.log.epochs().current()
+    }
+
+    /// What time it is.
+    pub fn now(&self) -> Now {
+        self.0.clock.now()
+    }
+
+    /// How it stands with the files of the log, if there are any.
+    pub fn storage(&self) -> Option<Storage> {
+        self.0.log.storage()
     }
 
     /// What the log holds.
@@ -167,6 +191,11 @@ impl Hub {
     /// Whether publishes can be stored.
     pub fn health(&self) -> Health {
         self.0.writer.health()
+    }
+
+    /// Why none can be stored any more, if that is so.
+    pub fn failure(&self) -> Option<String> {
+        self.0.writer.failure()
     }
 
     /// Stores what waits and closes the log. Blocks; publishes are refused from here on.
@@ -256,6 +285,35 @@ impl Hub {
                 tracing::error!(%error, "a reader of the log ended early");
                 Err(internal())
             }
+        }
+    }
+}
+
+/// Has retention look at the log now and then, until it is dropped.
+#[derive(Debug)]
+struct RetentionThread {
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl RetentionThread {
+    fn start(log: Arc<dyn Log>, clock: Arc<dyn Clock>, every: Duration) -> std::io::Result<Self> {
+        let (stop, stopped) = std::sync::mpsc::channel::<()>();
+        let run = move || {
+            while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(every) {
+                log.expire(clock.now());
+            }
+        };
+        let thread = std::thread::Builder::new().name("log-retention".into()).spawn(run)?;
+        Ok(Self { stop: Some(stop), thread: Some(thread) })
+    }
+}
+
+impl Drop for RetentionThread {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("retention ended in a panic");
         }
     }
 }

@@ -3,8 +3,11 @@
 
 use std::time::Duration;
 
-/// Messages let go of in one step of retention: a publish waits behind one step at most.
+/// Messages, or topics, that retention lets go of in one step: a publish waits behind one step at
+/// most.
 pub const EXPIRE_MESSAGES_MAX: usize = 500;
+/// Starts of the server that a log remembers.
+pub const EPOCHS_MAX: usize = 1024;
 /// Topics remembered although they hold no message any more; beyond it the idle ones are forgotten.
 pub const TOPICS_REMEMBERED_MAX: usize = 100_000;
 /// Topics known at once: each costs memory for as long as it holds a message.

@@ -6,6 +6,8 @@ use std::time::Instant;
 use bytes::Bytes;
 use doorbell_protocol::{Draft, Epoch, Event, Frame, Gap, Id, Topic};
 
+use crate::log::Entry;
+
 /// A message with its place. Clones share one allocation.
 #[derive(Debug, Clone)]
 pub struct Message(Arc<Stored>);
@@ -54,7 +56,7 @@ impl Message {
         self.0.id.seq()
     }
 
-    /// Unix microseconds of the acceptance; never falls as the seq rises.
+    /// Unix microseconds of the acceptance, as the clock told it then: it may fall as the seq rises.
     pub fn time_us(&self) -> u64 {
         self.0.time_us
     }
@@ -104,11 +106,11 @@ impl Message {
     }
 }
 
-/// Gives each draft of a batch its place after `last`. Times never fall, even when the clock does.
+/// Gives each message of a batch its place after `last`.
 ///
 /// `retention_age_us` sets the events' `expires`, where retention by age is on.
 pub fn number_batch(
-    drafts: &[Draft],
+    entries: &[Entry],
     epoch: Epoch,
     last: u64,
     time_us: u64,
@@ -117,7 +119,7 @@ pub fn number_batch(
     let expires = retention_age_us.map(|age| (time_us.saturating_add(age)) / 1_000_000);
     let accepted = Instant::now();
     (last + 1..)
-        .zip(drafts)
-        .map(|(seq, draft)| Message::new(draft, epoch.id(seq), time_us, expires, accepted))
+        .zip(entries)
+        .map(|(seq, entry)| Message::new(&entry.draft, epoch.id(seq), time_us, expires, accepted))
         .collect()
 }

@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, UdpSocket};
 use crate::access::Gate;
 use crate::announce::advice;
 use crate::audit::Audit;
-use crate::clock::unix_micros;
+use crate::clock::{SystemClock, unix_micros};
 use crate::config::{Config, LabSetting, to_usize};
 use crate::datagram::Datagrams;
 use crate::guard::Timeouts;
@@ -22,7 +22,7 @@ use crate::lab::{Lab, Parts};
 use crate::limits::{CONNECTIONS_RESERVED, DESCRIPTORS_RESERVED, RETRY_AFTER_SECONDS};
 use crate::line::LineService;
 use crate::listen::{Acceptor, Addresses, Listen, Refusals, UnixSocket, bind_tcp, bind_udp, full};
-use crate::log::{Log, MemoryLog, SqliteLog};
+use crate::log::{Log, MemoryLog, SegmentLog};
 use crate::metrics::{Listener, Metrics, Transport};
 use crate::proxy::Proxies;
 use crate::rights::Rights;
@@ -337,13 +337,15 @@ fn no_address(error: std::io::Error) -> StartError {
 
 fn open(config: &Config) -> Result<Hub, StartError> {
     let retention = config.retention();
+    let clock = Arc::new(SystemClock);
     let log: Arc<dyn Log> = if config.ephemeral {
         Arc::new(MemoryLog::new(retention))
     } else {
-        let log = SqliteLog::open(&config.data, config.sync, retention);
+        let log = SegmentLog::open(&config.data, config.sync, retention, clock.clone());
         Arc::new(log.map_err(|error| StartError(error.to_string()))?)
     };
-    Hub::start(log, to_usize(config.inflight_bytes), &retention, config.wire_limits())
+    let room_bytes = to_usize(config.inflight_bytes);
+    Hub::start(log, room_bytes, &retention, config.wire_limits(), clock)
         .map_err(|error| StartError(format!("cannot start the log's writer: {error}")))
 }
 

@@ -4,9 +4,9 @@
 
 use doorbell_protocol::{Error, Filter, Gap, GapReason, Since};
 
-use crate::clock::unix_micros;
 use crate::hub::Hub;
 use crate::limits::LATEST_MESSAGES_MAX;
+use crate::log::Located;
 
 /// Where a subscription begins.
 #[derive(Debug)]
@@ -26,32 +26,37 @@ pub(crate) async fn resolve(hub: &Hub, filter: &Filter, since: &Since) -> Result
     let oldest = bounds.first.saturating_sub(1).min(visible);
     let at = |place| Start { place, latest: Vec::new(), gap: None };
     let lost = |after: String, place: u64, reason| Start {
-        gap: Some(Gap { after, before: bounds.epoch.id(place + 1), reason }),
+        gap: Some(Gap { after, before: hub.id(place + 1), reason }),
         ..at(place)
     };
     Ok(match since {
         Since::All => at(oldest),
         Since::None => at(visible),
-        Since::Id(id) if id.epoch() != bounds.epoch => {
-            lost(id.to_string(), oldest, GapReason::Foreign)
-        }
-        Since::Id(id) if id.seq() > visible => lost(id.to_string(), visible, GapReason::Lost),
-        // Nothing that comes after it was let go.
-        Since::Id(id) if id.seq() >= oldest => at(id.seq()),
-        Since::Id(id) => match hub.newest_expired(filter).await? {
-            expired if expired > id.seq() => {
-                let place = expired.max(oldest).min(visible);
-                lost(id.to_string(), place, GapReason::Expired)
+        Since::Id(id) => match hub.locate(*id) {
+            // Nothing that comes after it was let go.
+            Located::At(place) if place >= oldest => at(place),
+            Located::At(place) => match hub.newest_expired(filter).await? {
+                expired if expired > place => {
+                    let place = expired.max(oldest).min(visible);
+                    lost(id.to_string(), place, GapReason::Expired)
+                }
+                _ => at(place),
+            },
+            Located::Lost(place) => {
+                lost(id.to_string(), place.clamp(oldest, visible), GapReason::Lost)
             }
-            _ => at(id.seq()),
+            Located::Expired => lost(id.to_string(), oldest, GapReason::Expired),
+            Located::Foreign => lost(id.to_string(), oldest, GapReason::Foreign),
         },
         Since::Foreign(id) => lost(id.to_string(), oldest, GapReason::Foreign),
         Since::Time(seconds) => {
-            at(hub.seek(seconds.saturating_mul(1_000_000)).await?.clamp(oldest, visible))
+            // A stamp later than now is no older than any time.
+            let time_us = seconds.saturating_mul(1_000_000).min(hub.now().unix_us + 1);
+            at(hub.seek(time_us).await?.clamp(oldest, visible))
         }
         Since::Ago(duration) => {
             let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-            let time_us = unix_micros().saturating_sub(micros);
+            let time_us = hub.now().unix_us.saturating_sub(micros);
             at(hub.seek(time_us).await?.clamp(oldest, visible))
         }
         Since::Latest => {

@@ -13,14 +13,14 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
-use doorbell_protocol::{Code, Draft, Error};
+use doorbell_protocol::{Code, Error};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot};
 
 use self::queue::CommitQueue;
+use crate::clock::Clock;
 use crate::limits::{PUBLISH_WAIT_MAX, RETRY_AFTER_SECONDS};
-use crate::log::Log;
+use crate::log::{Entry, Log};
 use crate::message::Message;
 use crate::tail::Tail;
 
@@ -70,14 +70,16 @@ pub enum Health {
     Healthy,
     /// There was no room for the newest batch; the next one may find some.
     Full,
-    /// A write failed: nothing more is stored until the log is opened again.
+    /// The newest batch was not written; the next one may be.
+    Refused,
+    /// Nothing more is stored until the log is opened again.
     Failed,
 }
 
 /// Drafts with one publisher, never none.
 #[derive(Debug)]
 struct Job {
-    drafts: Vec<Draft>,
+    entries: Vec<Entry>,
     /// Takes an answer to each draft, in their order.
     reply: oneshot::Sender<Vec<Answer>>,
     /// Held until the publisher is answered.
@@ -86,24 +88,23 @@ struct Job {
 
 impl Job {
     fn refuse(self, refusal: &Error) {
-        let _ = self.reply.send(vec![Err(refusal.clone()); self.drafts.len()]);
+        let _ = self.reply.send(vec![Err(refusal.clone()); self.entries.len()]);
     }
 }
 
 impl Writer {
-    /// Starts the thread. `room_bytes` bounds the publishes in flight; `expire_every` is how often
-    /// retention looks at an idle log. Publishers commit by themselves only if this is called in a
-    /// runtime with several threads.
+    /// Starts the thread. `room_bytes` bounds the publishes in flight. Publishers commit by themselves
+    /// only if this is called in a runtime with several threads.
     pub fn start(
         log: Arc<dyn Log>,
         tail: Arc<Tail>,
         room_bytes: usize,
-        expire_every: Duration,
+        clock: Arc<dyn Clock>,
     ) -> std::io::Result<Self> {
-        let queue = Arc::new(CommitQueue::new(log, tail));
+        let queue = Arc::new(CommitQueue::new(log, tail, clock));
         let thread = {
             let queue = queue.clone();
-            let run = move || queue.serve(expire_every);
+            let run = move || queue.serve();
             std::thread::Builder::new().name("log-writer".into()).spawn(run)?
         };
         Ok(Self {
@@ -116,20 +117,20 @@ impl Writer {
 
     /// Lets drafts in once there is room for them. They are stored in the order in which these
     /// calls return.
-    pub async fn submit(&self, drafts: Vec<Draft>) -> Pending {
+    pub async fn submit(&self, entries: Vec<Entry>) -> Pending {
         let (reply, answers) = oneshot::channel();
-        let pending = Pending { answers, drafts: drafts.len() };
-        match self.room_for(&drafts).await {
-            Ok(permit) => self.queue.enter(Job { drafts, reply, permit }),
+        let pending = Pending { answers, drafts: entries.len() };
+        match self.room_for(&entries).await {
+            Ok(permit) => self.queue.enter(Job { entries, reply, permit }),
             Err(error) => {
-                let _ = reply.send(vec![Err(error); drafts.len()]);
+                let _ = reply.send(vec![Err(error); entries.len()]);
             }
         }
         pending
     }
 
-    async fn room_for(&self, drafts: &[Draft]) -> Result<OwnedSemaphorePermit, Error> {
-        let bytes = drafts.iter().map(Draft::weight).sum::<usize>();
+    async fn room_for(&self, entries: &[Entry]) -> Result<OwnedSemaphorePermit, Error> {
+        let bytes = entries.iter().map(|entry| entry.draft.weight()).sum::<usize>();
         let permits = bytes.min(self.room_bytes).div_ceil(PERMIT_BYTES);
         let permits = u32::try_from(permits).unwrap_or(u32::MAX);
         // There nearly always is some, and then no timer is needed.
@@ -146,6 +147,11 @@ impl Writer {
     /// Whether publishes can be stored.
     pub fn health(&self) -> Health {
         self.queue.health()
+    }
+
+    /// Why publishes are refused, if they are for good.
+    pub fn failure(&self) -> Option<String> {
+        self.queue.failure()
     }
 
     /// Stores what waits, closes the log and ends the thread. Blocks until that is done.

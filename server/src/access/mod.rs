@@ -24,7 +24,7 @@ use std::ops::Deref;
 use std::path::Path;
 use std::sync::Arc;
 
-use doorbell_protocol::{Code, Draft, Epoch, Error, Filter, Topic};
+use doorbell_protocol::{Code, Draft, Epoch, Error, Filter, Id, Topic};
 
 pub use self::applied::wait_until_applied;
 use self::authority::Authority;
@@ -35,7 +35,7 @@ pub use self::tickets::Ticket;
 use crate::audit::Audit;
 use crate::hub::{Hub, PageRead, WireLimits};
 use crate::limits::ACCESS_LOOK;
-use crate::log::{Bounds, PageLimit};
+use crate::log::{Bounds, Entry, Owner, PageLimit, Storage};
 use crate::rights::{Identity, Rights};
 use crate::stop::Stop;
 use crate::tail::{Registration, Waiter};
@@ -428,7 +428,9 @@ impl Access {
     /// each, in their order, once it is as durable as the log promises and visible to readers. If
     /// the caller goes away after the drafts were accepted, they are stored all the same.
     pub async fn submit(&self, drafts: Vec<Permitted>) -> Pending {
-        self.hub.submit(drafts.into_iter().map(|Permitted(draft)| draft).collect()).await
+        let owner = self.owner();
+        let entry = |Permitted(draft)| Entry { draft, owner: owner.clone() };
+        self.hub.submit(drafts.into_iter().map(entry).collect()).await
     }
 
     /// The hub, for a cursor: its filters are [`Readable`].
@@ -445,6 +447,11 @@ impl Access {
         limit: PageLimit,
     ) -> PageRead {
         self.hub.read(filters, after, until, limit, &self.visitor)
+    }
+
+    /// Whose share of the log it fills.
+    fn owner(&self) -> Owner {
+        Owner::nobody()
     }
 
     /// Registers a reader of these filters until the registration is dropped.
@@ -467,9 +474,19 @@ impl Access {
         self.hub.visible()
     }
 
-    /// The epoch of the log.
+    /// The place as readers name it.
+    pub fn id(&self, place: u64) -> Id {
+        self.hub.id(place)
+    }
+
+    /// The start of the server that is running.
     pub fn epoch(&self) -> Epoch {
         self.hub.epoch()
+    }
+
+    /// How it stands with the files of the log, if there are any.
+    pub fn storage(&self) -> Option<Storage> {
+        self.hub.storage()
     }
 
     /// What the log holds.
@@ -490,5 +507,10 @@ impl Access {
     /// Whether publishes can be stored.
     pub fn health(&self) -> Health {
         self.hub.health()
+    }
+
+    /// Why none can be stored any more, if that is so.
+    pub fn failure(&self) -> Option<String> {
+        self.hub.failure()
     }
 }

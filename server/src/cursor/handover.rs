@@ -16,9 +16,10 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::{Batch, Cursor, Reached};
 use crate::access::{Access, Gate, Readable};
+use crate::clock::SystemClock;
 use crate::hub::{Hub, WireLimits};
 use crate::limits::{CLAIMS_MAX, LOG_READERS_MAX};
-use crate::log::{Log, MemoryLog, PageLimit, Retention, SqliteLog, Sync};
+use crate::log::{Log, MemoryLog, PageLimit, Retention, SegmentLog, Sync};
 use crate::message::Message;
 use crate::session::wait_for;
 use crate::visitors::Visitor;
@@ -34,7 +35,7 @@ fn hub(log: Arc<dyn Log>, retention: &Retention) -> Hub {
         filter_topics: FILTER_TOPICS_MAX,
         subscriptions: SUBSCRIPTIONS_DEFAULT,
     };
-    Hub::start(log, 1 << 20, retention, limits).unwrap()
+    Hub::start(log, 1 << 20, retention, limits, Arc::new(SystemClock)).unwrap()
 }
 
 fn memory(bytes: u64) -> Hub {
@@ -44,7 +45,12 @@ fn memory(bytes: u64) -> Hub {
 
 fn sqlite(folder: &TempDir) -> Hub {
     let retention = Retention { age: FOREVER, bytes: 1 << 30 };
-    hub(Arc::new(SqliteLog::open(folder.path(), Sync::Os, retention).unwrap()), &retention)
+    hub(
+        Arc::new(
+            SegmentLog::open(folder.path(), Sync::Os, retention, Arc::new(SystemClock)).unwrap(),
+        ),
+        &retention,
+    )
 }
 
 fn filter(text: &str) -> Readable {
@@ -166,7 +172,7 @@ async fn run_steps(hub: &Hub, steps: Vec<Step>) {
                 published.push((publish(hub, topic).await, topic));
             }
             Step::Join(filter, back) => {
-                let place = hub.epoch().id(hub.visible().saturating_sub(back));
+                let place = hub.id(hub.visible().saturating_sub(back));
                 readers.push(Reader::new(hub, filter, &Since::Id(place)).await);
             }
             Step::Read(reader, polls) if reader < readers.len() => {
@@ -231,7 +237,7 @@ fn readers_that_join_while_others_publish_miss_nothing() {
         for which in 0..24 {
             let hub = hub.clone();
             readers.spawn(async move {
-                let place = hub.epoch().id(hub.visible());
+                let place = hub.id(hub.visible());
                 let mut reader = Reader::new(&hub, which, &Since::Id(place)).await;
                 loop {
                     let wait = Duration::from_secs(2);
@@ -300,7 +306,7 @@ fn each_form_of_since_begins_where_it_says() {
         for topic in ["a", "b", "a", "b", "b"] {
             publish(&hub, topic).await;
         }
-        let id = |seq| hub.epoch().id(seq);
+        let id = |seq| hub.id(seq);
         let other = doorbell_protocol::Epoch::from_bits(hub.epoch().bits() ^ 1).id(3);
         let foreign =
             |after: String| Some(Gap { after, before: id(1), reason: GapReason::Foreign });

@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::access::Gate;
+use crate::clock::SystemClock;
 use crate::hub::{Hub, WireLimits};
 use crate::limits::DATAGRAM_LEASE;
 use crate::listen::bind_udp;
@@ -37,7 +38,7 @@ impl Server {
             subscriptions: SUBSCRIPTIONS_DEFAULT,
         };
         let log = Arc::new(MemoryLog::new(retention));
-        let hub = Hub::start(log, 1 << 20, &retention, limits).unwrap();
+        let hub = Hub::start(log, 1 << 20, &retention, limits, Arc::new(SystemClock)).unwrap();
         let (metrics, stop) = (Metrics::new(), Stop::default());
         let config = SessionConfig {
             gate: Gate::open(hub.clone(), None),

@@ -62,8 +62,12 @@ fn health(app: &App, access: &Access) -> Reply {
             }
             return Reply::json(StatusCode::OK, &body);
         }
-        Health::Full => "no room left to store messages",
-        Health::Failed => "storage failed; restart the server",
+        Health::Full => "no room left to store messages".to_owned(),
+        Health::Refused => "the newest message was not stored; the next one may be".to_owned(),
+        Health::Failed => {
+            let reason = access.failure().unwrap_or_else(|| "storage failed".to_owned());
+            format!("{reason}; restart the server")
+        }
     };
     let body = json!({"healthy": false, "reason": reason});
     Reply::json(StatusCode::SERVICE_UNAVAILABLE, &body)
@@ -160,8 +164,8 @@ fn stats(app: &App, access: &Access) -> Value {
         "sockets": metrics.sockets.get(),
         "topics": access.topics(),
         "log": {
-            "first": bounds.epoch.id(bounds.first),
-            "last": bounds.epoch.id(bounds.last),
+            "first": access.id(bounds.first),
+            "last": access.id(bounds.last),
             "bytes": bounds.bytes,
         },
         "process": usage(),

@@ -228,9 +228,9 @@ fn poll_reply(head: Head, body: Body) -> Reply {
 async fn knows_all(access: &Access, filter: &Readable, tags: &str) -> Result<Option<Id>, Error> {
     // The place first: what is published after this line must not be skipped.
     let visible = access.visible();
-    let newest = access.epoch().id(access.newest(filter).await?);
+    let newest = access.id(access.newest(filter).await?);
     let is_known = matches_tag(tags.as_bytes(), &etag(newest));
-    Ok(is_known.then(|| access.epoch().id(visible.max(newest.seq()))))
+    Ok(is_known.then(|| access.id(visible.max(newest.seq()))))
 }
 
 // --- What there is to answer ---------------------------------------------------------------------
@@ -455,10 +455,10 @@ struct Place {
 impl Place {
     /// For an answer that reaches this seq.
     async fn new(access: &Access, filter: &Readable, reached: u64) -> Result<Self, Error> {
-        let (epoch, newest) = (access.epoch(), access.newest(filter).await?);
+        let newest = access.newest(filter).await?;
         Ok(Self {
-            next: epoch.id(reached),
-            newest: epoch.id(newest.min(reached)),
+            next: access.id(reached),
+            newest: access.id(newest.min(reached)),
             more: newest > reached,
         })
     }

@@ -126,7 +126,7 @@ fn reading(connection: &Connection, access: &Access) -> (Service, Option<Reading
         let (filter, reached) = (progress.filter()?, progress.reached());
         let left = access.visible().saturating_sub(reached.place);
         let behind = if reached.waiting { 0 } else { left };
-        Some(Reading { filter, place: access.epoch().id(reached.place), behind })
+        Some(Reading { filter, place: access.id(reached.place), behind })
     });
     (service, reading)
 }

@@ -1,17 +1,21 @@
 //! The log that lives in memory only (`--ephemeral`): it ends with the process.
 
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use doorbell_protocol::{Draft, Epoch, GapReason};
+use doorbell_protocol::GapReason;
 
-use super::{Bounds, Feed, Heads, Log, LogError, Page, Query, Retention, Ring};
+use super::{
+    Bounds, Entry, Epochs, Feed, Heads, Log, LogError, Owner, Page, Query, Retention, Ring,
+};
+use crate::clock::{Now, unix_micros};
 use crate::limits::{EXPIRE_MESSAGES_MAX, TOPICS_REMEMBERED_MAX};
 use crate::message::{Message, number_batch};
 
 /// Messages in one ring.
 #[derive(Debug)]
 pub struct MemoryLog {
-    epoch: Epoch,
+    epochs: Epochs,
     retention: Retention,
     heads: Heads,
     inner: RwLock<Inner>,
@@ -23,8 +27,11 @@ pub struct MemoryLog {
 #[derive(Debug, Default)]
 struct Inner {
     ring: Ring,
+    /// Of each message in the ring: when it was appended, in microseconds since the machine
+    /// started, and whose it is.
+    notes: VecDeque<(i64, Owner)>,
+    owners: HashMap<Owner, u64>,
     last: u64,
-    last_time_us: u64,
     closed: bool,
 }
 
@@ -32,7 +39,7 @@ impl MemoryLog {
     /// An empty log of a new epoch.
     pub fn new(retention: Retention) -> Self {
         Self {
-            epoch: Epoch::from_bits(rand::random()),
+            epochs: Epochs::of_new_log(unix_micros()),
             retention,
             heads: Heads::default(),
             inner: RwLock::default(),
@@ -53,7 +60,51 @@ impl MemoryLog {
     }
 }
 
+impl MemoryLog {
+    /// Lets go of the oldest messages, as many as may be at once and are overdue. Returns whether
+    /// there are more.
+    fn let_go(&self, most: usize, is_overdue: impl Fn(&Inner) -> bool) -> bool {
+        if !is_overdue(&self.inner()) {
+            return false;
+        }
+        let mut gone = Vec::new();
+        let feed = self.feed();
+        let mut inner = self.inner_mut();
+        while gone.len() < most && is_overdue(&inner) {
+            let Some(message) = inner.pop() else { break };
+            gone.push(message);
+        }
+        let more = is_overdue(&inner);
+        let places = gone.iter().map(|message| (message.topic(), message.seq()));
+        self.heads.expire(places, TOPICS_REMEMBERED_MAX);
+        let first = inner.first();
+        drop(inner);
+        feed.iter().for_each(|feed| feed.trim(first));
+        more
+    }
+}
+
 impl Inner {
+    fn push(&mut self, message: Message, owner: Owner, now: Now) {
+        self.last = message.seq();
+        *self.owners.entry(owner.clone()).or_default() += message.weight() as u64;
+        self.ring.push(message);
+        self.notes.push_back((now.since_boot_us, owner));
+    }
+
+    fn pop(&mut self) -> Option<Message> {
+        let message = self.ring.pop()?;
+        if let Some((_, owner)) = self.notes.pop_front()
+            && let Some(held) = self.owners.get_mut(&owner)
+        {
+            *held -= message.weight() as u64;
+            if *held == 0 {
+                self.owners.remove(&owner);
+            }
+        }
+        Some(message)
+    }
+
     fn first(&self) -> u64 {
         self.ring.oldest().map_or(self.last + 1, Message::seq)
     }
@@ -66,22 +117,24 @@ impl Log for MemoryLog {
         self.inner().last
     }
 
-    fn append(&self, drafts: &[Draft], time_us: u64) -> Result<Vec<Message>, LogError> {
+    fn append(&self, entries: &[Entry], now: Now) -> Result<Vec<Message>, LogError> {
         let feed = self.feed();
         let mut inner = self.inner_mut();
         if inner.closed {
             return Err(LogError::Closed);
         }
-        inner.last_time_us = inner.last_time_us.max(time_us);
         let age_us = Some(self.retention.age_us());
-        let messages = number_batch(drafts, self.epoch, inner.last, inner.last_time_us, age_us);
-        for message in &messages {
-            inner.last = message.seq();
-            inner.ring.push(message.clone());
+        let epoch = self.epochs.current();
+        let messages = number_batch(entries, epoch, inner.last, now.unix_us, age_us);
+        for (message, entry) in messages.iter().zip(entries) {
+            inner.push(message.clone(), entry.owner.clone(), now);
         }
         self.heads.advance(messages.iter().map(|message| (message.topic(), message.seq())));
         drop(inner);
         feed.iter().for_each(|feed| feed.push(&messages));
+        drop(feed);
+        // What came in makes as much room as it takes.
+        self.let_go(messages.len(), |inner| inner.ring.bytes() as u64 > self.retention.bytes);
         Ok(messages)
     }
 
@@ -104,43 +157,34 @@ impl Log for MemoryLog {
 
     fn bounds(&self) -> Bounds {
         let inner = self.inner();
-        Bounds {
-            epoch: self.epoch,
-            first: inner.first(),
-            last: inner.last,
-            bytes: inner.ring.bytes() as u64,
-        }
+        Bounds { first: inner.first(), last: inner.last, bytes: inner.ring.bytes() as u64 }
+    }
+
+    fn epochs(&self) -> &Epochs {
+        &self.epochs
     }
 
     fn seek(&self, time_us: u64) -> Result<u64, LogError> {
         let inner = self.inner();
-        let index = inner.ring.count_before(time_us);
-        Ok(inner.ring.get(index).map_or(inner.last, |message| message.seq() - 1))
+        let older = inner.ring.last_before(time_us);
+        Ok(older.map_or(inner.first() - 1, Message::seq))
     }
 
     fn heads(&self) -> &Heads {
         &self.heads
     }
 
-    fn expire(&self, now_us: u64) -> Result<bool, LogError> {
-        let oldest_us = now_us.saturating_sub(self.retention.age_us());
-        let mut gone = Vec::new();
-        let feed = self.feed();
-        let mut inner = self.inner_mut();
-        let too_old_or_much = |ring: &Ring| {
-            let too_old = ring.oldest().is_some_and(|message| message.time_us() < oldest_us);
-            too_old || ring.bytes() as u64 > self.retention.bytes
+    fn expire(&self, now: Now) {
+        let oldest = now.since_boot_us.saturating_sub_unsigned(self.retention.age_us());
+        let is_overdue = |inner: &Inner| {
+            let is_too_old = inner.notes.front().is_some_and(|(since, _)| *since < oldest);
+            is_too_old || inner.ring.bytes() as u64 > self.retention.bytes
         };
-        while gone.len() < EXPIRE_MESSAGES_MAX && too_old_or_much(&inner.ring) {
-            gone.extend(inner.ring.pop());
-        }
-        let more = too_old_or_much(&inner.ring);
-        let places = gone.iter().map(|message| (message.topic(), message.seq()));
-        self.heads.expire(places, TOPICS_REMEMBERED_MAX);
-        let first = inner.first();
-        drop(inner);
-        feed.iter().for_each(|feed| feed.trim(first));
-        Ok(more)
+        while self.let_go(EXPIRE_MESSAGES_MAX, is_overdue) {}
+    }
+
+    fn held_of(&self, owner: &Owner) -> u64 {
+        self.inner().owners.get(owner).copied().unwrap_or_default()
     }
 
     fn close(&self) -> Result<(), LogError> {

@@ -14,41 +14,44 @@
 //!   has been stored, and then made visible.
 //! - What retention let go is told, by the feed to memory, and to readers as [`Page::lost`].
 
+mod epochs;
 mod heads;
 mod memory;
 mod ring;
-mod sqlite;
+mod segments;
 
 #[cfg(test)]
 mod contract;
 
+use std::borrow::Borrow;
 use std::fmt::Debug;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use doorbell_protocol::{Draft, Epoch, Filter, GapReason, Topic};
+use doorbell_protocol::{Draft, Filter, GapReason, Topic};
 
+use crate::clock::Now;
 use crate::limits::{BATCH_BYTES_MAX, BATCH_MESSAGES_MAX};
 use crate::message::Message;
 
+pub use epochs::{Epochs, Located, Span};
 pub use heads::{Expired, Finding, HeadSearch, Heads, Latest, Newest};
 pub use memory::MemoryLog;
 pub use ring::Ring;
-pub use sqlite::{SqliteLog, Sync};
+pub use segments::{SegmentLog, Sync};
 
 /// One sequence of messages.
 ///
-/// The writer calls `append`, `expire` and `close` one at a time. Everything else may be called by
-/// many threads at once and may block on the disk.
+/// The writer calls `append` and `close` one at a time. Everything else may be called by many threads
+/// at once and may block on the disk.
 pub trait Log: Send + std::marker::Sync + 'static {
     /// Has a feed told of every message from now on. Called once; a log that nobody follows needs
     /// no feed. Returns the newest seq of which the feed is not told, 0 if none was given out.
     fn follow(&self, feed: Arc<dyn Feed>) -> u64;
 
     /// Stores a batch, all of it or nothing, as durable as the engine was told to be, tells the
-    /// feed of it, and returns the messages with their places. `time_us` is the time of acceptance
-    /// in unix microseconds; an engine raises it where it would fall behind the newest message's.
-    fn append(&self, drafts: &[Draft], time_us: u64) -> Result<Vec<Message>, LogError>;
+    /// feed of it, and returns the messages with their places. `now` is the time of acceptance.
+    fn append(&self, entries: &[Entry], now: Now) -> Result<Vec<Message>, LogError>;
 
     /// Reads a page of what was stored before the call began.
     fn read(&self, query: &Query<'_>) -> Result<Page, LogError>;
@@ -56,15 +59,32 @@ pub trait Log: Send + std::marker::Sync + 'static {
     /// What is held now.
     fn bounds(&self) -> Bounds;
 
-    /// The place just before the first held message that was accepted at `time_us` or later.
+    /// The starts of the server that the log remembers: what the ids of its places are made of.
+    fn epochs(&self) -> &Epochs;
+
+    /// The place after the last held message that was accepted before `time_us`, in unix
+    /// microseconds. Clocks may have gone either way meanwhile.
     fn seek(&self, time_us: u64) -> Result<u64, LogError>;
 
     /// The newest message of each topic.
     fn heads(&self) -> &Heads;
 
-    /// Lets go of some of what retention no longer keeps: a small step, so that a publish never
-    /// waits long behind it. Returns whether there is more to let go of.
-    fn expire(&self, now_us: u64) -> Result<bool, LogError>;
+    /// Lets go of what retention no longer keeps. It may take long, and keeps no publisher waiting
+    /// for long.
+    fn expire(&self, now: Now);
+
+    /// Bytes held of an owner's messages.
+    fn held_of(&self, owner: &Owner) -> u64;
+
+    /// Why nothing more will be stored before the log is opened again, if that is so.
+    fn failure(&self) -> Option<String> {
+        None
+    }
+
+    /// How it stands with the files, if there are any.
+    fn storage(&self) -> Option<Storage> {
+        None
+    }
 
     /// Makes everything durable and lets go of the files. Nothing is appended afterwards.
     fn close(&self) -> Result<(), LogError>;
@@ -79,11 +99,68 @@ pub trait Feed: Debug + Send + std::marker::Sync {
     fn trim(&self, first_held: u64);
 }
 
+/// What is appended: a draft, and whose it is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// The message.
+    pub draft: Draft,
+    /// Whose share of the log it fills.
+    pub owner: Owner,
+}
+
+/// A message that fills nobody's share.
+impl From<Draft> for Entry {
+    fn from(draft: Draft) -> Self {
+        Self { draft, owner: Owner::nobody() }
+    }
+}
+
+/// Whose share of the log a message fills, in one word. Clones share one allocation.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Owner(Arc<str>);
+
+impl Owner {
+    /// Nobody in particular.
+    pub fn nobody() -> Self {
+        static NOBODY: LazyLock<Owner> = LazyLock::new(|| Owner("-".into()));
+        NOBODY.clone()
+    }
+
+    /// The owner of this name. What could not stand in one word is told otherwise.
+    pub fn named(name: &str) -> Self {
+        let is_plain = |c: char| c.is_ascii_graphic();
+        let name = if name.is_empty() { "-" } else { name };
+        Self(name.chars().map(|c| if is_plain(c) { c } else { '_' }).collect::<String>().into())
+    }
+
+    /// The word.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Borrow<str> for Owner {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+/// How it stands with the files of a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Storage {
+    /// Segments held.
+    pub segments: usize,
+    /// The stamp of the oldest message in unix microseconds, if one is held.
+    pub oldest_us: Option<u64>,
+    /// Bytes that a machine that died would lose.
+    pub unsynced_bytes: u64,
+    /// The longest time that one batch took to be stored.
+    pub longest_append: Duration,
+}
+
 /// What is held: the messages from `first` to `last`, none if `first` is above `last`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
-    /// The log's epoch.
-    pub epoch: Epoch,
     /// The seq of the oldest message held, or of the next one if none is.
     pub first: u64,
     /// The newest seq ever given out, 0 if none was.
@@ -115,7 +192,12 @@ pub struct Selection<'a>(pub &'a [Filter]);
 impl<'a> Selection<'a> {
     /// Whether the topic is wanted.
     pub fn matches(&self, topic: &Topic) -> bool {
-        self.0.iter().any(|filter| filter.matches(topic.as_str()))
+        self.matches_name(topic.as_str())
+    }
+
+    /// Whether the topic of this name is wanted.
+    pub fn matches_name(&self, topic: &str) -> bool {
+        self.0.iter().any(|filter| filter.matches(topic))
     }
 
     /// How many patterns a topic is held against.
@@ -187,7 +269,10 @@ pub enum LogError {
     /// There is no room; nothing of the batch was stored, and a later batch may be.
     #[error("no room left to store messages")]
     Full,
-    /// A write or a sync failed; what is on the disk is unknown until the log is opened again.
+    /// It was not written, and nothing of it is there; a later batch may be.
+    #[error("it was not stored: {0}")]
+    Refused(String),
+    /// What is on the disk is unknown until the log is opened again.
     #[error("storage failed: {0}")]
     Failed(String),
     /// The log was closed.

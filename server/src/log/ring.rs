@@ -54,9 +54,9 @@ impl Ring {
         self.bytes
     }
 
-    /// How many messages were accepted before `time_us`.
-    pub fn count_before(&self, time_us: u64) -> usize {
-        self.messages.partition_point(|message| message.time_us() < time_us)
+    /// The last message that was accepted before `time_us`.
+    pub fn last_before(&self, time_us: u64) -> Option<&Message> {
+        self.messages.iter().rfind(|message| message.time_us() < time_us)
     }
 
     /// The message at a position, the oldest being 0.

@@ -1,8 +1,7 @@
 //! Where jobs wait for the log, and what decides which thread stores them. One commit runs at a
 //! time, and stores what waits.
 //!
-//! The writer's thread commits what waits, and lets retention take its steps between batches. But a
-//! publisher that finds the log at rest commits by itself, and so does the only one there is: a
+//! The writer's thread commits what waits. But a publisher that finds the log at rest commits by itself, and so does the only one there is: a
 //! lone message is on its way to its readers without any thread having to be woken. Where there are
 //! many messages the log never rests, and the thread gathers them into batches.
 //!
@@ -18,10 +17,8 @@ use doorbell_protocol::{Code, Error};
 use tokio::runtime::Handle;
 
 use super::{Health, Job, closing};
-use crate::clock::unix_micros;
-use crate::limits::{
-    COMMIT_ALONE, COMMIT_LOOK, COMMIT_MESSAGES_MAX, COMMIT_SHORT, EXPIRE_MESSAGES_MAX, TOPICS_MAX,
-};
+use crate::clock::Clock;
+use crate::limits::{COMMIT_ALONE, COMMIT_LOOK, COMMIT_MESSAGES_MAX, COMMIT_SHORT, TOPICS_MAX};
 use crate::log::{Log, LogError};
 use crate::message::Message;
 use crate::tail::Tail;
@@ -34,6 +31,7 @@ pub(super) struct CommitQueue {
     log: Arc<dyn Log>,
     /// What the log feeds: a message is visible there before it is acknowledged.
     tail: Arc<Tail>,
+    clock: Arc<dyn Clock>,
     /// What publishers run on, if it can spare a thread for a commit.
     runtime: Option<Handle>,
 }
@@ -50,8 +48,6 @@ struct State {
     health: Health,
     /// Commits begun.
     commits: u64,
-    /// Drafts stored by publishers since the thread last committed: retention owes them steps.
-    unexpired: usize,
     /// Commits one after another, up to the last, that were for one job and during which no other
     /// came.
     alone: u32,
@@ -86,7 +82,7 @@ impl std::fmt::Debug for CommitQueue {
 
 impl CommitQueue {
     /// Nothing waits yet.
-    pub(super) fn new(log: Arc<dyn Log>, tail: Arc<Tail>) -> Self {
+    pub(super) fn new(log: Arc<dyn Log>, tail: Arc<Tail>, clock: Arc<dyn Clock>) -> Self {
         let can_spare = |runtime: &Handle| runtime.metrics().num_workers() > 1;
         let runtime = Handle::try_current().ok().filter(can_spare);
         let state = State {
@@ -96,12 +92,11 @@ impl CommitQueue {
             is_closing: false,
             health: Health::default(),
             commits: 0,
-            unexpired: 0,
             alone: 0,
             ended: Instant::now(),
             took: Duration::MAX,
         };
-        Self { state: Mutex::new(state), wake: Condvar::new(), log, tail, runtime }
+        Self { state: Mutex::new(state), wake: Condvar::new(), log, tail, clock, runtime }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -115,8 +110,7 @@ impl CommitQueue {
             drop(state);
             return job.refuse(&closing());
         }
-        if self.runtime.is_some() && state.is_at_rest(job.drafts.len()) {
-            state.unexpired += job.drafts.len();
+        if self.runtime.is_some() && state.is_at_rest() {
             self.begin(state, 1).store(&mut vec![job]);
             return;
         }
@@ -140,7 +134,12 @@ impl CommitQueue {
 
     /// Whether publishes can be stored.
     pub(super) fn health(&self) -> Health {
-        self.state().health
+        if self.failure().is_some() { Health::Failed } else { self.state().health }
+    }
+
+    /// Why none can be stored any more, if that is so.
+    pub(super) fn failure(&self) -> Option<String> {
+        self.log.failure()
     }
 
     /// Has the thread store what waits, close the log and end.
@@ -151,38 +150,27 @@ impl CommitQueue {
     }
 
     /// What the thread does: commits until the end is asked for.
-    pub(super) fn serve(&self, expire_every: Duration) {
-        let mut next_expiry = Instant::now() + expire_every;
+    pub(super) fn serve(&self) {
         let mut jobs = Vec::new();
         loop {
-            let mut state = self.wait(next_expiry);
+            let mut state = self.wait();
             let closing = state.is_closing;
-            let unexpired = std::mem::take(&mut state.unexpired);
             state.move_batch(&mut jobs);
-            let commit = self.begin(state, jobs.len());
-            let stored = commit.store(&mut jobs);
+            let stored = self.begin(state, jobs.len()).store(&mut jobs);
             if stored == 0 && closing {
                 break;
             }
-            if stored > 0 || Instant::now() >= next_expiry {
-                // As many steps as what was stored can have made necessary.
-                let more = commit.expire(1 + (stored + unexpired) / EXPIRE_MESSAGES_MAX);
-                let pause = if more { Duration::ZERO } else { expire_every };
-                next_expiry = Instant::now() + pause;
-            }
-            drop(commit);
         }
         if let Err(error) = self.log.close() {
             tracing::error!(%error, "the log was not closed cleanly");
         }
     }
 
-    /// Waits until there is something to do for the thread, which is retention when that is due,
-    /// and no commit runs. Meanwhile looks in on publishers for as long as some commit.
+    /// Waits until there is something to do for the thread, and no commit runs. Meanwhile looks in on publishers for as long as some commit.
     ///
     /// A thread that was woken for jobs lets others run once before it takes them: its waking may
     /// have stopped the one that was about to bring more, and it would commit for the first alone.
-    fn wait(&self, until: Instant) -> MutexGuard<'_, State> {
+    fn wait(&self) -> MutexGuard<'_, State> {
         let mut state = self.state();
         let mut has_slept = false;
         let mut looks = true;
@@ -190,7 +178,7 @@ impl CommitQueue {
         let mut next_look = Instant::now() + COMMIT_LOOK;
         loop {
             let now = Instant::now();
-            let is_due = state.is_closing || !state.waiting.is_empty() || now >= until;
+            let is_due = state.is_closing || !state.waiting.is_empty();
             if is_due && !state.is_committing {
                 state.thread = Thread::Awake;
                 if !std::mem::take(&mut has_slept) || state.waiting.is_empty() {
@@ -210,11 +198,14 @@ impl CommitQueue {
                 commits = state.commits;
                 next_look = now + COMMIT_LOOK;
             }
-            let (thread, next) =
-                if looks { (Thread::Looks, next_look) } else { (Thread::Asleep, until) };
-            state.thread = thread;
-            let woken = self.wake.wait_timeout(state, next - now);
-            state = woken.unwrap_or_else(PoisonError::into_inner).0;
+            state = if looks {
+                state.thread = Thread::Looks;
+                let woken = self.wake.wait_timeout(state, next_look - now);
+                woken.unwrap_or_else(PoisonError::into_inner).0
+            } else {
+                state.thread = Thread::Asleep;
+                self.wake.wait(state).unwrap_or_else(PoisonError::into_inner)
+            };
             has_slept = true;
         }
     }
@@ -248,29 +239,29 @@ impl CommitGuard<'_> {
         if jobs.is_empty() {
             return 0;
         }
-        let count = jobs.iter().map(|job| job.drafts.len()).sum();
+        let count = jobs.iter().map(|job| job.entries.len()).sum();
         let heads = self.queue.log.heads();
         let is_full = heads.len() >= TOPICS_MAX;
-        let mut drafts = Vec::with_capacity(count);
+        let mut entries = Vec::with_capacity(count);
         let mut publishers = Vec::with_capacity(jobs.len());
-        for Job { drafts: own, reply, permit } in jobs.drain(..) {
+        for Job { entries: own, reply, permit } in jobs.drain(..) {
             let count = own.len();
             // The positions of those that would need one topic too many, as hardly ever.
             let mut refused = Vec::new();
-            for (position, draft) in own.into_iter().enumerate() {
-                if is_full && heads.get(&draft.topic).is_none() {
+            for (position, entry) in own.into_iter().enumerate() {
+                if is_full && heads.get(&entry.draft.topic).is_none() {
                     refused.push(position);
                 } else {
-                    drafts.push(draft);
+                    entries.push(entry);
                 }
             }
             publishers.push((count, refused, reply, permit));
         }
-        let result = self.queue.log.append(&drafts, unix_micros());
+        let result = self.queue.log.append(&entries, self.queue.clock.now());
         self.note(result.as_ref().err());
         let mut stored = match result {
             Ok(messages) => {
-                assert_eq!(messages.len(), drafts.len(), "the log stored another batch");
+                assert_eq!(messages.len(), entries.len(), "the log stored another batch");
                 let last = messages.last().map_or(0, Message::seq);
                 assert!(self.queue.tail.visible() >= last, "the log told nobody of {last}");
                 Ok(messages.into_iter())
@@ -293,6 +284,7 @@ impl CommitGuard<'_> {
         let health = match error {
             None => Health::Healthy,
             Some(LogError::Full) => Health::Full,
+            Some(LogError::Refused(_)) => Health::Refused,
             Some(LogError::Failed(_) | LogError::Closed) => Health::Failed,
         };
         let before = std::mem::replace(&mut self.queue.state().health, health);
@@ -303,21 +295,6 @@ impl CommitGuard<'_> {
             None if before != health => tracing::info!("publishes are stored again"),
             _ => {}
         }
-    }
-
-    /// Lets retention take at most so many steps; returns whether more are due.
-    fn expire(&self, steps: usize) -> bool {
-        for _ in 0..steps {
-            match self.queue.log.expire(unix_micros()) {
-                Ok(true) => {}
-                Ok(false) => return false,
-                Err(error) => {
-                    tracing::warn!(%error, "retention could not let go of old messages");
-                    return false;
-                }
-            }
-        }
-        true
     }
 }
 
@@ -340,12 +317,11 @@ impl Drop for CommitGuard<'_> {
 }
 
 impl State {
-    /// Whether a publisher may store so many drafts itself.
-    fn is_at_rest(&self, drafts: usize) -> bool {
+    /// Whether a publisher may store its messages itself.
+    fn is_at_rest(&self) -> bool {
         self.thread == Thread::Looks
             && !self.is_committing
             && self.waiting.is_empty()
-            && self.unexpired + drafts <= EXPIRE_MESSAGES_MAX
             && self.alone > 0
             && self.took <= COMMIT_SHORT
             // One that is not known to be the only publisher leaves the others time to gather: at
@@ -357,7 +333,7 @@ impl State {
     fn move_batch(&mut self, jobs: &mut Vec<Job>) {
         let mut drafts = 0;
         let fits = |job: &&Job| {
-            drafts += job.drafts.len();
+            drafts += job.entries.len();
             drafts <= COMMIT_MESSAGES_MAX
         };
         let first = usize::from(!self.waiting.is_empty());
@@ -374,8 +350,13 @@ fn too_many_topics() -> Error {
 fn refusal(error: &LogError) -> Error {
     match error {
         LogError::Full => Error::new(Code::StorageFull, "no room left to store messages"),
-        LogError::Failed(_) => {
-            Error::new(Code::LogFailed, "storage failed; publishes are refused until a restart")
+        LogError::Refused(reason) => {
+            let text = format!("the message was not stored ({reason}); the next one may be");
+            Error::new(Code::Unavailable, text)
+        }
+        LogError::Failed(reason) => {
+            let text = format!("{reason}; publishes are refused until a restart");
+            Error::new(Code::LogFailed, text)
         }
         LogError::Closed => closing(),
     }

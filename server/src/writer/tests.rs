@@ -4,7 +4,9 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::{Condvar, MutexGuard};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use doorbell_protocol::Draft;
 
 use futures_util::poll;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -12,7 +14,10 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::log::{Bounds, Feed, Heads, LogError, MemoryLog, Page, Query, Retention};
+use crate::clock::{Now, SystemClock};
+use crate::log::{
+    Bounds, Entry, Epochs, Feed, Heads, LogError, MemoryLog, Owner, Page, Query, Retention,
+};
 
 /// For what must come, on a slow machine too.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -59,7 +64,7 @@ impl Log for Doors {
         self.log.follow(feed)
     }
 
-    fn append(&self, drafts: &[Draft], time_us: u64) -> Result<Vec<Message>, LogError> {
+    fn append(&self, entries: &[Entry], now: Now) -> Result<Vec<Message>, LogError> {
         let mut state = self.state();
         match std::thread::current().name() {
             Some("log-writer") => state.by_thread += 1,
@@ -74,7 +79,7 @@ impl Log for Doors {
         self.changed.notify_all();
         self.wait(|state| !state.is_shut);
         self.state().hanging -= 1;
-        self.log.append(drafts, time_us)
+        self.log.append(entries, now)
     }
 
     fn read(&self, query: &Query<'_>) -> Result<Page, LogError> {
@@ -93,8 +98,16 @@ impl Log for Doors {
         self.log.heads()
     }
 
-    fn expire(&self, now_us: u64) -> Result<bool, LogError> {
-        self.log.expire(now_us)
+    fn epochs(&self) -> &Epochs {
+        self.log.epochs()
+    }
+
+    fn expire(&self, now: Now) {
+        self.log.expire(now);
+    }
+
+    fn held_of(&self, owner: &Owner) -> u64 {
+        self.log.held_of(owner)
     }
 
     fn close(&self) -> Result<(), LogError> {
@@ -107,13 +120,12 @@ fn start() -> (Arc<Doors>, Arc<Writer>) {
     let log = MemoryLog::new(retention);
     let tail = Tail::follow(&log);
     let doors = Arc::new(Doors { log, state: Mutex::default(), changed: Condvar::new() });
-    let every = Duration::from_secs(10);
-    let writer = Writer::start(doors.clone(), tail, 1 << 20, every).unwrap();
+    let writer = Writer::start(doors.clone(), tail, 1 << 20, Arc::new(SystemClock)).unwrap();
     (doors, Arc::new(writer))
 }
 
-fn drafts() -> Vec<Draft> {
-    vec![Draft::text("a".parse().unwrap(), "x", 4096).unwrap()]
+fn entries() -> Vec<Entry> {
+    vec![Draft::text("a".parse().unwrap(), "x", 4096).unwrap().into()]
 }
 
 /// Publishes one message after the other until a publisher has committed by itself, and returns how
@@ -122,7 +134,7 @@ async fn publish_until_one_commits_itself(doors: &Doors, writer: &Writer) -> u64
     let until = Instant::now() + PATIENCE;
     for count in 1.. {
         assert!(Instant::now() < until, "no publisher ever committed: {:?}", doors.state());
-        writer.submit(drafts()).await.await.pop().unwrap().unwrap();
+        writer.submit(entries()).await.await.pop().unwrap().unwrap();
         if doors.state().by_publishers > 0 {
             return count;
         }
@@ -145,7 +157,7 @@ async fn hang(doors: &Arc<Doors>, writer: &Arc<Writer>) -> (u64, JoinHandle<u64>
             let writer = writer.clone();
             async move {
                 publisher.read_u8().await.unwrap();
-                writer.submit(drafts()).await.await.pop().unwrap().unwrap().seq()
+                writer.submit(entries()).await.await.pop().unwrap().unwrap().seq()
             }
         });
         rest();
@@ -187,7 +199,7 @@ async fn the_only_publisher_commits_however_soon_it_comes_back() {
     let mut by_thread = 0;
     while succession < 30 {
         assert!(Instant::now() < until, "it was never left alone: {:?}", doors.state());
-        writer.submit(drafts()).await.await.pop().unwrap().unwrap();
+        writer.submit(entries()).await.await.pop().unwrap().unwrap();
         succession += 1;
         let now = doors.state().by_thread;
         if std::mem::replace(&mut by_thread, now) < now {
@@ -201,7 +213,7 @@ async fn the_only_publisher_commits_however_soon_it_comes_back() {
 async fn the_only_thread_of_a_runtime_never_commits() {
     let (doors, writer) = start();
     for _ in 0..100 {
-        writer.submit(drafts()).await.await.pop().unwrap().unwrap();
+        writer.submit(entries()).await.await.pop().unwrap().unwrap();
         rest();
     }
     assert_eq!(doors.state().by_publishers, 0);
@@ -214,7 +226,7 @@ async fn what_comes_while_a_publisher_commits_is_stored_after_it() {
     let (before, task) = hang(&doors, &writer).await;
     let mut later = Vec::new();
     for _ in 0..10 {
-        let mut pending = writer.submit(drafts()).await;
+        let mut pending = writer.submit(entries()).await;
         assert!(poll!(&mut pending).is_pending());
         later.push(pending);
     }
@@ -257,13 +269,13 @@ async fn a_panic_in_a_publishers_commit_ends_publishing() {
     doors.set(|state| state.panics = true);
     let task = Handle::current().spawn({
         let writer = writer.clone();
-        async move { writer.submit(drafts()).await.await }
+        async move { writer.submit(entries()).await.await }
     });
     // Its own ends in the panic; one that the thread was to store is refused.
     if let Ok(answers) = task.await {
         assert!(answers[0].is_err());
     }
-    let refused = writer.submit(drafts()).await.await.pop().unwrap();
+    let refused = writer.submit(entries()).await.await.pop().unwrap();
     assert_eq!(refused.unwrap_err().code(), Code::Unavailable);
     assert_eq!(writer.health(), Health::Failed);
     writer.close();

@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use doorbell_protocol::{Draft, Epoch};
 use doorbell_server::access::Gate;
+use doorbell_server::clock::SystemClock;
 use doorbell_server::config::{self, to_usize};
 use doorbell_server::connections::Ends;
 use doorbell_server::guard::Timeouts;
@@ -45,7 +46,7 @@ impl Round {
     /// Messages of that number.
     pub(super) fn new(payload: &Payload, topics: Range<usize>, number: u64) -> Result<Self> {
         let mut commands = Vec::new();
-        let mut drafts = Vec::new();
+        let mut entries = Vec::new();
         for topic in topics {
             let mut text = Vec::new();
             payload.write(Stamp { topic, number, planned_ns: 0 }, &mut text);
@@ -53,10 +54,10 @@ impl Round {
             push!(commands, "PUB {name} {text}\n");
             let refused = |error: doorbell_protocol::Error| Failure(error.text().into());
             let name = name.parse().map_err(refused)?;
-            drafts.push(Draft::text(name, &text, text.len()).map_err(refused)?);
+            entries.push(Draft::text(name, &text, text.len()).map_err(refused)?.into());
         }
         // The floors' lines are as long as doorbell's own.
-        let messages = number_batch(&drafts, Epoch::from_bits(0), number, 1 << 50, Some(1 << 40));
+        let messages = number_batch(&entries, Epoch::from_bits(0), number, 1 << 50, Some(1 << 40));
         let lines = messages.iter().map(|message| message.frame().line()).collect();
         Ok(Self { commands, lines })
     }
@@ -169,7 +170,7 @@ impl Sessions {
         let retention = settings.retention();
         let log = Arc::new(MemoryLog::new(retention));
         let room = to_usize(settings.inflight_bytes);
-        let hub = Hub::start(log, room, &retention, settings.wire_limits())?;
+        let hub = Hub::start(log, room, &retention, settings.wire_limits(), Arc::new(SystemClock))?;
         let metrics = Metrics::new();
         let (write_deadline, keepalive) = (settings.write_deadline, settings.keepalive);
         let timeouts = Timeouts { write_deadline, keepalive };

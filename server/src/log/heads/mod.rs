@@ -110,6 +110,12 @@ impl Heads {
         (gone, known.forgotten)
     }
 
+    /// The newest message of each of these topics, 0 where there never was one.
+    pub fn newest_of<'a>(&self, topics: impl Iterator<Item = &'a Topic>) -> Vec<u64> {
+        let known = self.known();
+        topics.map(|topic| known.head(topic).map_or(0, |head| head.newest)).collect()
+    }
+
     /// The head of one topic.
     pub fn get(&self, topic: &Topic) -> Option<TopicHead> {
         self.known().head(topic)

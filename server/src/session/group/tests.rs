@@ -9,6 +9,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::*;
 use crate::access::Gate;
+use crate::clock::SystemClock;
 use crate::hub::{Hub, WireLimits};
 use crate::log::{MemoryLog, Retention};
 use crate::message::Message;
@@ -158,7 +159,7 @@ impl World {
         let retention = Retention { age: Duration::from_secs(3600), bytes: 1 << 30 };
         let limits = WireLimits { message_bytes: 4096, filter_topics: 64, subscriptions: 64 };
         let log = Arc::new(MemoryLog::new(retention));
-        let hub = Hub::start(log, 1 << 20, &retention, limits).unwrap();
+        let hub = Hub::start(log, 1 << 20, &retention, limits, Arc::new(SystemClock)).unwrap();
         let (metrics, stop) = (Metrics::new(), Stop::default());
         let groups = Groups::new(Duration::from_secs(3600), metrics.clone(), stop.clone());
         Self { hub, groups, metrics, stop, peers: Vec::new(), missed: Vec::new() }

@@ -1,0 +1,145 @@
+//! Retention: letting go of the oldest segments, whole.
+//!
+//! What is kept longer than asked is bounded: a segment ends after a tenth of the age, and goes when
+//! its newest message is too old. Age is the time that passed, not what a clock on the wall says it
+//! was: a step of that one deletes nothing early and keeps nothing for ever.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use doorbell_protocol::Topic;
+
+use super::scan::{self, Tail};
+use super::segment::Segment;
+use super::{Inner, Shared};
+use crate::clock::Now;
+use crate::limits::{EXPIRE_MESSAGES_MAX, TOPICS_REMEMBERED_MAX};
+
+/// An age that a wall clock tells across a start is believed at once up to a day above what is kept.
+const DOUBTED_FROM: Duration = Duration::from_secs(24 * 3600);
+/// A greater one is believed when that clock has stood for so long.
+const DOUBTED_FOR: Duration = Duration::from_secs(600);
+
+impl Inner {
+    /// Lets go of all that is too old or too much. Publishers do not wait for it.
+    pub(super) fn expire(&self, now: Now) {
+        let _alone = self.retention.lock().unwrap_or_else(PoisonError::into_inner);
+        let shared = &self.shared;
+        loop {
+            let view = shared.segments.load_full();
+            let Some((oldest, others)) = view.split_first() else { return };
+            let bytes: u64 = view.iter().map(|segment| segment.bytes()).sum();
+            let is_too_old = shared.is_too_old(oldest, now);
+            let done = if others.is_empty() {
+                // The newest one is too old as a whole: the log has been idle for long.
+                is_too_old && self.appender().roll(shared, now).is_ok()
+            } else {
+                (is_too_old || bytes > shared.retention.bytes) && self.let_go(oldest)
+            };
+            if !done {
+                return;
+            }
+        }
+    }
+
+    /// Lets go of the oldest segment. Returns false if that has to wait.
+    fn let_go(&self, segment: &Arc<Segment>) -> bool {
+        let shared = &self.shared;
+        // Readers are told of what they miss before it is gone.
+        if let Err(error) = shared.expire_topics(segment) {
+            tracing::warn!(%error, segment = segment.ordinal, "the oldest segment cannot be read");
+        }
+        let first_held = segment.last() + 1;
+        shared.segments.rcu(|segments| {
+            let held = |own: &&Arc<Segment>| own.ordinal != segment.ordinal;
+            segments.iter().filter(held).cloned().collect::<Vec<_>>()
+        });
+        shared.owners.let_go(&segment.notes().owners);
+        if let Some(feed) = shared.feed.get() {
+            feed.trim(first_held);
+        }
+        if let Err(error) = shared.folder.remove_segment(segment.ordinal) {
+            tracing::warn!(%error, segment = segment.ordinal, "an old segment cannot be removed");
+        }
+        true
+    }
+}
+
+impl Shared {
+    /// Whether everything in a segment is older than what is kept.
+    fn is_too_old(&self, segment: &Segment, now: Now) -> bool {
+        if segment.is_empty() {
+            return false;
+        }
+        let touched = segment.touched().or_else(|| {
+            let stood_us = now.since_boot_us - self.opened.since_boot_us;
+            (stood_us >= micros(DOUBTED_FOR)).then(|| {
+                let touched = touched_at(now, segment.notes().times.last_us);
+                segment.set_touched(touched, false);
+                touched
+            })
+        });
+        touched.is_some_and(|touched| now.since_boot_us - touched > micros(self.retention.age))
+    }
+
+    /// Notes in each topic what it loses, so that a quiet one is never told of a gap that it does
+    /// not have. Some at a time: publishers look at the same topics.
+    fn expire_topics(&self, segment: &Segment) -> io::Result<()> {
+        let mut some = Vec::with_capacity(EXPIRE_MESSAGES_MAX);
+        let mut take = |name: &str, last: u64| {
+            if let Ok(topic) = name.parse::<Topic>() {
+                some.push((topic, last));
+            }
+            if some.len() >= EXPIRE_MESSAGES_MAX {
+                self.expire_some(&mut some);
+            }
+        };
+        match segment.topics.get() {
+            Some(table) => {
+                let summary = self.folder.open_summary(segment.ordinal)?;
+                table.for_each(&summary, |name, row| take(name, row.last))?;
+            }
+            // There was no room for its summary.
+            None => {
+                let content = scan::scan(&segment.file, segment.bytes(), Tail::Kept)?;
+                content.topics.iter().for_each(|(name, row)| take(name, row.last));
+            }
+        }
+        self.expire_some(&mut some);
+        Ok(())
+    }
+
+    fn expire_some(&self, some: &mut Vec<(Topic, u64)>) {
+        let places = some.iter().map(|(topic, seq)| (topic, *seq));
+        self.heads.expire(places, TOPICS_REMEMBERED_MAX);
+        some.clear();
+    }
+}
+
+/// When a message was appended, in microseconds since the machine started, as the wall clock tells
+/// it now. A stamp from the future tells nothing.
+pub(super) fn touched_at(now: Now, time_us: u64) -> i64 {
+    let age_us = now.unix_us.saturating_sub(time_us);
+    now.since_boot_us.saturating_sub(i64::try_from(age_us).unwrap_or(i64::MAX))
+}
+
+/// Finds out how old segments are that were written before the log was opened, oldest first. A
+/// message is no younger than any that came after it, whatever its stamp says.
+pub(super) fn find_ages(segments: &[Arc<Segment>], retention_age: Duration, now: Now) {
+    let mut bound_us = now.unix_us;
+    for segment in segments.iter().rev().filter(|segment| !segment.is_empty()) {
+        let mut notes = segment.notes();
+        notes.times.last_us = notes.times.last_us.min(bound_us);
+        bound_us = notes.times.last_us.min(notes.times.least_us);
+        let touched = touched_at(now, notes.times.last_us);
+        drop(notes);
+        let doubted_us = micros(retention_age.saturating_add(DOUBTED_FROM));
+        segment.set_touched(touched, now.since_boot_us - touched > doubted_us);
+    }
+}
+
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}

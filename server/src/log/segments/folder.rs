@@ -1,0 +1,233 @@
+//! The folder of a log: its names, its lock, and what of it must reach the disk.
+//!
+//! Files that are not ours are left alone.
+
+use std::fs::{self, DirBuilder, File, TryLockError};
+use std::io::{self, Read};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use crate::log::OpenError;
+
+const LOCK: &str = "doorbell.lock";
+const SEGMENT: &str = "log";
+const SUMMARY: &str = "sum";
+/// What the log of an older version was kept in.
+const OLD_DATABASE: &str = "doorbell.db";
+/// Nobody else may read what was published.
+const FILE_MODE: u32 = 0o600;
+const FOLDER_MODE: u32 = 0o700;
+const DIGITS: usize = 8;
+
+/// A folder, open and maybe locked.
+#[derive(Debug)]
+pub(super) struct Folder {
+    path: PathBuf,
+    /// Kept open so that what is made in it can be synced.
+    handle: File,
+}
+
+/// The claim of one process on a folder. The kernel lets go of it when the process dies; the file
+/// stays, since deleting it would let two processes hold two files of one name.
+#[derive(Debug)]
+pub(super) struct Claim(File);
+
+impl Folder {
+    /// Makes the folder, and those above it, if they are not there. Their names are on the disk
+    /// then.
+    pub(super) fn create(path: &Path) -> Result<Self, OpenError> {
+        let refuse =
+            |error| OpenError(format!("cannot use the data folder {}: {error}", path.display()));
+        if fs::metadata(path).is_ok_and(|found| !found.is_dir()) {
+            return Err(OpenError(format!(
+                "the data folder {} is not a folder; name another one",
+                path.display()
+            )));
+        }
+        let absent: Vec<&Path> = path.ancestors().take_while(|path| !path.exists()).collect();
+        // What is there already stays as it is: whoever made it may share it.
+        DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(path).map_err(refuse)?;
+        for made in absent {
+            let above = made.parent().filter(|above| !above.as_os_str().is_empty());
+            let above = above.unwrap_or(Path::new("."));
+            File::open(above).and_then(|folder| folder.sync_all()).map_err(refuse)?;
+        }
+        Self::open(path).map_err(refuse)
+    }
+
+    /// Opens a folder that is there.
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
+        Ok(Self { path: path.to_owned(), handle: File::open(path)? })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Claims it for this process.
+    pub(super) fn claim(&self) -> Result<Claim, OpenError> {
+        let path = self.path.join(LOCK);
+        let mut options = File::options();
+        options.read(true).write(true).create(true).truncate(false).mode(FILE_MODE);
+        let file = options.open(&path).map_err(|error| {
+            OpenError(format!("cannot write in the data folder {}: {error}", self.path.display()))
+        })?;
+        match file.try_lock() {
+            Ok(()) => Ok(Claim(file)),
+            Err(TryLockError::WouldBlock) => Err(OpenError(format!(
+                "the data folder {} is held by another process; stop that one or use another folder",
+                self.path.display()
+            ))),
+            Err(TryLockError::Error(error)) => Err(OpenError(format!(
+                "cannot lock {}: {error}; use a data folder on a local disk",
+                path.display()
+            ))),
+        }
+    }
+
+    /// Whether it holds the log of an older version.
+    pub(super) fn old_database(&self) -> Option<PathBuf> {
+        let path = self.path.join(OLD_DATABASE);
+        path.exists().then_some(path)
+    }
+
+    /// The ordinals of the segments in it, rising.
+    pub(super) fn segments(&self) -> io::Result<Vec<u64>> {
+        let mut ordinals = Vec::new();
+        for entry in fs::read_dir(&self.path)? {
+            let name = entry?.file_name();
+            ordinals.extend(name.to_str().and_then(ordinal_of));
+        }
+        ordinals.sort_unstable();
+        Ok(ordinals)
+    }
+
+    pub(super) fn segment_path(&self, ordinal: u64) -> PathBuf {
+        self.path.join(name(ordinal, SEGMENT))
+    }
+
+    /// Opens a segment to read it and to write at its end.
+    pub(super) fn open_segment(&self, ordinal: u64) -> io::Result<File> {
+        File::options().read(true).write(true).open(self.segment_path(ordinal))
+    }
+
+    /// Opens a segment only to read it.
+    pub(super) fn read_segment(&self, ordinal: u64) -> io::Result<File> {
+        File::open(self.segment_path(ordinal))
+    }
+
+    /// Makes an empty segment. Its name is not on the disk before [`sync`](Self::sync).
+    pub(super) fn create_segment(&self, ordinal: u64) -> io::Result<File> {
+        let mut options = File::options();
+        options.read(true).write(true).create_new(true).mode(FILE_MODE);
+        options.open(self.segment_path(ordinal))
+    }
+
+    /// Unlinks a segment and its summary. Whoever reads it reads on.
+    pub(super) fn remove_segment(&self, ordinal: u64) -> io::Result<()> {
+        // The summary first: a segment without one is a segment, one without the other is nothing.
+        match fs::remove_file(self.path.join(name(ordinal, SUMMARY))) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        match fs::remove_file(self.segment_path(ordinal)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            result => result,
+        }
+    }
+
+    /// Brings the names in it to the disk.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.handle.sync_all()
+    }
+
+    /// Whether the file is known not to be there under its name any more.
+    pub(super) fn has_lost(&self, ordinal: u64, file: &File) -> bool {
+        let identity = |found: fs::Metadata| (found.dev(), found.ino());
+        match (file.metadata(), fs::metadata(self.segment_path(ordinal))) {
+            (Ok(own), Ok(found)) => identity(own) != identity(found),
+            (_, Err(error)) => {
+                matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+            }
+            (Err(_), _) => false,
+        }
+    }
+
+    pub(super) fn write_summary(&self, ordinal: u64, text: &[u8]) -> io::Result<()> {
+        let mut options = File::options();
+        options.write(true).create(true).truncate(true).mode(FILE_MODE);
+        options.open(self.path.join(name(ordinal, SUMMARY)))?.write_all_at(text, 0)
+    }
+
+    /// A summary as it was written, which need not be whole.
+    pub(super) fn read_summary(&self, ordinal: u64) -> io::Result<Option<String>> {
+        let mut bytes = Vec::new();
+        match self.open_summary(ordinal) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+            Ok(mut file) => file.read_to_end(&mut bytes)?,
+        };
+        Ok(String::from_utf8(bytes).ok())
+    }
+
+    pub(super) fn open_summary(&self, ordinal: u64) -> io::Result<File> {
+        File::open(self.path.join(name(ordinal, SUMMARY)))
+    }
+}
+
+/// The name of a file of a segment.
+fn name(ordinal: u64, extension: &str) -> String {
+    format!("{ordinal:0DIGITS$}.{extension}")
+}
+
+fn ordinal_of(file: &str) -> Option<u64> {
+    let digits = file.strip_suffix(SEGMENT)?.strip_suffix('.')?;
+    let is_ours = digits.len() >= DIGITS && digits.bytes().all(|byte| byte.is_ascii_digit());
+    is_ours.then(|| digits.parse().ok()).flatten()
+}
+
+impl Claim {
+    /// Which file this is: another one is there in a copy of the folder.
+    pub(super) fn place(&self) -> String {
+        let Ok(found) = self.0.metadata() else { return String::new() };
+        let since_epoch = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).ok();
+        let born = found.created().ok().and_then(since_epoch).unwrap_or_default();
+        format!("{}-{}", found.ino(), born.as_nanos())
+    }
+
+    /// Notes how far the log is on the disk.
+    pub(super) fn note(&self, reached: Reached) -> io::Result<()> {
+        let Reached { ordinal, bytes } = reached;
+        // One length, whatever the numbers: an older note never shows behind a newer one.
+        self.0.write_all_at(format!("{ordinal:020} {bytes:020}\n").as_bytes(), 0)
+    }
+
+    /// What was noted last, if it can be read.
+    pub(super) fn noted(&self) -> Option<Reached> {
+        let mut bytes = [0; 64];
+        let read = self.0.read_at(&mut bytes, 0).ok()?;
+        let text = str::from_utf8(&bytes[..read]).ok()?;
+        let (ordinal, bytes) = text.strip_suffix('\n')?.split_once(' ')?;
+        Some(Reached { ordinal: ordinal.parse().ok()?, bytes: bytes.parse().ok()? })
+    }
+
+    /// Lets go of the folder.
+    pub(super) fn release(&self) {
+        // Closing the file is not enough: a child that is being started holds it too for a moment.
+        let _ = self.0.unlock();
+    }
+}
+
+/// How far a log is on the disk: in which segment, and how many bytes of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Reached {
+    pub(super) ordinal: u64,
+    pub(super) bytes: u64,
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.release();
+    }
+}

@@ -1,0 +1,207 @@
+//! One line of a segment: a short head, and the JSON that goes out on the wire.
+//!
+//! ```text
+//! daea9426 0002 m 00000000000041 anna {"id":"0MV3k0000001","seq":43,"time":…}
+//! |        |    | |              |    |
+//! 0        9    | 16             31   the JSON, to the end of the line
+//! checksum mark kind  chain      owner
+//!              14
+//! ```
+//!
+//! - checksum: CRC-32 (that of zlib) of all that follows it in the line, without the end of the
+//!   line, in hex.
+//! - mark: `----` if the batch goes on, else how many lines it had.
+//! - kind: `m` a message, `h` the head of the segment, `s` a start of the server, `e` its end. A
+//!   reader passes over any other kind.
+//! - chain: the seq of the message before it in the same topic, 0 if there is none.
+//! - owner: whose share of the log it fills, in one word; `-` for nobody's.
+//!
+//! The columns have fixed places as far as the owner, so that `cut -d' ' -f6-` gives the JSON. JSON
+//! has no end of a line in it: after damage, reading goes on at the next one.
+
+use std::io::Write;
+
+use doorbell_protocol::Id;
+use doorbell_protocol::id::ID_CHARS;
+use memchr::{memchr, memmem};
+
+use crate::log::Owner;
+
+/// Bytes before the owner.
+const OWNER_AT: usize = 31;
+const CHECKSUM_BYTES: usize = 8;
+/// Lines of one batch, as many as a mark can tell.
+pub(super) const BATCH_LINES_MAX: usize = 9999;
+const GOES_ON: &[u8] = b"----";
+/// How the JSON of every line begins.
+const JSON_BEGINS: &[u8] = b"{\"id\":\"";
+
+/// What a line is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A message.
+    Message,
+    /// The head of a segment.
+    Head,
+    /// A start of the server.
+    Start,
+    /// A server ended as it should.
+    End,
+    /// What another version wrote.
+    Other,
+}
+
+impl Kind {
+    const fn letter(self) -> u8 {
+        match self {
+            Self::Message => b'm',
+            Self::Head => b'h',
+            Self::Start => b's',
+            Self::End => b'e',
+            Self::Other => b'?',
+        }
+    }
+
+    fn of(letter: u8) -> Self {
+        let known = [Self::Message, Self::Head, Self::Start, Self::End];
+        known.into_iter().find(|kind| kind.letter() == letter).unwrap_or(Self::Other)
+    }
+}
+
+/// A line whose checksum is right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Line<'a> {
+    /// How many lines the batch has that ends with this one; `None` if it goes on.
+    pub(super) ends: Option<usize>,
+    pub(super) kind: Kind,
+    /// The seq of the topic's message before it.
+    pub(super) chain: u64,
+    pub(super) owner: &'a str,
+    pub(super) json: &'a [u8],
+}
+
+impl Line<'_> {
+    /// How long it is, its end included.
+    pub(super) fn bytes(&self) -> u64 {
+        (OWNER_AT + self.owner.len() + self.json.len() + 2) as u64
+    }
+}
+
+/// What is found at fixed places of a message's JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stored<'a> {
+    pub(super) id: Id,
+    pub(super) time_us: u64,
+    pub(super) topic: &'a str,
+}
+
+/// Appends a line with its end. `ends` is as in [`Line`].
+pub(super) fn push(
+    out: &mut Vec<u8>,
+    ends: Option<usize>,
+    kind: Kind,
+    chain: u64,
+    owner: &Owner,
+    json: &[u8],
+) {
+    let begin = out.len();
+    out.reserve(OWNER_AT + owner.as_str().len() + json.len() + 2);
+    out.extend_from_slice(b"00000000 ---- ? 00000000000000 ");
+    if let Some(lines) = ends {
+        write_decimal(&mut out[begin + 9..begin + 13], lines as u64);
+    }
+    out[begin + 14] = kind.letter();
+    write_decimal(&mut out[begin + 16..begin + 30], chain);
+    out.extend_from_slice(owner.as_str().as_bytes());
+    out.push(b' ');
+    out.extend_from_slice(json);
+    let checksum = crc32fast::hash(&out[begin + CHECKSUM_BYTES + 1..]);
+    let mut head = &mut out[begin..begin + CHECKSUM_BYTES];
+    write!(head, "{checksum:08x}").expect("eight digits have room");
+    out.push(b'\n');
+}
+
+/// Writes a number that is not wider than its place, with zeros before it.
+fn write_decimal(place: &mut [u8], mut number: u64) {
+    for digit in place.iter_mut().rev() {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
+}
+
+/// Reads a line, given without its end. `None` if it is damaged.
+pub(super) fn parse(line: &[u8]) -> Option<Line<'_>> {
+    let (checksum, rest) = line.split_at_checked(CHECKSUM_BYTES)?;
+    let rest = rest.strip_prefix(b" ")?;
+    if hex(checksum)? != crc32fast::hash(rest) {
+        return None;
+    }
+    let (mark, kind, chain) = (line.get(9..13)?, *line.get(14)?, line.get(16..30)?);
+    let ends = if mark == GOES_ON { None } else { Some(usize::try_from(decimal(mark)?).ok()?) };
+    let rest = line.get(OWNER_AT..)?;
+    let owner_end = memchr(b' ', rest)?;
+    let owner = str::from_utf8(&rest[..owner_end]).ok()?;
+    let json = &rest[owner_end + 1..];
+    Some(Line { ends, kind: Kind::of(kind), chain: decimal(chain)?, owner, json })
+}
+
+/// The seq of a line that is not verified: what is found where its id should be.
+pub(super) fn seq_of(line: &[u8]) -> Option<u64> {
+    let rest = line.get(OWNER_AT..)?;
+    let json = &rest[memchr(b' ', rest)? + 1..];
+    let id = json.strip_prefix(JSON_BEGINS)?.get(..ID_CHARS)?;
+    Some(str::from_utf8(id).ok()?.parse::<Id>().ok()?.seq())
+}
+
+/// The lines that can be read inside one that is damaged, with where they begin in it: an end that
+/// was damaged joins two.
+pub(super) fn within(damaged: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+    let mut begins = memmem::find_iter(damaged, b" {\"id\":\"")
+        .filter_map(|at| memchr::memrchr(b' ', &damaged[..at])?.checked_sub(OWNER_AT - 1))
+        .peekable();
+    std::iter::from_fn(move || {
+        let begin = begins.next()?;
+        // The byte before the next line is what its end has become.
+        let end = begins.peek().map_or(damaged.len(), |next| next.saturating_sub(1));
+        Some((begin, damaged.get(begin..end).unwrap_or_default()))
+    })
+    .filter(|(_, line)| parse(line).is_some())
+}
+
+/// Reads what a message's JSON begins with.
+pub(super) fn stored(json: &[u8]) -> Option<Stored<'_>> {
+    let rest = json.strip_prefix(JSON_BEGINS)?;
+    let (id, rest) = rest.split_at_checked(ID_CHARS)?;
+    let id = str::from_utf8(id).ok()?.parse().ok()?;
+    let rest = rest.strip_prefix(b"\",\"seq\":")?;
+    let rest = skip_digits(rest).strip_prefix(b",\"time\":")?;
+    let rest = skip_digits(rest).strip_prefix(b",\"time_us\":")?;
+    let digits = rest.len() - skip_digits(rest).len();
+    let time_us = decimal(&rest[..digits])?;
+    let rest = rest[digits..].strip_prefix(b",\"event\":\"message\",\"topic\":\"")?;
+    // Nothing in a topic's name needs to be escaped.
+    let topic = str::from_utf8(&rest[..memchr(b'"', rest)?]).ok()?;
+    Some(Stored { id, time_us, topic })
+}
+
+fn skip_digits(text: &[u8]) -> &[u8] {
+    let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    &text[digits..]
+}
+
+fn decimal(digits: &[u8]) -> Option<u64> {
+    let mut number = 0_u64;
+    for digit in digits {
+        let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
+        number = number.checked_mul(10)?.checked_add(digit)?;
+    }
+    (!digits.is_empty()).then_some(number)
+}
+
+fn hex(digits: &[u8]) -> Option<u32> {
+    let mut number = 0;
+    for digit in digits {
+        number = number << 4 | char::from(*digit).to_digit(16)?;
+    }
+    Some(number)
+}

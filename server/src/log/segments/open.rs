@@ -1,0 +1,376 @@
+//! Opening a log: claiming the folder, finding out what it holds and how the last run ended, and
+//! beginning a new epoch.
+//!
+//! A process that dies loses nothing that it acknowledged: the kernel has it. A machine that dies
+//! can lose what was not synced, and a reader may have seen those messages and hold their ids. The
+//! new epoch tells such places apart from those that are given out from now on, and a reader that
+//! comes past is told.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, Mutex, OnceLock};
+
+use doorbell_protocol::{GapReason, Topic};
+
+use super::append::{Appender, not_written};
+use super::folder::{Claim, Folder, Reached};
+use super::owners::Owners;
+use super::scan::{self, Content, End, Run, Tail};
+use super::segment::{Hole, Segment};
+use super::tasks::Threads;
+use super::{
+    FORMAT, Inner, SEGMENT_AGES, SEGMENT_BYTES, SEGMENTS, SegmentLog, Shared, Stalls, Sync,
+    VERSION, expire, summary,
+};
+use crate::clock::{Clock, Now};
+use crate::log::epochs::{self, Span};
+use crate::log::heads::TopicHead;
+use crate::log::{Epochs, Heads, LogError, OpenError, Retention};
+
+/// A name for the time since the machine started, empty where the kernel gives none.
+pub(super) fn boot_id() -> String {
+    let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    id.trim().to_owned()
+}
+
+/// Opens the log of a folder.
+pub(super) fn open(
+    path: &Path,
+    sync: Sync,
+    retention: Retention,
+    clock: Arc<dyn Clock>,
+    boot: String,
+) -> Result<SegmentLog, OpenError> {
+    let folder = Folder::create(path)?;
+    let claim = folder.claim()?;
+    if let Some(old) = folder.old_database() {
+        return Err(OpenError(format!(
+            "{} is the log of an older version; to bring its messages over, move it away and run: \
+             sqlite3 {} 'SELECT body FROM events ORDER BY seq' | doorbell-server log import {}",
+            old.display(),
+            Path::new("AWAY").join("doorbell.db").display(),
+            path.display()
+        )));
+    }
+    let now = clock.now();
+    let refuse = |error: io::Error| cannot_open(path, &error);
+    let run = Run { boot, sync: sync.as_str().to_owned(), place: claim.place() };
+    let found = Found::read(&folder, &claim, &run)?;
+    let Found { mut segments, topics, spans, last_run, is_torn, next_ordinal, prepared } = found;
+    let heads = Heads::default();
+    heads.restore_forgotten(segments.first().map_or(0, |oldest| oldest.after));
+    for (topic, head) in topics {
+        heads.restore(topic, head);
+    }
+    expire::find_ages(&segments, retention.age, now);
+    let last = segments.last().map_or(0, |newest| newest.last());
+    let in_place = last_run.is_some_and(|last_run| last_run.place == run.place);
+    let (epochs, start) = begin_epoch(spans, now, in_place, last, is_torn)
+        .ok_or_else(|| OpenError(format!("the log in {} has no epochs left", path.display())))?;
+    let began_us = segments.last().and_then(|newest| newest.oldest_us());
+    let began_us = began_us.map(|oldest_us| expire::touched_at(now, oldest_us));
+    let mut next = prepared;
+    if segments.is_empty() {
+        let (ordinal, file) = match next.take() {
+            Some(prepared) => prepared,
+            None => (next_ordinal, folder.create_segment(next_ordinal).map_err(refuse)?),
+        };
+        segments.push(Arc::new(Segment::new(ordinal, file, last)));
+    }
+    let newest = segments.last().expect("there is one now").clone();
+    let (tasks, to_do) = std::sync::mpsc::channel();
+    let appender = Appender::new(newest, began_us, start, run, tasks.clone());
+    let segment_bytes =
+        (retention.bytes / SEGMENTS).clamp(*SEGMENT_BYTES.start(), *SEGMENT_BYTES.end());
+    let owners = Owners::default();
+    segments.iter().for_each(|segment| owners.restore(&segment.notes().owners));
+    let shared = Shared {
+        folder,
+        claim,
+        opened: now,
+        clock,
+        sync,
+        retention,
+        segment_bytes,
+        segment_age_us: i64::try_from(retention.age.as_micros()).unwrap_or(i64::MAX) / SEGMENT_AGES,
+        epochs,
+        heads,
+        owners,
+        last: AtomicU64::new(start.from),
+        segments: arc_swap::ArcSwap::from_pointee(segments),
+        next: Mutex::new(next),
+        is_next_asked_for: AtomicBool::new(false),
+        feed: OnceLock::new(),
+        failure: OnceLock::new(),
+        stalls: Stalls::default(),
+    };
+    let inner =
+        Arc::new(Inner { shared, appender: Mutex::new(appender), retention: Mutex::new(()) });
+    inner.begin(now).map_err(|error| match error {
+        LogError::Failed(reason) | LogError::Refused(reason) => {
+            OpenError(format!("cannot write in the data folder {}: {reason}", path.display()))
+        }
+        LogError::Full | LogError::Closed => OpenError(error.to_string()),
+    })?;
+    let threads = Threads::start(&inner, tasks, to_do)
+        .map_err(|error| OpenError(format!("cannot start a thread of the log: {error}")))?;
+    Ok(SegmentLog { inner, threads: Mutex::new(Some(threads)) })
+}
+
+impl Inner {
+    /// Writes that the log is open, and syncs it with all that the last run left unsynced.
+    fn begin(&self, now: Now) -> Result<(), LogError> {
+        let written = self.appender().write_start(&self.shared, now);
+        if matches!(written, Err(LogError::Full)) {
+            // What is held can be read. The first message that finds room brings the start.
+            tracing::warn!("there is no room left to store messages");
+            return Ok(());
+        }
+        written?;
+        self.shared.folder.sync().map_err(|error| not_written(&error))
+    }
+}
+
+/// The epochs of the log with the one that begins, and the start of that one.
+fn begin_epoch(
+    spans: Vec<Span>,
+    now: Now,
+    in_place: bool,
+    last: u64,
+    is_torn: bool,
+) -> Option<(Epochs, Span)> {
+    let Some(mut found) = Epochs::found(spans) else {
+        let epoch = epochs::next(None, now.unix_us, false)?;
+        let start = Span { epoch, from: last, torn: false };
+        return Some((Epochs::found(vec![start])?, start));
+    };
+    let epoch = epochs::next(Some(found.current()), now.unix_us, in_place)?;
+    // The place of a loss is one that no message has.
+    let start = Span { epoch, from: last + u64::from(is_torn), torn: is_torn };
+    found.push(start);
+    Some((found, start))
+}
+
+/// What is in a folder.
+#[derive(Debug, Default)]
+struct Found {
+    /// Oldest first. Nothing is behind the last batch of the newest one.
+    segments: Vec<Arc<Segment>>,
+    topics: HashMap<Topic, TopicHead, foldhash::fast::RandomState>,
+    spans: Vec<Span>,
+    last_run: Option<Run>,
+    /// Whether the newest messages may have been lost.
+    is_torn: bool,
+    next_ordinal: u64,
+    /// The next segment, made and never written to.
+    prepared: Option<(u64, File)>,
+}
+
+impl Found {
+    fn read(folder: &Folder, claim: &Claim, run: &Run) -> Result<Self, OpenError> {
+        let refuse = |error: io::Error| cannot_open(folder.path(), &error);
+        let ordinals = folder.segments().map_err(refuse)?;
+        let mut found =
+            Self { next_ordinal: ordinals.last().map_or(1, |last| last + 1), ..Self::default() };
+        let mut files = Vec::new();
+        for ordinal in ordinals {
+            let file = folder.open_segment(ordinal).map_err(refuse)?;
+            let bytes = file.metadata().map_err(refuse)?.len();
+            if bytes == 0 {
+                found.prepared = Some((ordinal, file));
+            } else if is_ours(folder, ordinal, &file)? {
+                found.prepared = None;
+                files.push((ordinal, file, bytes));
+            } else {
+                let path = folder.segment_path(ordinal);
+                tracing::warn!(path = %path.display(), "this is no segment of a log; it is left alone");
+            }
+        }
+        let newest = files.pop();
+        for (ordinal, file, bytes) in files {
+            found.add_finished(folder, ordinal, file, bytes).map_err(refuse)?;
+        }
+        if let Some((ordinal, file, bytes)) = newest {
+            let noted = claim.noted();
+            found.add_newest(run, noted, ordinal, file, bytes).map_err(refuse)?;
+        }
+        Ok(found)
+    }
+
+    /// Takes in a segment that has a successor: from its summary, or from itself.
+    fn add_finished(
+        &mut self,
+        folder: &Folder,
+        ordinal: u64,
+        file: File,
+        bytes: u64,
+    ) -> io::Result<()> {
+        let mut rows = Vec::new();
+        let read = summary::read(folder, ordinal, bytes, |name, row| {
+            // Looked up first: most topics are known by then, and a name costs an allocation.
+            match self.topics.get_mut(name) {
+                Some(head) => head.newest = head.newest.max(row.last),
+                None => rows.extend(name.parse::<Topic>().map(|topic| (topic, row))),
+            }
+        })?;
+        let (content, table) = match read {
+            Some(read) => (read.content, read.topics),
+            None => {
+                let content = scan::scan(&file, bytes, Tail::Kept)?;
+                tracing::info!(segment = ordinal, "a segment had no summary and was read");
+                file.set_len(content.bytes)?;
+                file.sync_data()?;
+                let table = summary::write(folder, ordinal, &content);
+                self.note_topics(&content);
+                (content, table?)
+            }
+        };
+        for (topic, row) in rows {
+            self.note_topic(topic, row);
+        }
+        let segment = self.add(ordinal, file, content);
+        let _ = segment.topics.set(table);
+        Ok(())
+    }
+
+    /// Takes in the segment that was written to, and cuts off what was being written.
+    fn add_newest(
+        &mut self,
+        run: &Run,
+        noted: Option<Reached>,
+        ordinal: u64,
+        file: File,
+        bytes: u64,
+    ) -> io::Result<()> {
+        let mut content = scan::scan(&file, bytes, Tail::Cut)?;
+        let last_run = content.run.clone().or_else(|| self.last_run.clone());
+        let is_same = |part: fn(&Run) -> &String| {
+            last_run.as_ref().is_some_and(|last_run| part(last_run) == part(run))
+        };
+        let same_boot = !run.boot.is_empty() && is_same(|run| &run.boot);
+        let mut bad = 0;
+        if content.end == End::Damaged && same_boot {
+            // The kernel had all of it: these lines were written, and damaged later.
+            content = scan::scan(&file, bytes, Tail::Kept)?;
+            bad = content.bad.max(1);
+        }
+        let reached = Reached { ordinal, bytes: content.bytes };
+        // In a copy the note may be newer than the segment that was copied before it.
+        let is_shorter = is_same(|run| &run.place) && noted.is_some_and(|noted| reached < noted);
+        let was_synced = last_run.as_ref().is_some_and(|run| run.sync == Sync::Always.as_str());
+        let died =
+            content.end != End::Closed && !same_boot && !(was_synced && content.end == End::Whole);
+        self.is_torn = died || is_shorter || bad > 0 || content.end == End::Damaged;
+        if self.is_torn {
+            tracing::warn!(
+                after = content.last,
+                "the log ended without being closed: messages after this place may be lost"
+            );
+        }
+        // Also what was set aside beyond the end.
+        file.set_len(content.bytes)?;
+        if content.bytes > 0 && last_byte(&file, content.bytes)? != b'\n' {
+            file.write_all_at(b"\n", content.bytes - 1)?;
+        }
+        if content.bytes == 0 {
+            // Not even its head was written.
+            file.set_len(0)?;
+            self.prepared = Some((ordinal, file));
+            return Ok(());
+        }
+        self.note_topics(&content);
+        self.add(ordinal, file, content);
+        Ok(())
+    }
+
+    fn note_topics(&mut self, content: &Content) {
+        for (name, row) in &content.topics {
+            match self.topics.get_mut(&**name) {
+                Some(head) => head.newest = head.newest.max(row.last),
+                None => {
+                    if let Ok(topic) = name.parse() {
+                        self.note_topic(topic, *row);
+                    }
+                }
+            }
+        }
+    }
+
+    fn note_topic(&mut self, topic: Topic, row: scan::TopicRow) {
+        // What came before its oldest message was let go.
+        let head = TopicHead { newest: row.last, expired: row.before };
+        if let Entry::Vacant(unknown) = self.topics.entry(topic) {
+            unknown.insert(head);
+        }
+    }
+
+    fn add(&mut self, ordinal: u64, file: File, content: Content) -> Arc<Segment> {
+        let reached = self.segments.last().map(|newest| newest.last());
+        let mut holes = content.holes;
+        let after = match reached {
+            // The end of the one before it is damaged, or one between them is missing.
+            Some(reached) if content.after > reached => {
+                let hole =
+                    Hole { after: reached, through: content.after, reason: GapReason::Damaged };
+                tracing::error!(?hole, "messages are damaged");
+                holes.insert(0, hole);
+                reached
+            }
+            Some(reached) => reached,
+            None => content.after,
+        };
+        let segment = Arc::new(Segment::restore(ordinal, file, after, holes));
+        segment.set(content.bytes, content.last.max(after), content.index, content.notes);
+        self.spans.extend(content.spans);
+        self.last_run = content.run.or(self.last_run.take());
+        self.segments.push(segment.clone());
+        segment
+    }
+}
+
+/// Whether a file is a segment, of a version that is known.
+fn is_ours(folder: &Folder, ordinal: u64, file: &File) -> Result<bool, OpenError> {
+    let refuse = |error: io::Error| cannot_open(folder.path(), &error);
+    let mut bytes = [0; 4096];
+    let read = file.read_at(&mut bytes, 0).map_err(refuse)?;
+    let text = String::from_utf8_lossy(&bytes[..read]);
+    let format = format!("\"format\":\"{FORMAT}\",\"version\":");
+    let version = text.split_once(&format).map(|(_, rest)| {
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        rest[..digits].parse().unwrap_or(0)
+    });
+    match version {
+        Some(version) if version > VERSION => Err(OpenError(format!(
+            "{} was written by a newer doorbell (version {version}, this one knows {VERSION}); \
+             use that one",
+            folder.segment_path(ordinal).display()
+        ))),
+        Some(_) => Ok(true),
+        // Its head may be damaged.
+        None => {
+            let bytes = file.metadata().map_err(refuse)?.len();
+            let content = scan::scan(file, bytes, Tail::Cut).map_err(refuse)?;
+            Ok(content.bytes > 0)
+        }
+    }
+}
+
+fn last_byte(file: &File, bytes: u64) -> io::Result<u8> {
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, bytes - 1)?;
+    Ok(byte[0])
+}
+
+fn cannot_open(folder: &Path, error: &io::Error) -> OpenError {
+    OpenError(match error.kind() {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            format!("cannot open the log in {}: {error}; check who owns it", folder.display())
+        }
+        _ => format!("cannot open the log in {}: {error}", folder.display()),
+    })
+}

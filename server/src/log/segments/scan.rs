@@ -1,0 +1,301 @@
+//! Finds out what a segment holds by reading it from its head to its end: after a crash, and once
+//! when it is sealed.
+//!
+//! A batch counts when all its lines up to its mark are there. After a line that cannot be read,
+//! what follows is in limbo until a later batch is complete: that one shows that the log went on,
+//! so the bad place is damage, and it becomes a hole. Where no complete batch follows, the end of
+//! the file was being written when the machine or the process died, and is cut off. A segment that
+//! has a successor was finished: nothing is ever cut off there.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+
+use doorbell_protocol::{GapReason, Id};
+use serde::{Deserialize, Serialize};
+
+use super::line::{self, Kind, Line};
+use super::segment::{Hole, Index, LineReader, Notes};
+use crate::log::Owner;
+use crate::log::epochs::Span;
+
+/// Bytes read at a time.
+const BLOCK: usize = 1 << 20;
+
+/// What a segment holds.
+#[derive(Debug, Default)]
+pub(super) struct Content {
+    /// The head's, if that can be read.
+    pub(super) head: Option<Head>,
+    /// Bytes up to the end of the last batch.
+    pub(super) bytes: u64,
+    /// The place before its first message.
+    pub(super) after: u64,
+    /// Its newest message, or `after`.
+    pub(super) last: u64,
+    pub(super) topics: HashMap<Box<str>, TopicRow, foldhash::fast::RandomState>,
+    pub(super) index: Index,
+    pub(super) notes: Notes,
+    pub(super) holes: Vec<Hole>,
+    /// Those that its head and its lines tell of.
+    pub(super) spans: Vec<Span>,
+    /// Of the last start that it tells of.
+    pub(super) run: Option<Run>,
+    pub(super) end: End,
+    /// Lines after the last whole batch that have their ends and cannot be read.
+    pub(super) bad: u64,
+}
+
+/// One topic in one segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct TopicRow {
+    /// Its newest message before this segment, 0 if there was none.
+    pub(super) before: u64,
+    /// Its newest message in it.
+    pub(super) last: u64,
+}
+
+/// How a segment ends.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum End {
+    /// With a whole batch.
+    #[default]
+    Whole,
+    /// With a whole batch, which says that the server ended as it should.
+    Closed,
+    /// In the middle of a batch.
+    Torn,
+    /// With lines that have their ends and cannot be read.
+    Damaged,
+}
+
+/// The JSON of a segment's head.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Head {
+    /// The place that the log had reached.
+    pub(super) id: Id,
+    pub(super) event: String,
+    pub(super) format: String,
+    pub(super) version: u32,
+    /// The number in the file's name.
+    pub(super) segment: u64,
+    pub(super) after: u64,
+    pub(super) time_us: u64,
+    /// The starts that are remembered.
+    pub(super) epochs: Vec<WrittenSpan>,
+    pub(super) run: Run,
+}
+
+/// A start, as heads and starts tell it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct WrittenSpan {
+    /// Its epoch and the place where it began.
+    pub(super) id: Id,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) torn: bool,
+}
+
+/// What is noted of a run of the server for the next one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Run {
+    /// The machine's name for the time since it started; empty where it gives none.
+    pub(super) boot: String,
+    /// What `--sync` was.
+    pub(super) sync: String,
+    /// Which file had the lock: another one is there in a copy of the folder.
+    pub(super) place: String,
+}
+
+/// The JSON of a start.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Start {
+    #[serde(flatten)]
+    pub(super) span: WrittenSpan,
+    pub(super) event: String,
+    pub(super) time_us: u64,
+    pub(super) run: Run,
+}
+
+/// The JSON of an end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Ended {
+    pub(super) id: Id,
+    pub(super) event: String,
+    pub(super) time_us: u64,
+}
+
+impl From<Span> for WrittenSpan {
+    fn from(span: Span) -> Self {
+        Self { id: span.epoch.id(span.from), torn: span.torn }
+    }
+}
+
+impl From<&WrittenSpan> for Span {
+    fn from(written: &WrittenSpan) -> Self {
+        Self { epoch: written.id.epoch(), from: written.id.seq(), torn: written.torn }
+    }
+}
+
+/// Lines that wait for the end of their batch, or for a later batch.
+#[derive(Debug, Default)]
+struct Limbo {
+    /// The lines, one after another, without their ends.
+    bytes: Vec<u8>,
+    /// Where each of them ends in `bytes`, and begins in the file.
+    lines: Vec<(usize, u64)>,
+    /// How many of the newest lines came without a bad one between them.
+    unbroken: usize,
+    /// Whether a line with its end could not be read.
+    is_damaged: bool,
+    /// How many there were.
+    bad: u64,
+}
+
+impl Limbo {
+    fn push(&mut self, line: &[u8], offset: u64) {
+        self.bytes.extend_from_slice(line);
+        self.lines.push((self.bytes.len(), offset));
+        self.unbroken += 1;
+    }
+
+    fn end(&self) -> End {
+        if self.is_damaged { End::Damaged } else { End::Torn }
+    }
+
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.lines.clear();
+        (self.unbroken, self.bad, self.is_damaged) = (0, 0, false);
+    }
+}
+
+/// What is done with the lines after the last whole batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tail {
+    /// They were being written when the log ended.
+    Cut,
+    /// They were written, and some of them were damaged later.
+    Kept,
+}
+
+/// Reads a segment up to a length.
+pub(super) fn scan(file: &File, until: u64, tail: Tail) -> io::Result<Content> {
+    let mut lines = LineReader::new(file, 0, until, BLOCK);
+    let mut content = Content::default();
+    let mut limbo = Limbo::default();
+    let mut ended = 0;
+    while let Some(read) = lines.next()? {
+        let bytes = lines.get(&read);
+        if read.is_ended {
+            ended = read.next_offset();
+        }
+        // The newest line may have lost nothing but its end.
+        let bytes = match bytes.split_last() {
+            Some((_, whole)) if !read.is_ended && line::parse(whole).is_some() => whole,
+            _ => bytes,
+        };
+        let Some(line) = line::parse(bytes) else {
+            limbo.is_damaged |= read.is_ended;
+            limbo.bad += u64::from(read.is_ended);
+            limbo.unbroken = 0;
+            for (at, line) in line::within(bytes) {
+                limbo.push(line, read.offset + at as u64);
+            }
+            content.end = limbo.end();
+            continue;
+        };
+        if line.ends == Some(1) && limbo.lines.is_empty() && !limbo.is_damaged {
+            content.take(&line, read.offset);
+        } else {
+            limbo.push(bytes, read.offset);
+            if line.ends.is_none_or(|lines| lines > limbo.unbroken) {
+                content.end = limbo.end();
+                continue;
+            }
+            content.take_all(&limbo);
+            limbo.clear();
+        }
+        content.bytes = read.offset + line.bytes();
+        content.end = if line.kind == Kind::End { End::Closed } else { End::Whole };
+    }
+    if tail == Tail::Kept && !limbo.lines.is_empty() | limbo.is_damaged {
+        content.take_all(&limbo);
+        content.bytes = ended;
+    }
+    content.bad = limbo.bad;
+    Ok(content)
+}
+
+impl Content {
+    fn take_all(&mut self, limbo: &Limbo) {
+        let mut begin = 0;
+        for (end, offset) in &limbo.lines {
+            if let Some(line) = line::parse(&limbo.bytes[begin..*end]) {
+                self.take(&line, *offset);
+            }
+            begin = *end;
+        }
+    }
+
+    /// Takes in a line that counts.
+    fn take(&mut self, line: &Line<'_>, offset: u64) {
+        match line.kind {
+            Kind::Message => self.take_message(line, offset),
+            Kind::Head => {
+                let Ok(head) = serde_json::from_slice::<Head>(line.json) else { return };
+                self.spans.extend(head.epochs.iter().map(Span::from));
+                self.run = Some(head.run.clone());
+                self.notes.times.last_us = head.time_us;
+                if self.head.is_none() && self.last == 0 {
+                    (self.after, self.last) = (head.after, head.after);
+                    self.head = Some(head);
+                }
+            }
+            Kind::Start => {
+                let Ok(start) = serde_json::from_slice::<Start>(line.json) else { return };
+                let span = Span::from(&start.span);
+                // The place of a loss, which the epochs tell of.
+                self.last = self.last.max(span.from);
+                self.spans.push(span);
+                self.run = Some(start.run);
+                self.notes.times.last_us = start.time_us;
+            }
+            Kind::End => {
+                let Ok(ended) = serde_json::from_slice::<Ended>(line.json) else { return };
+                self.notes.times.last_us = ended.time_us;
+            }
+            Kind::Other => {}
+        }
+    }
+
+    fn take_message(&mut self, line: &Line<'_>, offset: u64) {
+        let Some(stored) = line::stored(line.json) else { return };
+        let seq = stored.id.seq();
+        if self.head.is_none() && self.last == 0 {
+            // The head was damaged.
+            (self.after, self.last) = (seq - 1, seq - 1);
+        }
+        if seq <= self.last {
+            return;
+        }
+        if seq > self.last + 1 {
+            let (after, through) = (self.last, seq - 1);
+            self.holes.push(Hole { after, through, reason: GapReason::Damaged });
+        }
+        self.last = seq;
+        match self.topics.get_mut(stored.topic) {
+            Some(row) => row.last = seq,
+            None => {
+                let row = TopicRow { before: line.chain, last: seq };
+                self.topics.insert(stored.topic.into(), row);
+            }
+        }
+        self.index.note(offset, seq);
+        self.notes.times.note(stored.time_us);
+        let bytes = line.bytes();
+        match self.notes.owners.get_mut(line.owner) {
+            Some(held) => *held += bytes,
+            None => drop(self.notes.owners.insert(Owner::named(line.owner), bytes)),
+        }
+    }
+}

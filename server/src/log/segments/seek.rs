@@ -1,0 +1,48 @@
+//! From a time to a place.
+
+use std::io;
+
+use super::Shared;
+use super::line::{self, Kind};
+use super::segment::{LineReader, Segment};
+
+/// Bytes looked at in one step backwards.
+const STEP: u64 = 256 << 10;
+
+/// The place after the last message that is older than `time_us`: clocks may have gone either way,
+/// and nothing that came after it is left out.
+pub(super) fn seek(shared: &Shared, time_us: u64) -> io::Result<u64> {
+    let view = shared.segments.load_full();
+    for segment in view.iter().rev().filter(|segment| !segment.is_empty()) {
+        let times = segment.notes().times;
+        if times.greatest_us < time_us {
+            return Ok(segment.last());
+        }
+        if times.least_us < time_us
+            && let Some(place) = last_older(segment, time_us)?
+        {
+            return Ok(place);
+        }
+    }
+    Ok(view.first().map_or(0, |oldest| oldest.after))
+}
+
+/// The last message of a segment that is older, looked for from its end.
+fn last_older(segment: &Segment, time_us: u64) -> io::Result<Option<u64>> {
+    let mut end = segment.bytes();
+    while end > 0 {
+        let begin = segment.line_before(end.saturating_sub(STEP));
+        let mut lines = LineReader::new(&segment.file, begin, end, STEP as usize);
+        let mut found = None;
+        while let Some(read) = lines.next()? {
+            let line = line::parse(lines.get(&read)).filter(|line| line.kind == Kind::Message);
+            let stored = line.and_then(|line| line::stored(line.json));
+            found = stored.filter(|own| own.time_us < time_us).map(|own| own.id.seq()).or(found);
+        }
+        if found.is_some() {
+            return Ok(found);
+        }
+        end = begin;
+    }
+    Ok(None)
+}

@@ -1,0 +1,107 @@
+//! Starts, and what the last run left.
+
+use doorbell_protocol::GapReason;
+
+use super::Place;
+use crate::log::contract::{append, heads, page, seqs};
+use crate::log::{Located, Log};
+
+#[test]
+fn what_was_stored_is_there_after_a_start() {
+    let place = Place::new();
+    let log = place.open();
+    append(&log, "a", &["one", "two"], 5);
+    append(&log, "b", &["three"], 6);
+    log.close().unwrap();
+    let log = place.open();
+    assert_eq!((log.bounds().first, log.bounds().last), (1, 3));
+    assert_eq!(seqs(&page(&log, ">", 0, 9)), [1, 2, 3]);
+    assert_eq!(seqs(&page(&log, "a", 0, 9)), [1, 2]);
+    assert_eq!(heads(&log, "a,b"), (3, vec![2, 3]));
+    assert_eq!(seqs(&append_one(&log)), [4]);
+}
+
+fn append_one(log: &dyn Log) -> crate::log::Page {
+    append(log, "c", &["x"], 9);
+    page(log, "c", 0, 9)
+}
+
+#[test]
+fn a_process_that_dies_loses_nothing_and_nobody_is_told_of_a_gap() {
+    let place = Place::new();
+    let log = place.open();
+    let first = append(&log, "a", &["one", "two"], 5);
+    drop(log);
+    let log = place.open();
+    append(&log, "a", &["three"], 6);
+    assert_eq!(seqs(&page(&log, "a", 0, 9)), [1, 2, 3]);
+    assert_eq!(log.epochs().locate(first[1].id(), 3), Located::At(2));
+}
+
+#[test]
+fn an_end_that_was_being_written_is_cut_without_a_word() {
+    let place = Place::new();
+    let log = place.open();
+    append(&log, "a", &["one"], 5);
+    drop(log);
+    let path = place.files("log").pop().unwrap();
+    let whole = std::fs::read(&path).unwrap();
+    let log = place.open();
+    append(&log, "a", &["two", "three"], 6);
+    drop(log);
+    let longer = std::fs::read(&path).unwrap();
+    // But for the end of the last line, it is all there.
+    for end in whole.len()..longer.len() - 1 {
+        std::fs::write(&path, &longer[..end]).unwrap();
+        std::fs::remove_file(place.path().join("doorbell.lock")).unwrap();
+        let log = place.open();
+        let page = page(&log, "a", 0, 9);
+        assert_eq!((seqs(&page), page.lost, page.through), (vec![1], None, 1), "{end}");
+    }
+}
+
+#[test]
+fn a_machine_that_dies_is_told_once_as_a_loss() {
+    let mut place = Place::new();
+    let log = place.open();
+    let had = append(&log, "a", &["one", "two"], 5);
+    drop(log);
+    place.boot = "two".into();
+    let log = place.open();
+    append(&log, "a", &["three"], 6);
+    let epochs = log.epochs();
+    assert_eq!(epochs.locate(had[0].id(), 4), Located::At(1));
+    let lost = page(&log, "a", 2, 9);
+    assert_eq!((lost.lost, lost.through), (Some(GapReason::Lost), 3));
+    assert_eq!(seqs(&page(&log, "a", 3, 9)), [4]);
+    assert_eq!(seqs(&page(&log, "a", 0, 9)), [1, 2]);
+    // What the machine took with it had places too.
+    let gone = had[1].id().epoch().id(3);
+    assert_eq!(epochs.locate(gone, 4), Located::Lost(3));
+    assert_eq!(epochs.id(3).epoch(), epochs.current());
+}
+
+#[test]
+fn a_start_begins_a_higher_epoch_and_places_of_all_of_them_stay() {
+    let place = Place::new();
+    let mut ids = Vec::new();
+    for round in 1..=5 {
+        let log = place.open();
+        ids.extend(append(&log, "a", &["x", "y"], round).iter().map(|message| message.id()));
+        assert!(ids.is_sorted());
+        for id in &ids {
+            assert_eq!(log.epochs().locate(*id, round * 2), Located::At(id.seq()));
+        }
+        let read = page(&log, ">", 0, 99);
+        assert!(read.messages.iter().map(|message| message.id()).eq(ids.iter().copied()));
+        log.close().unwrap();
+    }
+}
+
+#[test]
+fn a_second_process_is_refused_in_one_line() {
+    let place = Place::new();
+    let _log = place.open();
+    let refused = place.try_open().unwrap_err().to_string();
+    assert!(refused.contains("is held by another process"), "{refused}");
+}
