@@ -15,10 +15,10 @@ use std::ops::ControlFlow;
 
 use doorbell_protocol::Topic;
 
-use super::line::{self, Kind};
-use super::read::{Reading, Stop};
+use super::Shared;
+use super::line::{self, Kind, Line};
+use super::page::{Reading, Stop};
 use super::segment::Segment;
-use super::{Shared, line::Line};
 
 /// Lines walked in one segment for one page: about as costly as the part of it that would be read
 /// instead.

@@ -24,8 +24,10 @@ mod chain;
 mod expire;
 mod folder;
 mod line;
+mod lines;
 mod open;
 mod owners;
+mod page;
 mod read;
 mod scan;
 mod seek;
@@ -34,6 +36,7 @@ mod summary;
 mod tasks;
 #[cfg(test)]
 mod tests;
+mod topics;
 
 use std::fs::File;
 use std::path::Path;

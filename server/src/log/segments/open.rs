@@ -23,6 +23,7 @@ use super::owners::Owners;
 use super::scan::{self, Content, End, Run, Tail};
 use super::segment::{Hole, Segment};
 use super::tasks::Threads;
+use super::topics::TopicRow;
 use super::{
     FORMAT, Inner, SEGMENT_AGES, SEGMENT_BYTES, SEGMENTS, SegmentLog, Shared, Stalls, Sync,
     VERSION, expire, summary,
@@ -301,7 +302,7 @@ impl Found {
         }
     }
 
-    fn note_topic(&mut self, topic: Topic, row: scan::TopicRow) {
+    fn note_topic(&mut self, topic: Topic, row: TopicRow) {
         // What came before its oldest message was let go.
         let head = TopicHead { newest: row.last, expired: row.before };
         if let Entry::Vacant(unknown) = self.topics.entry(topic) {

@@ -9,49 +9,16 @@ use std::ops::ControlFlow;
 
 use doorbell_protocol::{GapReason, Topic};
 
-use super::line::{self, Kind, Stored};
-use super::segment::{Hole, LineReader, Segment};
+use super::page::{Reading, Stop};
+use super::segment::{Hole, Segment};
 use super::{Shared, chain};
 use crate::log::heads::TopicHead;
-use crate::log::{Finding, HeadSearch, Page, PageLimit, Query, Selection};
-use crate::message::Message;
+use crate::log::{Finding, HeadSearch, Page, Query};
 
 /// Topics that are followed along their chains. More than this are looked for line by line.
 const CHAINS_MAX: usize = 64;
 /// Steps of a search for the topics that patterns select, in order to follow their chains.
 const TOPICS_STEPS_MAX: usize = 32;
-/// Bytes looked at for one page. It says how far it came, even if it found nothing.
-pub(super) const SCAN_BYTES_MAX: u64 = 4 << 20;
-/// Bytes read at a time.
-const BLOCK: usize = 128 << 10;
-
-/// A page that is being read.
-#[derive(Debug)]
-pub(super) struct Reading<'a> {
-    selection: Selection<'a>,
-    limit: PageLimit,
-    messages: Vec<Message>,
-    /// Bytes of the messages.
-    bytes: usize,
-    /// Where it began.
-    after: u64,
-    /// The place reached.
-    pub(super) place: u64,
-    /// The last seq to look at.
-    pub(super) until: u64,
-    /// Bytes that may still be looked at.
-    left: u64,
-}
-
-/// Why a page goes no further.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stop {
-    /// It is full, or looked at enough, or the next page begins with a hole.
-    Here,
-    /// It begins with a hole, and is about nothing else.
-    Hole(u64),
-}
-
 /// Reads one page.
 pub(super) fn page(shared: &Shared, query: &Query<'_>) -> io::Result<Page> {
     // Before the heads are looked at, which are at least as new then.
@@ -80,24 +47,13 @@ pub(super) fn page(shared: &Shared, query: &Query<'_>) -> io::Result<Page> {
     if until <= after || topics.as_ref().is_some_and(Vec::is_empty) {
         return Ok(nothing);
     }
-    let Query { selection, limit, .. } = *query;
-    let mut reading = Reading {
-        selection,
-        limit,
-        messages: Vec::new(),
-        bytes: 0,
-        after,
-        place: after,
-        until,
-        left: SCAN_BYTES_MAX,
-    };
+    let mut reading = Reading::new(query, after, until);
     let from = view.partition_point(|segment| segment.after <= after).saturating_sub(1);
     for segment in &view[from..] {
         if segment.after >= until {
             break;
         }
-        let read = reading.read(shared, segment, topics.as_deref())?;
-        match read {
+        match read_segment(shared, segment, topics.as_deref(), &mut reading)? {
             ControlFlow::Continue(()) => {}
             ControlFlow::Break(Stop::Here) => return Ok(reading.finish()),
             ControlFlow::Break(Stop::Hole(through)) => {
@@ -110,101 +66,29 @@ pub(super) fn page(shared: &Shared, query: &Query<'_>) -> io::Result<Page> {
     Ok(reading.finish())
 }
 
-impl Reading<'_> {
-    fn read(
-        &mut self,
-        shared: &Shared,
-        segment: &Segment,
-        topics: Option<&[Topic]>,
-    ) -> io::Result<ControlFlow<Stop>> {
-        let end = segment.last().min(self.until);
-        if end <= self.place {
-            return Ok(ControlFlow::Continue(()));
-        }
-        let chained = match topics {
-            Some(topics) => chain::follow(shared, segment, topics, self)?,
-            None => None,
-        };
-        let read = match chained {
-            Some(read) => read,
-            None => self.scan(segment)?,
-        };
-        if read.is_continue() {
-            self.place = end;
-        }
-        Ok(read)
+/// Reads what a segment has; goes on behind it if the page has room.
+fn read_segment(
+    shared: &Shared,
+    segment: &Segment,
+    topics: Option<&[Topic]>,
+    reading: &mut Reading<'_>,
+) -> io::Result<ControlFlow<Stop>> {
+    let end = segment.last().min(reading.until);
+    if end <= reading.place {
+        return Ok(ControlFlow::Continue(()));
     }
-
-    /// Looks at all lines of a segment from the place on.
-    fn scan(&mut self, segment: &Segment) -> io::Result<ControlFlow<Stop>> {
-        let from = segment.offset_of(self.place + 1);
-        let mut lines = LineReader::new(&segment.file, from, segment.bytes(), BLOCK);
-        while self.place < self.until
-            && let Some(read) = lines.next()?
-        {
-            if self.left == 0 {
-                return Ok(ControlFlow::Break(Stop::Here));
-            }
-            let bytes = lines.get(&read);
-            self.left = self.left.saturating_sub(bytes.len() as u64);
-            let looked_at = if line::parse(bytes).is_some() {
-                self.look_at(bytes)
-            } else {
-                line::within(bytes).try_for_each(|(_, line)| self.look_at(line))
-            };
-            if looked_at.is_break() {
-                return Ok(looked_at);
-            }
-        }
-        let end = segment.last().min(self.until);
-        Ok(if self.place < end { self.hole(end) } else { ControlFlow::Continue(()) })
+    let chained = match topics {
+        Some(topics) => chain::follow(shared, segment, topics, reading)?,
+        None => None,
+    };
+    let read = match chained {
+        Some(read) => read,
+        None => reading.scan(segment)?,
+    };
+    if read.is_continue() {
+        reading.place = end;
     }
-
-    /// Looks at one line, whose checksum is right.
-    fn look_at(&mut self, bytes: &[u8]) -> ControlFlow<Stop> {
-        let Some(line) = line::parse(bytes).filter(|line| line.kind == Kind::Message) else {
-            return ControlFlow::Continue(());
-        };
-        let Some(stored) = line::stored(line.json) else { return ControlFlow::Continue(()) };
-        let seq = stored.id.seq();
-        if seq <= self.place || self.place >= self.until {
-            return ControlFlow::Continue(());
-        }
-        if seq > self.place + 1 {
-            return self.hole((seq - 1).min(self.until));
-        }
-        if self.selection.matches_name(stored.topic) {
-            self.take(&stored, line.json)?;
-        }
-        self.place = seq;
-        ControlFlow::Continue(())
-    }
-
-    /// Takes a message into the page, if that has room.
-    pub(super) fn take(&mut self, stored: &Stored<'_>, json: &[u8]) -> ControlFlow<Stop> {
-        // What was stored has a name that could be a topic's.
-        let Ok(topic) = stored.topic.parse() else { return ControlFlow::Continue(()) };
-        let message = Message::from_storage(stored.id, stored.time_us, topic, json);
-        let bytes = self.bytes + message.frame().len();
-        let is_full = self.messages.len() >= self.limit.messages
-            || (bytes > self.limit.bytes && !self.messages.is_empty());
-        if is_full {
-            return ControlFlow::Break(Stop::Here);
-        }
-        self.bytes = bytes;
-        self.messages.push(message);
-        ControlFlow::Continue(())
-    }
-
-    /// The places up to `through` are damaged. A page that has come some way ends before them; the
-    /// next one begins with them.
-    fn hole(&self, through: u64) -> ControlFlow<Stop> {
-        ControlFlow::Break(if self.place > self.after { Stop::Here } else { Stop::Hole(through) })
-    }
-
-    fn finish(self) -> Page {
-        Page { messages: self.messages, through: self.place, lost: None }
-    }
+    Ok(read)
 }
 
 /// The wanted topics that have something after the place; `None` if there are many.

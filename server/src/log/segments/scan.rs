@@ -15,7 +15,9 @@ use doorbell_protocol::{GapReason, Id};
 use serde::{Deserialize, Serialize};
 
 use super::line::{self, Kind, Line};
-use super::segment::{Hole, Index, LineReader, Notes};
+use super::lines::LineReader;
+use super::segment::{Hole, Index, Notes};
+use super::topics::TopicRow;
 use crate::log::Owner;
 use crate::log::epochs::Span;
 
@@ -44,15 +46,6 @@ pub(super) struct Content {
     pub(super) end: End,
     /// Lines after the last whole batch that have their ends and cannot be read.
     pub(super) bad: u64,
-}
-
-/// One topic in one segment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct TopicRow {
-    /// Its newest message before this segment, 0 if there was none.
-    pub(super) before: u64,
-    /// Its newest message in it.
-    pub(super) last: u64,
 }
 
 /// How a segment ends.

@@ -4,7 +4,8 @@ use std::io;
 
 use super::Shared;
 use super::line::{self, Kind};
-use super::segment::{LineReader, Segment};
+use super::lines::LineReader;
+use super::segment::Segment;
 
 /// Bytes looked at in one step backwards.
 const STEP: u64 = 256 << 10;

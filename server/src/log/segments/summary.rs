@@ -16,23 +16,20 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 
 use serde::{Deserialize, Serialize};
 
 use super::folder::Folder;
-use super::scan::{Content, Run, TopicRow, WrittenSpan};
-use super::segment::{Hole, Index, IndexEntry, LineReader, Notes, Times};
+use super::scan::{Content, Run, WrittenSpan};
+use super::segment::{Hole, Index, IndexEntry, Notes, Times};
+use super::topics::{TopicRow, TopicTable};
 use crate::log::Owner;
 
 const FORMAT: &str = "doorbell-summary";
 const VERSION: u32 = 1;
 /// Bytes of the checksum and the space after it.
 const CHECKSUM_BYTES: usize = 9;
-/// Bytes read to find one topic: more than any line has.
-const TOPIC_READ: usize = 512;
 
 /// The first line.
 #[derive(Debug, Serialize, Deserialize)]
@@ -81,13 +78,13 @@ pub(super) fn write(folder: &Folder, ordinal: u64, content: &Content) -> io::Res
     let at = text.len() as u64;
     let mut topics: Vec<_> = content.topics.iter().collect();
     topics.sort_unstable_by_key(|(name, _)| *name);
-    for (name, TopicRow { before, last }) in topics {
-        let _ = writeln!(text, "{name} {last} {before}");
+    for (name, row) in topics {
+        row.write(name, &mut text);
     }
     let checksum = crc32fast::hash(&text.as_bytes()[CHECKSUM_BYTES..]);
     text.replace_range(..CHECKSUM_BYTES - 1, &format!("{checksum:08x}"));
     folder.write_summary(ordinal, text.as_bytes())?;
-    Ok(TopicTable { at, end: text.len() as u64 })
+    Ok(TopicTable::new(at, text.len() as u64))
 }
 
 /// A summary that was read, but for its topics.
@@ -127,7 +124,7 @@ pub(super) fn read(
     }
     let at = text.len() - rest.len();
     for line in rest.lines() {
-        if let Some((name, row)) = topic_row(line) {
+        if let Some((name, row)) = TopicRow::parse(line) {
             take(name, row);
         }
     }
@@ -143,7 +140,7 @@ pub(super) fn read(
         run: head.run,
         ..Content::default()
     };
-    let topics = TopicTable { at: at as u64, end: text.len() as u64 };
+    let topics = TopicTable::new(at as u64, text.len() as u64);
     Ok(Some(Summary { content, topics }))
 }
 
@@ -155,58 +152,4 @@ fn verified(text: &str) -> Option<(Written, &str)> {
     }
     let (head, rest) = rest.split_once('\n')?;
     Some((serde_json::from_str(head).ok()?, rest))
-}
-
-fn topic_row(line: &str) -> Option<(&str, TopicRow)> {
-    let mut words = line.split(' ');
-    let (name, last, before) = (words.next()?, words.next()?, words.next()?);
-    Some((name, TopicRow { last: last.parse().ok()?, before: before.parse().ok()? }))
-}
-
-/// Where the topics of a segment stand in its summary, in the order of their names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct TopicTable {
-    at: u64,
-    end: u64,
-}
-
-impl TopicTable {
-    /// Looks a topic up by halving.
-    pub(super) fn find(&self, file: &File, topic: &str) -> io::Result<Option<TopicRow>> {
-        let (mut low, mut high) = (self.at, self.end);
-        let mut bytes = [0; TOPIC_READ];
-        while low < high {
-            let middle = low + (high - low) / 2;
-            // The line that begins at `middle` or before it.
-            let from = middle.saturating_sub(TOPIC_READ as u64 / 2).max(self.at);
-            let read = file.read_at(&mut bytes, from)?;
-            let within = usize::try_from(middle - from).unwrap_or(read).min(read);
-            let begin = memchr::memrchr(b'\n', &bytes[..within]).map_or(0, |end| end + 1);
-            let Some(length) = memchr::memchr(b'\n', &bytes[begin..read]) else { return Ok(None) };
-            let line = str::from_utf8(&bytes[begin..begin + length]).unwrap_or_default();
-            let Some((name, row)) = topic_row(line) else { return Ok(None) };
-            match name.cmp(topic) {
-                std::cmp::Ordering::Equal => return Ok(Some(row)),
-                std::cmp::Ordering::Less => low = from + (begin + length) as u64 + 1,
-                std::cmp::Ordering::Greater => high = from + begin as u64,
-            }
-        }
-        Ok(None)
-    }
-
-    /// Hands out all topics, as long as `take` asks for more.
-    pub(super) fn for_each(
-        &self,
-        file: &File,
-        mut take: impl FnMut(&str, TopicRow),
-    ) -> io::Result<()> {
-        let mut lines = LineReader::new(file, self.at, self.end, 64 << 10);
-        while let Some(read) = lines.next()? {
-            let line = str::from_utf8(lines.get(&read)).unwrap_or_default();
-            if let Some((name, row)) = topic_row(line) {
-                take(name, row);
-            }
-        }
-        Ok(())
-    }
 }
