@@ -6,8 +6,6 @@ use std::time::Instant;
 use bytes::Bytes;
 use doorbell_protocol::{Draft, Epoch, Event, Frame, Gap, Id, Topic};
 
-use crate::log::Entry;
-
 /// A message with its place. Clones share one allocation.
 #[derive(Debug, Clone)]
 pub struct Message(Arc<Stored>);
@@ -56,7 +54,8 @@ impl Message {
         self.0.id.seq()
     }
 
-    /// Unix microseconds of the acceptance, as the clock told it then: it may fall as the seq rises.
+    /// Unix microseconds of the acceptance, as the clock told it then: it may fall as the seq
+    /// rises.
     pub fn time_us(&self) -> u64 {
         self.0.time_us
     }
@@ -109,8 +108,8 @@ impl Message {
 /// Gives each message of a batch its place after `last`.
 ///
 /// `retention_age_us` sets the events' `expires`, where retention by age is on.
-pub fn number_batch(
-    entries: &[Entry],
+pub fn number_batch<'a>(
+    drafts: impl Iterator<Item = &'a Draft>,
     epoch: Epoch,
     last: u64,
     time_us: u64,
@@ -119,7 +118,7 @@ pub fn number_batch(
     let expires = retention_age_us.map(|age| (time_us.saturating_add(age)) / 1_000_000);
     let accepted = Instant::now();
     (last + 1..)
-        .zip(entries)
-        .map(|(seq, entry)| Message::new(&entry.draft, epoch.id(seq), time_us, expires, accepted))
+        .zip(drafts)
+        .map(|(seq, draft)| Message::new(draft, epoch.id(seq), time_us, expires, accepted))
         .collect()
 }

@@ -93,8 +93,8 @@ impl Job {
 }
 
 impl Writer {
-    /// Starts the thread. `room_bytes` bounds the publishes in flight. Publishers commit by themselves
-    /// only if this is called in a runtime with several threads.
+    /// Starts the thread. `room_bytes` bounds the publishes in flight. Publishers commit by
+    /// themselves only if this is called in a runtime with several threads.
     pub fn start(
         log: Arc<dyn Log>,
         tail: Arc<Tail>,

@@ -125,7 +125,8 @@ impl Log for MemoryLog {
         }
         let age_us = Some(self.retention.age_us());
         let epoch = self.epochs.current();
-        let messages = number_batch(entries, epoch, inner.last, now.unix_us, age_us);
+        let drafts = entries.iter().map(|entry| &entry.draft);
+        let messages = number_batch(drafts, epoch, inner.last, now.unix_us, age_us);
         for (message, entry) in messages.iter().zip(entries) {
             inner.push(message.clone(), entry.owner.clone(), now);
         }

@@ -42,8 +42,8 @@ pub use segments::{SegmentLog, Sync};
 
 /// One sequence of messages.
 ///
-/// The writer calls `append` and `close` one at a time. Everything else may be called by many threads
-/// at once and may block on the disk.
+/// The writer calls `append` and `close` one at a time. Everything else may be called by many
+/// threads at once and may block on the disk.
 pub trait Log: Send + std::marker::Sync + 'static {
     /// Has a feed told of every message from now on. Called once; a log that nobody follows needs
     /// no feed. Returns the newest seq of which the feed is not told, 0 if none was given out.

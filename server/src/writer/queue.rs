@@ -1,9 +1,10 @@
 //! Where jobs wait for the log, and what decides which thread stores them. One commit runs at a
 //! time, and stores what waits.
 //!
-//! The writer's thread commits what waits. But a publisher that finds the log at rest commits by itself, and so does the only one there is: a
-//! lone message is on its way to its readers without any thread having to be woken. Where there are
-//! many messages the log never rests, and the thread gathers them into batches.
+//! The writer's thread commits what waits. But a publisher that finds the log at rest commits by
+//! itself, and so does the only one there is: a lone message is on its way to its readers without
+//! any thread having to be woken. Where there are many messages the log never rests, and the thread
+//! gathers them into batches.
 //!
 //! Publishers run on threads that serve all connections and must not wait for a disk. So one
 //! commits only if the last commit was short, and only while the thread looks in on it every now
@@ -166,7 +167,8 @@ impl CommitQueue {
         }
     }
 
-    /// Waits until there is something to do for the thread, and no commit runs. Meanwhile looks in on publishers for as long as some commit.
+    /// Waits until there is something to do for the thread, and no commit runs. Meanwhile looks in
+    /// on publishers for as long as some commit.
     ///
     /// A thread that was woken for jobs lets others run once before it takes them: its waking may
     /// have stopped the one that was about to bring more, and it would commit for the first alone.

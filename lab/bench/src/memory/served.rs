@@ -46,7 +46,7 @@ impl Round {
     /// Messages of that number.
     pub(super) fn new(payload: &Payload, topics: Range<usize>, number: u64) -> Result<Self> {
         let mut commands = Vec::new();
-        let mut entries = Vec::new();
+        let mut drafts = Vec::new();
         for topic in topics {
             let mut text = Vec::new();
             payload.write(Stamp { topic, number, planned_ns: 0 }, &mut text);
@@ -54,10 +54,11 @@ impl Round {
             push!(commands, "PUB {name} {text}\n");
             let refused = |error: doorbell_protocol::Error| Failure(error.text().into());
             let name = name.parse().map_err(refused)?;
-            entries.push(Draft::text(name, &text, text.len()).map_err(refused)?.into());
+            drafts.push(Draft::text(name, &text, text.len()).map_err(refused)?);
         }
         // The floors' lines are as long as doorbell's own.
-        let messages = number_batch(&entries, Epoch::from_bits(0), number, 1 << 50, Some(1 << 40));
+        let messages =
+            number_batch(drafts.iter(), Epoch::from_bits(0), number, 1 << 50, Some(1 << 40));
         let lines = messages.iter().map(|message| message.frame().line()).collect();
         Ok(Self { commands, lines })
     }

@@ -16,7 +16,7 @@ use std::time::Instant;
 use doorbell_protocol::Epoch;
 
 use super::line::{self, BATCH_LINES_MAX, Kind};
-use super::scan::{Ended, Head, Run, Start};
+use super::scan::{EndLine, HeadLine, Run, StartLine};
 use super::segment::{Appended, Segment};
 use super::tasks::Task;
 use super::{FORMAT, Shared, Sync, VERSION};
@@ -87,7 +87,8 @@ impl Appender {
         let began = Instant::now();
         let age_us = Some(shared.retention.age_us());
         let last = shared.last.load(Ordering::Relaxed);
-        let messages = number_batch(entries, self.epoch, last, now.unix_us, age_us);
+        let drafts = entries.iter().map(|entry| &entry.draft);
+        let messages = number_batch(drafts, self.epoch, last, now.unix_us, age_us);
         self.begin_segment(shared, now)?;
         self.encode(shared, entries, &messages, now)?;
         if self.is_roll_due(shared, now) {
@@ -161,7 +162,8 @@ impl Appender {
 
     fn start(&self, span: Span, now: Now) -> Result<Vec<u8>, LogError> {
         let event = "start".to_owned();
-        let start = Start { span: span.into(), event, time_us: now.unix_us, run: self.run.clone() };
+        let start =
+            StartLine { span: span.into(), event, time_us: now.unix_us, run: self.run.clone() };
         json(&start)
     }
 
@@ -271,7 +273,7 @@ impl Appender {
 
     fn write_head(&self, shared: &Shared, segment: &Segment, now: Now) -> Result<(), LogError> {
         let first_held = shared.view().first().map_or(segment.after, |oldest| oldest.after);
-        let head = Head {
+        let head = HeadLine {
             id: shared.epochs.id(segment.after),
             event: "segment".to_owned(),
             format: FORMAT.to_owned(),
@@ -318,7 +320,7 @@ impl Appender {
         }
         let last = shared.last.load(Ordering::Relaxed);
         let (id, event) = (shared.epochs.id(last), "end".to_owned());
-        let ended = Ended { id, event, time_us: shared.clock.now().unix_us };
+        let ended = EndLine { id, event, time_us: shared.clock.now().unix_us };
         self.bytes.clear();
         line::push(&mut self.bytes, Some(1), Kind::End, 0, &Owner::nobody(), &json(&ended)?);
         self.write_note(shared)

@@ -16,8 +16,8 @@ use std::ops::ControlFlow;
 use doorbell_protocol::Topic;
 
 use super::Shared;
-use super::line::{self, Kind, Line};
-use super::page::{Reading, Stop};
+use super::line::{self, Kind, LogLine};
+use super::page::{PageBuilder, PageEnd};
 use super::segment::Segment;
 
 /// Lines walked in one segment for one page: about as costly as the part of it that would be read
@@ -29,8 +29,8 @@ pub(super) fn follow(
     shared: &Shared,
     segment: &Segment,
     topics: &[Topic],
-    reading: &mut Reading<'_>,
-) -> io::Result<Option<ControlFlow<Stop>>> {
+    reading: &mut PageBuilder<'_>,
+) -> io::Result<Option<ControlFlow<PageEnd>>> {
     let Some(seqs) = walk(shared, segment, topics, reading)? else { return Ok(None) };
     let mut bytes = Vec::new();
     for seq in seqs {
@@ -39,7 +39,7 @@ pub(super) fn follow(
         let (Some(line), Some(stored)) = (line, stored) else { return Ok(None) };
         if reading.take(&stored, line.json).is_break() {
             reading.place = seq - 1;
-            return Ok(Some(ControlFlow::Break(Stop::Here)));
+            return Ok(Some(ControlFlow::Break(PageEnd::Here)));
         }
         // Everything up to here is in the page, should the rest have to be read line by line.
         reading.place = seq;
@@ -52,7 +52,7 @@ fn walk(
     shared: &Shared,
     segment: &Segment,
     topics: &[Topic],
-    reading: &Reading<'_>,
+    reading: &PageBuilder<'_>,
 ) -> io::Result<Option<Vec<u64>>> {
     let stop = reading.place.max(segment.after);
     let mut seqs = Vec::new();
@@ -77,7 +77,7 @@ fn walk(
     Ok(Some(seqs))
 }
 
-fn is_of(line: &Line<'_>, topic: &Topic) -> bool {
+fn is_of(line: &LogLine<'_>, topic: &Topic) -> bool {
     let stored = line::stored(line.json);
     line.kind == Kind::Message && stored.is_some_and(|own| own.topic == topic.as_str())
 }

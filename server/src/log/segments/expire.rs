@@ -1,8 +1,8 @@
 //! Retention: letting go of the oldest segments, whole.
 //!
-//! What is kept longer than asked is bounded: a segment ends after a tenth of the age, and goes when
-//! its newest message is too old. Age is the time that passed, not what a clock on the wall says it
-//! was: a step of that one deletes nothing early and keeps nothing for ever.
+//! What is kept longer than asked is bounded: a segment ends after a tenth of the age, and goes
+//! when its newest message is too old. Age is the time that passed, not what a clock on the wall
+//! says it was: a step of that one deletes nothing early and keeps nothing for ever.
 
 use std::io;
 use std::sync::Arc;
@@ -11,13 +11,14 @@ use std::time::Duration;
 
 use doorbell_protocol::Topic;
 
-use super::scan::{self, Tail};
+use super::scan::{self, Rest};
 use super::segment::Segment;
 use super::{Inner, Shared};
 use crate::clock::Now;
 use crate::limits::{EXPIRE_MESSAGES_MAX, TOPICS_REMEMBERED_MAX};
 
-/// An age that a wall clock tells across a start is believed at once up to a day above what is kept.
+/// An age that a wall clock tells across a start is believed at once up to a day above what is
+/// kept.
 const DOUBTED_FROM: Duration = Duration::from_secs(24 * 3600);
 /// A greater one is believed when that clock has stood for so long.
 const DOUBTED_FOR: Duration = Duration::from_secs(600);
@@ -103,7 +104,7 @@ impl Shared {
             }
             // There was no room for its summary.
             None => {
-                let content = scan::scan(&segment.file, segment.bytes(), Tail::Kept)?;
+                let content = scan::scan(&segment.file, segment.bytes(), Rest::Kept)?;
                 content.topics.iter().for_each(|(name, row)| take(name, row.last));
             }
         }

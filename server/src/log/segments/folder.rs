@@ -192,19 +192,19 @@ impl Claim {
     }
 
     /// Notes how far the log is on the disk.
-    pub(super) fn note(&self, reached: Reached) -> io::Result<()> {
-        let Reached { ordinal, bytes } = reached;
+    pub(super) fn note(&self, reached: SyncedTo) -> io::Result<()> {
+        let SyncedTo { ordinal, bytes } = reached;
         // One length, whatever the numbers: an older note never shows behind a newer one.
         self.0.write_all_at(format!("{ordinal:020} {bytes:020}\n").as_bytes(), 0)
     }
 
     /// What was noted last, if it can be read.
-    pub(super) fn noted(&self) -> Option<Reached> {
+    pub(super) fn noted(&self) -> Option<SyncedTo> {
         let mut bytes = [0; 64];
         let read = self.0.read_at(&mut bytes, 0).ok()?;
         let text = str::from_utf8(&bytes[..read]).ok()?;
         let (ordinal, bytes) = text.strip_suffix('\n')?.split_once(' ')?;
-        Some(Reached { ordinal: ordinal.parse().ok()?, bytes: bytes.parse().ok()? })
+        Some(SyncedTo { ordinal: ordinal.parse().ok()?, bytes: bytes.parse().ok()? })
     }
 
     /// Lets go of the folder.
@@ -216,7 +216,7 @@ impl Claim {
 
 /// How far a log is on the disk: in which segment, and how many bytes of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Reached {
+pub(super) struct SyncedTo {
     pub(super) ordinal: u64,
     pub(super) bytes: u64,
 }

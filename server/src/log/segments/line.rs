@@ -70,7 +70,7 @@ impl Kind {
 
 /// A line whose checksum is right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Line<'a> {
+pub(super) struct LogLine<'a> {
     /// How many lines the batch has that ends with this one; `None` if it goes on.
     pub(super) ends: Option<usize>,
     pub(super) kind: Kind,
@@ -80,7 +80,7 @@ pub(super) struct Line<'a> {
     pub(super) json: &'a [u8],
 }
 
-impl Line<'_> {
+impl LogLine<'_> {
     /// How long it is, its end included.
     pub(super) fn bytes(&self) -> u64 {
         (OWNER_AT + self.owner.len() + self.json.len() + 2) as u64
@@ -130,7 +130,7 @@ fn write_decimal(place: &mut [u8], mut number: u64) {
 }
 
 /// Reads a line, given without its end. `None` if it is damaged.
-pub(super) fn parse(line: &[u8]) -> Option<Line<'_>> {
+pub(super) fn parse(line: &[u8]) -> Option<LogLine<'_>> {
     let (checksum, rest) = line.split_at_checked(CHECKSUM_BYTES)?;
     let rest = rest.strip_prefix(b" ")?;
     if hex(checksum)? != crc32fast::hash(rest) {
@@ -142,7 +142,7 @@ pub(super) fn parse(line: &[u8]) -> Option<Line<'_>> {
     let owner_end = memchr(b' ', rest)?;
     let owner = str::from_utf8(&rest[..owner_end]).ok()?;
     let json = &rest[owner_end + 1..];
-    Some(Line { ends, kind: Kind::of(kind), chain: decimal(chain)?, owner, json })
+    Some(LogLine { ends, kind: Kind::of(kind), chain: decimal(chain)?, owner, json })
 }
 
 /// The seq of a line that is not verified: what is found where its id should be.

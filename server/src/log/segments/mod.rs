@@ -13,8 +13,9 @@
 //! oldest first. An index by topic would be many places to write at: in its stead each line names
 //! the line before it in its topic, so a topic is a chain that is walked from its newest message.
 //!
-//! Where to look: a line in `line`, a segment in `segment`, what is done after a crash in `scan` and
-//! `open`, a publish in `append`, a page in `read`, what happens meanwhile in `tasks` and `expire`.
+//! Where to look: a line in `line`, a segment in `segment`, what is done after a crash in `scan`
+//! and `open`, a publish in `append`, a page in `read`, what happens meanwhile in `tasks` and
+//! `expire`.
 //!
 //! This is not a general store: nothing is updated, everything is numbered, and the oldest goes
 //! first.

@@ -18,9 +18,9 @@ use std::sync::{Arc, Mutex, OnceLock};
 use doorbell_protocol::{GapReason, Topic};
 
 use super::append::{Appender, not_written};
-use super::folder::{Claim, Folder, Reached};
+use super::folder::{Claim, Folder, SyncedTo};
 use super::owners::Owners;
-use super::scan::{self, Content, End, Run, Tail};
+use super::scan::{self, Content, End, Rest, Run};
 use super::segment::{Hole, Segment};
 use super::tasks::Threads;
 use super::topics::TopicRow;
@@ -222,7 +222,7 @@ impl Found {
         let (content, table) = match read {
             Some(read) => (read.content, read.topics),
             None => {
-                let content = scan::scan(&file, bytes, Tail::Kept)?;
+                let content = scan::scan(&file, bytes, Rest::Kept)?;
                 tracing::info!(segment = ordinal, "a segment had no summary and was read");
                 file.set_len(content.bytes)?;
                 file.sync_data()?;
@@ -243,12 +243,12 @@ impl Found {
     fn add_newest(
         &mut self,
         run: &Run,
-        noted: Option<Reached>,
+        noted: Option<SyncedTo>,
         ordinal: u64,
         file: File,
         bytes: u64,
     ) -> io::Result<()> {
-        let mut content = scan::scan(&file, bytes, Tail::Cut)?;
+        let mut content = scan::scan(&file, bytes, Rest::Cut)?;
         let last_run = content.run.clone().or_else(|| self.last_run.clone());
         let is_same = |part: fn(&Run) -> &String| {
             last_run.as_ref().is_some_and(|last_run| part(last_run) == part(run))
@@ -257,10 +257,10 @@ impl Found {
         let mut bad = 0;
         if content.end == End::Damaged && same_boot {
             // The kernel had all of it: these lines were written, and damaged later.
-            content = scan::scan(&file, bytes, Tail::Kept)?;
+            content = scan::scan(&file, bytes, Rest::Kept)?;
             bad = content.bad.max(1);
         }
-        let reached = Reached { ordinal, bytes: content.bytes };
+        let reached = SyncedTo { ordinal, bytes: content.bytes };
         // In a copy the note may be newer than the segment that was copied before it.
         let is_shorter = is_same(|run| &run.place) && noted.is_some_and(|noted| reached < noted);
         let was_synced = last_run.as_ref().is_some_and(|run| run.sync == Sync::Always.as_str());
@@ -355,7 +355,7 @@ fn is_ours(folder: &Folder, ordinal: u64, file: &File) -> Result<bool, OpenError
         // Its head may be damaged.
         None => {
             let bytes = file.metadata().map_err(refuse)?.len();
-            let content = scan::scan(file, bytes, Tail::Cut).map_err(refuse)?;
+            let content = scan::scan(file, bytes, Rest::Cut).map_err(refuse)?;
             Ok(content.bytes > 0)
         }
     }

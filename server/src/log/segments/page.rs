@@ -16,7 +16,7 @@ const BLOCK: usize = 128 << 10;
 
 /// A page that is being read.
 #[derive(Debug)]
-pub(super) struct Reading<'a> {
+pub(super) struct PageBuilder<'a> {
     selection: Selection<'a>,
     limit: PageLimit,
     messages: Vec<Message>,
@@ -34,14 +34,14 @@ pub(super) struct Reading<'a> {
 
 /// Why a page goes no further.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stop {
+pub(super) enum PageEnd {
     /// It is full, or looked at enough, or the next page begins with a hole.
     Here,
     /// It begins with a hole, and is about nothing else.
     Hole(u64),
 }
 
-impl<'a> Reading<'a> {
+impl<'a> PageBuilder<'a> {
     /// Nothing yet of what comes after a place, up to another.
     pub(super) fn new(query: &Query<'a>, after: u64, until: u64) -> Self {
         Self {
@@ -57,14 +57,14 @@ impl<'a> Reading<'a> {
     }
 
     /// Looks at all lines of a segment from the place on.
-    pub(super) fn scan(&mut self, segment: &Segment) -> io::Result<ControlFlow<Stop>> {
+    pub(super) fn scan(&mut self, segment: &Segment) -> io::Result<ControlFlow<PageEnd>> {
         let from = segment.offset_of(self.place + 1);
         let mut lines = LineReader::new(&segment.file, from, segment.bytes(), BLOCK);
         while self.place < self.until
             && let Some(read) = lines.next()?
         {
             if self.left == 0 {
-                return Ok(ControlFlow::Break(Stop::Here));
+                return Ok(ControlFlow::Break(PageEnd::Here));
             }
             let bytes = lines.get(&read);
             self.left = self.left.saturating_sub(bytes.len() as u64);
@@ -82,7 +82,7 @@ impl<'a> Reading<'a> {
     }
 
     /// Looks at one line, whose checksum is right.
-    fn look_at(&mut self, bytes: &[u8]) -> ControlFlow<Stop> {
+    fn look_at(&mut self, bytes: &[u8]) -> ControlFlow<PageEnd> {
         let Some(line) = line::parse(bytes).filter(|line| line.kind == Kind::Message) else {
             return ControlFlow::Continue(());
         };
@@ -102,7 +102,7 @@ impl<'a> Reading<'a> {
     }
 
     /// Takes a message into the page, if that has room.
-    pub(super) fn take(&mut self, stored: &Stored<'_>, json: &[u8]) -> ControlFlow<Stop> {
+    pub(super) fn take(&mut self, stored: &Stored<'_>, json: &[u8]) -> ControlFlow<PageEnd> {
         // What was stored has a name that could be a topic's.
         let Ok(topic) = stored.topic.parse() else { return ControlFlow::Continue(()) };
         let message = Message::from_storage(stored.id, stored.time_us, topic, json);
@@ -110,7 +110,7 @@ impl<'a> Reading<'a> {
         let is_full = self.messages.len() >= self.limit.messages
             || (bytes > self.limit.bytes && !self.messages.is_empty());
         if is_full {
-            return ControlFlow::Break(Stop::Here);
+            return ControlFlow::Break(PageEnd::Here);
         }
         self.bytes = bytes;
         self.messages.push(message);
@@ -119,8 +119,12 @@ impl<'a> Reading<'a> {
 
     /// The places up to `through` are damaged. A page that has come some way ends before them; the
     /// next one begins with them.
-    fn hole(&self, through: u64) -> ControlFlow<Stop> {
-        ControlFlow::Break(if self.place > self.after { Stop::Here } else { Stop::Hole(through) })
+    fn hole(&self, through: u64) -> ControlFlow<PageEnd> {
+        ControlFlow::Break(if self.place > self.after {
+            PageEnd::Here
+        } else {
+            PageEnd::Hole(through)
+        })
     }
 
     pub(super) fn finish(self) -> Page {

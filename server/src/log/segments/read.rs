@@ -9,7 +9,7 @@ use std::ops::ControlFlow;
 
 use doorbell_protocol::{GapReason, Topic};
 
-use super::page::{Reading, Stop};
+use super::page::{PageBuilder, PageEnd};
 use super::segment::{Hole, Segment};
 use super::{Shared, chain};
 use crate::log::heads::TopicHead;
@@ -47,7 +47,7 @@ pub(super) fn page(shared: &Shared, query: &Query<'_>) -> io::Result<Page> {
     if until <= after || topics.as_ref().is_some_and(Vec::is_empty) {
         return Ok(nothing);
     }
-    let mut reading = Reading::new(query, after, until);
+    let mut reading = PageBuilder::new(query, after, until);
     let from = view.partition_point(|segment| segment.after <= after).saturating_sub(1);
     for segment in &view[from..] {
         if segment.after >= until {
@@ -55,8 +55,8 @@ pub(super) fn page(shared: &Shared, query: &Query<'_>) -> io::Result<Page> {
         }
         match read_segment(shared, segment, topics.as_deref(), &mut reading)? {
             ControlFlow::Continue(()) => {}
-            ControlFlow::Break(Stop::Here) => return Ok(reading.finish()),
-            ControlFlow::Break(Stop::Hole(through)) => {
+            ControlFlow::Break(PageEnd::Here) => return Ok(reading.finish()),
+            ControlFlow::Break(PageEnd::Hole(through)) => {
                 tracing::error!(after = reading.place, through, "messages are damaged");
                 return Ok(Page::lost(through, GapReason::Damaged));
             }
@@ -71,8 +71,8 @@ fn read_segment(
     shared: &Shared,
     segment: &Segment,
     topics: Option<&[Topic]>,
-    reading: &mut Reading<'_>,
-) -> io::Result<ControlFlow<Stop>> {
+    reading: &mut PageBuilder<'_>,
+) -> io::Result<ControlFlow<PageEnd>> {
     let end = segment.last().min(reading.until);
     if end <= reading.place {
         return Ok(ControlFlow::Continue(()));

@@ -14,7 +14,7 @@ use std::io;
 use doorbell_protocol::{GapReason, Id};
 use serde::{Deserialize, Serialize};
 
-use super::line::{self, Kind, Line};
+use super::line::{self, Kind, LogLine};
 use super::lines::LineReader;
 use super::segment::{Hole, Index, Notes};
 use super::topics::TopicRow;
@@ -28,7 +28,7 @@ const BLOCK: usize = 1 << 20;
 #[derive(Debug, Default)]
 pub(super) struct Content {
     /// The head's, if that can be read.
-    pub(super) head: Option<Head>,
+    pub(super) head: Option<HeadLine>,
     /// Bytes up to the end of the last batch.
     pub(super) bytes: u64,
     /// The place before its first message.
@@ -64,7 +64,7 @@ pub(super) enum End {
 
 /// The JSON of a segment's head.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Head {
+pub(super) struct HeadLine {
     /// The place that the log had reached.
     pub(super) id: Id,
     pub(super) event: String,
@@ -101,7 +101,7 @@ pub(super) struct Run {
 
 /// The JSON of a start.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Start {
+pub(super) struct StartLine {
     #[serde(flatten)]
     pub(super) span: WrittenSpan,
     pub(super) event: String,
@@ -111,7 +111,7 @@ pub(super) struct Start {
 
 /// The JSON of an end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Ended {
+pub(super) struct EndLine {
     pub(super) id: Id,
     pub(super) event: String,
     pub(super) time_us: u64,
@@ -164,7 +164,7 @@ impl Limbo {
 
 /// What is done with the lines after the last whole batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Tail {
+pub(super) enum Rest {
     /// They were being written when the log ended.
     Cut,
     /// They were written, and some of them were damaged later.
@@ -172,7 +172,7 @@ pub(super) enum Tail {
 }
 
 /// Reads a segment up to a length.
-pub(super) fn scan(file: &File, until: u64, tail: Tail) -> io::Result<Content> {
+pub(super) fn scan(file: &File, until: u64, rest: Rest) -> io::Result<Content> {
     let mut lines = LineReader::new(file, 0, until, BLOCK);
     let mut content = Content::default();
     let mut limbo = Limbo::default();
@@ -211,7 +211,7 @@ pub(super) fn scan(file: &File, until: u64, tail: Tail) -> io::Result<Content> {
         content.bytes = read.offset + line.bytes();
         content.end = if line.kind == Kind::End { End::Closed } else { End::Whole };
     }
-    if tail == Tail::Kept && !limbo.lines.is_empty() | limbo.is_damaged {
+    if rest == Rest::Kept && !limbo.lines.is_empty() | limbo.is_damaged {
         content.take_all(&limbo);
         content.bytes = ended;
     }
@@ -231,11 +231,11 @@ impl Content {
     }
 
     /// Takes in a line that counts.
-    fn take(&mut self, line: &Line<'_>, offset: u64) {
+    fn take(&mut self, line: &LogLine<'_>, offset: u64) {
         match line.kind {
             Kind::Message => self.take_message(line, offset),
             Kind::Head => {
-                let Ok(head) = serde_json::from_slice::<Head>(line.json) else { return };
+                let Ok(head) = serde_json::from_slice::<HeadLine>(line.json) else { return };
                 self.spans.extend(head.epochs.iter().map(Span::from));
                 self.run = Some(head.run.clone());
                 self.notes.times.last_us = head.time_us;
@@ -245,7 +245,7 @@ impl Content {
                 }
             }
             Kind::Start => {
-                let Ok(start) = serde_json::from_slice::<Start>(line.json) else { return };
+                let Ok(start) = serde_json::from_slice::<StartLine>(line.json) else { return };
                 let span = Span::from(&start.span);
                 // The place of a loss, which the epochs tell of.
                 self.last = self.last.max(span.from);
@@ -254,14 +254,14 @@ impl Content {
                 self.notes.times.last_us = start.time_us;
             }
             Kind::End => {
-                let Ok(ended) = serde_json::from_slice::<Ended>(line.json) else { return };
+                let Ok(ended) = serde_json::from_slice::<EndLine>(line.json) else { return };
                 self.notes.times.last_us = ended.time_us;
             }
             Kind::Other => {}
         }
     }
 
-    fn take_message(&mut self, line: &Line<'_>, offset: u64) {
+    fn take_message(&mut self, line: &LogLine<'_>, offset: u64) {
         let Some(stored) = line::stored(line.json) else { return };
         let seq = stored.id.seq();
         if self.head.is_none() && self.last == 0 {

@@ -12,7 +12,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use doorbell_protocol::GapReason;
 use serde::{Deserialize, Serialize};
 
-use super::line::{self, Line};
+use super::line::{self, LogLine};
 use super::lines::LineReader;
 use super::owners;
 use super::topics::TopicTable;
@@ -251,7 +251,7 @@ impl Segment {
         &self,
         seq: u64,
         bytes: &'a mut Vec<u8>,
-    ) -> io::Result<Option<Line<'a>>> {
+    ) -> io::Result<Option<LogLine<'a>>> {
         let mut lines = LineReader::new(&self.file, self.offset_of(seq), self.bytes(), LINE_READ);
         lines.lend(bytes);
         let found = loop {

@@ -3,11 +3,11 @@
 //!
 //! ```text
 //! 00000017.log   the segment
-//! 00000017.sum   4c1a09e7 {"format":"doorbell-summary","version":1,"segment":17,…,"index":2,"topics":2}
-//!                0 41               where lines are: offset, and the seq of the first message there
+//! 00000017.sum   4c1a09e7 {"format":"doorbell-summary","version":1,"segment":17,…}
+//!                0 41             where lines are: offset, and the seq of the first message there
 //!                4113 58
-//!                alarms 57 12       by name: the topic, its newest message here, the one before
-//!                orders.eu 58 0     this segment
+//!                alarms 57 12     by name: the topic, its newest message here, the one before
+//!                orders.eu 58 0   this segment
 //! ```
 //!
 //! The checksum is that of all that follows it. A summary that is missing or wrong is made again

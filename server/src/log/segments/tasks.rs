@@ -13,15 +13,15 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{Advice, FallocateFlags, fadvise, fallocate};
 
-use super::folder::Reached;
-use super::scan::{self, Tail};
+use super::folder::SyncedTo;
+use super::scan::{self, Rest};
 use super::segment::Segment;
 use super::{Inner, Shared, Sync, summary};
 
 /// Written pages are on their way to the disk after this long, so that a sync has little to do.
 const WRITE_BACK_EVERY: Duration = Duration::from_millis(50);
-/// What a machine that dies may lose with `--sync os`, and how late it is noticed that the folder is
-/// gone.
+/// What a machine that dies may lose with `--sync os`, and how late it is noticed that the folder
+/// is gone.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
 /// Pages that are not full yet are left alone.
 const PAGE: u64 = 4 << 10;
@@ -145,7 +145,7 @@ impl Shared {
     fn note_reached(&self) {
         let newest = self.newest();
         let bytes = newest.synced.load(Ordering::Acquire);
-        if let Err(error) = self.claim.note(Reached { ordinal: newest.ordinal, bytes }) {
+        if let Err(error) = self.claim.note(SyncedTo { ordinal: newest.ordinal, bytes }) {
             tracing::debug!(%error, "it could not be noted how far the log is synced");
         }
     }
@@ -173,7 +173,8 @@ impl Shared {
     /// Makes the next file, with room on the disk and its name there too.
     fn prepare(&self, ordinal: u64) {
         let made = self.folder.create_segment(ordinal).and_then(|file| {
-            // Blocks beyond the end of the file: it stays a file of text. Not every file system can.
+            // Blocks beyond the end of the file: it stays a file of text. Not every file system
+            // can.
             let _ = fallocate(&file, FallocateFlags::KEEP_SIZE, 0, self.segment_bytes);
             self.folder.sync().map(|()| file)
         });
@@ -192,7 +193,7 @@ impl Shared {
             return Ok(());
         }
         self.folder.sync()?;
-        let content = scan::scan(&segment.file, bytes, Tail::Kept)?;
+        let content = scan::scan(&segment.file, bytes, Rest::Kept)?;
         let topics = summary::write(&self.folder, segment.ordinal, &content)?;
         let _ = segment.topics.set(topics);
         Ok(())

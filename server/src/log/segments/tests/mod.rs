@@ -13,7 +13,7 @@ use crate::log::contract::{KEEP, TestClock};
 use crate::log::{OpenError, Retention};
 
 /// A folder in which logs are opened one after another.
-pub(super) struct Place {
+pub(super) struct TestFolder {
     folder: TempDir,
     pub(super) clock: Arc<TestClock>,
     pub(super) boot: String,
@@ -21,7 +21,7 @@ pub(super) struct Place {
     pub(super) sync: Sync,
 }
 
-impl Place {
+impl TestFolder {
     pub(super) fn new() -> Self {
         Self {
             folder: tempfile::tempdir().unwrap(),

@@ -2,13 +2,13 @@
 
 use doorbell_protocol::GapReason;
 
-use super::Place;
+use super::TestFolder;
 use crate::log::contract::{append, heads, page, seqs};
 use crate::log::{Located, Log};
 
 #[test]
 fn what_was_stored_is_there_after_a_start() {
-    let place = Place::new();
+    let place = TestFolder::new();
     let log = place.open();
     append(&log, "a", &["one", "two"], 5);
     append(&log, "b", &["three"], 6);
@@ -28,7 +28,7 @@ fn append_one(log: &dyn Log) -> crate::log::Page {
 
 #[test]
 fn a_process_that_dies_loses_nothing_and_nobody_is_told_of_a_gap() {
-    let place = Place::new();
+    let place = TestFolder::new();
     let log = place.open();
     let first = append(&log, "a", &["one", "two"], 5);
     drop(log);
@@ -40,7 +40,7 @@ fn a_process_that_dies_loses_nothing_and_nobody_is_told_of_a_gap() {
 
 #[test]
 fn an_end_that_was_being_written_is_cut_without_a_word() {
-    let place = Place::new();
+    let place = TestFolder::new();
     let log = place.open();
     append(&log, "a", &["one"], 5);
     drop(log);
@@ -62,7 +62,7 @@ fn an_end_that_was_being_written_is_cut_without_a_word() {
 
 #[test]
 fn a_machine_that_dies_is_told_once_as_a_loss() {
-    let mut place = Place::new();
+    let mut place = TestFolder::new();
     let log = place.open();
     let had = append(&log, "a", &["one", "two"], 5);
     drop(log);
@@ -83,7 +83,7 @@ fn a_machine_that_dies_is_told_once_as_a_loss() {
 
 #[test]
 fn a_start_begins_a_higher_epoch_and_places_of_all_of_them_stay() {
-    let place = Place::new();
+    let place = TestFolder::new();
     let mut ids = Vec::new();
     for round in 1..=5 {
         let log = place.open();
@@ -100,7 +100,7 @@ fn a_start_begins_a_higher_epoch_and_places_of_all_of_them_stay() {
 
 #[test]
 fn a_second_process_is_refused_in_one_line() {
-    let place = Place::new();
+    let place = TestFolder::new();
     let _log = place.open();
     let refused = place.try_open().unwrap_err().to_string();
     assert!(refused.contains("is held by another process"), "{refused}");
