@@ -1,5 +1,5 @@
 //! `doorbell-server`: reads the settings, serves, and stops when it is told to; or does a command
-//! with an access file.
+//! with an access file or a log.
 
 use std::io::{self, stdout};
 use std::process::ExitCode;
@@ -33,7 +33,7 @@ fn main() -> ExitCode {
         }
     };
     if let Some(command) = config.command.take() {
-        return match admin::run(command, config.access.as_deref()) {
+        return match admin::run(command, config.access.as_deref(), config.retention()) {
             Ok(Outcome::Done) => ExitCode::SUCCESS,
             Ok(Outcome::Refused) => ExitCode::FAILURE,
             Err(error) => cannot_start(&error),

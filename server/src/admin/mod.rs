@@ -1,13 +1,16 @@
-//! What `doorbell-server` does beside serving: it changes an access file, and says what one means.
+//! What `doorbell-server` does beside serving: it changes an access file, says what one means, and
+//! looks after the folder of a log.
 //!
 //! - `change`: a file changed as a whole, and a running server waited for; `document`: its entries;
 //!   `password`: asked for, never an argument
 //! - `check`: the rule that decides; `lint`: what a file says in vain
+//! - `log`: the folder of a log
 
 mod change;
 mod check;
 mod document;
 mod lint;
+mod log;
 mod password;
 
 use std::fs;
@@ -22,7 +25,9 @@ use doorbell_protocol::since::parse_duration;
 use self::change::{Written, change};
 use self::check::Subject;
 use self::document::NewEntry;
+pub use self::log::LogCommand;
 use crate::clock::unix_seconds;
+use crate::log::Retention;
 use crate::rights::{AccessFile, Action, Rule, Token, hash_password};
 
 /// What there is to do beside serving.
@@ -37,6 +42,9 @@ pub enum AdminCommand {
     /// Ask what the access file means
     #[command(subcommand)]
     Access(AccessCommand),
+    /// Verify, read, copy and fill the folder of a log
+    #[command(subcommand)]
+    Log(LogCommand),
 }
 
 /// What can be done with tokens.
@@ -115,28 +123,34 @@ pub enum Outcome {
 /// # Errors
 ///
 /// What is wrong with the file or with what is asked of it, in one sentence.
-pub fn run(command: AdminCommand, access: Option<&Path>) -> Result<Outcome, String> {
-    let Some(file) = access else {
-        let text = "no access file is named: --access FILE, DOORBELL_ACCESS or the key access does";
-        return Err(text.to_owned());
+pub fn run(
+    command: AdminCommand,
+    access: Option<&Path>,
+    retention: Retention,
+) -> Result<Outcome, String> {
+    let file = || {
+        access.ok_or_else(|| {
+            "no access file is named: --access FILE, DOORBELL_ACCESS or the key access does"
+                .to_owned()
+        })
     };
     match command {
         AdminCommand::Token(TokenCommand::Add(identity)) => {
             let token = Token::generate();
             let entry = identity.entry("sha256", token.hash().to_string())?;
-            let written = change(file, |document| document.add("token", &entry))?;
+            let written = change(file()?, |document| document.add("token", &entry))?;
             print(token.reveal())?;
             Ok(applied(&written, &format!("token '{}' is added", entry.name)))
         }
-        AdminCommand::Token(TokenCommand::List) => list(file),
+        AdminCommand::Token(TokenCommand::List) => list(file()?),
         AdminCommand::Token(TokenCommand::Revoke { name }) => {
-            let written = change(file, |document| document.revoke(&name))?;
+            let written = change(file()?, |document| document.revoke(&name))?;
             Ok(applied(&written, &format!("token '{name}' is revoked")))
         }
         AdminCommand::Token(TokenCommand::Rotate { name }) => {
             let (token, now) = (Token::generate(), unix_seconds());
             let hash = token.hash().to_string();
-            let written = change(file, |document| document.rotate(&name, &hash, now))?;
+            let written = change(file()?, |document| document.rotate(&name, &hash, now))?;
             print(token.reveal())?;
             Ok(applied(
                 &written,
@@ -145,21 +159,22 @@ pub fn run(command: AdminCommand, access: Option<&Path>) -> Result<Outcome, Stri
         }
         AdminCommand::User(UserCommand::Add(identity)) => {
             let entry = identity.entry("argon2id", hash_password(&password::ask()?)?)?;
-            let written = change(file, |document| document.add("user", &entry))?;
+            let written = change(file()?, |document| document.add("user", &entry))?;
             Ok(applied(&written, &format!("user '{}' is added", entry.name)))
         }
         AdminCommand::Access(AccessCommand::Check { subject, action, filter }) => {
-            let answer = check::check(&read(file)?, &subject, action, &filter, unix_seconds())?;
+            let answer = check::check(&read(file()?)?, &subject, action, &filter, unix_seconds())?;
             print(&answer.text)?;
             Ok(if answer.is_allowed { Outcome::Done } else { Outcome::Refused })
         }
         AdminCommand::Access(AccessCommand::Lint) => {
-            let warnings = lint::warnings(&read(file)?, unix_seconds());
+            let warnings = lint::warnings(&read(file()?)?, unix_seconds());
             for warning in warnings {
                 print(&format!("warning: {warning}"))?;
             }
             Ok(Outcome::Done)
         }
+        AdminCommand::Log(command) => log::run(&command, retention),
     }
 }
 

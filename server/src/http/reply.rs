@@ -81,7 +81,8 @@ impl Reply {
             let challenge = b"Bearer realm=\"doorbell\", error=\"invalid_token\"";
             reply.head.add("www-authenticate", challenge);
         }
-        if error.code().is_retryable() {
+        // What waits for a restart is not worth asking again soon.
+        if error.code().is_retryable() && error.code() != Code::LogFailed {
             let known = error.retry_after().map(u64::from);
             reply.head.add_text("retry-after", known.unwrap_or(RETRY_AFTER_SECONDS));
         }

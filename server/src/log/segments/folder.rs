@@ -112,6 +112,11 @@ impl Folder {
         File::options().read(true).write(true).open(self.segment_path(ordinal))
     }
 
+    /// Opens a segment only to read it.
+    pub(super) fn read_segment(&self, ordinal: u64) -> io::Result<File> {
+        File::open(self.segment_path(ordinal))
+    }
+
     /// Makes an empty segment. Its name is not on the disk before [`sync`](Self::sync).
     pub(super) fn create_segment(&self, ordinal: u64) -> io::Result<File> {
         let mut options = File::options();

@@ -26,6 +26,7 @@ mod expire;
 mod folder;
 mod line;
 mod lines;
+mod offline;
 mod open;
 mod owners;
 mod page;
@@ -49,6 +50,7 @@ use arc_swap::ArcSwap;
 
 use self::append::Appender;
 use self::folder::{Claim, Folder};
+pub use self::offline::{FileReport, LogFolder, StoredMessage};
 use self::owners::Owners;
 use self::segment::Segment;
 use self::tasks::Threads;
@@ -158,7 +160,21 @@ impl SegmentLog {
         retention: Retention,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, OpenError> {
-        open::open(folder, sync, retention, clock, open::boot_id())
+        open::open(folder, sync, retention, clock, open::boot_id(), false)
+    }
+
+    /// Opens a log whose folder may be an older state of what it was.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn open_moved(
+        folder: &Path,
+        sync: Sync,
+        retention: Retention,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, OpenError> {
+        open::open(folder, sync, retention, clock, open::boot_id(), true)
     }
 }
 

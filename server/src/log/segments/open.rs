@@ -46,6 +46,7 @@ pub(super) fn open(
     retention: Retention,
     clock: Arc<dyn Clock>,
     boot: String,
+    is_moved: bool,
 ) -> Result<SegmentLog, OpenError> {
     let folder = Folder::create(path)?;
     let claim = folder.claim()?;
@@ -70,7 +71,7 @@ pub(super) fn open(
     }
     expire::find_ages(&segments, retention.age, now);
     let last = segments.last().map_or(0, |newest| newest.last());
-    let in_place = last_run.is_some_and(|last_run| last_run.place == run.place);
+    let in_place = !is_moved && last_run.is_some_and(|last_run| last_run.place == run.place);
     let (epochs, start) = begin_epoch(spans, now, in_place, last, is_torn)
         .ok_or_else(|| OpenError(format!("the log in {} has no epochs left", path.display())))?;
     let began_us = segments.last().and_then(|newest| newest.oldest_us());

@@ -37,7 +37,7 @@ impl TestFolder {
     }
 
     pub(super) fn try_open(&self) -> Result<SegmentLog, OpenError> {
-        open(self.path(), self.sync, self.retention, self.clock.clone(), self.boot.clone())
+        open(self.path(), self.sync, self.retention, self.clock.clone(), self.boot.clone(), false)
     }
 
     pub(super) fn open(&self) -> SegmentLog {
