@@ -16,7 +16,7 @@ use doorbell_protocol::Code;
 pub use doorbell_protocol::Transport;
 
 pub use self::sharded::{Delays, SharedCounter};
-use crate::log::Bounds;
+use crate::log::{Bounds, Storage};
 use crate::message::Message;
 use crate::visitors::Visitors;
 
@@ -232,12 +232,53 @@ pub struct Metrics {
     limited: Family<LimitLabel, Counter>,
     visitors: Gauge,
     topics: Gauge,
-    held_bytes: Gauge<u64, AtomicU64>,
-    held_messages: Gauge<u64, AtomicU64>,
+    log: LogMetrics,
     tls: TlsMetrics,
     access: AccessMetrics,
     transports: [TransportMetrics; Transport::ALL.len()],
     listeners: [SocketBytes; Listener::ALL.len()],
+}
+
+/// How it stands with the log.
+#[derive(Debug, Default)]
+struct LogMetrics {
+    bytes: Gauge<u64, AtomicU64>,
+    messages: Gauge<u64, AtomicU64>,
+    segments: Gauge<u64, AtomicU64>,
+    oldest: Gauge<f64, AtomicU64>,
+    unsynced: Gauge<u64, AtomicU64>,
+    sync_lag: Gauge<f64, AtomicU64>,
+    longest_append: Gauge<f64, AtomicU64>,
+}
+
+impl LogMetrics {
+    fn register(registry: &mut Registry) -> Self {
+        let own = Self::default();
+        registry.register_with_unit("held", "Bytes held", Unit::Bytes, own.bytes.clone());
+        registry.register("held_messages", "Messages held at most", own.messages.clone());
+        registry.register("log_segments", "Files of the log", own.segments.clone());
+        let text = "When the oldest message was accepted, in unix time";
+        registry.register_with_unit("log_oldest", text, Unit::Seconds, own.oldest.clone());
+        let text = "Bytes that a machine that died would lose";
+        registry.register_with_unit("log_unsynced", text, Unit::Bytes, own.unsynced.clone());
+        let text = "Time since the last sync, if there is something to sync";
+        registry.register_with_unit("log_sync_lag", text, Unit::Seconds, own.sync_lag.clone());
+        let (text, longest) =
+            ("The longest time that a batch took to be stored", &own.longest_append);
+        registry.register_with_unit("log_append_longest", text, Unit::Seconds, longest.clone());
+        own
+    }
+
+    fn set(&self, bounds: Bounds, storage: Option<Storage>) {
+        self.bytes.set(bounds.bytes);
+        self.messages.set((bounds.last + 1).saturating_sub(bounds.first));
+        let Some(storage) = storage else { return };
+        self.segments.set(storage.segments as u64);
+        self.oldest.set(storage.oldest_us.unwrap_or_default() as f64 / 1e6);
+        self.unsynced.set(storage.unsynced_bytes);
+        self.sync_lag.set(storage.sync_lag.as_secs_f64());
+        self.longest_append.set(storage.longest_append.as_secs_f64());
+    }
 }
 
 impl Metrics {
@@ -303,12 +344,9 @@ impl Metrics {
         registry.register("visitors", "Addresses with limits not at rest", visitors.clone());
         let sockets = Gauge::default();
         let topics = Gauge::default();
-        let held_bytes = Gauge::<u64, AtomicU64>::default();
-        let held_messages = Gauge::<u64, AtomicU64>::default();
         registry.register("sockets", "Sockets open now", sockets.clone());
         registry.register("topics", "Topics known", topics.clone());
-        registry.register_with_unit("held", "Bytes held", Unit::Bytes, held_bytes.clone());
-        registry.register("held_messages", "Messages held at most", held_messages.clone());
+        let log = LogMetrics::register(&mut registry);
         Arc::new(Self {
             registry,
             started: Instant::now(),
@@ -321,8 +359,7 @@ impl Metrics {
             limited,
             visitors,
             topics,
-            held_bytes,
-            held_messages,
+            log,
             tls,
             access,
             transports,
@@ -392,6 +429,7 @@ impl Metrics {
     pub fn encode(
         &self,
         bounds: Bounds,
+        storage: Option<Storage>,
         topics: usize,
         visitors: &Visitors,
     ) -> Result<String, std::fmt::Error> {
@@ -401,8 +439,7 @@ impl Metrics {
         }
         self.visitors.set(i64::try_from(visitors.len()).unwrap_or(i64::MAX));
         self.topics.set(i64::try_from(topics).unwrap_or(i64::MAX));
-        self.held_bytes.set(bounds.bytes);
-        self.held_messages.set((bounds.last + 1).saturating_sub(bounds.first));
+        self.log.set(bounds, storage);
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &self.registry)?;
         Ok(text)

@@ -178,8 +178,8 @@ fn metrics(app: &App, access: &Access) -> Result<Reply, Error> {
     if let Some(state) = app.config.gate.file_state() {
         app.config.metrics.access_file(state.generation, state.fault.is_some());
     }
-    let text =
-        app.config.metrics.encode(access.bounds(), access.topics(), app.config.gate.visitors());
+    let (metrics, visitors) = (&app.config.metrics, app.config.gate.visitors());
+    let text = metrics.encode(access.bounds(), access.storage(), access.topics(), visitors);
     let text = text.map_err(|_| Error::new(Code::Internal, "metrics could not be written"))?;
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     Ok(Reply::whole(StatusCode::OK, kind, text))

@@ -154,6 +154,8 @@ pub struct Storage {
     pub oldest_us: Option<u64>,
     /// Bytes that a machine that died would lose.
     pub unsynced_bytes: u64,
+    /// Since the last sync, if there are such bytes.
+    pub sync_lag: Duration,
     /// The longest time that one batch took to be stored.
     pub longest_append: Duration,
 }

@@ -42,7 +42,7 @@ mod topics;
 
 use std::fs::File;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -132,6 +132,8 @@ struct Shared {
     feed: OnceLock<Arc<dyn Feed>>,
     /// Why nothing more is stored, if that is so.
     failure: OnceLock<String>,
+    /// When all was synced last, in microseconds since the machine started.
+    synced_at: AtomicI64,
     stalls: Stalls,
 }
 
@@ -284,10 +286,15 @@ impl Log for SegmentLog {
         let unsynced = |segment: &Arc<Segment>| {
             segment.bytes().saturating_sub(segment.synced.load(Ordering::Acquire))
         };
+        let unsynced_bytes = view.iter().map(unsynced).sum();
+        let since = shared.synced_at.load(Ordering::Relaxed);
+        let lag_us = shared.clock.now().since_boot_us.saturating_sub(since);
+        let lag_us = if unsynced_bytes > 0 { u64::try_from(lag_us).unwrap_or(0) } else { 0 };
         Some(Storage {
             segments: view.len(),
             oldest_us: view.iter().find_map(|segment| segment.oldest_us()),
-            unsynced_bytes: view.iter().map(unsynced).sum(),
+            unsynced_bytes,
+            sync_lag: Duration::from_micros(lag_us),
             longest_append: Duration::from_micros(shared.stalls.0.load(Ordering::Relaxed)),
         })
     }

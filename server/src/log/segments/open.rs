@@ -12,7 +12,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use doorbell_protocol::{GapReason, Topic};
@@ -109,6 +109,7 @@ pub(super) fn open(
         is_next_asked_for: AtomicBool::new(false),
         feed: OnceLock::new(),
         failure: OnceLock::new(),
+        synced_at: AtomicI64::new(now.since_boot_us),
         stalls: Stalls::default(),
     };
     let inner =

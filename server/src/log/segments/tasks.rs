@@ -90,6 +90,7 @@ impl Drop for Threads {
 /// Has written pages brought to the disk until the log is closed.
 fn bring_to_disk(shared: &Shared, stopped: &Receiver<()>) {
     let mut sent = (0, 0);
+    let mut noted = None;
     let mut next_sync = Instant::now() + SYNC_EVERY;
     let mut is_quiet = true;
     loop {
@@ -101,12 +102,12 @@ fn bring_to_disk(shared: &Shared, stopped: &Receiver<()>) {
         }
         is_quiet = shared.sync == Sync::Always || !send_pages(shared, &mut sent);
         if is_quiet || Instant::now() >= next_sync {
-            shared.sync_all();
+            shared.sync_all(&mut noted);
             shared.look_at_folder();
             next_sync = Instant::now() + SYNC_EVERY;
         }
     }
-    shared.sync_all();
+    shared.sync_all(&mut noted);
 }
 
 /// Starts the writing of full pages and does not wait for it. Returns whether there were any.
@@ -128,8 +129,8 @@ fn send_pages(shared: &Shared, sent: &mut (u64, u64)) -> bool {
 }
 
 impl Shared {
-    /// Brings all that was written to the disk, older segments first.
-    fn sync_all(&self) {
+    /// Brings all that was written to the disk, older segments first, and notes how far it is.
+    fn sync_all(&self, noted: &mut Option<SyncedTo>) {
         for segment in self.view().iter() {
             let bytes = segment.bytes();
             if segment.synced.load(Ordering::Acquire) < bytes
@@ -138,14 +139,13 @@ impl Shared {
                 return;
             }
         }
-        self.note_reached();
-    }
-
-    /// Notes how far the log is on the disk, where a start looks for it.
-    fn note_reached(&self) {
+        self.synced_at.store(self.clock.now().since_boot_us, Ordering::Relaxed);
         let newest = self.newest();
         let bytes = newest.synced.load(Ordering::Acquire);
-        if let Err(error) = self.claim.note(SyncedTo { ordinal: newest.ordinal, bytes }) {
+        let reached = SyncedTo { ordinal: newest.ordinal, bytes };
+        if noted.replace(reached) != Some(reached)
+            && let Err(error) = self.claim.note(reached)
+        {
             tracing::debug!(%error, "it could not be noted how far the log is synced");
         }
     }
