@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
-use crate::support::{Event, Lines, TestServer, Transport, eventually, seqs};
+use crate::support::{Event, HeldDisk, Lines, TestServer, Transport, eventually, seqs};
 
 /// Publishes until the server is gone; returns what was acknowledged.
 fn publish_until_the_end(mut lines: Lines, name: usize) -> JoinHandle<Vec<(String, String)>> {
@@ -103,21 +103,20 @@ fn a_message_is_visible_before_its_publisher_is_answered() {
 
 #[test]
 fn nobody_hears_of_a_message_before_it_is_stored() {
-    let server = TestServer::durable("");
+    let Some(disk) = HeldDisk::new() else { return };
+    let server = disk.server("");
     let mut readers = Transport::PUSHING.map(|way| way.read(&server, "t", "none"));
     let mut bystander = server.lines();
     bystander.subscribe("t");
     let mut publisher = server.lines();
-    // Somebody holds the file, so nothing can be stored.
-    let database = server.database();
-    database.execute_batch("BEGIN IMMEDIATE").unwrap();
+    disk.hold();
     publisher.say("PUB t patience");
     for n in 0..30 {
         assert_eq!(bystander.ask(format_args!("PING {n}")).kind(), "pong");
         assert!(server.poll("t", "all").is_empty(), "visible before it is stored");
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
-    database.execute_batch("ROLLBACK").unwrap();
+    disk.release();
     let ok = publisher.event();
     assert_eq!(ok.kind(), "ok");
     for reader in &mut readers {

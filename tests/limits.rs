@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::support::http::Connection;
 use crate::support::server::server_command;
-use crate::support::{Event, Lines, Request, TestServer, Transport, eventually};
+use crate::support::{Event, HeldDisk, Lines, Request, TestServer, Transport, eventually};
 
 #[test]
 fn one_connection_too_many_is_refused_clearly_while_the_others_go_on() {
@@ -213,9 +213,9 @@ fn a_publish_that_finds_no_room_is_told_to_come_back() {
 
 #[test]
 fn publishers_are_held_up_and_then_sent_away_before_memory_grows() {
-    let server = TestServer::durable("--inflight-bytes 64KiB");
-    let database = server.database();
-    database.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let Some(disk) = HeldDisk::new() else { return };
+    let server = disk.server("--inflight-bytes 64KiB");
+    disk.hold();
     let request = Request::post("/t", "x".repeat(4000)).bytes();
     let mut publishers: Vec<Connection> = (0..40).map(|_| Connection::open(server.http)).collect();
     for publisher in &mut publishers {
@@ -225,7 +225,7 @@ fn publishers_are_held_up_and_then_sent_away_before_memory_grows() {
     eventually("some are sent away", || {
         (server.stats()["messages_refused"].as_u64() >= Some(20)).then_some(())
     });
-    database.execute_batch("ROLLBACK").unwrap();
+    disk.release();
     let answers: Vec<_> = publishers.iter_mut().map(Connection::response).collect();
     for answer in answers.iter().filter(|answer| answer.status != 200) {
         assert!(matches!(answer.status, 429 | 503), "{}", answer.text());

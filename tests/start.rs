@@ -149,16 +149,38 @@ fn a_log_that_is_no_log_ends_with_two_and_one_line_and_is_left_alone() {
     let mut server = TestServer::durable("");
     server.publish("t", "x");
     server.stop();
+    let segment = server.segments().pop().unwrap();
+    let garbage = b"this is no log at all, but somebody's letter. ".repeat(200);
+    fs::write(&segment, &garbage).unwrap();
     let data = server.data();
-    let database = server.database_path();
-    for suffix in ["-wal", "-shm"] {
-        let _ = fs::remove_file(format!("{}{suffix}", database.display()));
-    }
-    let garbage = b"this is no database at all, but somebody's letter. ".repeat(200);
-    fs::write(&database, &garbage).unwrap();
-    let data_text = data.to_str().unwrap();
-    refused(&["--data", data_text, "--http", "127.0.0.1:0", "--tcp", "127.0.0.1:0"]);
-    assert_eq!(fs::read(&database).unwrap(), garbage);
+    let data = data.to_str().unwrap();
+    refused(&["--data", data, "--http", "127.0.0.1:0", "--tcp", "127.0.0.1:0"]);
+    assert_eq!(fs::read(&segment).unwrap(), garbage);
+}
+
+#[test]
+fn the_log_of_an_older_version_is_refused_in_one_line_that_says_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("doorbell.db"), b"SQLite format 3\0").unwrap();
+    let data = folder.path().to_str().unwrap();
+    let line = refused(&["--data", data, "--http", "127.0.0.1:0", "--tcp", "127.0.0.1:0"]);
+    assert!(line.contains("doorbell.db") && line.contains("log import"), "{line}");
+}
+
+#[test]
+fn the_log_of_a_newer_version_is_refused_in_one_line_and_left_alone() {
+    let mut server = TestServer::durable("");
+    server.publish("t", "x");
+    server.stop();
+    let segment = server.segments().pop().unwrap();
+    let text = fs::read_to_string(&segment).unwrap();
+    let newer = text.replacen("\"version\":1", "\"version\":2", 1);
+    fs::write(&segment, &newer).unwrap();
+    let data = server.data();
+    let data = data.to_str().unwrap();
+    let line = refused(&["--data", data, "--http", "127.0.0.1:0", "--tcp", "127.0.0.1:0"]);
+    assert!(line.contains("newer doorbell (version 2"), "{line}");
+    assert_eq!(fs::read_to_string(&segment).unwrap(), newer);
 }
 
 #[test]

@@ -87,6 +87,11 @@ struct Job {
 }
 
 impl Job {
+    /// What its messages hold, more or less.
+    fn bytes(&self) -> usize {
+        self.permit.num_permits() * PERMIT_BYTES
+    }
+
     fn refuse(self, refusal: &Error) {
         let _ = self.reply.send(vec![Err(refusal.clone()); self.entries.len()]);
     }

@@ -4,6 +4,7 @@ pub(crate) mod access;
 pub(crate) mod browser;
 pub(crate) mod client;
 pub(crate) mod event;
+pub(crate) mod held_disk;
 pub(crate) mod http;
 pub(crate) mod lines;
 pub(crate) mod server;
@@ -15,6 +16,7 @@ use std::time::{Duration, Instant};
 
 pub(crate) use access::AccessFile;
 pub(crate) use event::{Event, messages, seqs};
+pub(crate) use held_disk::HeldDisk;
 pub(crate) use http::{Request, Response};
 pub(crate) use lines::Lines;
 pub(crate) use server::TestServer;

@@ -41,6 +41,8 @@ pub(crate) struct TestServer {
     pub(crate) tcp: SocketAddr,
     ready: String,
     flags: Vec<String>,
+    /// Further variables of its environment.
+    variables: Vec<(&'static str, PathBuf)>,
     folder: TempDir,
     child: Child,
     /// What stands before a server that speaks TLS alone.
@@ -55,12 +57,17 @@ impl TestServer {
 
     /// A server with a log in memory and further flags.
     pub(crate) fn with(flags: &str) -> Self {
-        Self::launch(&format!("--ephemeral {flags}"), tempfile::tempdir().unwrap())
+        Self::launch(&format!("--ephemeral {flags}"), tempfile::tempdir().unwrap(), Vec::new())
     }
 
     /// A server with a log on disk and further flags.
     pub(crate) fn durable(flags: &str) -> Self {
-        Self::launch(flags, tempfile::tempdir().unwrap())
+        Self::durable_with(flags, Vec::new())
+    }
+
+    /// The same with further variables in its environment.
+    pub(crate) fn durable_with(flags: &str, variables: Vec<(&'static str, PathBuf)>) -> Self {
+        Self::launch(flags, tempfile::tempdir().unwrap(), variables)
     }
 
     /// A server with a log in memory that speaks TLS alone, behind tunnels: whatever is sent to its
@@ -77,6 +84,7 @@ impl TestServer {
                 key.display()
             ),
             folder,
+            Vec::new(),
         );
         let listeners = [&mut server.http, &mut server.tcp];
         server.tunnels.extend(listeners.map(|listener| {
@@ -92,21 +100,21 @@ impl TestServer {
         [Self::start(), Self::encrypted("")]
     }
 
-    fn launch(flags: &str, folder: TempDir) -> Self {
+    fn launch(flags: &str, folder: TempDir, variables: Vec<(&'static str, PathBuf)>) -> Self {
         let mut flags: Vec<String> = flags.split_whitespace().map(str::to_owned).collect();
         for listener in ["--http", "--tcp"] {
             if !flags.iter().any(|flag| flag == listener) {
                 flags.extend([listener.to_owned(), "127.0.0.1:0".to_owned()]);
             }
         }
-        let (child, ready) = spawn(&flags, folder.path())
+        let (child, ready) = spawn(&flags, folder.path(), &variables)
             .unwrap_or_else(|error| panic!("the server did not start: {error}"));
         let at = |names: &[&str]| {
             let found = names.iter().find_map(|name| listener(&ready, name));
             found.unwrap_or_else(|| panic!("none of {names:?} in {ready:?}"))
         };
         let (http, tcp) = (at(&["http", "https"]), at(&["tcp", "tcps"]));
-        Self { http, tcp, ready, flags, folder, child, tunnels: Vec::new() }
+        Self { http, tcp, ready, flags, variables, folder, child, tunnels: Vec::new() }
     }
 
     /// Starts again on the same data and the same addresses.
@@ -124,7 +132,7 @@ impl TestServer {
         // Some other process may hold the port for a moment.
         let mut last_error = String::new();
         self.child = eventually("the server starts again", || {
-            let started = spawn(&flags, self.folder.path());
+            let started = spawn(&flags, self.folder.path(), &self.variables);
             started.map_err(|error| last_error = error).ok().map(|(child, _)| child)
         });
     }
@@ -171,18 +179,13 @@ impl TestServer {
         data(self.folder.path())
     }
 
-    /// The file of the log, which anyone can open.
-    pub(crate) fn database(&self) -> rusqlite::Connection {
-        rusqlite::Connection::open(self.database_path()).unwrap()
-    }
-
-    /// Where that file is.
-    pub(crate) fn database_path(&self) -> PathBuf {
+    /// The files of the log, oldest first, which anyone can open.
+    pub(crate) fn segments(&self) -> Vec<PathBuf> {
         let files = fs::read_dir(self.data()).unwrap().map(|file| file.unwrap().path());
-        let is_database = |path: &PathBuf| {
-            fs::read(path).is_ok_and(|bytes| bytes.starts_with(b"SQLite format 3"))
-        };
-        files.into_iter().find(is_database).expect("the database of the log")
+        let is_segment = |path: &PathBuf| path.extension().is_some_and(|own| own == "log");
+        let mut segments: Vec<_> = files.filter(is_segment).collect();
+        segments.sort();
+        segments
     }
 
     /// The path of the Unix socket.
@@ -294,7 +297,11 @@ fn stderr(folder: &Path) -> PathBuf {
 }
 
 /// Starts the process and waits for its first line; the error is what it said instead.
-fn spawn(flags: &[String], folder: &Path) -> Result<(Child, String), String> {
+fn spawn(
+    flags: &[String],
+    folder: &Path,
+    variables: &[(&'static str, PathBuf)],
+) -> Result<(Child, String), String> {
     let talk = File::options().create(true).append(true).open(stderr(folder)).unwrap();
     let mut command = server_command();
     if !flags.iter().any(|flag| flag == "--data") {
@@ -304,6 +311,7 @@ fn spawn(flags: &[String], folder: &Path) -> Result<(Child, String), String> {
         .arg("--unix")
         .arg(unix(folder))
         .args(flags)
+        .envs(variables.iter().map(|(name, value)| (*name, value)))
         .stdout(Stdio::piped())
         .stderr(talk)
         .spawn()

@@ -121,7 +121,8 @@ impl Epochs {
         let (epoch, seq) = (id.epoch(), id.seq());
         let index = match self.0.binary_search_by_key(&epoch, |span| span.epoch) {
             Ok(index) => index,
-            Err(0) => return Located::Expired,
+            // The log is older than what it remembers.
+            Err(0) if self.0[0].from > 0 => return Located::Expired,
             Err(_) => return Located::Foreign,
         };
         if index > 0 && seq < self.0[index].from {

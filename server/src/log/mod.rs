@@ -53,6 +53,11 @@ pub trait Log: Send + std::marker::Sync + 'static {
     /// feed of it, and returns the messages with their places. `now` is the time of acceptance.
     fn append(&self, entries: &[Entry], now: Now) -> Result<Vec<Message>, LogError>;
 
+    /// Bytes that are better not stored in one batch, if several publishers' can be parted.
+    fn batch_bytes(&self) -> usize {
+        usize::MAX
+    }
+
     /// Reads a page of what was stored before the call began.
     fn read(&self, query: &Query<'_>) -> Result<Page, LogError>;
 

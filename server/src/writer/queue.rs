@@ -156,7 +156,7 @@ impl CommitQueue {
         loop {
             let mut state = self.wait();
             let closing = state.is_closing;
-            state.move_batch(&mut jobs);
+            state.move_batch(self.log.batch_bytes(), &mut jobs);
             let stored = self.begin(state, jobs.len()).store(&mut jobs);
             if stored == 0 && closing {
                 break;
@@ -332,11 +332,12 @@ impl State {
     }
 
     /// Takes what waits, as much as is stored at once, at least one job if there is any.
-    fn move_batch(&mut self, jobs: &mut Vec<Job>) {
-        let mut drafts = 0;
+    fn move_batch(&mut self, bytes_max: usize, jobs: &mut Vec<Job>) {
+        let (mut messages, mut bytes) = (0, 0);
         let fits = |job: &&Job| {
-            drafts += job.entries.len();
-            drafts <= COMMIT_MESSAGES_MAX
+            messages += job.entries.len();
+            bytes += job.bytes();
+            messages <= COMMIT_MESSAGES_MAX && bytes <= bytes_max
         };
         let first = usize::from(!self.waiting.is_empty());
         let count = self.waiting.iter().take_while(fits).count().max(first);

@@ -243,6 +243,11 @@ impl Log for SegmentLog {
         self.inner.appender().append(&self.inner.shared, entries, now)
     }
 
+    fn batch_bytes(&self) -> usize {
+        // A batch is in one segment, and retention lets go of whole segments.
+        usize::try_from(self.inner.shared.segment_bytes / 2).unwrap_or(usize::MAX)
+    }
+
     fn read(&self, query: &Query<'_>) -> Result<Page, LogError> {
         read::page(&self.inner.shared, query).map_err(|error| LogError::Refused(error.to_string()))
     }

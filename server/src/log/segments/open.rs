@@ -180,7 +180,7 @@ impl Found {
         let ordinals = folder.segments().map_err(refuse)?;
         let mut found =
             Self { next_ordinal: ordinals.last().map_or(1, |last| last + 1), ..Self::default() };
-        let mut files = Vec::new();
+        let (mut files, mut foreign) = (Vec::new(), Vec::new());
         for ordinal in ordinals {
             let file = folder.open_segment(ordinal).map_err(refuse)?;
             let bytes = file.metadata().map_err(refuse)?.len();
@@ -190,9 +190,18 @@ impl Found {
                 found.prepared = None;
                 files.push((ordinal, file, bytes));
             } else {
-                let path = folder.segment_path(ordinal);
-                tracing::warn!(path = %path.display(), "this is no segment of a log; it is left alone");
+                foreign.push(folder.segment_path(ordinal));
             }
+        }
+        if let (Some(path), true) = (foreign.first(), files.is_empty()) {
+            return Err(OpenError(format!(
+                "{} is no segment of a log, or damaged from its beginning; move it away to begin a \
+                 new log",
+                path.display()
+            )));
+        }
+        for path in foreign {
+            tracing::warn!(path = %path.display(), "this is no segment of a log: it is left alone");
         }
         let newest = files.pop();
         for (ordinal, file, bytes) in files {
