@@ -6,26 +6,28 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::net::TcpListener;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::support::client::RunningClient;
 use crate::support::server::{binary, run_within, server_command};
-use crate::support::skip;
+use crate::support::{TestServer, messages, skip};
 
 /// The addresses that the README names.
 const HTTP: &str = "127.0.0.1:8080";
 const TCP: &str = "127.0.0.1:1989";
 
 /// What each block must bring on its standard output.
-const EXPECTED: [(&str, &[&str]); 6] = [
+const EXPECTED: [(&str, &[&str]); 7] = [
     ("publish", &["\"event\":\"message\"", "somebody is here"]),
     ("poll", &["HTTP/1.1 200", "doorbell-next: ", "somebody is here"]),
     ("empty-poll", &["HTTP/1.1 200", "doorbell-next: "]),
     ("lines", &["\"event\":\"open\"", "\"event\":\"ok\"", "pong", "\"event\":\"close\""]),
     ("client", &["somebody is here", "\"message\":\"somebody is here\""]),
     ("compare", &["TCP", "WebSocket", "issed"]),
+    ("log", &["a new order\n", "1 messages can be read, 0 are lost"]),
 ];
 
 /// A block that is marked as runnable.
@@ -70,15 +72,19 @@ fn start_server() -> Option<RunningClient> {
 
 /// Runs a block as somebody would who pasted it, with the binaries on the path and an empty home.
 fn paste(block: &Block) -> String {
-    let home = tempfile::tempdir().unwrap();
+    paste_at(tempfile::tempdir().unwrap().path(), block)
+}
+
+/// The same at somebody's home.
+fn paste_at(home: &Path, block: &Block) -> String {
     let binaries = binary("doorbell");
     let path = std::env::var("PATH").unwrap_or_default();
     let mut bash = Command::new("bash");
     bash.args(["-euo", "pipefail", "-c", &block.script])
         .env("PATH", format!("{}:{path}", binaries.parent().unwrap().display()))
         .env_remove("DOORBELL_SERVER")
-        .env("HOME", home.path())
-        .current_dir(home.path())
+        .env("HOME", home)
+        .current_dir(home)
         .stdin(Stdio::null());
     let output = run_within(Duration::from_secs(30), &mut bash);
     let stdout = String::from_utf8(output.stdout).unwrap();
@@ -93,8 +99,12 @@ fn the_lines_of_the_readme_do_what_they_say() {
         skip(&format!("{HTTP} or {TCP} is in use, and the README names these addresses"));
         return;
     };
+    let writing = TestServer::durable("");
+    writing.publish("orders.eu", "a new order");
+    let home = tempfile::tempdir().unwrap();
+    symlink(writing.data(), home.path().join("doorbell-data")).unwrap();
     for block in blocks(&page("README.md")) {
-        let output = paste(&block);
+        let output = paste_at(home.path(), &block);
         let expected = EXPECTED.iter().find(|(name, _)| *name == block.name);
         let (_, expected) = expected.unwrap_or_else(|| panic!("what is {} to bring?", block.name));
         for text in *expected {
@@ -111,6 +121,42 @@ fn the_lines_of_the_page_about_access_do_what_they_say() {
     for text in ["backup  allow 'pub backup.>'", "by allow 'sub orders.>'", "refused\n"] {
         assert!(output.contains(text), "no {text} in {output}");
     }
+}
+
+#[test]
+fn the_lines_of_the_page_about_the_log_do_what_they_say() {
+    let home = tempfile::tempdir().unwrap();
+    let data = home.path().join("doorbell-data");
+    let mut server = TestServer::durable(&format!("--data {}", data.display()));
+    server.publish("orders.eu", "a new order");
+    for block in blocks(&page("docs/log.md")) {
+        match block.name.as_str() {
+            "look" => {
+                let output = paste_at(home.path(), &block);
+                assert!(output.starts_with("a new order\n{\"id\":"), "{output}");
+            }
+            "restore" => {
+                let lost = server.publish("orders.eu", "after the copy");
+                server.stop();
+                paste_at(home.path(), &block);
+                server.restart();
+                let held = server.get("/orders.eu/json?poll=1&since=all").events();
+                assert_eq!(messages(&held), ["a new order"]);
+                let next = server.publish("orders.eu", "after the restore");
+                let resumed = server.get(&format!("/orders.eu/json?poll=1&since={}", lost.id()));
+                assert!(resumed.header("doorbell-gap").is_some_and(|gap| gap.contains("lost")));
+                assert_eq!(resumed.events()[0].id(), next.id());
+            }
+            "new-epoch" => {
+                server.stop();
+                paste_at(home.path(), &block);
+                server.restart();
+            }
+            _ => drop(paste_at(home.path(), &block)),
+        }
+    }
+    let copied = fs::read_dir(home.path().join("copy")).unwrap().count();
+    assert!(copied >= 2 && home.path().join("other-folder/00000001.log").exists());
 }
 
 #[test]
