@@ -1,7 +1,6 @@
 //! The audit trail: what has a line in it, what a line says, and what is never in one.
 
 use std::fs;
-use std::net::UdpSocket;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
@@ -13,7 +12,7 @@ use crate::support::access::token;
 use crate::support::lines::Lines;
 use crate::support::server::{run, server_command};
 use crate::support::websocket::Socket;
-use crate::support::{AccessFile, PATIENCE, Request, Response, TestServer, eventually};
+use crate::support::{AccessFile, Request, Response, TestServer, datagrams, eventually};
 
 /// A server that keeps a trail. It believes this machine when it says for whom it asks, so that
 /// clients have addresses of their own.
@@ -126,14 +125,7 @@ fn a_refusal_has_a_line_over_every_transport() {
     let line = audited.line(&json!({"transport": "unix", "outcome": "refused"}));
     assert_eq!((&line["identity"]["kind"], &line["address"]), (&json!("uid"), &Value::Null));
 
-    let socket = UdpSocket::bind("127.0.0.9:0").unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
-    socket.connect(server.listener("udp")).unwrap();
-    let mut buffer = [0; 2048];
-    socket.send(b"SUB news                          \n").unwrap();
-    let length = socket.recv(&mut buffer).unwrap();
-    let cookie = String::from_utf8_lossy(&buffer[..length]).trim().to_owned();
-    socket.send(format!("SUB news {cookie}\n").as_bytes()).unwrap();
+    datagrams::ask("127.0.0.9", server.listener("udp"), "SUB news");
     audited.line(&json!({"address": "127.0.0.9", "transport": "udp", "action": "read"}));
 }
 

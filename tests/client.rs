@@ -4,6 +4,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::support::client::{RunningClient, client, client_command};
+use crate::support::id::foreign;
 use crate::support::server::{run, run_within};
 use crate::support::{Event, TestServer, messages};
 
@@ -361,8 +362,7 @@ fn a_subscriber_that_has_heard_nothing_yet_resumes_all_the_same() {
 fn a_gap_is_told_on_the_standard_error_over_every_way() {
     let server = TestServer::start();
     let event = server.publish("t", "x");
-    let other = if event.id().starts_with('0') { 'z' } else { '0' };
-    let foreign = format!("{other}{}", &event.id()[1..]);
+    let foreign = foreign(event.id());
     for way in WAYS {
         let mut command = client(&server, &words(&["sub", "t", "--count", "1"], way));
         let output = run(command.args(["--since", &foreign]));

@@ -1,5 +1,6 @@
 //! What the server tells about itself.
 
+use crate::support::id::foreign;
 use crate::support::{Lines, Request, TestServer, Transport, eventually};
 
 #[test]
@@ -106,8 +107,7 @@ fn readers_are_counted_while_they_stay() {
 fn gaps_that_are_told_are_counted() {
     let server = TestServer::start();
     let event = server.publish("t", "x");
-    let other = if event.id().starts_with('0') { 'z' } else { '0' };
-    let foreign = format!("{other}{}", &event.id()[1..]);
+    let foreign = foreign(event.id());
     server.get(&format!("/t/json?poll=1&since={foreign}"));
     assert_eq!(server.stats()["transports"]["poll"]["gaps"], 1);
     for (way, name) in Transport::PUSHING.into_iter().zip(["ndjson", "sse", "websocket", "tcp"]) {

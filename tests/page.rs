@@ -180,8 +180,11 @@ fn the_page_tells_of_a_gap_when_the_log_is_a_new_one() {
     in_browser(Look::DESKTOP, async move |page| {
         page.open(&address(&server, "?demo=off&interval=0.5")).await;
         await_connection(&page).await;
+        let lanes = ["poll", "longpoll", "sse", "ws"];
         server.publish("demo", "forgotten");
-        page.until("ws-messages", |text| text == "1").await;
+        for lane in lanes {
+            page.until(&format!("{lane}-messages"), |text| text == "1").await;
+        }
         server.stop();
         server.restart();
         server.publish("demo", "new");
@@ -190,6 +193,13 @@ fn the_page_tells_of_a_gap_when_the_log_is_a_new_one() {
         });
         let told = told.await;
         assert!(told.contains("the log is a new one"), "{told}");
+        // Ids of the new log are as likely lower as higher.
+        for lane in lanes {
+            page.until(&format!("{lane}-messages"), |text| text == "2").await;
+            for fault in ["missed", "disordered", "repeated"] {
+                assert_eq!(page.number(&format!("{lane}-{fault}")).await, 0, "{lane} {fault}");
+            }
+        }
     });
 }
 

@@ -1,6 +1,8 @@
 //! What holds whichever way is taken.
 
-use crate::support::{Event, Request, TestServer, Transport};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::support::{Event, Lines, Request, TestServer, Transport, datagrams};
 
 #[test]
 fn an_event_has_the_same_bytes_on_every_transport() {
@@ -73,5 +75,45 @@ fn the_newest_of_each_topic_come_first_where_latest_is_asked_for() {
             let mut reader = way.read(&server, "a,b", "latest");
             assert_eq!(reader.messages(2), [b1.clone(), a2.clone()], "{way:?}");
         }
+    }
+}
+
+#[test]
+fn milliseconds_are_refused_and_a_time_within_a_day_is_a_place_that_is_new() {
+    let server = TestServer::with("--udp 127.0.0.1:0");
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let millis = now * 1000;
+    let paths = ["json?poll=1&", "json?poll=1&wait=1s&", "json?", "sse?", "raw?", "ws?"];
+    let refusals = paths.map(|path| {
+        let request = Request::get(&format!("/t/{path}since={millis}"));
+        let request = match path {
+            "ws?" => request
+                .header("Connection", "Upgrade")
+                .header("Upgrade", "websocket")
+                .header("Sec-WebSocket-Version", "13")
+                .header("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+            _ => request,
+        };
+        let response = server.send(&request);
+        assert_eq!(response.status, 400, "{path}");
+        Event::parse(response.text().trim_end())
+    });
+    let subscribe = format!("SUB t since={millis}");
+    let refusals = refusals.into_iter().chain([
+        server.lines().ask(&subscribe),
+        Lines::greeted_unix(&server.unix()).ask(&subscribe),
+        datagrams::ask("127.0.0.1", server.listener("udp"), &subscribe),
+    ]);
+    for refusal in refusals {
+        assert_eq!(refusal.code(), 40008, "{}", refusal.line);
+        for said in [&millis.to_string(), "in seconds", "seems to be in milliseconds"] {
+            assert!(refusal.line.contains(said), "{}", refusal.line);
+        }
+    }
+    let soon = (now + 80_000).to_string();
+    for way in Transport::ALL {
+        let mut reader = way.read(&server, "t", &soon);
+        let event = server.publish("t", "after");
+        assert_eq!(reader.message(), event, "{way:?}");
     }
 }

@@ -10,9 +10,6 @@ const RECORDS_KEPT = 5000;
 /** How far the list may outgrow that before it is cut, so that it is cut seldom. */
 const RECORDS_SLACK = 500;
 
-/** The first characters of an id name the log; ids of two logs cannot be compared. */
-const LOG_NAME_LENGTH = 3;
-
 /**
  * @typedef {object} Entry one message as this page knows it
  * @property {string} id
@@ -94,7 +91,7 @@ export class Journal {
       return false;
     }
     const state = this.lanes[lane];
-    const isLate = sameLog(state.newest, event.id) && event.id < state.newest;
+    const isLate = event.id < state.newest;
     if (isLate) this.stats[lane].disordered += 1;
     else state.newest = event.id;
     entry.came[lane] = at;
@@ -115,14 +112,22 @@ export class Journal {
    */
   reached(lane, place) {
     const state = this.lanes[lane];
-    if (state.reached === null || !sameLog(state.reached, place)) {
-      state.start = place;
-      state.waiting.clear();
-    }
+    state.start ??= place;
     state.reached = place;
     for (const id of state.waiting) {
       if (id <= place) this.#lose(lane, id);
     }
+  }
+
+  /**
+   * The server has told a lane of a gap: what it still owes is in it. The ids of another log say
+   * nothing about those before.
+   * @param {string} lane
+   * @param {{reason?: string}} gap
+   */
+  gap(lane, { reason }) {
+    if (reason === "foreign") this.forgottenUpTo = "";
+    this.forget(lane, "gone, in a gap");
   }
 
   /**
@@ -179,14 +184,14 @@ export class Journal {
   }
 
   #isForgotten(id) {
-    return sameLog(id, this.forgottenUpTo) && id <= this.forgottenUpTo;
+    return id <= this.forgottenUpTo;
   }
 
   /** Notes that a lane still owes a message, unless it is off or began after it. */
   #await(lane, entry) {
     const state = this.lanes[lane];
     if (entry.came[lane] !== undefined || state.start === null) return;
-    if (!sameLog(state.start, entry.id) || entry.id <= state.start) return;
+    if (entry.id <= state.start) return;
     state.waiting.add(entry.id);
     if (entry.id <= state.reached) this.#lose(lane, entry.id);
   }
@@ -211,8 +216,4 @@ export class Journal {
 
 function newLane() {
   return { start: null, reached: null, newest: "", waiting: new Set() };
-}
-
-function sameLog(one, other) {
-  return one.slice(0, LOG_NAME_LENGTH) === other.slice(0, LOG_NAME_LENGTH);
 }

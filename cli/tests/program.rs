@@ -8,12 +8,12 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, BufStre
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
 
-const OPEN: &str = r#"{"id":"001000000000","time":1,"event":"open"}"#;
-const OK: &str = r#"{"id":"001000000001","time":1,"event":"ok"}"#;
-const CLOSE: &str = r#"{"id":"001000000003","time":1,"event":"close"}"#;
-const ONE: &str = r#"{"id":"001000000002","time":1,"event":"message","topic":"t","message":"one",
+const OPEN: &str = r#"{"id":"00004ziepp2G","time":1,"event":"open"}"#;
+const OK: &str = r#"{"id":"00004ziepp2H","time":1,"event":"ok"}"#;
+const CLOSE: &str = r#"{"id":"00004ziepp2J","time":1,"event":"close"}"#;
+const ONE: &str = r#"{"id":"00004ziepp2I","time":1,"event":"message","topic":"t","message":"one",
     "title":"T","priority":5,"tags":["a"]}"#;
-const TWO: &str = r#"{"id":"001000000003","time":1,"event":"message","topic":"t",
+const TWO: &str = r#"{"id":"00004ziepp2J","time":1,"event":"message","topic":"t",
     "message":"two\u001b[2J"}"#;
 
 fn program(arguments: &str) -> Command {
@@ -113,7 +113,7 @@ async fn losing_the_server_is_told_and_survived() {
         serve(&listener, &[OK, TWO]).await
     };
     let (output, (_peer, command)) = tokio::join!(run(&arguments), scripted);
-    assert_eq!(command, "SUB t since=001000000002\n");
+    assert_eq!(command, "SUB t since=00004ziepp2I\n");
     assert_eq!(text(&output.stdout).lines().count(), 2);
     let told = text(&output.stderr);
     assert!(told.contains("the server closed the connection; next attempt in"));
@@ -125,7 +125,7 @@ async fn publish_prints_the_id_and_sends_what_was_asked_for() {
     let (listener, server) = listen().await;
     let arguments = format!("pub t --title T --priority high --tags a,b hello there {server}");
     let (output, (_peer, command)) = tokio::join!(run(&arguments), serve(&listener, &[OK]));
-    assert_eq!(text(&output.stdout), "001000000001\n");
+    assert_eq!(text(&output.stdout), "00004ziepp2H\n");
     assert_eq!(
         command,
         "PUBJ {\"topic\":\"t\",\"message\":\"hello there\",\"title\":\"T\",\"priority\":4,\

@@ -44,13 +44,13 @@ async fn line(peer: &mut Peer) -> String {
     line.trim_end().to_owned()
 }
 
-/// The first line of a request and its headers, in lower case.
+/// The first line of a request and its headers.
 async fn request(peer: &mut Peer) -> String {
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
         assert_ne!(peer.read_line(&mut head).await.unwrap(), 0, "{head}");
     }
-    head.to_lowercase()
+    head
 }
 
 fn id(seq: u64) -> String {
@@ -170,7 +170,7 @@ async fn server_sent_events_resume_too() {
     let server = async {
         let mut peer = accept(&listener).await;
         let asked = request(&mut peer).await;
-        assert!(asked.starts_with("get /t/sse?since=all "), "{asked}");
+        assert!(asked.starts_with("GET /t/sse?since=all "), "{asked}");
         let (open, six) = (event("open", 0, ""), message(6));
         let half = &message(7)[..20];
         let body = format!("event: open\ndata: {open}\n\nid: x\ndata: {six}\n\ndata: {half}");
@@ -206,7 +206,7 @@ async fn polls_carry_the_cursor_and_the_etag_and_do_not_wait_for_more() {
     let server = async {
         let mut peer = accept(&listener).await;
         let asked = request(&mut peer).await;
-        assert!(asked.starts_with("get /t/json?poll=1&since=all "), "{asked}");
+        assert!(asked.starts_with("GET /t/json?poll=1&since=all "), "{asked}");
         assert!(!asked.contains("if-none-match"), "{asked}");
         let headers = format!("Doorbell-Gap: {gap}\r\nETag: \"2\"\r\n");
         say(&mut peer, &answer(&headers, 3, &[1, 2])).await;
@@ -386,9 +386,9 @@ async fn a_client_is_connected_once_the_server_has_greeted() {
     let (listener, address) = listen().await;
     let server = async {
         let mut peer = accept(&listener).await;
-        assert!(request(&mut peer).await.starts_with("get /v1/config "));
+        assert!(request(&mut peer).await.starts_with("GET /v1/config "));
         // A server that names none of its listeners hides them from this client.
-        let config = "{\"listen\":{\"udp\":[\"127.0.0.1:9\"]}}";
+        let config = "{\"listen\":{\"http\":\"127.0.0.1:9\"}}";
         let length = config.len();
         say(&mut peer, &format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{config}"))
             .await;

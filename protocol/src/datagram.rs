@@ -344,7 +344,7 @@ mod tests {
         let datagram = members.join(br#"{"time":1,"event":"pong"}"#);
         assert_eq!(
             String::from_utf8(datagram.clone()).unwrap(),
-            "{\"time\":1,\"event\":\"pong\",\"prev\":\"001000000003\",\"large\":true,\"lease\":60}\n"
+            "{\"time\":1,\"event\":\"pong\",\"prev\":\"00004ziepp2J\",\"large\":true,\"lease\":60}\n"
         );
         assert_eq!(Members::split(&datagram).1, Some(members));
     }
@@ -376,7 +376,7 @@ mod tests {
 
         #[test]
         fn the_event_in_a_datagram_is_the_same_bytes_as_elsewhere(
-            text in "(\"prev\":|,\"prev\":\"001000000003\"\\}|[^\r\n]){1,40}", seq in 1u64..99
+            text in "(\"prev\":|,\"prev\":\"00004ziepp2J\"\\}|[^\r\n]){1,40}", seq in 1u64..99
         ) {
             let epoch = Epoch::from_bits(3);
             let draft = Draft::text("t".parse().unwrap(), &text, 4096).unwrap();

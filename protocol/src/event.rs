@@ -247,7 +247,7 @@ impl<'a> Event<'a> {
 /// The bytes are those of a server-sent event; the JSON line and the JSON alone are parts of them:
 ///
 /// ```text
-/// id: 001000000010\ndata: {"id":…}\n\n
+/// id: 00004ziepp2w\ndata: {"id":…}\n\n
 ///                         |- json -|
 ///                         |-- line --|
 /// |-------------- sse ---------------|  (one \n more)
@@ -344,7 +344,7 @@ mod tests {
         let event = Event::message(&draft, id, 1_763_850_000_123_456, None);
         assert_eq!(
             event.to_json(),
-            "{\"id\":\"00100000001a\",\"seq\":42,\"time\":1763850000,\
+            "{\"id\":\"00004ziepp2w\",\"seq\":42,\"time\":1763850000,\
              \"time_us\":1763850000123456,\"event\":\"message\",\"topic\":\"orders\",\
              \"message\":\"hi\"}"
         );

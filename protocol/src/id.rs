@@ -1,11 +1,11 @@
 //! The place of a message in the log, as 12 characters that sort like the places they name.
 //!
 //! ```text
-//! epoch: 27 bits | seq: 44 bits     one number, most significant digit first, in base 62
+//! epoch: 27 bits | seq: 44 bits     one number in base 62, most significant digit first
 //! ```
 //!
-//! The alphabet is the letters and digits of ASCII in the order of ASCII, so ids can be compared as
-//! strings: one place has one spelling.
+//! The digits are those of ASCII and its letters, in the order of ASCII, and one place has one
+//! spelling: ids can be compared as strings.
 
 use std::fmt;
 use std::str::FromStr;
@@ -22,10 +22,10 @@ const EPOCH_CHARS: usize = 5;
 const HALF_CHARS: u32 = 6;
 /// The numbers of so many characters end before this one.
 const HALF: u64 = BASE.pow(HALF_CHARS);
-/// An epoch in numbers of halves, and what is left over: no division needs more than 64 bits.
+/// 2^44 is so many times [`HALF`], and a rest: with these no division needs more than 64 bits.
 const EPOCH_HALVES: u64 = (1 << SEQ_BITS) / HALF;
 const EPOCH_REST: u64 = (1 << SEQ_BITS) % HALF;
-/// Would not compile if it needed more than 64 bits.
+/// The largest number on the way: this does not compile if it needs more than 64 bits.
 const _: u64 = EPOCH_MAX as u64 * EPOCH_REST + SEQ_MAX;
 
 /// Characters of an id.

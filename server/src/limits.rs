@@ -23,6 +23,10 @@ pub const BRANCH_SEGMENTS_MAX: usize = 3;
 /// Newest messages that `since=latest` gives, where a filter selects more topics than that.
 pub const LATEST_MESSAGES_MAX: usize = 10_000;
 
+/// How far ahead of the clock a time may lie that a reader begins at: clocks and time zones differ
+/// by less, and milliseconds taken for seconds by far more.
+pub const SINCE_AHEAD_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Messages in one batch of group commit.
 pub const COMMIT_MESSAGES_MAX: usize = 4096;
 /// A publisher commits by itself while commits take no longer than this: its thread serves others.

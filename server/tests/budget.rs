@@ -34,7 +34,7 @@ const BUDGET: &[(&str, f64)] = &[
     ("bytes: one that waits over tcp", 745.60),
     ("bytes: one that waits over ws", 959.68),
     ("bytes: one that waits over sse", 783.36),
-    ("bytes: one that waits over longpoll", 3465.28),
+    ("bytes: one that waits over longpoll", 3889.28),
 ];
 
 const SETTINGS: &[&str] = &[

@@ -3,9 +3,11 @@
 pub(crate) mod access;
 pub(crate) mod browser;
 pub(crate) mod client;
+pub(crate) mod datagrams;
 pub(crate) mod event;
 pub(crate) mod held_disk;
 pub(crate) mod http;
+pub(crate) mod id;
 pub(crate) mod lines;
 pub(crate) mod server;
 pub(crate) mod tls;

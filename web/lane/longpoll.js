@@ -107,8 +107,8 @@ export class LongPollLane {
     this.#backoff.opened();
     this.#hooks.onState({ kind: "up" });
     const { messages, gap, place } = this.#bookmark.take(answer);
-    const counted = messages.filter((one) => this.#hooks.onMessage(one, endedAt)).length;
     if (gap) this.#hooks.onGap(gap);
+    const counted = messages.filter((one) => this.#hooks.onMessage(one, endedAt)).length;
     if (place) this.#hooks.onPlace(place);
     const kind = starting ? "start" : messages.length > 0 ? "news" : "empty";
     const unchanged = answer.status === 304;

@@ -96,8 +96,8 @@ export class PollLane {
     }
     this.#hooks.onState({ kind: "up" });
     const { messages, gap, place, more } = this.#bookmark.take(answer);
-    const counted = messages.filter((one) => this.#hooks.onMessage(one, endedAt)).length;
     if (gap) this.#hooks.onGap(gap);
+    const counted = messages.filter((one) => this.#hooks.onMessage(one, endedAt)).length;
     if (place) this.#hooks.onPlace(place);
     if (more) this.#dueAt = performance.now();
     const kind = starting ? "start" : messages.length > 0 ? "news" : "empty";

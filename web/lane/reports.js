@@ -98,7 +98,7 @@ export class Reports {
   }
 
   #gap(name, gap) {
-    this.#page.journal.forget(name, "gone, in a gap");
+    this.#page.journal.gap(name, gap);
     this.#page.theory.restart();
     this.#page.onGap(name, gap);
   }

@@ -97,12 +97,12 @@ export class SseLane extends Reconnecting {
   #event({ data, lastEventId }, name) {
     const at = performance.now();
     const event = parseJson(data);
+    if (event?.gap) this.#hooks.onGap(event.gap);
     const placed = typeof event?.id === "string";
     const isMessage = placed && event.event === "message";
     const counted = isMessage && this.#hooks.onMessage(event, at);
     const bytes = sseBytes(data, lastEventId, name);
     this.#hooks.onFrame(bytes, frameOverhead(bytes), counted);
-    if (event?.gap) this.#hooks.onGap(event.gap);
     if (placed) {
       this.#since = event.id;
       this.#hooks.onPlace(event.id);

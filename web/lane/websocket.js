@@ -75,13 +75,13 @@ export class WebSocketLane extends Reconnecting {
     const at = performance.now();
     if (typeof text !== "string") return;
     const event = parseJson(text);
+    if (event?.gap) this.#hooks.onGap(event.gap);
     const placed = typeof event?.id === "string";
     const isMessage = placed && event.event === "message";
     const counted = isMessage && this.#hooks.onMessage(event, at);
     const bytes = frameBytes(text);
     this.#hooks.onFrame(bytes, frameOverhead(bytes), counted);
     if (event === null) return;
-    if (event.gap) this.#hooks.onGap(event.gap);
     if (event.event === "close") this.#said = words(event.reason ?? event.message);
     if (event.event === "error") this.#said = words(event.error ?? event.message);
     if (placed && ["open", "keepalive", "message"].includes(event.event)) {

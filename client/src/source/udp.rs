@@ -258,9 +258,7 @@ impl Datagrams {
                 _ => Ok(None),
             };
         };
-        let Some(reached) = self.reached.filter(|reached| reached.epoch() == id.epoch()) else {
-            return Ok(None);
-        };
+        let Some(reached) = self.reached else { return Ok(None) };
         let follows = members.prev <= reached;
         match received.event.event {
             Kind::Close => return Err(Error::Closed),

@@ -415,7 +415,7 @@ async fn the_lease_is_renewed_with_the_newest_cookie_and_a_close_is_believed() {
 }
 
 #[tokio::test]
-async fn what_comes_twice_or_from_another_log_is_passed_over() {
+async fn ids_are_compared_whole_and_what_is_not_news_is_passed_over() {
     let server = Scripted(UdpSocket::bind("127.0.0.1:0").await.unwrap());
     let address = server.0.local_addr().unwrap();
     let meter = Arc::new(Meter::default());
@@ -429,25 +429,35 @@ async fn what_comes_twice_or_from_another_log_is_passed_over() {
         let (_, client) = server.hear().await;
         server.say(client, &message(9, 5)).await;
         server.say(client, &datagram(&event(Kind::Ok, 5, 5))).await;
-        let foreign = Event::new(Kind::Message, 1).at(Epoch::from_bits(8).id(6));
-        let foreign = (foreign, Members::after(Epoch::from_bits(8).id(5)));
+        let mut risen = Event::new(Kind::Message, 1).at(Epoch::from_bits(10).id(10));
+        risen.message = Some("10".into());
+        let risen = (risen, Members::after(Epoch::from_bits(9).id(9)));
+        let earlier = Event::new(Kind::Message, 1).at(Epoch::from_bits(8).id(60));
+        let earlier = (earlier, Members::after(Epoch::from_bits(8).id(59)));
         for datagram in [
             message(6, 5),
             message(6, 5),
-            datagram(&foreign),
+            datagram(&earlier),
             datagram(&event(Kind::Keepalive, 7, 6)),
             message(8, 6),
             message(6, 5),
             message(9, 8),
+            datagram(&risen),
         ] {
             server.say(client, &datagram).await;
         }
     };
     let told = async {
         connected(&mut updates).await;
-        [text(&mut updates).await, text(&mut updates).await, text(&mut updates).await]
+        let mut texts = Vec::new();
+        for _ in 0..4 {
+            let told = update(&mut updates).await;
+            let Update::Message(received) = told else { panic!("{told:?}") };
+            texts.push(received.event.message.unwrap().into_owned());
+        }
+        texts
     };
     let (told, ()) = tokio::join!(told, script);
-    assert_eq!(told, ["6", "8", "9"]);
-    assert_eq!(meter.losses(), Losses { arrived: 5, repeated: 2, ..Losses::default() });
+    assert_eq!(told, ["6", "8", "9", "10"]);
+    assert_eq!(meter.losses(), Losses { arrived: 7, repeated: 3, ..Losses::default() });
 }

@@ -287,10 +287,10 @@ mod tests {
     use super::*;
     use crate::segment::{Flags, Options};
 
-    const OPEN: &str = "{\"id\":\"001000000001\",\"time\":1,\"event\":\"open\"}\n";
-    const OK: &str = "{\"id\":\"001000000001\",\"time\":1,\"event\":\"ok\"}\n";
+    const OPEN: &str = "{\"id\":\"00004ziepp2H\",\"time\":1,\"event\":\"open\"}\n";
+    const OK: &str = "{\"id\":\"00004ziepp2H\",\"time\":1,\"event\":\"ok\"}\n";
     const MESSAGE: &str =
-        "{\"id\":\"001000000002\",\"time\":1,\"event\":\"message\",\"message\":\"hi\"}\n";
+        "{\"id\":\"00004ziepp2I\",\"time\":1,\"event\":\"message\",\"message\":\"hi\"}\n";
 
     struct Wire {
         segments: Vec<Segment>,

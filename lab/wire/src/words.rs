@@ -237,9 +237,9 @@ mod tests {
 
     use super::*;
 
-    const MESSAGE: &str = r#"{"id":"001000000002","time":1,"event":"message","message":"hi"}"#;
-    const OPEN: &str = r#"{"id":"001000000001","time":1,"event":"open"}"#;
-    const OK: &str = r#"{"id":"001000000001","time":1,"event":"ok"}"#;
+    const MESSAGE: &str = r#"{"id":"00004ziepp2I","time":1,"event":"message","message":"hi"}"#;
+    const OPEN: &str = r#"{"id":"00004ziepp2H","time":1,"event":"open"}"#;
+    const OK: &str = r#"{"id":"00004ziepp2H","time":1,"event":"ok"}"#;
 
     #[test]
     fn what_clients_say_is_named() {

@@ -321,9 +321,9 @@ fn each_form_of_since_begins_where_it_says() {
             (Since::Ago(Duration::ZERO), vec![], None),
             (Since::Id(other), vec![1, 2, 3, 4, 5], foreign(other.to_string())),
             (
-                Since::Foreign("hwQ2YpKdmg12".into()),
+                Since::Foreign("zwQ2YpKdmg12".into()),
                 vec![1, 2, 3, 4, 5],
-                foreign("hwQ2YpKdmg12".into()),
+                foreign("zwQ2YpKdmg12".into()),
             ),
             (Since::Id(id(9)), vec![], Some(ahead)),
         ];
