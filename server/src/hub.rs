@@ -104,8 +104,16 @@ impl Hub {
             (retention.age / 10).clamp(Duration::from_millis(100), Duration::from_secs(10));
         let writer = Writer::start(log.clone(), tail.clone(), room_bytes, clock.clone())?;
         let readers = Arc::new(Semaphore::new(LOG_READERS_MAX));
-        let _retention = RetentionThread::start(log.clone(), clock.clone(), expire_every)?;
-        Ok(Self(Arc::new(Shared { log, tail, writer, readers, limits, clock, _retention })))
+        let retention_thread = RetentionThread::start(log.clone(), clock.clone(), expire_every)?;
+        Ok(Self(Arc::new(Shared {
+            log,
+            tail,
+            writer,
+            clock,
+            _retention: retention_thread,
+            readers,
+            limits,
+        })))
     }
 
     /// Stores a draft, and returns the message once it is visible.

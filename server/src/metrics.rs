@@ -274,7 +274,8 @@ impl LogMetrics {
         self.messages.set((bounds.last + 1).saturating_sub(bounds.first));
         let Some(storage) = storage else { return };
         self.segments.set(storage.segments as u64);
-        self.oldest.set(storage.oldest_us.unwrap_or_default() as f64 / 1e6);
+        let oldest = Duration::from_micros(storage.oldest_us.unwrap_or_default());
+        self.oldest.set(oldest.as_secs_f64());
         self.unsynced.set(storage.unsynced_bytes);
         self.sync_lag.set(storage.sync_lag.as_secs_f64());
         self.longest_append.set(storage.longest_append.as_secs_f64());

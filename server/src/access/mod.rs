@@ -35,7 +35,7 @@ pub use self::tickets::Ticket;
 use crate::audit::Audit;
 use crate::hub::{Hub, PageRead, WireLimits};
 use crate::limits::ACCESS_LOOK;
-use crate::log::{Bounds, Entry, Owner, PageLimit, Storage};
+use crate::log::{Bounds, Entry, PageLimit, Storage};
 use crate::rights::{Identity, Rights};
 use crate::stop::Stop;
 use crate::tail::{Registration, Waiter};
@@ -428,8 +428,7 @@ impl Access {
     /// each, in their order, once it is as durable as the log promises and visible to readers. If
     /// the caller goes away after the drafts were accepted, they are stored all the same.
     pub async fn submit(&self, drafts: Vec<Permitted>) -> Pending {
-        let owner = self.owner();
-        let entry = |Permitted(draft)| Entry { draft, owner: owner.clone() };
+        let entry = |Permitted(draft)| Entry::from(draft);
         self.hub.submit(drafts.into_iter().map(entry).collect()).await
     }
 
@@ -447,11 +446,6 @@ impl Access {
         limit: PageLimit,
     ) -> PageRead {
         self.hub.read(filters, after, until, limit, &self.visitor)
-    }
-
-    /// Whose share of the log it fills.
-    fn owner(&self) -> Owner {
-        Owner::nobody()
     }
 
     /// Registers a reader of these filters until the registration is dropped.

@@ -1,5 +1,6 @@
 //! What can be done with the folder of a log: verify, read, copy and fill it.
 
+use std::borrow::Cow;
 use std::io::{self, BufRead, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -84,16 +85,16 @@ fn check(folder: &Path) -> Result<Outcome, String> {
     for report in &reports {
         let (name, bytes) = (&report.name, report.bytes);
         match report.messages {
-            Some((first, last, count)) => {
+            Some((first, newest, count)) => {
                 held += count;
-                print(&format!("{name}: {count} messages, {first} to {last}, {bytes} bytes"))?;
+                print(&format!("{name}: {count} messages, {first} to {newest}, {bytes} bytes"))?;
             }
             None => print(&format!("{name}: no messages, {bytes} bytes"))?,
         }
-        for (first, last) in &report.damaged {
-            let count = last + 1 - first;
+        for (first, through) in &report.damaged {
+            let count = through + 1 - first;
             lost += count;
-            print(&format!("{name}: {first} to {last} cannot be read: {count} lost"))?;
+            print(&format!("{name}: {first} to {through} cannot be read: {count} lost"))?;
         }
         for remark in &report.remarks {
             print(&format!("{name}: {remark}"))?;
@@ -177,7 +178,7 @@ fn import(folder: &Path, retention: Retention) -> Result<Outcome, String> {
 /// What was published, as far as its event tells it.
 fn draft(event: Event<'_>) -> Result<Draft, String> {
     let event = event.into_owned();
-    let text = |text: Option<std::borrow::Cow<'static, str>>| text.map(|text| text.into_owned());
+    let text = |text: Option<Cow<'static, str>>| text.map(Cow::into_owned);
     let topic = event.topic.ok_or("a message without a topic")?;
     Ok(Draft {
         topic: topic.parse().map_err(|error: doorbell_protocol::Error| error.text().to_owned())?,

@@ -234,7 +234,7 @@ impl Appender {
         let next = shared.next().take();
         let (ordinal, file) = match next {
             Some(next) => next,
-            None => self.create(shared, self.segment.ordinal + 1)?,
+            None => create(shared, self.segment.ordinal + 1)?,
         };
         let segment = Arc::new(Segment::new(ordinal, file, self.segment.last()));
         let written = self.write_head(shared, &segment, now);
@@ -246,29 +246,13 @@ impl Appender {
             }
             return Err(error);
         }
-        shared.add_segment(segment.clone());
+        shared.add_segment(&segment);
         let finished = std::mem::replace(&mut self.segment, segment);
         self.began_us = None;
         self.is_dirty = false;
         shared.is_next_asked_for.store(false, Ordering::Relaxed);
         let _ = self.tasks.send(Task::Seal(finished));
         Ok(())
-    }
-
-    /// Makes a file that should have been made ahead: publishing is faster than the disk.
-    fn create(&self, shared: &Shared, ordinal: u64) -> Result<(u64, File), LogError> {
-        let mut ordinal = ordinal;
-        let file = loop {
-            match shared.folder.create_segment(ordinal) {
-                // Somebody else's.
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => ordinal += 1,
-                made => break made.map_err(|error| not_written(&error))?,
-            }
-        };
-        if shared.sync == Sync::Always {
-            shared.folder.sync().map_err(|error| not_written(&error))?;
-        }
-        Ok((ordinal, file))
     }
 
     fn write_head(&self, shared: &Shared, segment: &Segment, now: Now) -> Result<(), LogError> {
@@ -325,6 +309,21 @@ impl Appender {
         line::push(&mut self.bytes, Some(1), Kind::End, 0, &Owner::nobody(), &json(&ended)?);
         self.write_note(shared)
     }
+}
+
+/// Makes a file that should have been made ahead: publishing is faster than the disk.
+fn create(shared: &Shared, mut ordinal: u64) -> Result<(u64, File), LogError> {
+    let file = loop {
+        match shared.folder.create_segment(ordinal) {
+            // Somebody else's.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => ordinal += 1,
+            made => break made.map_err(|error| not_written(&error))?,
+        }
+    };
+    if shared.sync == Sync::Always {
+        shared.folder.sync().map_err(|error| not_written(&error))?;
+    }
+    Ok((ordinal, file))
 }
 
 fn json(value: &impl serde::Serialize) -> Result<Vec<u8>, LogError> {

@@ -77,7 +77,7 @@ impl Shared {
         let touched = segment.touched().or_else(|| {
             let stood_us = now.since_boot_us - self.opened.since_boot_us;
             (stood_us >= micros(DOUBTED_FOR)).then(|| {
-                let touched = touched_at(now, segment.notes().times.last_us);
+                let touched = touched_at(now, segment.notes().times.newest);
                 segment.set_touched(touched, false);
                 touched
             })
@@ -132,9 +132,9 @@ pub(super) fn find_ages(segments: &[Arc<Segment>], retention_age: Duration, now:
     let mut bound_us = now.unix_us;
     for segment in segments.iter().rev().filter(|segment| !segment.is_empty()) {
         let mut notes = segment.notes();
-        notes.times.last_us = notes.times.last_us.min(bound_us);
-        bound_us = notes.times.last_us.min(notes.times.least_us);
-        let touched = touched_at(now, notes.times.last_us);
+        notes.times.newest = notes.times.newest.min(bound_us);
+        bound_us = notes.times.newest.min(notes.times.least);
+        let touched = touched_at(now, notes.times.newest);
         drop(notes);
         let doubted_us = micros(retention_age.saturating_add(DOUBTED_FROM));
         segment.set_touched(touched, now.since_boot_us - touched > doubted_us);

@@ -66,7 +66,8 @@ const FORMAT: &str = "doorbell-log";
 /// The version of its lines.
 const VERSION: u32 = 1;
 /// Bytes of a segment: a part of what retention keeps, within these.
-const SEGMENT_BYTES: std::ops::RangeInclusive<u64> = 64 << 10..=64 << 20;
+const SEGMENT_BYTES_MIN: u64 = 64 << 10;
+const SEGMENT_BYTES_MAX: u64 = 64 << 20;
 /// The log is kept in so many segments, more or less.
 const SEGMENTS: u64 = 32;
 /// A segment is finished after this part of the age that messages are kept.
@@ -196,7 +197,7 @@ impl Shared {
         self.view().last().expect("a log has a segment").clone()
     }
 
-    fn add_segment(&self, segment: Arc<Segment>) {
+    fn add_segment(&self, segment: &Arc<Segment>) {
         self.segments.rcu(|segments| {
             let mut segments = segments.to_vec();
             segments.push(segment.clone());

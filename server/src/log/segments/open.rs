@@ -25,8 +25,8 @@ use super::segment::{Hole, Segment};
 use super::tasks::Threads;
 use super::topics::TopicRow;
 use super::{
-    FORMAT, Inner, SEGMENT_AGES, SEGMENT_BYTES, SEGMENTS, SegmentLog, Shared, Stalls, Sync,
-    VERSION, expire, summary,
+    FORMAT, Inner, SEGMENT_AGES, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, SEGMENTS, SegmentLog,
+    Shared, Stalls, Sync, VERSION, expire, summary,
 };
 use crate::clock::{Clock, Now};
 use crate::log::epochs::{self, Span};
@@ -50,17 +50,8 @@ pub(super) fn open(
 ) -> Result<SegmentLog, OpenError> {
     let folder = Folder::create(path)?;
     let claim = folder.claim()?;
-    if let Some(old) = folder.old_database() {
-        return Err(OpenError(format!(
-            "{} is the log of an older version; to bring its messages over, move it away and run: \
-             sqlite3 {} 'SELECT body FROM events ORDER BY seq' | doorbell-server log import {}",
-            old.display(),
-            Path::new("AWAY").join("doorbell.db").display(),
-            path.display()
-        )));
-    }
+    refuse_old(&folder)?;
     let now = clock.now();
-    let refuse = |error: io::Error| cannot_open(path, &error);
     let run = Run { boot, sync: sync.as_str().to_owned(), place: claim.place() };
     let found = Found::read(&folder, &claim, &run)?;
     let Found { mut segments, topics, spans, last_run, is_torn, next_ordinal, prepared } = found;
@@ -80,17 +71,20 @@ pub(super) fn open(
     if segments.is_empty() {
         let (ordinal, file) = match next.take() {
             Some(prepared) => prepared,
-            None => (next_ordinal, folder.create_segment(next_ordinal).map_err(refuse)?),
+            None => {
+                let made = folder.create_segment(next_ordinal);
+                (next_ordinal, made.map_err(|error| cannot_open(path, &error))?)
+            }
         };
         segments.push(Arc::new(Segment::new(ordinal, file, last)));
     }
     let newest = segments.last().expect("there is one now").clone();
     let (tasks, to_do) = std::sync::mpsc::channel();
     let appender = Appender::new(newest, began_us, start, run, tasks.clone());
-    let segment_bytes =
-        (retention.bytes / SEGMENTS).clamp(*SEGMENT_BYTES.start(), *SEGMENT_BYTES.end());
     let owners = Owners::default();
-    segments.iter().for_each(|segment| owners.restore(&segment.notes().owners));
+    for segment in &segments {
+        owners.restore(&segment.notes().owners);
+    }
     let shared = Shared {
         folder,
         claim,
@@ -98,8 +92,8 @@ pub(super) fn open(
         clock,
         sync,
         retention,
-        segment_bytes,
-        segment_age_us: i64::try_from(retention.age.as_micros()).unwrap_or(i64::MAX) / SEGMENT_AGES,
+        segment_bytes: (retention.bytes / SEGMENTS).clamp(SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX),
+        segment_age_us: i64::try_from(retention.age_us()).unwrap_or(i64::MAX) / SEGMENT_AGES,
         epochs,
         heads,
         owners,
@@ -137,6 +131,18 @@ impl Inner {
         written?;
         self.shared.folder.sync().map_err(|error| not_written(&error))
     }
+}
+
+/// Says how the messages of an older version come over.
+fn refuse_old(folder: &Folder) -> Result<(), OpenError> {
+    let Some(old) = folder.old_database() else { return Ok(()) };
+    Err(OpenError(format!(
+        "{} is the log of an older version; to bring its messages over, move it away and run: \
+         sqlite3 AWAY/doorbell.db 'SELECT body FROM events ORDER BY seq' | \
+         doorbell-server log import {}",
+        old.display(),
+        folder.path().display()
+    )))
 }
 
 /// The epochs of the log with the one that begins, and the start of that one.

@@ -8,7 +8,7 @@ use super::lines::LineReader;
 use super::segment::Segment;
 
 /// Bytes looked at in one step backwards.
-const STEP: u64 = 256 << 10;
+const STEP: usize = 256 << 10;
 
 /// The place after the last message that is older than `time_us`: clocks may have gone either way,
 /// and nothing that came after it is left out.
@@ -16,10 +16,10 @@ pub(super) fn seek(shared: &Shared, time_us: u64) -> io::Result<u64> {
     let view = shared.segments.load_full();
     for segment in view.iter().rev().filter(|segment| !segment.is_empty()) {
         let times = segment.notes().times;
-        if times.greatest_us < time_us {
+        if times.greatest < time_us {
             return Ok(segment.last());
         }
-        if times.least_us < time_us
+        if times.least < time_us
             && let Some(place) = last_older(segment, time_us)?
         {
             return Ok(place);
@@ -32,8 +32,8 @@ pub(super) fn seek(shared: &Shared, time_us: u64) -> io::Result<u64> {
 fn last_older(segment: &Segment, time_us: u64) -> io::Result<Option<u64>> {
     let mut end = segment.bytes();
     while end > 0 {
-        let begin = segment.line_before(end.saturating_sub(STEP));
-        let mut lines = LineReader::new(&segment.file, begin, end, STEP as usize);
+        let begin = segment.line_before(end.saturating_sub(STEP as u64));
+        let mut lines = LineReader::new(&segment.file, begin, end, STEP);
         let mut found = None;
         while let Some(read) = lines.next()? {
             let line = line::parse(lines.get(&read)).filter(|line| line.kind == Kind::Message);

@@ -49,24 +49,24 @@ pub(super) struct IndexEntry {
 /// The stamps of the messages of one segment, in unix microseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Times {
-    pub(super) least_us: u64,
-    pub(super) greatest_us: u64,
+    pub(super) least: u64,
+    pub(super) greatest: u64,
     /// That of the newest message, or of the last sign of the server.
-    pub(super) last_us: u64,
+    pub(super) newest: u64,
 }
 
 impl Default for Times {
     fn default() -> Self {
-        Self { least_us: u64::MAX, greatest_us: 0, last_us: 0 }
+        Self { least: u64::MAX, greatest: 0, newest: 0 }
     }
 }
 
 impl Times {
     /// Takes in the stamp of a message that was appended.
     pub(super) fn note(&mut self, time_us: u64) {
-        self.least_us = self.least_us.min(time_us);
-        self.greatest_us = self.greatest_us.max(time_us);
-        self.last_us = time_us;
+        self.least = self.least.min(time_us);
+        self.greatest = self.greatest.max(time_us);
+        self.newest = time_us;
     }
 }
 
@@ -194,7 +194,7 @@ impl Segment {
 
     /// The stamp of its oldest message, if it has one.
     pub(super) fn oldest_us(&self) -> Option<u64> {
-        (!self.is_empty()).then(|| self.notes().times.least_us)
+        (!self.is_empty()).then(|| self.notes().times.least)
     }
 
     pub(super) fn is_empty(&self) -> bool {

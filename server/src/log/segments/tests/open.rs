@@ -3,8 +3,10 @@
 use doorbell_protocol::GapReason;
 
 use super::TestFolder;
-use crate::log::contract::{append, heads, page, seqs};
+use crate::clock::Now;
+use crate::log::contract::{HOUR_US, append, heads, page, seqs};
 use crate::log::{Located, Log};
+use crate::message::Message;
 
 #[test]
 fn what_was_stored_is_there_after_a_start() {
@@ -87,13 +89,13 @@ fn a_start_begins_a_higher_epoch_and_places_of_all_of_them_stay() {
     let mut ids = Vec::new();
     for round in 1..=5 {
         let log = place.open();
-        ids.extend(append(&log, "a", &["x", "y"], round).iter().map(|message| message.id()));
+        ids.extend(append(&log, "a", &["x", "y"], round).iter().map(Message::id));
         assert!(ids.is_sorted());
         for id in &ids {
             assert_eq!(log.epochs().locate(*id, round * 2), Located::At(id.seq()));
         }
         let read = page(&log, ">", 0, 99);
-        assert!(read.messages.iter().map(|message| message.id()).eq(ids.iter().copied()));
+        assert!(read.messages.iter().map(Message::id).eq(ids.iter().copied()));
         log.close().unwrap();
     }
 }
@@ -104,4 +106,33 @@ fn a_second_process_is_refused_in_one_line() {
     let _log = place.open();
     let refused = place.try_open().unwrap_err().to_string();
     assert!(refused.contains("is held by another process"), "{refused}");
+}
+
+#[test]
+fn a_step_of_the_wall_clock_deletes_nothing_and_keeps_nothing() {
+    let test = TestFolder::new();
+    let log = test.open();
+    append(&log, "a", &["one"], 0);
+    let year_us = 365 * 24 * HOUR_US;
+    log.expire(Now { unix_us: year_us, since_boot_us: 1 });
+    assert_eq!(seqs(&page(&log, "a", 0, 9)), [1], "a step forward deletes nothing");
+    let passed = i64::try_from(2 * HOUR_US).unwrap();
+    log.expire(Now { unix_us: 0, since_boot_us: passed });
+    assert_eq!(page(&log, "a", 0, 9).lost, Some(GapReason::Expired), "a step back keeps nothing");
+}
+
+#[test]
+fn an_age_that_only_the_wall_clock_tells_is_believed_when_it_has_stood() {
+    let test = TestFolder::new();
+    let log = test.open();
+    append(&log, "a", &["one"], 0);
+    drop(log);
+    let week = Now { unix_us: 7 * 24 * HOUR_US, since_boot_us: 5 };
+    test.clock.set(week);
+    let log = test.open();
+    log.expire(week);
+    assert_eq!(seqs(&page(&log, "a", 0, 9)), [1]);
+    let later = Now { unix_us: week.unix_us + HOUR_US, since_boot_us: 5 + 600_000_000 };
+    log.expire(later);
+    assert_eq!(page(&log, "a", 0, 9).lost, Some(GapReason::Expired));
 }
