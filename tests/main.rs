@@ -29,6 +29,7 @@ mod lab;
 mod large_polls;
 mod limits;
 mod lines;
+mod log_folder;
 mod long_poll;
 mod observe;
 mod origins;

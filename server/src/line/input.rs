@@ -14,6 +14,8 @@ pub(super) struct Input {
     start: usize,
     /// Where the line before that begins.
     before: usize,
+    /// How far the unfinished line was searched for its end: a long one comes in many pieces.
+    searched: usize,
     /// When the unfinished line at the end must be finished.
     deadline: Option<Instant>,
 }
@@ -46,7 +48,8 @@ impl Input {
         unfinished: Duration,
     ) -> Result<Option<&[u8]>, Error> {
         let waiting = &self.bytes[self.start..];
-        let end = memchr::memchr(b'\n', waiting);
+        let unsearched = &waiting[self.searched..];
+        let end = memchr::memchr(b'\n', unsearched).map(|end| self.searched + end);
         let line = &waiting[..end.unwrap_or(waiting.len())];
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         if line.len() > limit {
@@ -57,11 +60,12 @@ impl Input {
             let line = self.start..self.start + line.len();
             self.before = self.start;
             self.start += end + 1;
+            self.searched = 0;
             self.deadline = None;
             return Ok(Some(&self.bytes[line]));
         }
         self.bytes.drain(..self.start);
-        (self.start, self.before) = (0, 0);
+        (self.start, self.before, self.searched) = (0, 0, self.bytes.len());
         if self.bytes.is_empty() {
             // A connection that says nothing keeps no buffer.
             self.bytes = Vec::new();
@@ -75,6 +79,7 @@ impl Input {
     /// The line that was taken last was not taken.
     pub(super) fn put_back(&mut self) {
         self.start = self.before;
+        self.searched = 0;
     }
 }
 

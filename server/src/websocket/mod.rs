@@ -26,7 +26,7 @@ use crate::stream::{WriteDeadline, drain};
 /// Bytes read at a time. The buffer lives on the stack while a read is tried, so that a peer that
 /// says nothing holds none. It bounds the pongs that are owed at once, too: each is shorter than
 /// its ping.
-const READ_BYTES: usize = 4 << 10;
+const READ_BYTES: usize = 16 << 10;
 
 /// Why a peer is told that it is over (RFC 6455, section 7.4.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
