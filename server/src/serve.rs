@@ -21,7 +21,9 @@ use crate::hub::Hub;
 use crate::lab::{Lab, Parts};
 use crate::limits::{CONNECTIONS_RESERVED, DESCRIPTORS_RESERVED, RETRY_AFTER_SECONDS};
 use crate::line::LineService;
-use crate::listen::{Acceptor, Addresses, Listen, Refusals, UnixSocket, bind_tcp, bind_udp, full};
+use crate::listen::{
+    Acceptor, Addresses, Listen, Refusals, SocketMode, UnixSocket, bind_tcp, bind_udp, full,
+};
 use crate::log::{Log, MemoryLog, SqliteLog};
 use crate::metrics::{Listener, Metrics, Transport};
 use crate::proxy::Proxies;
@@ -164,13 +166,14 @@ struct Listeners {
 impl Listeners {
     fn bind(config: &Config) -> Result<Self, StartError> {
         let (https, tcps) = config.tls.listeners();
+        let unix = |path| bind_unix(path, config.unix_mode);
         Ok(Self {
             http: bind("http", config.http)?,
             tcp: bind("tcp", config.tcp)?,
             udp: config.udp.flatten().map(bind_datagrams).transpose()?,
             https: bind("https", https)?,
             tcps: bind("tcps", tcps)?,
-            unix: config.unix.as_deref().map(bind_unix).transpose()?,
+            unix: config.unix.as_deref().map(unix).transpose()?,
         })
     }
 
@@ -316,8 +319,8 @@ fn bind(what: &str, address: Listen) -> Result<Option<TcpListener>, StartError> 
         .map_err(|error| StartError(format!("cannot listen on {address} ({what}): {error}")))
 }
 
-fn bind_unix(path: &Path) -> Result<UnixSocket, StartError> {
-    UnixSocket::bind(path)
+fn bind_unix(path: &Path, mode: SocketMode) -> Result<UnixSocket, StartError> {
+    UnixSocket::bind(path, mode)
         .map_err(|error| StartError(format!("cannot listen on {} (unix): {error}", path.display())))
 }
 
