@@ -7,7 +7,7 @@
 //! So after such an end the numbering jumps ahead, and the places between are told as lost.
 
 use std::fs::{self, File};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, RwLock};
 
@@ -60,6 +60,7 @@ pub(super) fn open(
     let refuse = |error: rusqlite::Error| refusal(&database, &error);
     // SQLite gives the files beside it the same mode. Where it cannot be created, SQLite says why.
     let _ = File::options().write(true).create_new(true).mode(FILE_MODE).open(&database);
+    warn_of_others(&folder, &database);
     let connection = schema::connect_writer(&database).map_err(refuse)?;
     check_is_ours(&connection, &database)?;
     let run = Run { sync, boot_id };
@@ -118,6 +119,17 @@ fn prepare_folder(folder: &Path) -> Result<PathBuf, OpenError> {
     let mut folders = fs::DirBuilder::new();
     folders.recursive(true).mode(FOLDER_MODE).create(folder).map_err(refuse)?;
     fs::canonicalize(folder).map_err(refuse)
+}
+
+/// Says so if others of this machine may read what is held, or put something else in its place. It
+/// is theirs to mend who made the folder.
+fn warn_of_others(folder: &Path, database: &Path) {
+    let for_others = |path| fs::metadata(path).map_or(0, |found| found.mode() & 0o077);
+    let (folder_mode, database_mode) = (for_others(folder), for_others(database));
+    if folder_mode & 0o022 != 0 || folder_mode != 0 && database_mode != 0 {
+        let folder = folder.display();
+        tracing::warn!("others may use the data folder: chmod -R go= '{folder}' ends that");
+    }
 }
 
 /// The sentence for an error of SQLite.
