@@ -472,7 +472,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("doorbell.toml");
         let line = format!("--config {}", path.display());
-        let mut read_file = |text: &str| {
+        let read_file = |text: &str| {
             std::fs::write(&path, text).unwrap();
             read_line(&line)
         };
