@@ -30,7 +30,7 @@ use crate::proxy::Proxies;
 use crate::rights::Rights;
 use crate::session::{Groups, HalfClosed, SessionConfig};
 use crate::tls::{Certificates, SelfSigned, Source, Spoken, Tls, TlsConfig};
-use crate::visitors::Visitors;
+use crate::visitors::{VisitorLimits, Visitors};
 
 /// A server that is bound and serving.
 #[derive(Debug)]
@@ -87,7 +87,7 @@ pub fn start(config: &Config) -> Result<Server, StartError> {
     let http_service = Arc::new(Http::new(app));
     let by_tcp = Arc::new(LineService::new(&sessions, Transport::Tcp));
     let by_unix = LineService::new(&sessions, Transport::Unix);
-    let refusals = RefusalTexts::new(connections, acceptor.visitors.limits().connections);
+    let refusals = RefusalTexts::new(connections, acceptor.visitors.limits());
     let Listeners { http, tcp, https, tcps, unix, udp } = listeners;
     if let Some(certificates) = &certificates {
         let tls = Tls { certificates, metrics: &metrics, acceptor: &acceptor };
@@ -374,13 +374,9 @@ struct RefusalTexts {
 }
 
 impl RefusalTexts {
-    fn new(connections: usize, of_visitor: u32) -> Self {
+    fn new(connections: usize, limits: &VisitorLimits) -> Self {
         let at_all = full(connections);
-        let text = format!(
-            "there are {of_visitor} connections from this address, which is the limit of one \
-             visitor (--visitor-connections)"
-        );
-        let of_visitor = Error::new(Code::TooManySubscriptions, text);
+        let of_visitor = limits.no_more_connections();
         let no_room = |refusal: fn(&Error) -> String| Refusals {
             at_all: refusal(&at_all).into(),
             of_visitor: refusal(&of_visitor).into(),

@@ -5,6 +5,7 @@
 //! stands and keeps nothing of it; [`Call::perform`] does what was asked for, which may take
 //! long.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use axum::http::StatusCode;
@@ -24,6 +25,7 @@ use crate::access::{Access, Admission, Grant, Permitted, Verification};
 use crate::audit::{Actor, AuditAction};
 use crate::connections::Connection;
 use crate::listen::full;
+use crate::visitors::{Sharing, Visitor};
 
 /// What stands at an address for a method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -193,7 +195,7 @@ pub(super) enum Call {
     /// To publish, by this access.
     Publish(Access, Permitted),
     /// To read, once or without an end.
-    Read(Box<ReadRequest>),
+    Read(Box<(ReadRequest, Sharing)>),
     /// To open a WebSocket.
     WebSocket(Box<websocket::OpenSocket>),
     /// To be told about the server.
@@ -224,11 +226,11 @@ impl Call {
             app.config.refused(actor(grant, address), route.action(), error);
             Self::refused(app, route, error)
         };
-        let address = match client(app, request, connection) {
-            Ok(address) => address,
+        let (address, visitor) = match client(app, request, connection) {
+            Ok(client) => client,
             Err(error) => return Ok(refused(&error, connection.ends().address(), None)),
         };
-        let access = match admit(app, route, request, connection, address) {
+        let access = match admit(app, route, request, connection, &visitor) {
             Ok(Admission::Admitted(access)) => access,
             Ok(Admission::Unverified(verification)) => return Err(verification),
             Ok(Admission::Refused(error)) | Err(error) => {
@@ -239,7 +241,7 @@ impl Call {
             return Ok(refused(&refusal, address, Some(access.grant())));
         }
         let grant = audit.is_on().then(|| access.grant().clone());
-        let looked = Self::look(app, access, route, request, body, connection);
+        let looked = Self::look(app, access, route, request, body, connection, &visitor);
         if let (Ok(call), Some(grant)) = (&looked, &grant)
             && let Some(action) = call.noted(route, request, grant)
         {
@@ -259,7 +261,7 @@ impl Call {
                 Some(AuditAction::UseTicket)
             }
             Route::Read(..) | Route::WebSocket(_) => {
-                let is_poll = matches!(self, Self::Read(read) if read.is_poll());
+                let is_poll = matches!(self, Self::Read(read) if read.0.is_poll());
                 let is_known = grant.identity().is_some_and(|who| who.kind != "anonymous");
                 (is_known && !is_poll).then_some(AuditAction::Login)
             }
@@ -282,6 +284,7 @@ impl Call {
         request: &mut Request<'_>,
         body: &[u8],
         connection: &Connection,
+        visitor: &Visitor,
     ) -> Result<Self, Error> {
         Ok(match route {
             Route::Page(None) => Self::Answered(page::file("index.html", request)?),
@@ -305,10 +308,14 @@ impl Call {
             Route::Read(filter, framing) => {
                 let params = Params::of(request)?;
                 let filter = access.readable(decoded(filter)?.parse()?)?;
-                Self::Read(Box::new(ReadRequest::new(access, filter, framing, &params)?))
+                let sharing = share(request, connection, visitor)?;
+                let request = ReadRequest::new(access, filter, framing, &params)?;
+                Self::Read(Box::new((request, sharing)))
             }
             Route::WebSocket(filter) => {
-                Self::WebSocket(Box::new(websocket::OpenSocket::of(access, filter, request)?))
+                let sharing = share(request, connection, visitor)?;
+                let opening = websocket::OpenSocket::of(access, filter, request, sharing)?;
+                Self::WebSocket(Box::new(opening))
             }
             Route::Auth(filter) => {
                 access.readable(decoded(filter)?.parse()?)?;
@@ -337,7 +344,10 @@ impl Call {
                 let answers = Box::pin(async { access.submit(vec![draft]).await.await }).await;
                 publish::answer(app, answers.into_iter().next())
             }
-            Self::Read(request) => poll::answer(app, &request, served).await.into(),
+            Self::Read(mut reading) => {
+                let (request, sharing) = &mut *reading;
+                poll::answer(app, request, sharing, served).await.into()
+            }
             Self::WebSocket(opening) => {
                 Box::pin(websocket::open(app, *opening, served.connection)).await.into()
             }
@@ -351,22 +361,40 @@ impl Call {
     }
 }
 
-/// The client's address, if it has one.
+/// The client's address, if it has one, and whom its request is charged to as long as it does not
+/// say who it is.
 ///
 /// # Errors
 ///
 /// That a trusted proxy tells of two.
-fn client(
+fn client<'c>(
     app: &App,
     request: &Request<'_>,
-    connection: &Connection,
-) -> Result<Option<IpAddr>, Error> {
+    connection: &'c Connection,
+) -> Result<(Option<IpAddr>, Cow<'c, Visitor>), Error> {
     if !app.proxies.stand_before(connection) {
-        return Ok(connection.ends().address());
+        return Ok((connection.ends().address(), Cow::Borrowed(connection.visitor())));
     }
     let address = app.proxies.client(connection.ends(), request.headers.iter())?;
     connection.asks_for(address);
-    Ok(address)
+    Ok((address, Cow::Owned(app.config.gate.visitors().at(address))))
+}
+
+/// A reader whose connection is not counted for it alone counts as one: over HTTP/2 a client has
+/// many, and those of a proxy are their clients'.
+///
+/// # Errors
+///
+/// That its visitor may have no other.
+fn share(
+    request: &Request<'_>,
+    connection: &Connection,
+    visitor: &Visitor,
+) -> Result<Sharing, Error> {
+    if request.is_multiplexed() || !connection.visitor().is_counted() {
+        return visitor.share();
+    }
+    Ok(Sharing::default())
 }
 
 /// Whose doing a request is.
@@ -384,16 +412,9 @@ fn admit(
     route: Route<'_>,
     request: &Request<'_>,
     connection: &Connection,
-    address: Option<IpAddr>,
+    visitor: &Visitor,
 ) -> Result<Admission<Access>, Error> {
     let gate = &app.config.gate;
-    let client;
-    let visitor = if app.proxies.stand_before(connection) {
-        client = gate.visitors().at(address);
-        &client
-    } else {
-        connection.visitor()
-    };
     let is_for_anybody = route.is_for_anybody();
     let credential = match gate.has_access_file() {
         true if !is_for_anybody => credentials::of(request)?,

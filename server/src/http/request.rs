@@ -101,6 +101,11 @@ impl<'a> Request<'a> {
         authority.or_else(host).unwrap_or_default()
     }
 
+    /// Whether others may come over its connection before it is answered.
+    pub(super) fn is_multiplexed(&self) -> bool {
+        matches!(self.headers, Headers::Parsed(parts) if parts.version >= Version::HTTP_2)
+    }
+
     /// Whether it looks as if it had passed a proxy: those that say nothing of themselves mostly
     /// speak HTTP/1.0.
     pub(super) fn is_forwarded(&self) -> bool {

@@ -20,6 +20,7 @@ use crate::cursor::Cursor;
 use crate::line::{self, Link};
 use crate::metrics::Transport;
 use crate::session::Ending;
+use crate::visitors::Sharing;
 use crate::websocket::{self, CloseCode, Fault, Socket, SocketBounds};
 
 /// A request for `GET /FILTER/ws`.
@@ -29,6 +30,7 @@ pub(super) struct OpenSocket {
     since: Since,
     conditions: Conditions,
     upgrade: Upgrade,
+    sharing: Sharing,
 }
 
 impl OpenSocket {
@@ -37,12 +39,13 @@ impl OpenSocket {
         access: Access,
         filter: &str,
         request: &mut Request<'_>,
+        sharing: Sharing,
     ) -> Result<Self, Error> {
         let params = Params::of(request)?;
         let (since, conditions) = (params.since(Since::None), params.conditions());
         let upgrade = Upgrade::of(request)?;
         let filter = access.readable(decoded(filter)?.parse()?)?;
-        Ok(Self { access, filter, since: since?, conditions: conditions?, upgrade })
+        Ok(Self { access, filter, since: since?, conditions: conditions?, upgrade, sharing })
     }
 }
 
@@ -52,7 +55,7 @@ pub(super) async fn open(
     opening: OpenSocket,
     connection: &Arc<Connection>,
 ) -> Result<Reply, Error> {
-    let OpenSocket { access, filter, since, conditions, upgrade } = opening;
+    let OpenSocket { access, filter, since, conditions, upgrade, sharing } = opening;
     let cursor = Cursor::open(&access, filter, &since).await?.with_conditions(conditions);
     let (config, connection) = (app.config.clone(), connection.clone());
     let bounds = SocketBounds {
@@ -62,7 +65,7 @@ pub(super) async fn open(
     };
     Ok(upgrade.serve(bounds, move |socket| {
         let transport = Transport::Websocket;
-        let serving = connection.serve(Service::Reader(transport));
+        let serving = connection.serve_sharing(Service::Reader(transport), sharing);
         line::serve(Bridge(socket), config, transport, cursor, serving)
     }))
 }

@@ -25,7 +25,9 @@ use foldhash::fast::RandomState;
 pub use self::network::Network;
 use self::rate::Filled;
 pub use self::rate::Rate;
-use crate::limits::{VISITOR_CROWDS_MAX, VISITOR_NAMES_MAX, VISITORS_MAX, VISITORS_SWEEP};
+use crate::limits::{
+    RETRY_AFTER_SECONDS, VISITOR_CROWDS_MAX, VISITOR_NAMES_MAX, VISITORS_MAX, VISITORS_SWEEP,
+};
 use crate::stop::Stop;
 
 /// What one visitor may ask for.
@@ -33,7 +35,8 @@ use crate::stop::Stop;
 pub struct VisitorLimits {
     /// That of each bucket, in the order of [`Bucket::ALL`].
     pub rates: [Rate; Bucket::ALL.len()],
-    /// Connections of one address; `u32::MAX` if they are not bounded.
+    /// Connections of one address, where a reader that shares one with others counts as one;
+    /// `u32::MAX` if they are not bounded.
     pub connections: u32,
 }
 
@@ -47,6 +50,16 @@ impl Default for VisitorLimits {
 impl VisitorLimits {
     fn rate(&self, bucket: Bucket) -> Rate {
         self.rates[bucket as usize]
+    }
+
+    /// The refusal of one more connection.
+    pub fn no_more_connections(&self) -> Error {
+        let text = format!(
+            "there are {} connections from this address, or readers that share one, which is the \
+             limit of one visitor (--visitor-connections)",
+            self.connections
+        );
+        Error::new(Code::TooManySubscriptions, text).with_retry_after(RETRY_AFTER_SECONDS)
     }
 }
 
@@ -358,6 +371,19 @@ impl Visitor {
         entered.is_ok()
     }
 
+    /// Counts a reader that shares its connection with others as a connection, until what comes of
+    /// it is dropped.
+    ///
+    /// # Errors
+    ///
+    /// That it may have no other.
+    pub fn share(&self) -> Result<Sharing, Error> {
+        match &self.0 {
+            Some(ledger) if !self.enter() => Err(ledger.visitors.limits().no_more_connections()),
+            _ => Ok(Sharing(self.clone())),
+        }
+    }
+
     /// Counts names that a reader waits by until they are [given back](Self::give_back); false if
     /// there would be more than [`VISITOR_NAMES_MAX`].
     #[must_use]
@@ -379,6 +405,16 @@ impl Visitor {
         if let Some(ledger) = &self.0 {
             ledger.connections.fetch_sub(1, Ordering::Relaxed);
         }
+    }
+}
+
+/// A reader that counts as a connection of a visitor; or one of nobody's.
+#[derive(Debug, Default)]
+pub struct Sharing(Visitor);
+
+impl Drop for Sharing {
+    fn drop(&mut self) {
+        self.0.leave();
     }
 }
 
@@ -463,6 +499,9 @@ mod tests {
         assert!(visitor.enter() && at(&visitors, 7).enter());
         assert!(!visitor.enter() && at(&visitors, 8).enter());
         visitor.leave();
+        let reader = visitor.share().unwrap();
+        assert!(!visitor.enter() && visitor.share().is_err());
+        drop(reader);
         assert!(visitor.enter());
     }
 
