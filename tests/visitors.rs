@@ -163,6 +163,22 @@ fn programs_of_this_machine_have_no_limits_until_there_is_an_access_file() {
 }
 
 #[test]
+fn whoever_comes_by_way_of_a_proxy_that_nobody_has_named_is_one_visitor_with_all_others() {
+    let server = TestServer::with("--visitor-messages 2/2h");
+    let publish = Request::post("/t", "x");
+    for (name, value) in [("Forwarded", "for=203.0.113.9"), ("X-Forwarded-For", "203.0.113.8")] {
+        assert_eq!(server.send(&publish.clone().header(name, value)).status, 200, "{name}");
+    }
+    let another = publish.clone().header("X-Forwarded-For", "203.0.113.7");
+    refused(&server.send(&another), 42908, "messages");
+    for _ in 0..3 {
+        assert_eq!(server.send(&publish).status, 200, "a program of this machine");
+    }
+    let said = server.stderr();
+    assert_eq!(said.matches("--trusted-proxies 127.0.0.1").count(), 1, "{said}");
+}
+
+#[test]
 fn lines_that_come_too_fast_are_taken_later_and_none_is_lost() {
     let server = Counting::with("--visitor-messages 10/1s");
     let began = Instant::now();

@@ -80,6 +80,7 @@ pub fn start(config: &Config) -> Result<Server, StartError> {
         message_bytes: hub.limits().message_bytes,
         header_bytes: to_usize(config.header_bytes),
         credentials_ignored: Arc::new(Once::new()),
+        proxy_unnamed: Arc::new(Once::new()),
         origins: origins(config, &addresses, &proxies),
         proxies: proxies.clone(),
         base_path: config.base_path.clone().into(),

@@ -372,12 +372,26 @@ fn client<'c>(
     request: &Request<'_>,
     connection: &'c Connection,
 ) -> Result<(Option<IpAddr>, Cow<'c, Visitor>), Error> {
-    if !app.proxies.stand_before(connection) {
-        return Ok((connection.ends().address(), Cow::Borrowed(connection.visitor())));
+    let visitors = app.config.gate.visitors();
+    if app.proxies.stand_before(connection) {
+        let address = app.proxies.client(connection.ends(), request.headers.iter())?;
+        connection.asks_for(address);
+        return Ok((address, Cow::Owned(visitors.at(address))));
     }
-    let address = app.proxies.client(connection.ends(), request.headers.iter())?;
-    connection.asks_for(address);
-    Ok((address, Cow::Owned(app.config.gate.visitors().at(address))))
+    let (peer, visitor) = (connection.ends().address(), connection.visitor());
+    match peer {
+        // It is the proxy that is of this machine: whoever comes by way of it is not.
+        Some(proxy) if !visitor.is_counted() && request.names_a_proxy() => {
+            app.proxy_unnamed.call_once(|| {
+                tracing::warn!(
+                    "requests come by way of a proxy on this machine, and all its clients are one \
+                     visitor: --trusted-proxies {proxy} tells them apart"
+                );
+            });
+            Ok((peer, Cow::Owned(visitors.everybody_at(proxy))))
+        }
+        _ => Ok((peer, Cow::Borrowed(visitor))),
+    }
 }
 
 /// A reader whose connection is not counted for it alone counts as one: over HTTP/2 a client has

@@ -68,6 +68,8 @@ pub struct App {
     pub lab: Lab,
     /// Says once that a credential means nothing here.
     pub credentials_ignored: Arc<Once>,
+    /// Says once that requests come by way of a proxy that nobody has named.
+    pub proxy_unnamed: Arc<Once>,
     /// The proxies in front.
     pub proxies: Arc<Proxies>,
     /// Whose requests are taken.

@@ -188,6 +188,11 @@ impl Visitors {
         if address.is_loopback() && !self.0.counts_loopback {
             return Visitor::default();
         }
+        self.everybody_at(address)
+    }
+
+    /// All who come from an address, also where its own programs are not counted: as one.
+    pub fn everybody_at(&self, address: IpAddr) -> Visitor {
         Visitor(Some(self.ledger(Network::of(address))))
     }
 
