@@ -59,7 +59,7 @@ impl Deref for Counting {
 }
 
 /// A connection from another address of this machine: `127.0.0.HOST`.
-fn connect(host: u8, to: SocketAddr) -> TcpStream {
+pub(crate) fn connect(host: u8, to: SocketAddr) -> TcpStream {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.bind(&SocketAddr::from(([127, 0, 0, host], 0)).into()).unwrap();
     socket.connect(&to.into()).unwrap();

@@ -20,6 +20,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::audit::{Actor, Audit, AuditAction};
 use crate::connections::{Arrival, Connections, Ends};
 use crate::guard::{ConnectionGuard, Place, Places, Rules, Timeouts};
 use crate::limits::{BACKLOG, CONNECTIONS_RESERVED, REFUSALS_MAX, RESERVED_CONNECTION_TIME};
@@ -288,6 +289,8 @@ pub struct Acceptor {
     pub visitors: Visitors,
     /// The connections that are open.
     pub register: Arc<Connections>,
+    /// Where it is noted whose were too many.
+    audit: Audit,
     /// Turns to refuse a connection politely.
     refusals: Arc<Semaphore>,
     rules: Arc<Rules>,
@@ -311,6 +314,7 @@ impl Acceptor {
             places_for_unix: Places::new(CONNECTIONS_RESERVED),
             visitors,
             register: Arc::default(),
+            audit: Audit::default(),
             refusals: Arc::new(Semaphore::new(REFUSALS_MAX)),
             rules: Arc::new(Rules { metrics, timeouts }),
             proxies: (Arc::default(), Duration::ZERO),
@@ -321,6 +325,12 @@ impl Acceptor {
     #[must_use]
     pub fn behind(self, proxies: &Arc<Proxies>, unfinished: Duration) -> Self {
         Self { proxies: (proxies.clone(), unfinished), ..self }
+    }
+
+    /// The same, which keeps this audit trail.
+    #[must_use]
+    pub fn auditing(self, audit: Audit) -> Self {
+        Self { audit, ..self }
     }
 
     /// Accepts from a socket, if there is one, in a task of its own.
@@ -370,7 +380,7 @@ impl Acceptor {
             let (place, is_reserved) = match self.room_for(listener, &visitor) {
                 Ok(room) => room,
                 Err(NoRoom::OfVisitor) => {
-                    self.refuse(stream, &refusals.of_visitor);
+                    self.refuse_visitor(stream, listener, ends, &refusals);
                     continue;
                 }
                 Err(NoRoom::AtAll) => {
@@ -431,7 +441,7 @@ impl Acceptor {
                 if visitor.enter() {
                     self.open(Accepted { ends, visitor, ..accepted }, listener, &*serve);
                 } else {
-                    self.refuse(accepted.stream, &refusals.of_visitor);
+                    self.refuse_visitor(accepted.stream, listener, ends, &refusals);
                 }
             }
             Err(error) => {
@@ -460,6 +470,23 @@ impl Acceptor {
             visitor.leave();
             NoRoom::AtAll
         })
+    }
+
+    /// Says so to a visitor that has as many connections as it may, and notes it.
+    fn refuse_visitor<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+        &self,
+        stream: S,
+        listener: Listener,
+        ends: Ends,
+        refusals: &Refusals,
+    ) {
+        if self.audit.is_on() {
+            let actor =
+                Actor { identity: None, address: ends.address(), transport: Some(listener.name()) };
+            let error = self.visitors.limits().no_more_connections();
+            self.audit.refused(actor, AuditAction::Connect, &error);
+        }
+        self.refuse(stream, &refusals.of_visitor);
     }
 
     /// Says that there is no room, and waits a moment for the peer to hear it.

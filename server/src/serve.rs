@@ -56,6 +56,7 @@ pub struct StartError(String);
 /// Opens the log, binds every listener and serves. Must be called within a tokio runtime.
 pub fn start(config: &Config) -> Result<Server, StartError> {
     let audit = config.audit.as_deref().map(Audit::open).transpose().map_err(StartError)?;
+    let audit = audit.unwrap_or_default();
     let connections = connections_max(config.connections);
     let listeners = Listeners::bind(config)?;
     let addresses = Arc::new(listeners.addresses()?);
@@ -67,9 +68,9 @@ pub fn start(config: &Config) -> Result<Server, StartError> {
     let metrics = Metrics::new();
     let certificates = certificates(config, &addresses, &metrics)?;
     let proxies = Arc::new(Proxies::new(&config.trusted_proxies, &config.proxy_protocol));
-    let acceptor = acceptor(config, connections, &metrics, &proxies);
+    let acceptor = acceptor(config, connections, &metrics, &proxies).auditing(audit.clone());
     let gate = gate(config, hub.clone(), &addresses)?;
-    let gate = gate.charging(acceptor.visitors.clone()).auditing(audit.unwrap_or_default());
+    let gate = gate.charging(acceptor.visitors.clone()).auditing(audit);
     acceptor.tasks.spawn(gate.clone().keep(acceptor.stop.clone()));
     let sessions = sessions(config, gate.clone(), metrics.clone(), &acceptor, connections);
     let app = App {

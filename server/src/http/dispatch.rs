@@ -5,8 +5,8 @@
 //! stands and keeps nothing of it; [`Call::perform`] does what was asked for, which may take
 //! long.
 
-use std::borrow::Cow;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use axum::http::StatusCode;
 use bytes::Bytes;
@@ -20,7 +20,9 @@ use super::poll::{ReadRequest, Served};
 use super::publish::{self, BodyLimit, Publish};
 use super::reply::{Body, Head, Reply};
 use super::request::{Request, decoded};
-use super::{App, identity, lab, page, poll, websocket};
+use super::requester::Requester;
+use super::websocket::OpenSocket;
+use super::{App, identity, lab, page, poll};
 use crate::access::{Access, Admission, Grant, Permitted, Verification};
 use crate::audit::{Actor, AuditAction};
 use crate::connections::Connection;
@@ -195,9 +197,9 @@ pub(super) enum Call {
     /// To publish, by this access.
     Publish(Access, Permitted),
     /// To read, once or without an end.
-    Read(Box<(ReadRequest, Sharing)>),
+    Read(Box<Asking<ReadRequest>>),
     /// To open a WebSocket.
-    WebSocket(Box<websocket::OpenSocket>),
+    WebSocket(Box<Asking<OpenSocket>>),
     /// To be told about the server.
     Report(Access, Report),
     /// To see so many of the connections that are open.
@@ -206,6 +208,15 @@ pub(super) enum Call {
     Lab(Box<lab::OpenLab>),
     /// Nothing more: this is the answer.
     Answered(Reply),
+}
+
+/// A reader that asks for something.
+pub(super) struct Asking<R> {
+    request: R,
+    /// What counts it, until something else does.
+    sharing: Sharing,
+    /// Its client's, if it has one.
+    address: Option<IpAddr>,
 }
 
 impl Call {
@@ -226,11 +237,12 @@ impl Call {
             app.config.refused(actor(grant, address), route.action(), error);
             Self::refused(app, route, error)
         };
-        let (address, visitor) = match client(app, request, connection) {
-            Ok(client) => client,
+        let requester = match Requester::of(app, request, connection) {
+            Ok(requester) => requester,
             Err(error) => return Ok(refused(&error, connection.ends().address(), None)),
         };
-        let access = match admit(app, route, request, connection, &visitor) {
+        let address = requester.address;
+        let access = match admit(app, route, request, connection, &requester.visitor) {
             Ok(Admission::Admitted(access)) => access,
             Ok(Admission::Unverified(verification)) => return Err(verification),
             Ok(Admission::Refused(error)) | Err(error) => {
@@ -241,7 +253,7 @@ impl Call {
             return Ok(refused(&refusal, address, Some(access.grant())));
         }
         let grant = audit.is_on().then(|| access.grant().clone());
-        let looked = Self::look(app, access, route, request, body, connection, &visitor);
+        let looked = Self::look(app, access, route, request, body, connection, &requester);
         if let (Ok(call), Some(grant)) = (&looked, &grant)
             && let Some(action) = call.noted(route, request, grant)
         {
@@ -261,7 +273,7 @@ impl Call {
                 Some(AuditAction::UseTicket)
             }
             Route::Read(..) | Route::WebSocket(_) => {
-                let is_poll = matches!(self, Self::Read(read) if read.0.is_poll());
+                let is_poll = matches!(self, Self::Read(asking) if asking.request.is_poll());
                 let is_known = grant.identity().is_some_and(|who| who.kind != "anonymous");
                 (is_known && !is_poll).then_some(AuditAction::Login)
             }
@@ -284,7 +296,7 @@ impl Call {
         request: &mut Request<'_>,
         body: &[u8],
         connection: &Connection,
-        visitor: &Visitor,
+        requester: &Requester<'_>,
     ) -> Result<Self, Error> {
         Ok(match route {
             Route::Page(None) => Self::Answered(page::file("index.html", request)?),
@@ -308,14 +320,14 @@ impl Call {
             Route::Read(filter, framing) => {
                 let params = Params::of(request)?;
                 let filter = access.readable(decoded(filter)?.parse()?)?;
-                let sharing = share(request, connection, visitor)?;
+                let sharing = requester.share(request, connection)?;
                 let request = ReadRequest::new(access, filter, framing, &params)?;
-                Self::Read(Box::new((request, sharing)))
+                Self::Read(Box::new(Asking { request, sharing, address: requester.address }))
             }
             Route::WebSocket(filter) => {
-                let sharing = share(request, connection, visitor)?;
-                let opening = websocket::OpenSocket::of(access, filter, request, sharing)?;
-                Self::WebSocket(Box::new(opening))
+                let sharing = requester.share(request, connection)?;
+                let request = OpenSocket::of(access, filter, request)?;
+                Self::WebSocket(Box::new(Asking { request, sharing, address: requester.address }))
             }
             Route::Auth(filter) => {
                 access.readable(decoded(filter)?.parse()?)?;
@@ -344,13 +356,12 @@ impl Call {
                 let answers = Box::pin(async { access.submit(vec![draft]).await.await }).await;
                 publish::answer(app, answers.into_iter().next())
             }
-            Self::Read(mut reading) => {
-                let (request, sharing) = &mut *reading;
-                poll::answer(app, request, sharing, served).await.into()
+            Self::Read(mut asking) => {
+                let Asking { request, sharing, address } = &mut *asking;
+                let answered = poll::answer(app, request, sharing, served).await;
+                answered.unwrap_or_else(|error| unread(app, request.access(), *address, &error))
             }
-            Self::WebSocket(opening) => {
-                Box::pin(websocket::open(app, *opening, served.connection)).await.into()
-            }
+            Self::WebSocket(asking) => Box::pin(open_socket(app, *asking, served.connection)).await,
             Self::Report(access, report) => observe::report(app, &access, report).into(),
             Self::Connections(access, rows) => {
                 Box::pin(lab::connections(app, access, rows)).await.into()
@@ -361,54 +372,18 @@ impl Call {
     }
 }
 
-/// The client's address, if it has one, and whom its request is charged to as long as it does not
-/// say who it is.
-///
-/// # Errors
-///
-/// That a trusted proxy tells of two.
-fn client<'c>(
-    app: &App,
-    request: &Request<'_>,
-    connection: &'c Connection,
-) -> Result<(Option<IpAddr>, Cow<'c, Visitor>), Error> {
-    let visitors = app.config.gate.visitors();
-    if app.proxies.stand_before(connection) {
-        let address = app.proxies.client(connection.ends(), request.headers.iter())?;
-        connection.asks_for(address);
-        return Ok((address, Cow::Owned(visitors.at(address))));
-    }
-    let (peer, visitor) = (connection.ends().address(), connection.visitor());
-    match peer {
-        // It is the proxy that is of this machine: whoever comes by way of it is not.
-        Some(proxy) if !visitor.is_counted() && request.names_a_proxy() => {
-            app.proxy_unnamed.call_once(|| {
-                tracing::warn!(
-                    "requests come by way of a proxy on this machine, and all its clients are one \
-                     visitor: --trusted-proxies {proxy} tells them apart"
-                );
-            });
-            Ok((peer, Cow::Owned(visitors.everybody_at(proxy))))
-        }
-        _ => Ok((peer, Cow::Borrowed(visitor))),
+async fn open_socket(app: &App, asking: Asking<OpenSocket>, connection: &Arc<Connection>) -> Reply {
+    let Asking { request, sharing, address } = asking;
+    match request.cursor().await {
+        Ok(cursor) => request.open(app, cursor, sharing, connection),
+        Err(error) => unread(app, request.access(), address, &error),
     }
 }
 
-/// A reader whose connection is not counted for it alone counts as one: over HTTP/2 a client has
-/// many, and those of a proxy are their clients'.
-///
-/// # Errors
-///
-/// That its visitor may have no other.
-fn share(
-    request: &Request<'_>,
-    connection: &Connection,
-    visitor: &Visitor,
-) -> Result<Sharing, Error> {
-    if request.is_multiplexed() || !connection.visitor().is_counted() {
-        return visitor.share();
-    }
-    Ok(Sharing::default())
+/// The refusal of a reader that may read, but not at the moment or not so much.
+fn unread(app: &App, access: &Access, address: Option<IpAddr>, error: &Error) -> Reply {
+    app.config.refused(actor(Some(access.grant()), address), AuditAction::Read, error);
+    Reply::refusal(error)
 }
 
 /// Whose doing a request is.

@@ -109,6 +109,11 @@ impl ReadRequest {
         Ok(Self { access, filter, framing, since, conditions: params.conditions()?, poll })
     }
 
+    /// By what it reads.
+    pub(super) fn access(&self) -> &Access {
+        &self.access
+    }
+
     /// Whether it has an end.
     pub(super) fn is_poll(&self) -> bool {
         self.poll.is_some()

@@ -30,7 +30,6 @@ pub(super) struct OpenSocket {
     since: Since,
     conditions: Conditions,
     upgrade: Upgrade,
-    sharing: Sharing,
 }
 
 impl OpenSocket {
@@ -39,35 +38,50 @@ impl OpenSocket {
         access: Access,
         filter: &str,
         request: &mut Request<'_>,
-        sharing: Sharing,
     ) -> Result<Self, Error> {
         let params = Params::of(request)?;
         let (since, conditions) = (params.since(Since::None), params.conditions());
         let upgrade = Upgrade::of(request)?;
         let filter = access.readable(decoded(filter)?.parse()?)?;
-        Ok(Self { access, filter, since: since?, conditions: conditions?, upgrade, sharing })
+        Ok(Self { access, filter, since: since?, conditions: conditions?, upgrade })
     }
-}
 
-/// Opens one, and speaks lines over it.
-pub(super) async fn open(
-    app: &App,
-    opening: OpenSocket,
-    connection: &Arc<Connection>,
-) -> Result<Reply, Error> {
-    let OpenSocket { access, filter, since, conditions, upgrade, sharing } = opening;
-    let cursor = Cursor::open(&access, filter, &since).await?.with_conditions(conditions);
-    let (config, connection) = (app.config.clone(), connection.clone());
-    let bounds = SocketBounds {
-        message_bytes: config.line_bytes,
-        unfinished: config.unfinished,
-        write_deadline: config.write_deadline,
-    };
-    Ok(upgrade.serve(bounds, move |socket| {
-        let transport = Transport::Websocket;
-        let serving = connection.serve_sharing(Service::Reader(transport), sharing);
-        line::serve(Bridge(socket), config, transport, cursor, serving)
-    }))
+    /// By what it reads.
+    pub(super) fn access(&self) -> &Access {
+        &self.access
+    }
+
+    /// A cursor for it.
+    ///
+    /// # Errors
+    ///
+    /// That it passes a limit, or that the log could not be read.
+    pub(super) async fn cursor(&self) -> Result<Cursor, Error> {
+        let Self { access, filter, since, conditions, .. } = self;
+        let cursor = Cursor::open(access, filter.clone(), since).await?;
+        Ok(cursor.with_conditions(conditions.clone()))
+    }
+
+    /// Opens one, and speaks lines over it.
+    pub(super) fn open(
+        self,
+        app: &App,
+        cursor: Cursor,
+        sharing: Sharing,
+        connection: &Arc<Connection>,
+    ) -> Reply {
+        let (config, connection) = (app.config.clone(), connection.clone());
+        let bounds = SocketBounds {
+            message_bytes: config.line_bytes,
+            unfinished: config.unfinished,
+            write_deadline: config.write_deadline,
+        };
+        self.upgrade.serve(bounds, move |socket| {
+            let transport = Transport::Websocket;
+            let serving = connection.serve_sharing(Service::Reader(transport), sharing);
+            line::serve(Bridge(socket), config, transport, cursor, serving)
+        })
+    }
 }
 
 /// A WebSocket as a link. A batch is framed once for all who get it.

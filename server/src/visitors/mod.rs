@@ -143,9 +143,14 @@ struct Shared {
     /// The clock of the buckets begins here.
     started: Instant,
     known: Mutex<Known>,
-    /// How often each bucket was empty, and in the end how often there were too many connections.
-    limited: [AtomicU64; Bucket::ALL.len() + 1],
+    /// How often each bucket was full, and in the end how often there were too many connections or
+    /// names.
+    limited: [AtomicU64; Bucket::ALL.len() + 2],
 }
+
+/// Where in that list those are that are no buckets.
+const CONNECTIONS: usize = Bucket::ALL.len();
+const NAMES: usize = CONNECTIONS + 1;
 
 /// Those addresses that are not at rest.
 #[derive(Debug, Default)]
@@ -253,7 +258,7 @@ impl Visitors {
 
     /// The names of the limits, and how often each was passed.
     pub fn limited(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        let names = Bucket::ALL.iter().map(|bucket| bucket.name()).chain(["connections"]);
+        let names = Bucket::ALL.iter().map(|bucket| bucket.name()).chain(["connections", "names"]);
         names.zip(self.0.limited.iter().map(|count| count.load(Ordering::Relaxed)))
     }
 
@@ -371,7 +376,7 @@ impl Visitor {
                 (open < most).then_some(open + 1)
             });
         if entered.is_err() {
-            ledger.visitors.note(Bucket::ALL.len());
+            ledger.visitors.note(CONNECTIONS);
         }
         entered.is_ok()
     }
@@ -395,7 +400,11 @@ impl Visitor {
     pub fn claim(&self, names: u32) -> bool {
         let Some(ledger) = &self.0 else { return true };
         let more = |all: u32| all.checked_add(names).filter(|all| *all <= VISITOR_NAMES_MAX);
-        ledger.names.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
+        let claimed = ledger.names.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        if claimed.is_err() {
+            ledger.visitors.note(NAMES);
+        }
+        claimed.is_ok()
     }
 
     /// Names that were claimed are waited by no more.
@@ -444,6 +453,7 @@ mod tests {
         one.give_back(2);
         assert!(one.claim(2) && !one.claim(u32::MAX));
         assert!(Visitor::default().claim(u32::MAX));
+        assert_eq!(visitors.limited().last(), Some(("names", 2)));
     }
 
     #[test]
