@@ -12,7 +12,8 @@ use crate::support::access::token;
 use crate::support::lines::Lines;
 use crate::support::server::{run, server_command};
 use crate::support::websocket::Socket;
-use crate::support::{AccessFile, Request, Response, TestServer, datagrams, eventually};
+use crate::support::{AccessFile, PATIENCE, Request, Response, TestServer, datagrams, eventually};
+use crate::visitors::connect;
 
 /// A server that keeps a trail. It believes this machine when it says for whom it asks, so that
 /// clients have addresses of their own.
@@ -24,10 +25,14 @@ struct Audited {
 
 impl Audited {
     fn start() -> Self {
+        Self::with("")
+    }
+
+    fn with(flags: &str) -> Self {
         let access = AccessFile::new(&rules());
         let folder = tempfile::tempdir().unwrap();
         let flags = format!(
-            "{} --audit {} --udp 127.0.0.1:0 --lab on --trusted-proxies 127.0.0.1",
+            "{} --audit {} --udp 127.0.0.1:0 --lab on --trusted-proxies 127.0.0.1 {flags}",
             access.flag(),
             folder.path().join("audit").display(),
         );
@@ -234,6 +239,42 @@ fn who_is_refused_again_and_again_has_a_line_a_second_and_all_are_counted() {
     assert!(lines[0].get("left_out").is_none());
     audited.ask(Request::get("/a/json?poll=1"), "192.0.2.2", None);
     audited.line(&json!({"address": "192.0.2.2"}));
+}
+
+#[test]
+fn what_passes_a_limit_has_a_line_and_hides_no_other_refusal() {
+    let audited = Audited::with(
+        "--visitor-requests 6/6h --visitor-messages 1/1h --visitor-replay 1/1h \
+         --visitor-connections 1",
+    );
+    let address = "192.0.2.1";
+    let ask = |request| audited.ask(request, address, Some("tk_reader")).status;
+    let refused = |action: &str, setting: &str| {
+        let line = audited.line(&json!({
+            "address": address, "identity": reader(), "action": action, "outcome": "refused",
+        }));
+        assert!(line["reason"].as_str().unwrap().contains(setting), "{line}");
+    };
+    let publish = || Request::post("/orders.a", "x");
+    assert_eq!((ask(publish()), ask(publish())), (200, 429));
+    refused("publish", "--visitor-messages");
+    let read = || Request::get("/orders.a/json?poll=1");
+    assert_eq!((ask(read()), ask(read())), (200, 429));
+    refused("read", "--visitor-replay");
+    assert_eq!(ask(Request::post("/v1/ticket?filter=news", "")), 403);
+    refused("make_ticket", "news");
+
+    let mut lines = Lines::over_tcp(connect(9, audited.server.tcp));
+    assert_eq!(lines.event().kind(), "open");
+    for _ in 0..6 {
+        assert_eq!(lines.ask("PING").kind(), "pong");
+    }
+    assert_eq!(lines.ask("PING").code(), 42901);
+    let here = "127.0.0.9";
+    audited.line(&json!({"address": here, "transport": "tcp", "action": "request"}));
+    assert_eq!(Lines::over_tcp(connect(9, audited.server.tcp)).event().code(), 42903);
+    let line = audited.line(&json!({"address": here, "transport": "tcp", "action": "connect"}));
+    assert!(line["reason"].as_str().unwrap().contains("--visitor-connections"), "{line}");
 }
 
 #[test]

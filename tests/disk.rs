@@ -1,6 +1,7 @@
 //! A full disk: publishers are told, nothing acknowledged is lost, and it heals by itself.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -113,17 +114,35 @@ fn a_full_disk_refuses_publishes_loses_nothing_and_heals_when_there_is_room() {
 
 #[test]
 fn what_is_stored_is_for_nobody_else_to_read() {
-    use std::os::unix::fs::PermissionsExt;
     let server = TestServer::durable("");
     server.publish("t", "x");
-    let mode =
-        |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&server.data()), 0o700);
     let mut files = 0;
-    for file in std::fs::read_dir(server.data()).unwrap() {
+    for file in fs::read_dir(server.data()).unwrap() {
         let path = file.unwrap().path();
         assert_eq!(mode(&path), 0o600, "{}", path.display());
         files += 1;
     }
     assert!(files >= 2, "{files}");
+}
+
+#[test]
+fn a_folder_that_others_may_use_is_said_at_the_start_with_what_mends_it() {
+    let mut server = TestServer::durable("");
+    let data = server.data();
+    for (folder, file, is_said) in
+        [(0o755, 0o600, false), (0o755, 0o644, true), (0o770, 0o600, true), (0o700, 0o644, false)]
+    {
+        server.stop();
+        let before = server.stderr().len();
+        let segment = server.segments().pop().unwrap();
+        fs::set_permissions(segment, Permissions::from_mode(file)).unwrap();
+        fs::set_permissions(&data, Permissions::from_mode(folder)).unwrap();
+        server.restart();
+        let said = server.stderr()[before..].to_owned();
+        let mend = format!("chmod -R go= '{}'", data.display());
+        assert_eq!(said.contains(&mend), is_said, "{folder:o} {file:o}: {said}");
+        assert_eq!(said.lines().count(), usize::from(is_said), "{said}");
+    }
 }

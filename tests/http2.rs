@@ -8,7 +8,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
-use crate::support::{Event, PATIENCE, TestServer, messages};
+use crate::support::{AccessFile, Event, PATIENCE, TestServer, messages};
 
 type Client = SendRequest<Full<Bytes>>;
 type Answer = hyper::Response<Incoming>;
@@ -97,6 +97,30 @@ fn a_hundred_streams_fit_on_one_connection() {
         for stream in streams {
             assert_eq!(read_messages(stream, 1).await, std::slice::from_ref(&event));
         }
+    });
+}
+
+#[test]
+fn a_reader_that_shares_its_connection_counts_as_one_of_its_visitor() {
+    let access = AccessFile::new("[anonymous]\nallow = [\"pubsub >\"]\n");
+    let server = TestServer::with(&format!("{} --visitor-connections 3", access.flag()));
+    run(async {
+        let mut client = connect(&server).await;
+        let mut streams = Vec::new();
+        for path in ["/t/sse", "/u/json"] {
+            streams.push(send(&mut client, "GET", path, "").await);
+            assert_eq!(streams.last().unwrap().status(), 200, "{path}");
+        }
+        for path in ["/t/sse", "/t/json?poll=1&wait=1h"] {
+            let refusal = send(&mut client, "GET", path, "").await;
+            assert_eq!(refusal.status(), 429);
+            assert_eq!(refusal.headers()["retry-after"], "1");
+            let text = text(refusal).await;
+            assert!(text.contains("42903") && text.contains("--visitor-connections"), "{text}");
+        }
+        assert_eq!(send(&mut client, "POST", "/t", "x").await.status(), 200, "it reads nothing");
+        drop(streams);
+        while send(&mut client, "GET", "/t/json?poll=1", "").await.status() != 200 {}
     });
 }
 

@@ -86,6 +86,9 @@ fn a_wrong_flag_or_value_ends_with_two_and_one_line() {
         &["--message-bytes", "2MiB"],
         &["--message-bytes", "0"],
         &["--connections", "x"],
+        &["--unix-mode", "rw"],
+        &["--unix-mode", "060"],
+        &["--unix-mode", "1600"],
         &["--config", "/does/not/exist.toml"],
     ] {
         let line = refused(flags);
@@ -252,6 +255,7 @@ fn the_help_lists_every_setting_with_its_variable() {
         "http",
         "tcp",
         "unix",
+        "unix-mode",
         "data",
         "ephemeral",
         "sync",

@@ -1,5 +1,7 @@
 //! The line protocol over a Unix socket.
 
+use std::os::unix::fs::PermissionsExt;
+
 use crate::support::{Lines, TestServer};
 
 #[test]
@@ -46,4 +48,14 @@ fn the_socket_goes_when_the_server_ends() {
     assert!(server.unix().exists());
     server.stop();
     assert!(!server.unix().exists());
+}
+
+#[test]
+fn the_socket_is_for_its_owner_alone_unless_its_mode_says_more() {
+    for (flags, mode) in [("", 0o600), ("--unix-mode 660", 0o660), ("--unix-mode 0666", 0o666)] {
+        let server = TestServer::with(flags);
+        let found = std::fs::metadata(server.unix()).unwrap().permissions().mode();
+        assert_eq!(found & 0o777, mode, "{flags}");
+        assert_eq!(Lines::greeted_unix(&server.unix()).ask("PING").kind(), "pong");
+    }
 }

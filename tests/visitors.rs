@@ -38,9 +38,13 @@ struct Counting {
 
 impl Counting {
     fn with(flags: &str) -> Self {
+        Self::by(ACCESS, flags)
+    }
+
+    fn by(access: &str, flags: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("access.toml");
-        fs::write(&file, ACCESS).unwrap();
+        fs::write(&file, access).unwrap();
         let server = TestServer::with(&format!("--access {} {flags}", file.display()));
         Self { server, _folder: folder }
     }
@@ -55,7 +59,7 @@ impl Deref for Counting {
 }
 
 /// A connection from another address of this machine: `127.0.0.HOST`.
-fn connect(host: u8, to: SocketAddr) -> TcpStream {
+pub(crate) fn connect(host: u8, to: SocketAddr) -> TcpStream {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.bind(&SocketAddr::from(([127, 0, 0, host], 0)).into()).unwrap();
     socket.connect(&to.into()).unwrap();
@@ -159,6 +163,22 @@ fn programs_of_this_machine_have_no_limits_until_there_is_an_access_file() {
 }
 
 #[test]
+fn whoever_comes_by_way_of_a_proxy_that_nobody_has_named_is_one_visitor_with_all_others() {
+    let server = TestServer::with("--visitor-messages 2/2h");
+    let publish = Request::post("/t", "x");
+    for (name, value) in [("Forwarded", "for=203.0.113.9"), ("X-Forwarded-For", "203.0.113.8")] {
+        assert_eq!(server.send(&publish.clone().header(name, value)).status, 200, "{name}");
+    }
+    let another = publish.clone().header("X-Forwarded-For", "203.0.113.7");
+    refused(&server.send(&another), 42908, "messages");
+    for _ in 0..3 {
+        assert_eq!(server.send(&publish).status, 200, "a program of this machine");
+    }
+    let said = server.stderr();
+    assert_eq!(said.matches("--trusted-proxies 127.0.0.1").count(), 1, "{said}");
+}
+
+#[test]
 fn lines_that_come_too_fast_are_taken_later_and_none_is_lost() {
     let server = Counting::with("--visitor-messages 10/1s");
     let began = Instant::now();
@@ -248,6 +268,52 @@ fn one_address_cannot_take_every_connection() {
     drop(guests);
     eventually("the places are free again", || {
         (Lines::over_tcp(connect(2, server.tcp)).event().kind() == "open").then_some(())
+    });
+}
+
+#[test]
+fn connections_of_nobody_yet_and_half_closed_ones_are_among_those_of_an_address() {
+    let is_full = |server: &TestServer| {
+        let refusal = Lines::over_tcp(connect(2, server.tcp)).event();
+        assert_eq!((refusal.kind(), refusal.code()), ("error", 42903));
+        assert_eq!(Lines::over_tcp(connect(3, server.tcp)).event().kind(), "open");
+    };
+    let unknown = Counting::by("", "--visitor-connections 2");
+    let mut silent = [(); 2].map(|()| Lines::over_tcp(connect(2, unknown.tcp)));
+    for lines in &mut silent {
+        assert_eq!(lines.event().kind(), "open");
+    }
+    is_full(&unknown);
+
+    let known = Counting::with("--visitor-connections 2");
+    let mut half_closed = [(); 2].map(|()| Lines::over_tcp(connect(2, known.tcp)));
+    for lines in &mut half_closed {
+        assert_eq!(lines.event().kind(), "open");
+        lines.subscribe("t");
+        lines.finish_writing();
+        // That it is looked after shows that its end was seen.
+        assert_eq!(lines.event().kind(), "keepalive");
+    }
+    is_full(&known);
+}
+
+#[test]
+fn behind_a_trusted_proxy_the_readers_of_an_address_are_its_connections() {
+    let server = TestServer::with("--trusted-proxies 127.0.0.1 --visitor-connections 2");
+    let of = |client: &str, path: &str| Request::get(path).header("X-Forwarded-For", client);
+    let begin = |client: &str| of(client, "/t/sse").stream_from(server.http);
+    let held = [begin("203.0.113.9"), begin("203.0.113.9")];
+    assert!(held.iter().all(|stream| stream.head.status == 200));
+    for path in ["/t/sse", "/t/json?poll=1&wait=1h"] {
+        let refusal = server.send(&of("203.0.113.9", path));
+        assert_eq!((refusal.status, &refusal.json()["code"]), (429, &42903.into()), "{path}");
+    }
+    let publish = Request::post("/t", "x").header("X-Forwarded-For", "203.0.113.9");
+    assert_eq!(server.send(&publish).status, 200, "it reads nothing");
+    assert_eq!(server.send(&of("203.0.113.8", "/t/json?poll=1")).status, 200, "another address");
+    drop(held);
+    eventually("there is room again", || {
+        (server.send(&of("203.0.113.9", "/t/json?poll=1")).status == 200).then_some(())
     });
 }
 

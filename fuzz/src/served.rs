@@ -118,6 +118,7 @@ impl Served {
             header_bytes: to_usize(settings.header_bytes),
             lab,
             credentials_ignored: Arc::new(Once::new()),
+            proxy_unnamed: Arc::new(Once::new()),
             origins: Arc::new(Origins::new(&[], &[], std::iter::once(here.ip()), proxies.clone())),
             proxies,
             base_path: settings.base_path.clone().into(),

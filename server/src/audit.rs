@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use doorbell_protocol::Error;
+use doorbell_protocol::{Code, Error};
 use jiff::Timestamp;
 use serde::Serialize;
 use tokio::sync::mpsc;
@@ -83,6 +83,8 @@ pub enum AuditAction {
     Lab,
     /// Any other request.
     Request,
+    /// To connect.
+    Connect,
     /// To take the access file as it is now.
     AccessFile,
     /// To have a right.
@@ -106,7 +108,7 @@ struct Record<'a> {
     outcome: AuditOutcome,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'a str>,
-    /// Refusals of the same address that have no line.
+    /// Refusals of the same address, with the same code, that have no line.
     #[serde(skip_serializing_if = "is_none")]
     left_out: u64,
     /// Lines that were not written before this one.
@@ -151,11 +153,12 @@ impl Audit {
         }
     }
 
-    /// Notes what was not. An address has one line in a while: it may ask for the same very often.
+    /// Notes what was not. An address has one line in a while for each code: it may ask for the same
+    /// very often.
     pub fn refused(&self, actor: Actor<'_>, action: AuditAction, error: &Error) {
         let Some(trail) = &self.0 else { return };
         let mut failures = trail.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        let admitted = failures.admit(actor.address, Instant::now(), &trail.lost);
+        let admitted = failures.admit(actor.address, error.code(), Instant::now(), &trail.lost);
         drop(failures);
         if let Some(left_out) = admitted {
             trail.write(actor, action, AuditOutcome::Refused, Some(error.text()), left_out);
@@ -222,9 +225,9 @@ impl Trail {
     }
 }
 
-/// Addresses that were refused something of late. Those without one are one.
+/// Addresses that were refused something of late, and how. Those without one are one.
 #[derive(Debug, Default)]
-struct Failures(HashMap<Option<Network>, Failed>);
+struct Failures(HashMap<(Option<Network>, Code), Failed>);
 
 #[derive(Debug)]
 struct Failed {
@@ -236,10 +239,16 @@ struct Failed {
 impl Failures {
     /// Whether one more refusal of an address has a line, and how many had none before it. What is
     /// forgotten is lost.
-    fn admit(&mut self, address: Option<IpAddr>, now: Instant, lost: &AtomicU64) -> Option<u64> {
+    fn admit(
+        &mut self,
+        address: Option<IpAddr>,
+        code: Code,
+        now: Instant,
+        lost: &AtomicU64,
+    ) -> Option<u64> {
         let is_recent = |told: Instant| now.duration_since(told) < AUDIT_FAILURES_EVERY;
-        let network = address.map(Network::of);
-        if let Some(failed) = self.0.get_mut(&network) {
+        let one = (address.map(Network::of), code);
+        if let Some(failed) = self.0.get_mut(&one) {
             if is_recent(failed.told) {
                 failed.left_out += 1;
                 return None;
@@ -260,7 +269,7 @@ impl Failures {
             lost.fetch_add(1, Ordering::Relaxed);
             return None;
         }
-        self.0.insert(network, Failed { told: now, left_out: 0 });
+        self.0.insert(one, Failed { told: now, left_out: 0 });
         Some(0)
     }
 }
@@ -333,13 +342,15 @@ mod tests {
     fn an_address_has_one_refusal_in_a_while_and_the_others_are_counted() {
         let (mut failures, lost, now) = (Failures::default(), AtomicU64::new(0), Instant::now());
         let first = Some(IpAddr::from([192, 0, 2, 1]));
-        let mut admit = |address, now| failures.admit(address, now, &lost);
-        assert_eq!(admit(first, now), Some(0));
-        assert_eq!(admit(first, now), None);
-        assert_eq!(admit(first, now), None);
-        assert_eq!(admit(None, now), Some(0), "others are not kept from theirs");
-        assert_eq!(admit(first, now + AUDIT_FAILURES_EVERY), Some(2));
-        assert_eq!(admit(first, now + 2 * AUDIT_FAILURES_EVERY), Some(0));
+        let mut admit = |address, code, now| failures.admit(address, code, now, &lost);
+        let code = Code::Unauthorized;
+        assert_eq!(admit(first, code, now), Some(0));
+        assert_eq!(admit(first, code, now), None);
+        assert_eq!(admit(first, code, now), None);
+        assert_eq!(admit(None, code, now), Some(0), "others are not kept from theirs");
+        assert_eq!(admit(first, Code::Busy, now), Some(0), "nor is what is worse hidden");
+        assert_eq!(admit(first, code, now + AUDIT_FAILURES_EVERY), Some(2));
+        assert_eq!(admit(first, code, now + 2 * AUDIT_FAILURES_EVERY), Some(0));
     }
 
     #[test]
@@ -348,13 +359,14 @@ mod tests {
         let address =
             |number: usize| Some(IpAddr::from(u32::try_from(number).unwrap().to_be_bytes()));
         for number in 0..AUDIT_ADDRESSES_MAX + 3 {
-            failures.admit(address(number), now, &lost);
+            failures.admit(address(number), Code::Forbidden, now, &lost);
         }
-        failures.admit(address(0), now, &lost);
+        failures.admit(address(0), Code::Forbidden, now, &lost);
         assert_eq!(failures.0.len(), AUDIT_ADDRESSES_MAX);
         assert_eq!(lost.load(Ordering::Relaxed), 3);
         let later = now + AUDIT_FAILURES_EVERY;
-        assert_eq!(failures.admit(address(AUDIT_ADDRESSES_MAX), later, &lost), Some(0));
+        let another = address(AUDIT_ADDRESSES_MAX);
+        assert_eq!(failures.admit(another, Code::Forbidden, later, &lost), Some(0));
         assert_eq!(failures.0.len(), 1, "those at rest are forgotten");
         assert_eq!(lost.load(Ordering::Relaxed), 4, "and what they had left out is said");
     }

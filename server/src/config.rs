@@ -20,7 +20,7 @@ pub use self::visitors::VisitorSettings;
 use crate::admin::AdminCommand;
 use crate::http::{AllowedOrigin, BasePath, HostName};
 use crate::hub::WireLimits;
-use crate::listen::{Listen, listen_address};
+use crate::listen::{Listen, SocketMode, listen_address};
 use crate::log::{Retention, Sync};
 use crate::metrics::Listener;
 use crate::proxy::Range;
@@ -42,6 +42,10 @@ pub struct Config {
     /// Path of a Unix socket for lines
     #[arg(long, value_name = "PATH", env = "DOORBELL_UNIX")]
     pub unix: Option<PathBuf>,
+
+    /// Mode of its file, whatever the umask is: of those whom it lets write, each may connect
+    #[arg(long, value_name = "OCTAL", env = "DOORBELL_UNIX_MODE", default_value = "600")]
+    pub unix_mode: SocketMode,
 
     /// Address for datagrams over UDP; port 0 picks a free one
     #[arg(long, value_name = "ADDR", env = "DOORBELL_UDP", value_parser = listen_address)]
@@ -460,6 +464,23 @@ mod tests {
         for line in ["--allow-host a,b", "--allow-host a --allow-host b", &file] {
             let hosts = ["a", "b"].map(|name| name.parse().unwrap());
             assert_eq!(read_line(line).unwrap().allow_host, hosts, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_mode_is_octal_and_a_number_of_the_file_is_never_taken_for_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("doorbell.toml");
+        let line = format!("--config {}", path.display());
+        let read_file = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            read_line(&line)
+        };
+        for text in ["unix_mode = 660", "unix_mode = \"0660\""] {
+            assert_eq!(read_file(text).unwrap().unix_mode, "660".parse().unwrap(), "{text}");
+        }
+        for mode in 0o600..=0o777 {
+            assert!(read_file(&format!("unix_mode = 0o{mode:o}")).is_err(), "{mode:o}");
         }
     }
 

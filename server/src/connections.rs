@@ -15,7 +15,7 @@ use doorbell_protocol::Transport;
 use crate::access::Principal;
 use crate::cursor::Progress;
 use crate::metrics::Listener;
-use crate::visitors::Visitor;
+use crate::visitors::{Sharing, Visitor};
 
 /// The open connections, by the order of their coming.
 #[derive(Debug, Default)]
@@ -289,11 +289,16 @@ impl Connection {
 
     /// Says what it is served until the guard is dropped.
     pub fn serve(self: &Arc<Self>, service: Service) -> Serving {
+        self.serve_sharing(service, Sharing::default())
+    }
+
+    /// The same for one reader of several.
+    pub fn serve_sharing(self: &Arc<Self>, service: Service, sharing: Sharing) -> Serving {
         let mut now = self.lock();
         now.turn = now.turn.wrapping_add(1);
         now.service = service;
         now.progress = None;
-        Serving { connection: self.clone(), turn: now.turn }
+        Serving { connection: self.clone(), turn: now.turn, _sharing: sharing }
     }
 
     fn lock(&self) -> MutexGuard<'_, Now> {
@@ -323,6 +328,7 @@ impl Service {
 pub struct Serving {
     connection: Arc<Connection>,
     turn: u16,
+    _sharing: Sharing,
 }
 
 impl Serving {

@@ -214,9 +214,9 @@ pub const JWTS_REMEMBERED_MAX: usize = if cfg!(test) { 4 } else { 16_384 };
 
 /// Lines of the audit that wait to be written.
 pub const AUDIT_LINES_MAX: usize = 1024;
-/// How often a refusal of one address has a line.
+/// How often a refusal of one address has a line, for each code.
 pub const AUDIT_FAILURES_EVERY: Duration = Duration::from_secs(1);
-/// Addresses of which it is kept when they had one.
+/// Addresses, each with a code, of which it is kept when they had one.
 pub const AUDIT_ADDRESSES_MAX: usize = 4096;
 /// How long a file that takes no lines is waited for when the server stops.
 pub const AUDIT_WAIT_MAX: Duration = Duration::from_secs(1);

@@ -2,14 +2,17 @@
 //!
 //! What is spoken over an accepted stream is not known here.
 
+use std::fs::{self, Permissions};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use doorbell_protocol::{Code, Error};
-use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
+use socket2::{Domain, SockAddr, SockRef, Socket, TcpKeepalive, Type};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket, UnixListener, UnixStream};
 use tokio::sync::Semaphore;
@@ -17,6 +20,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::audit::{Actor, Audit, AuditAction};
 use crate::connections::{Arrival, Connections, Ends};
 use crate::guard::{ConnectionGuard, Place, Places, Rules, Timeouts};
 use crate::limits::{BACKLOG, CONNECTIONS_RESERVED, REFUSALS_MAX, RESERVED_CONNECTION_TIME};
@@ -149,6 +153,21 @@ fn watch_peer(stream: &TcpStream, timeouts: Timeouts) -> io::Result<()> {
     socket.set_tcp_user_timeout(Some(user_timeout))
 }
 
+/// The permissions of a Unix socket's file: whom it lets write may connect, its owner always.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SocketMode(u32);
+
+impl FromStr for SocketMode {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mode = u32::from_str_radix(text, 8).ok();
+        // In a file of settings 0o660 is the number 432: no such number lets its owner do both.
+        let mode = mode.filter(|mode| mode & 0o600 == 0o600 && *mode <= 0o777);
+        mode.map(Self).ok_or("a mode looks like 600 or 660, and lets the owner read and write")
+    }
+}
+
 /// A bound Unix socket; its path is removed when it is dropped.
 #[derive(Debug)]
 pub struct UnixSocket {
@@ -157,18 +176,24 @@ pub struct UnixSocket {
 }
 
 impl UnixSocket {
-    /// Binds the path. A socket that a dead process left there is replaced; one that answers is
-    /// not.
-    pub fn bind(path: &Path) -> io::Result<Self> {
+    /// Binds the path, whatever the umask is. A socket that a dead process left there is replaced;
+    /// one that answers is not.
+    pub fn bind(path: &Path, SocketMode(mode): SocketMode) -> io::Result<Self> {
         if std::os::unix::net::UnixStream::connect(path).is_ok() {
             return Err(io::ErrorKind::AddrInUse.into());
         }
-        let left_over = std::fs::symlink_metadata(path)
-            .is_ok_and(|metadata| std::os::unix::fs::FileTypeExt::is_socket(&metadata.file_type()));
+        let left_over =
+            fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket());
         if left_over {
-            std::fs::remove_file(path)?;
+            fs::remove_file(path)?;
         }
-        let listener = UnixListener::bind(path)?;
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&SockAddr::unix(path)?)?;
+        // Nobody can connect before it listens, so nobody finds it with another mode.
+        fs::set_permissions(path, Permissions::from_mode(mode))?;
+        socket.listen(i32::try_from(BACKLOG).unwrap_or(i32::MAX))?;
+        let listener = UnixListener::from_std(socket.into())?;
         Ok(Self { listener, path: path.to_owned() })
     }
 
@@ -180,7 +205,7 @@ impl UnixSocket {
 
 impl Drop for UnixSocket {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.path);
+        let _ = fs::remove_file(&self.path);
     }
 }
 
@@ -264,6 +289,8 @@ pub struct Acceptor {
     pub visitors: Visitors,
     /// The connections that are open.
     pub register: Arc<Connections>,
+    /// Where it is noted whose were too many.
+    audit: Audit,
     /// Turns to refuse a connection politely.
     refusals: Arc<Semaphore>,
     rules: Arc<Rules>,
@@ -287,6 +314,7 @@ impl Acceptor {
             places_for_unix: Places::new(CONNECTIONS_RESERVED),
             visitors,
             register: Arc::default(),
+            audit: Audit::default(),
             refusals: Arc::new(Semaphore::new(REFUSALS_MAX)),
             rules: Arc::new(Rules { metrics, timeouts }),
             proxies: (Arc::default(), Duration::ZERO),
@@ -297,6 +325,12 @@ impl Acceptor {
     #[must_use]
     pub fn behind(self, proxies: &Arc<Proxies>, unfinished: Duration) -> Self {
         Self { proxies: (proxies.clone(), unfinished), ..self }
+    }
+
+    /// The same, which keeps this audit trail.
+    #[must_use]
+    pub fn auditing(self, audit: Audit) -> Self {
+        Self { audit, ..self }
     }
 
     /// Accepts from a socket, if there is one, in a task of its own.
@@ -346,7 +380,7 @@ impl Acceptor {
             let (place, is_reserved) = match self.room_for(listener, &visitor) {
                 Ok(room) => room,
                 Err(NoRoom::OfVisitor) => {
-                    self.refuse(stream, &refusals.of_visitor);
+                    self.refuse_visitor(stream, listener, ends, &refusals);
                     continue;
                 }
                 Err(NoRoom::AtAll) => {
@@ -407,7 +441,7 @@ impl Acceptor {
                 if visitor.enter() {
                     self.open(Accepted { ends, visitor, ..accepted }, listener, &*serve);
                 } else {
-                    self.refuse(accepted.stream, &refusals.of_visitor);
+                    self.refuse_visitor(accepted.stream, listener, ends, &refusals);
                 }
             }
             Err(error) => {
@@ -436,6 +470,23 @@ impl Acceptor {
             visitor.leave();
             NoRoom::AtAll
         })
+    }
+
+    /// Says so to a visitor that has as many connections as it may, and notes it.
+    fn refuse_visitor<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+        &self,
+        stream: S,
+        listener: Listener,
+        ends: Ends,
+        refusals: &Refusals,
+    ) {
+        if self.audit.is_on() {
+            let actor =
+                Actor { identity: None, address: ends.address(), transport: Some(listener.name()) };
+            let error = self.visitors.limits().no_more_connections();
+            self.audit.refused(actor, AuditAction::Connect, &error);
+        }
+        self.refuse(stream, &refusals.of_visitor);
     }
 
     /// Says that there is no room, and waits a moment for the peer to hear it.

@@ -35,7 +35,8 @@ pub enum Listener {
 impl Listener {
     const ALL: [Self; 6] = [Self::Http, Self::Tcp, Self::Unix, Self::Udp, Self::Https, Self::Tcps];
 
-    const fn name(self) -> &'static str {
+    /// Its name.
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Http => "http",
             Self::Tcp => "tcp",

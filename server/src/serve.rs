@@ -21,14 +21,16 @@ use crate::hub::Hub;
 use crate::lab::{Lab, Parts};
 use crate::limits::{CONNECTIONS_RESERVED, DESCRIPTORS_RESERVED, RETRY_AFTER_SECONDS};
 use crate::line::LineService;
-use crate::listen::{Acceptor, Addresses, Listen, Refusals, UnixSocket, bind_tcp, bind_udp, full};
+use crate::listen::{
+    Acceptor, Addresses, Listen, Refusals, SocketMode, UnixSocket, bind_tcp, bind_udp, full,
+};
 use crate::log::{Log, MemoryLog, SegmentLog};
 use crate::metrics::{Listener, Metrics, Transport};
 use crate::proxy::Proxies;
 use crate::rights::Rights;
 use crate::session::{Groups, HalfClosed, SessionConfig};
 use crate::tls::{Certificates, SelfSigned, Source, Spoken, Tls, TlsConfig};
-use crate::visitors::Visitors;
+use crate::visitors::{VisitorLimits, Visitors};
 
 /// A server that is bound and serving.
 #[derive(Debug)]
@@ -54,6 +56,7 @@ pub struct StartError(String);
 /// Opens the log, binds every listener and serves. Must be called within a tokio runtime.
 pub fn start(config: &Config) -> Result<Server, StartError> {
     let audit = config.audit.as_deref().map(Audit::open).transpose().map_err(StartError)?;
+    let audit = audit.unwrap_or_default();
     let connections = connections_max(config.connections);
     let listeners = Listeners::bind(config)?;
     let addresses = Arc::new(listeners.addresses()?);
@@ -65,9 +68,9 @@ pub fn start(config: &Config) -> Result<Server, StartError> {
     let metrics = Metrics::new();
     let certificates = certificates(config, &addresses, &metrics)?;
     let proxies = Arc::new(Proxies::new(&config.trusted_proxies, &config.proxy_protocol));
-    let acceptor = acceptor(config, connections, &metrics, &proxies);
+    let acceptor = acceptor(config, connections, &metrics, &proxies).auditing(audit.clone());
     let gate = gate(config, hub.clone(), &addresses)?;
-    let gate = gate.charging(acceptor.visitors.clone()).auditing(audit.unwrap_or_default());
+    let gate = gate.charging(acceptor.visitors.clone()).auditing(audit);
     acceptor.tasks.spawn(gate.clone().keep(acceptor.stop.clone()));
     let sessions = sessions(config, gate.clone(), metrics.clone(), &acceptor, connections);
     let app = App {
@@ -78,6 +81,7 @@ pub fn start(config: &Config) -> Result<Server, StartError> {
         message_bytes: hub.limits().message_bytes,
         header_bytes: to_usize(config.header_bytes),
         credentials_ignored: Arc::new(Once::new()),
+        proxy_unnamed: Arc::new(Once::new()),
         origins: origins(config, &addresses, &proxies),
         proxies: proxies.clone(),
         base_path: config.base_path.clone().into(),
@@ -85,7 +89,7 @@ pub fn start(config: &Config) -> Result<Server, StartError> {
     let http_service = Arc::new(Http::new(app));
     let by_tcp = Arc::new(LineService::new(&sessions, Transport::Tcp));
     let by_unix = LineService::new(&sessions, Transport::Unix);
-    let refusals = RefusalTexts::new(connections, acceptor.visitors.limits().connections);
+    let refusals = RefusalTexts::new(connections, acceptor.visitors.limits());
     let Listeners { http, tcp, https, tcps, unix, udp } = listeners;
     if let Some(certificates) = &certificates {
         let tls = Tls { certificates, metrics: &metrics, acceptor: &acceptor };
@@ -164,13 +168,14 @@ struct Listeners {
 impl Listeners {
     fn bind(config: &Config) -> Result<Self, StartError> {
         let (https, tcps) = config.tls.listeners();
+        let unix = |path| bind_unix(path, config.unix_mode);
         Ok(Self {
             http: bind("http", config.http)?,
             tcp: bind("tcp", config.tcp)?,
             udp: config.udp.flatten().map(bind_datagrams).transpose()?,
             https: bind("https", https)?,
             tcps: bind("tcps", tcps)?,
-            unix: config.unix.as_deref().map(bind_unix).transpose()?,
+            unix: config.unix.as_deref().map(unix).transpose()?,
         })
     }
 
@@ -316,8 +321,8 @@ fn bind(what: &str, address: Listen) -> Result<Option<TcpListener>, StartError> 
         .map_err(|error| StartError(format!("cannot listen on {address} ({what}): {error}")))
 }
 
-fn bind_unix(path: &Path) -> Result<UnixSocket, StartError> {
-    UnixSocket::bind(path)
+fn bind_unix(path: &Path, mode: SocketMode) -> Result<UnixSocket, StartError> {
+    UnixSocket::bind(path, mode)
         .map_err(|error| StartError(format!("cannot listen on {} (unix): {error}", path.display())))
 }
 
@@ -373,13 +378,9 @@ struct RefusalTexts {
 }
 
 impl RefusalTexts {
-    fn new(connections: usize, of_visitor: u32) -> Self {
+    fn new(connections: usize, limits: &VisitorLimits) -> Self {
         let at_all = full(connections);
-        let text = format!(
-            "there are {of_visitor} connections from this address, which is the limit of one \
-             visitor (--visitor-connections)"
-        );
-        let of_visitor = Error::new(Code::TooManySubscriptions, text);
+        let of_visitor = limits.no_more_connections();
         let no_room = |refusal: fn(&Error) -> String| Refusals {
             at_all: refusal(&at_all).into(),
             of_visitor: refusal(&of_visitor).into(),

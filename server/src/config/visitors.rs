@@ -40,7 +40,8 @@ pub struct VisitorSettings {
         value_parser = count_rate)]
     pub visitor_failures: Rate,
 
-    /// Connections from one address at the same time, but never more than half of all
+    /// Connections from one address at the same time, but never more than half of all; a reader
+    /// that shares one, over HTTP/2 or by way of a trusted proxy, counts as one
     #[arg(long, value_name = "COUNT", env = "DOORBELL_VISITOR_CONNECTIONS", default_value = "1000",
         value_parser = count)]
     pub visitor_connections: u32,

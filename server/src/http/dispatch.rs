@@ -6,6 +6,7 @@
 //! long.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use axum::http::StatusCode;
 use bytes::Bytes;
@@ -19,11 +20,14 @@ use super::poll::{ReadRequest, Served};
 use super::publish::{self, BodyLimit, Publish};
 use super::reply::{Body, Head, Reply};
 use super::request::{Request, decoded};
-use super::{App, identity, lab, page, poll, websocket};
+use super::requester::Requester;
+use super::websocket::OpenSocket;
+use super::{App, identity, lab, page, poll};
 use crate::access::{Access, Admission, Grant, Permitted, Verification};
 use crate::audit::{Actor, AuditAction};
 use crate::connections::Connection;
 use crate::listen::full;
+use crate::visitors::{Sharing, Visitor};
 
 /// What stands at an address for a method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -193,9 +197,9 @@ pub(super) enum Call {
     /// To publish, by this access.
     Publish(Access, Permitted),
     /// To read, once or without an end.
-    Read(Box<ReadRequest>),
+    Read(Box<Asking<ReadRequest>>),
     /// To open a WebSocket.
-    WebSocket(Box<websocket::OpenSocket>),
+    WebSocket(Box<Asking<OpenSocket>>),
     /// To be told about the server.
     Report(Access, Report),
     /// To see so many of the connections that are open.
@@ -204,6 +208,15 @@ pub(super) enum Call {
     Lab(Box<lab::OpenLab>),
     /// Nothing more: this is the answer.
     Answered(Reply),
+}
+
+/// A reader that asks for something.
+pub(super) struct Asking<R> {
+    request: R,
+    /// What counts it, until something else does.
+    sharing: Sharing,
+    /// Its client's, if it has one.
+    address: Option<IpAddr>,
 }
 
 impl Call {
@@ -224,11 +237,12 @@ impl Call {
             app.config.refused(actor(grant, address), route.action(), error);
             Self::refused(app, route, error)
         };
-        let address = match client(app, request, connection) {
-            Ok(address) => address,
+        let requester = match Requester::of(app, request, connection) {
+            Ok(requester) => requester,
             Err(error) => return Ok(refused(&error, connection.ends().address(), None)),
         };
-        let access = match admit(app, route, request, connection, address) {
+        let address = requester.address;
+        let access = match admit(app, route, request, connection, &requester.visitor) {
             Ok(Admission::Admitted(access)) => access,
             Ok(Admission::Unverified(verification)) => return Err(verification),
             Ok(Admission::Refused(error)) | Err(error) => {
@@ -239,7 +253,7 @@ impl Call {
             return Ok(refused(&refusal, address, Some(access.grant())));
         }
         let grant = audit.is_on().then(|| access.grant().clone());
-        let looked = Self::look(app, access, route, request, body, connection);
+        let looked = Self::look(app, access, route, request, body, connection, &requester);
         if let (Ok(call), Some(grant)) = (&looked, &grant)
             && let Some(action) = call.noted(route, request, grant)
         {
@@ -259,7 +273,7 @@ impl Call {
                 Some(AuditAction::UseTicket)
             }
             Route::Read(..) | Route::WebSocket(_) => {
-                let is_poll = matches!(self, Self::Read(read) if read.is_poll());
+                let is_poll = matches!(self, Self::Read(asking) if asking.request.is_poll());
                 let is_known = grant.identity().is_some_and(|who| who.kind != "anonymous");
                 (is_known && !is_poll).then_some(AuditAction::Login)
             }
@@ -282,6 +296,7 @@ impl Call {
         request: &mut Request<'_>,
         body: &[u8],
         connection: &Connection,
+        requester: &Requester<'_>,
     ) -> Result<Self, Error> {
         Ok(match route {
             Route::Page(None) => Self::Answered(page::file("index.html", request)?),
@@ -305,10 +320,14 @@ impl Call {
             Route::Read(filter, framing) => {
                 let params = Params::of(request)?;
                 let filter = access.readable(decoded(filter)?.parse()?)?;
-                Self::Read(Box::new(ReadRequest::new(access, filter, framing, &params)?))
+                let sharing = requester.share(request, connection)?;
+                let request = ReadRequest::new(access, filter, framing, &params)?;
+                Self::Read(Box::new(Asking { request, sharing, address: requester.address }))
             }
             Route::WebSocket(filter) => {
-                Self::WebSocket(Box::new(websocket::OpenSocket::of(access, filter, request)?))
+                let sharing = requester.share(request, connection)?;
+                let request = OpenSocket::of(access, filter, request)?;
+                Self::WebSocket(Box::new(Asking { request, sharing, address: requester.address }))
             }
             Route::Auth(filter) => {
                 access.readable(decoded(filter)?.parse()?)?;
@@ -337,10 +356,12 @@ impl Call {
                 let answers = Box::pin(async { access.submit(vec![draft]).await.await }).await;
                 publish::answer(app, answers.into_iter().next())
             }
-            Self::Read(request) => poll::answer(app, &request, served).await.into(),
-            Self::WebSocket(opening) => {
-                Box::pin(websocket::open(app, *opening, served.connection)).await.into()
+            Self::Read(mut asking) => {
+                let Asking { request, sharing, address } = &mut *asking;
+                let answered = poll::answer(app, request, sharing, served).await;
+                answered.unwrap_or_else(|error| unread(app, request.access(), *address, &error))
             }
+            Self::WebSocket(asking) => Box::pin(open_socket(app, *asking, served.connection)).await,
             Self::Report(access, report) => observe::report(app, &access, report).into(),
             Self::Connections(access, rows) => {
                 Box::pin(lab::connections(app, access, rows)).await.into()
@@ -351,22 +372,18 @@ impl Call {
     }
 }
 
-/// The client's address, if it has one.
-///
-/// # Errors
-///
-/// That a trusted proxy tells of two.
-fn client(
-    app: &App,
-    request: &Request<'_>,
-    connection: &Connection,
-) -> Result<Option<IpAddr>, Error> {
-    if !app.proxies.stand_before(connection) {
-        return Ok(connection.ends().address());
+async fn open_socket(app: &App, asking: Asking<OpenSocket>, connection: &Arc<Connection>) -> Reply {
+    let Asking { request, sharing, address } = asking;
+    match request.cursor().await {
+        Ok(cursor) => request.open(app, cursor, sharing, connection),
+        Err(error) => unread(app, request.access(), address, &error),
     }
-    let address = app.proxies.client(connection.ends(), request.headers.iter())?;
-    connection.asks_for(address);
-    Ok(address)
+}
+
+/// The refusal of a reader that may read, but not at the moment or not so much.
+fn unread(app: &App, access: &Access, address: Option<IpAddr>, error: &Error) -> Reply {
+    app.config.refused(actor(Some(access.grant()), address), AuditAction::Read, error);
+    Reply::refusal(error)
 }
 
 /// Whose doing a request is.
@@ -384,16 +401,9 @@ fn admit(
     route: Route<'_>,
     request: &Request<'_>,
     connection: &Connection,
-    address: Option<IpAddr>,
+    visitor: &Visitor,
 ) -> Result<Admission<Access>, Error> {
     let gate = &app.config.gate;
-    let client;
-    let visitor = if app.proxies.stand_before(connection) {
-        client = gate.visitors().at(address);
-        &client
-    } else {
-        connection.visitor()
-    };
     let is_for_anybody = route.is_for_anybody();
     let credential = match gate.has_access_file() {
         true if !is_for_anybody => credentials::of(request)?,

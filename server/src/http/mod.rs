@@ -4,9 +4,9 @@
 //!   library, for those that are not plain, with `timeout`: requests that are not finished in time,
 //!   and `stalled`: answers that are not taken
 //! - `request`: a request as handlers see it, and the reader of plain ones; `params`: its
-//!   parameters; `credentials`: what its client says of itself; `dispatch`: the one table of
-//!   addresses, and what stands there; `reply`: the answer and its two writers; `policy`: what is
-//!   done to every answer
+//!   parameters; `requester`: who it is from; `credentials`: what its client says of itself;
+//!   `dispatch`: the one table of addresses, and what stands there; `reply`: the answer and its two
+//!   writers; `policy`: what is done to every answer
 //! - `origin`: which pages may use the server, and under which names it is asked; `base_path`: the
 //!   path under which a proxy offers it
 //! - `publish`, `poll`, `stream`, `websocket`: messages in and out; `framing`: how they stand in a
@@ -33,6 +33,7 @@ mod poll;
 mod publish;
 mod reply;
 mod request;
+mod requester;
 mod stalled;
 mod stream;
 mod streaming;
@@ -68,6 +69,8 @@ pub struct App {
     pub lab: Lab,
     /// Says once that a credential means nothing here.
     pub credentials_ignored: Arc<Once>,
+    /// Says once that requests come by way of a proxy that nobody has named.
+    pub proxy_unnamed: Arc<Once>,
     /// The proxies in front.
     pub proxies: Arc<Proxies>,
     /// Whose requests are taken.

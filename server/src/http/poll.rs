@@ -33,6 +33,7 @@ use crate::connections::{Connection, Service, Serving};
 use crate::cursor::{Batch, Cursor, PageLimit};
 use crate::metrics::{Connected, Metrics, Transport};
 use crate::session::{Nobody, Wait, Wakeup};
+use crate::visitors::Sharing;
 
 /// What a reader asks for.
 #[derive(Debug)]
@@ -108,6 +109,11 @@ impl ReadRequest {
         Ok(Self { access, filter, framing, since, conditions: params.conditions()?, poll })
     }
 
+    /// By what it reads.
+    pub(super) fn access(&self) -> &Access {
+        &self.access
+    }
+
     /// Whether it has an end.
     pub(super) fn is_poll(&self) -> bool {
         self.poll.is_some()
@@ -129,7 +135,8 @@ impl ReadRequest {
     }
 }
 
-/// Answers a reader: with what is there, with what it waits for, or without an end.
+/// Answers a reader: with what is there, with what it waits for, or without an end. What it is
+/// counted by is taken, for as long as it reads.
 ///
 /// # Errors
 ///
@@ -137,14 +144,16 @@ impl ReadRequest {
 pub(super) async fn answer(
     app: &App,
     request: &ReadRequest,
+    sharing: &mut Sharing,
     served: Served<'_>,
 ) -> Result<Reply, Error> {
     match &request.poll {
-        Some(options) => answer_once(app, request, options, served).await,
+        Some(options) => answer_once(app, request, options, sharing, served).await,
         None => {
             let cursor = *Box::pin(request.open(&request.since)).await?;
             let transport = request.framing.transport();
-            let serving = served.connection.serve(Service::Reader(transport));
+            let service = Service::Reader(transport);
+            let serving = served.connection.serve_sharing(service, std::mem::take(sharing));
             Ok(stream::begin(&app.config, cursor, request.framing, serving))
         }
     }
@@ -154,6 +163,7 @@ async fn answer_once(
     app: &App,
     request: &ReadRequest,
     options: &PollOptions,
+    sharing: &mut Sharing,
     served: Served<'_>,
 ) -> Result<Reply, Error> {
     let ReadRequest { access, filter, framing, .. } = request;
@@ -161,7 +171,8 @@ async fn answer_once(
     let Served { connection, kept } = served;
     let metrics = &app.config.metrics;
     let transport = if wait.is_some() { Transport::Longpoll } else { Transport::Poll };
-    let reader = Reader::new(metrics.clone(), request, connection, transport);
+    let reader =
+        Reader::new(metrics.clone(), request, connection, transport, std::mem::take(sharing));
 
     let continued = kept.cursor.take().filter(|cursor| request.continues(cursor));
     let mut cursor = match continued {
@@ -371,6 +382,7 @@ impl Reader {
         request: &ReadRequest,
         connection: &Arc<Connection>,
         transport: Transport,
+        sharing: Sharing,
     ) -> Self {
         let since = match request.since {
             // It comes back with its place, so it has been waiting since then.
@@ -378,7 +390,7 @@ impl Reader {
             _ => Instant::now(),
         };
         let connected = metrics.of(transport).connected();
-        let serving = connection.serve(Service::Reader(transport));
+        let serving = connection.serve_sharing(Service::Reader(transport), sharing);
         let framing = request.framing;
         Self { metrics, transport, framing, since, serving, _connected: connected }
     }

@@ -101,6 +101,16 @@ impl<'a> Request<'a> {
         authority.or_else(host).unwrap_or_default()
     }
 
+    /// Whether others may come over its connection before it is answered.
+    pub(super) fn is_multiplexed(&self) -> bool {
+        matches!(self.headers, Headers::Parsed(parts) if parts.version >= Version::HTTP_2)
+    }
+
+    /// Whether it has passed a proxy that says so.
+    pub(super) fn names_a_proxy(&self) -> bool {
+        self.headers.iter().any(|(name, _)| proxy::names_a_proxy(name))
+    }
+
     /// Whether it looks as if it had passed a proxy: those that say nothing of themselves mostly
     /// speak HTTP/1.0.
     pub(super) fn is_forwarded(&self) -> bool {
@@ -108,7 +118,7 @@ impl<'a> Request<'a> {
             Headers::Plain(_) => false,
             Headers::Parsed(parts) => parts.version <= Version::HTTP_10,
         };
-        is_old || self.headers.iter().any(|(name, _)| proxy::names_a_proxy(name))
+        is_old || self.names_a_proxy()
     }
 }
 

@@ -20,6 +20,7 @@ use crate::cursor::Cursor;
 use crate::line::{self, Link};
 use crate::metrics::Transport;
 use crate::session::Ending;
+use crate::visitors::Sharing;
 use crate::websocket::{self, CloseCode, Fault, Socket, SocketBounds};
 
 /// A request for `GET /FILTER/ws`.
@@ -44,27 +45,43 @@ impl OpenSocket {
         let filter = access.readable(decoded(filter)?.parse()?)?;
         Ok(Self { access, filter, since: since?, conditions: conditions?, upgrade })
     }
-}
 
-/// Opens one, and speaks lines over it.
-pub(super) async fn open(
-    app: &App,
-    opening: OpenSocket,
-    connection: &Arc<Connection>,
-) -> Result<Reply, Error> {
-    let OpenSocket { access, filter, since, conditions, upgrade } = opening;
-    let cursor = Cursor::open(&access, filter, &since).await?.with_conditions(conditions);
-    let (config, connection) = (app.config.clone(), connection.clone());
-    let bounds = SocketBounds {
-        message_bytes: config.line_bytes,
-        unfinished: config.unfinished,
-        write_deadline: config.write_deadline,
-    };
-    Ok(upgrade.serve(bounds, move |socket| {
-        let transport = Transport::Websocket;
-        let serving = connection.serve(Service::Reader(transport));
-        line::serve(Bridge(socket), config, transport, cursor, serving)
-    }))
+    /// By what it reads.
+    pub(super) fn access(&self) -> &Access {
+        &self.access
+    }
+
+    /// A cursor for it.
+    ///
+    /// # Errors
+    ///
+    /// That it passes a limit, or that the log could not be read.
+    pub(super) async fn cursor(&self) -> Result<Cursor, Error> {
+        let Self { access, filter, since, conditions, .. } = self;
+        let cursor = Cursor::open(access, filter.clone(), since).await?;
+        Ok(cursor.with_conditions(conditions.clone()))
+    }
+
+    /// Opens one, and speaks lines over it.
+    pub(super) fn open(
+        self,
+        app: &App,
+        cursor: Cursor,
+        sharing: Sharing,
+        connection: &Arc<Connection>,
+    ) -> Reply {
+        let (config, connection) = (app.config.clone(), connection.clone());
+        let bounds = SocketBounds {
+            message_bytes: config.line_bytes,
+            unfinished: config.unfinished,
+            write_deadline: config.write_deadline,
+        };
+        self.upgrade.serve(bounds, move |socket| {
+            let transport = Transport::Websocket;
+            let serving = connection.serve_sharing(Service::Reader(transport), sharing);
+            line::serve(Bridge(socket), config, transport, cursor, serving)
+        })
+    }
 }
 
 /// A WebSocket as a link. A batch is framed once for all who get it.

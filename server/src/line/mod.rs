@@ -471,7 +471,10 @@ impl<L: Link> Conversation<L> {
                 self.refused(AuditAction::Publish, &error, reading);
                 event::error(&error)
             }
-            Line::Bad(error) => event::error(&error),
+            Line::Bad(error) => {
+                self.refused(AuditAction::Request, &error, reading);
+                event::error(&error)
+            }
             Line::Http => {
                 let text = "this is no place for HTTP: here lines are spoken, see SUB and PUB";
                 return Err(Error::new(Code::BadRequest, text).into());

@@ -61,10 +61,12 @@ pub struct SessionConfig {
 }
 
 impl SessionConfig {
-    /// Counts a refusal for want of a credential or a right, and notes it; any other is passed
-    /// over.
+    /// Counts a refusal for want of a credential or a right, and notes it, and one by a limit; any
+    /// other is passed over.
     pub(crate) fn refused(&self, actor: Actor<'_>, action: AuditAction, error: &Error) {
-        if self.metrics.refused(error.code()) {
+        let code = error.code();
+        // How often a limit was passed is counted where that is found.
+        if self.metrics.refused(code) || code.status() == 429 {
             self.gate.audit().refused(actor, action, error);
         }
     }

@@ -25,7 +25,9 @@ use foldhash::fast::RandomState;
 pub use self::network::Network;
 use self::rate::Filled;
 pub use self::rate::Rate;
-use crate::limits::{VISITOR_CROWDS_MAX, VISITOR_NAMES_MAX, VISITORS_MAX, VISITORS_SWEEP};
+use crate::limits::{
+    RETRY_AFTER_SECONDS, VISITOR_CROWDS_MAX, VISITOR_NAMES_MAX, VISITORS_MAX, VISITORS_SWEEP,
+};
 use crate::stop::Stop;
 
 /// What one visitor may ask for.
@@ -33,7 +35,8 @@ use crate::stop::Stop;
 pub struct VisitorLimits {
     /// That of each bucket, in the order of [`Bucket::ALL`].
     pub rates: [Rate; Bucket::ALL.len()],
-    /// Connections of one address; `u32::MAX` if they are not bounded.
+    /// Connections of one address, where a reader that shares one with others counts as one;
+    /// `u32::MAX` if they are not bounded.
     pub connections: u32,
 }
 
@@ -47,6 +50,16 @@ impl Default for VisitorLimits {
 impl VisitorLimits {
     fn rate(&self, bucket: Bucket) -> Rate {
         self.rates[bucket as usize]
+    }
+
+    /// The refusal of one more connection.
+    pub fn no_more_connections(&self) -> Error {
+        let text = format!(
+            "there are {} connections from this address, or readers that share one, which is the \
+             limit of one visitor (--visitor-connections)",
+            self.connections
+        );
+        Error::new(Code::TooManySubscriptions, text).with_retry_after(RETRY_AFTER_SECONDS)
     }
 }
 
@@ -130,9 +143,14 @@ struct Shared {
     /// The clock of the buckets begins here.
     started: Instant,
     known: Mutex<Known>,
-    /// How often each bucket was empty, and in the end how often there were too many connections.
-    limited: [AtomicU64; Bucket::ALL.len() + 1],
+    /// How often each bucket was full, and in the end how often there were too many connections or
+    /// names.
+    limited: [AtomicU64; Bucket::ALL.len() + 2],
 }
+
+/// Where in that list those are that are no buckets.
+const CONNECTIONS: usize = Bucket::ALL.len();
+const NAMES: usize = CONNECTIONS + 1;
 
 /// Those addresses that are not at rest.
 #[derive(Debug, Default)]
@@ -175,6 +193,11 @@ impl Visitors {
         if address.is_loopback() && !self.0.counts_loopback {
             return Visitor::default();
         }
+        self.everybody_at(address)
+    }
+
+    /// All who come from an address, also where its own programs are not counted: as one.
+    pub fn everybody_at(&self, address: IpAddr) -> Visitor {
         Visitor(Some(self.ledger(Network::of(address))))
     }
 
@@ -235,7 +258,7 @@ impl Visitors {
 
     /// The names of the limits, and how often each was passed.
     pub fn limited(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        let names = Bucket::ALL.iter().map(|bucket| bucket.name()).chain(["connections"]);
+        let names = Bucket::ALL.iter().map(|bucket| bucket.name()).chain(["connections", "names"]);
         names.zip(self.0.limited.iter().map(|count| count.load(Ordering::Relaxed)))
     }
 
@@ -353,9 +376,22 @@ impl Visitor {
                 (open < most).then_some(open + 1)
             });
         if entered.is_err() {
-            ledger.visitors.note(Bucket::ALL.len());
+            ledger.visitors.note(CONNECTIONS);
         }
         entered.is_ok()
+    }
+
+    /// Counts a reader that shares its connection with others as a connection, until what comes of
+    /// it is dropped.
+    ///
+    /// # Errors
+    ///
+    /// That it may have no other.
+    pub fn share(&self) -> Result<Sharing, Error> {
+        match &self.0 {
+            Some(ledger) if !self.enter() => Err(ledger.visitors.limits().no_more_connections()),
+            _ => Ok(Sharing(self.clone())),
+        }
     }
 
     /// Counts names that a reader waits by until they are [given back](Self::give_back); false if
@@ -364,7 +400,11 @@ impl Visitor {
     pub fn claim(&self, names: u32) -> bool {
         let Some(ledger) = &self.0 else { return true };
         let more = |all: u32| all.checked_add(names).filter(|all| *all <= VISITOR_NAMES_MAX);
-        ledger.names.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
+        let claimed = ledger.names.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        if claimed.is_err() {
+            ledger.visitors.note(NAMES);
+        }
+        claimed.is_ok()
     }
 
     /// Names that were claimed are waited by no more.
@@ -379,6 +419,16 @@ impl Visitor {
         if let Some(ledger) = &self.0 {
             ledger.connections.fetch_sub(1, Ordering::Relaxed);
         }
+    }
+}
+
+/// A reader that counts as a connection of a visitor; or one of nobody's.
+#[derive(Debug, Default)]
+pub struct Sharing(Visitor);
+
+impl Drop for Sharing {
+    fn drop(&mut self) {
+        self.0.leave();
     }
 }
 
@@ -403,6 +453,7 @@ mod tests {
         one.give_back(2);
         assert!(one.claim(2) && !one.claim(u32::MAX));
         assert!(Visitor::default().claim(u32::MAX));
+        assert_eq!(visitors.limited().last(), Some(("names", 2)));
     }
 
     #[test]
@@ -463,6 +514,9 @@ mod tests {
         assert!(visitor.enter() && at(&visitors, 7).enter());
         assert!(!visitor.enter() && at(&visitors, 8).enter());
         visitor.leave();
+        let reader = visitor.share().unwrap();
+        assert!(!visitor.enter() && visitor.share().is_err());
+        drop(reader);
         assert!(visitor.enter());
     }
 

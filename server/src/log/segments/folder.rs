@@ -86,6 +86,18 @@ impl Folder {
         }
     }
 
+    /// Says so if others of this machine may read what is held, or put something else in its place.
+    /// It is theirs to mend who made the folder.
+    pub(super) fn warn_of_others(&self, newest: &File) {
+        let for_others =
+            |found: io::Result<fs::Metadata>| found.map_or(0, |own| own.mode() & 0o077);
+        let (folder, file) = (for_others(self.handle.metadata()), for_others(newest.metadata()));
+        if folder & 0o022 != 0 || folder != 0 && file != 0 {
+            let folder = self.path.display();
+            tracing::warn!("others may use the data folder: chmod -R go= '{folder}' ends that");
+        }
+    }
+
     /// Whether it holds the log of an older version.
     pub(super) fn old_database(&self) -> Option<PathBuf> {
         let path = self.path.join(OLD_DATABASE);

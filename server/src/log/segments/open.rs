@@ -79,6 +79,7 @@ pub(super) fn open(
         segments.push(Arc::new(Segment::new(ordinal, file, last)));
     }
     let newest = segments.last().expect("there is one now").clone();
+    folder.warn_of_others(&newest.file);
     let (tasks, to_do) = std::sync::mpsc::channel();
     let appender = Appender::new(newest, began_us, start, run, tasks.clone());
     let owners = Owners::default();
