@@ -12,7 +12,7 @@ use crate::support::access::token;
 use crate::support::lines::Lines;
 use crate::support::server::{run, server_command};
 use crate::support::websocket::Socket;
-use crate::support::{AccessFile, PATIENCE, Request, Response, TestServer, datagrams, eventually};
+use crate::support::{AccessFile, Request, Response, TestServer, datagrams, eventually};
 use crate::visitors::connect;
 
 /// A server that keeps a trail. It believes this machine when it says for whom it asks, so that

@@ -444,3 +444,31 @@ fn the_limits_are_told_and_what_passed_them_is_counted() {
     assert!(text.contains("doorbell_limited_total{bucket=\"requests\"} 0"), "{text}");
     assert!(text.contains("doorbell_visitors 2"), "{text}");
 }
+
+#[test]
+fn one_visitor_cannot_push_the_messages_of_others_out_of_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("access.toml");
+    fs::write(&file, ACCESS).unwrap();
+    let flags = "--retention-bytes 1MiB --visitor-held 256KiB --visitor-messages off";
+    let mut server = TestServer::durable(&format!("--access {} {flags}", file.display()));
+    let precious = with_token(&Request::post("/precious", "do not lose this"), TOKENS[0]);
+    assert_eq!(precious.send_to(server.http).status, 200);
+    let noise = with_token(&Request::post("/noise", "x".repeat(4000)), TOKENS[1]);
+    let mut connection = Connection::open(server.http);
+    let flood = (0..1000).map(|_| connection.exchange(&noise));
+    let refusal = flood.into_iter().find(|response| response.status != 200).expect("a refusal");
+    assert_eq!((refusal.status, &refusal.json()["code"]), (429, &42905.into()));
+    let text = refusal.json()["error"].as_str().unwrap().to_owned();
+    assert!(text.contains("--visitor-held") && text.contains("262144"), "{text}");
+    let wait: u64 = refusal.header("retry-after").unwrap().parse().unwrap();
+    assert!((60..=12 * 3600).contains(&wait), "until the oldest message is let go: {wait}");
+
+    // What is held of whom stands in the log.
+    server.kill();
+    server.restart();
+    assert_eq!(noise.send_to(server.http).status, 429);
+    assert_eq!(precious.send_to(server.http).status, 200, "others go on");
+    let held = with_token(&Request::get("/precious/json?poll=1&since=all"), TOKENS[0]);
+    assert_eq!(held.send_to(server.http).events().len(), 2);
+}

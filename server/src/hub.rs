@@ -19,8 +19,8 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::clock::{Clock, Now};
 use crate::limits::LOG_READERS_MAX;
 use crate::log::{
-    Bounds, Entry, Expired, Finding, HeadSearch, Latest, Located, Log, Newest, Page, PageLimit,
-    Query, Retention, Selection, Storage,
+    Bounds, Entry, Expired, Finding, HeadSearch, Latest, Located, Log, Newest, Owner, Page,
+    PageLimit, Query, Retention, Selection, Storage,
 };
 use crate::tail::{NamesClaim, Registration, Tail};
 use crate::visitors::{Bucket, Visitor};
@@ -38,6 +38,7 @@ struct Shared {
     /// The way into the log.
     writer: Writer,
     clock: Arc<dyn Clock>,
+    retention_age: Duration,
     /// Ends with the hub.
     _retention: RetentionThread,
     /// Permits to look into the log on disk.
@@ -110,6 +111,7 @@ impl Hub {
             tail,
             writer,
             clock,
+            retention_age: retention.age,
             _retention: retention_thread,
             readers,
             limits,
@@ -179,6 +181,18 @@ impl Hub {
     /// What the log holds.
     pub fn bounds(&self) -> Bounds {
         self.0.log.bounds()
+    }
+
+    /// Bytes held of an owner's messages.
+    pub(crate) fn held_of(&self, owner: &Owner) -> u64 {
+        self.0.log.held_of(owner)
+    }
+
+    /// After how long the oldest of what is held is let go, if nothing is published.
+    pub(crate) fn next_expiry(&self) -> Duration {
+        let oldest_us = self.storage().and_then(|storage| storage.oldest_us);
+        let age_us = self.now().unix_us.saturating_sub(oldest_us.unwrap_or(u64::MAX));
+        self.0.retention_age.saturating_sub(Duration::from_micros(age_us))
     }
 
     /// The limits of the wire.

@@ -6,6 +6,8 @@ use std::time::Duration;
 /// Messages, or topics, that retention lets go of in one step: a publish waits behind one step at
 /// most.
 pub const EXPIRE_MESSAGES_MAX: usize = 500;
+/// Characters of the name of whoever fills a share of the log.
+pub const OWNER_CHARS_MAX: usize = 160;
 /// Starts of the server that a log remembers.
 pub const EPOCHS_MAX: usize = 1024;
 /// Topics remembered although they hold no message any more; beyond it the idle ones are forgotten.

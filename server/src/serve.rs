@@ -127,7 +127,10 @@ fn acceptor(
     // A program of this machine may do everything until somebody is told who may what, or others
     // come by way of this machine.
     let counts_loopback = config.access.is_some() || !proxies.are_none();
-    let visitors = Visitors::new(config.visitors.limits(connections), counts_loopback);
+    let visitors = {
+        let limits = config.visitors.limits(connections, config.retention_bytes);
+        Visitors::new(limits, counts_loopback)
+    };
     let acceptor = Acceptor::new(connections, visitors.clone(), metrics.clone(), timeouts);
     acceptor.tasks.spawn(visitors.keep(acceptor.stop.clone()));
     acceptor.behind(proxies, config.unfinished)

@@ -60,7 +60,8 @@ impl Grant {
     /// Whom its holder is charged as; `None` if it has no name.
     pub fn visitor(&self, visitors: &Visitors) -> Option<&Visitor> {
         let granted = self.0.as_ref().filter(|granted| granted.identity.kind != "anonymous")?;
-        Some(granted.visitor.get_or_init(|| visitors.named()))
+        let Identity { kind, name } = &granted.identity;
+        Some(granted.visitor.get_or_init(|| visitors.named(&format!("{kind}:{name}"))))
     }
 
     /// When it ends, in unix seconds.

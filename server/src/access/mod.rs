@@ -35,7 +35,7 @@ pub use self::tickets::Ticket;
 use crate::audit::Audit;
 use crate::hub::{Hub, PageRead, WireLimits};
 use crate::limits::ACCESS_LOOK;
-use crate::log::{Bounds, Entry, PageLimit, Storage};
+use crate::log::{Bounds, Entry, Owner, PageLimit, Storage};
 use crate::rights::{Identity, Rights};
 use crate::stop::Stop;
 use crate::tail::{Registration, Waiter};
@@ -363,6 +363,7 @@ impl Access {
         if self.visitor.is_counted() {
             let topics = u64::from(!self.hub.has_topic(&draft.topic));
             let bytes = draft.weight() as u64;
+            self.check_share()?;
             self.visitor.charge(&[
                 (Bucket::Messages, 1),
                 (Bucket::Bytes, bytes),
@@ -370,6 +371,13 @@ impl Access {
             ])?;
         }
         Ok(Permitted(draft))
+    }
+
+    /// Whether the log has room for more of this visitor's messages.
+    fn check_share(&self) -> Result<(), Error> {
+        let Some(owner) = self.visitor.owner().map(Owner::of) else { return Ok(()) };
+        let expiry = || self.hub.next_expiry().as_secs().max(1);
+        self.visitor.check_held(self.hub.held_of(&owner), expiry)
     }
 
     /// What may be read of a filter, if all of its patterns may.
@@ -428,7 +436,8 @@ impl Access {
     /// each, in their order, once it is as durable as the log promises and visible to readers. If
     /// the caller goes away after the drafts were accepted, they are stored all the same.
     pub async fn submit(&self, drafts: Vec<Permitted>) -> Pending {
-        let entry = |Permitted(draft)| Entry::from(draft);
+        let owner = self.visitor.owner().map_or_else(Owner::nobody, Owner::of);
+        let entry = |Permitted(draft)| Entry { draft, owner: owner.clone() };
         self.hub.submit(drafts.into_iter().map(entry).collect()).await
     }
 

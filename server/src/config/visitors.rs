@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::{bytes, duration};
-use crate::visitors::{Rate, VisitorLimits};
+use crate::visitors::{HeldLimits, Rate, VisitorLimits};
 
 /// A rate is so much at once, and as much again in that time.
 #[derive(Debug, Clone, Args)]
@@ -45,11 +45,16 @@ pub struct VisitorSettings {
     #[arg(long, value_name = "COUNT", env = "DOORBELL_VISITOR_CONNECTIONS", default_value = "1000",
         value_parser = count)]
     pub visitor_connections: u32,
+
+    /// Bytes of the log that the messages of one visitor may fill; beyond it they are refused until
+    /// older ones go [default: a quarter of --retention-bytes for an address, off for an identity]
+    #[arg(long, value_name = "BYTES", env = "DOORBELL_VISITOR_HELD", value_parser = held)]
+    pub visitor_held: Option<u64>,
 }
 
 impl VisitorSettings {
-    /// The limits, on a server that takes so many connections.
-    pub fn limits(&self, connections: usize) -> VisitorLimits {
+    /// The limits, on a server that takes so many connections and keeps so many bytes.
+    pub fn limits(&self, connections: usize, retention_bytes: u64) -> VisitorLimits {
         let half = u32::try_from(connections / 2).unwrap_or(u32::MAX).max(1);
         let connections = match self.visitor_connections {
             u32::MAX => u32::MAX,
@@ -63,7 +68,11 @@ impl VisitorSettings {
             self.visitor_replay,
             self.visitor_failures,
         ];
-        VisitorLimits { rates, connections }
+        let held = match self.visitor_held {
+            Some(bytes) => HeldLimits { of_address: bytes, of_identity: bytes },
+            None => HeldLimits { of_address: retention_bytes / 4, of_identity: u64::MAX },
+        };
+        VisitorLimits { rates, connections, held }
     }
 }
 
@@ -83,6 +92,14 @@ fn rate(text: &str, amount: impl Fn(&str) -> Option<u64>, help: &str) -> Result<
         .split_once('/')
         .and_then(|(count, time)| Rate::new(amount(count)?, duration(time).ok()?));
     rate.ok_or_else(|| help.to_owned())
+}
+
+fn held(text: &str) -> Result<u64, String> {
+    if text == "off" {
+        Ok(u64::MAX)
+    } else {
+        bytes(text).map_err(|error| format!("{error}, or off"))
+    }
 }
 
 fn count(text: &str) -> Result<u32, String> {

@@ -10,7 +10,7 @@ use super::reply::Reply;
 use crate::access::{Access, Operation};
 use crate::metrics::Transport;
 use crate::process::usage;
-use crate::visitors::{Bucket, Visitors};
+use crate::visitors::{Bucket, HeldLimits, Visitors};
 use crate::writer::Health;
 
 /// What can be asked.
@@ -114,6 +114,11 @@ fn visitor_limits(visitors: &Visitors) -> Map<String, Value> {
         count => json!(count),
     };
     told.insert("connections".into(), connections);
+    let HeldLimits { of_address, of_identity } = limits.held;
+    for (name, bytes) in [("held", of_address), ("held_of_identity", of_identity)] {
+        let told_as = if bytes == u64::MAX { json!("off") } else { json!(bytes) };
+        told.insert(name.into(), told_as);
+    }
     told
 }
 

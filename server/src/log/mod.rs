@@ -31,7 +31,7 @@ use std::time::Duration;
 use doorbell_protocol::{Draft, Filter, GapReason, Topic};
 
 use crate::clock::Now;
-use crate::limits::{BATCH_BYTES_MAX, BATCH_MESSAGES_MAX};
+use crate::limits::{BATCH_BYTES_MAX, BATCH_MESSAGES_MAX, OWNER_CHARS_MAX};
 use crate::message::Message;
 
 pub use epochs::{Epochs, Located, Span};
@@ -131,17 +131,26 @@ impl Owner {
         NOBODY.clone()
     }
 
+    /// The owner of this name.
+    pub fn of(name: &Arc<str>) -> Self {
+        if is_word(name) { Self(name.clone()) } else { Self::named(name) }
+    }
+
     /// The owner of this name. What could not stand in one word is told otherwise.
     pub fn named(name: &str) -> Self {
-        let is_plain = |c: char| c.is_ascii_graphic();
         let name = if name.is_empty() { "-" } else { name };
-        Self(name.chars().map(|c| if is_plain(c) { c } else { '_' }).collect::<String>().into())
+        let plain = |c: char| if c.is_ascii_graphic() { c } else { '_' };
+        Self(name.chars().take(OWNER_CHARS_MAX).map(plain).collect::<String>().into())
     }
 
     /// The word.
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+fn is_word(name: &str) -> bool {
+    (1..=OWNER_CHARS_MAX).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 impl Borrow<str> for Owner {

@@ -38,12 +38,35 @@ pub struct VisitorLimits {
     /// Connections of one address, where a reader that shares one with others counts as one;
     /// `u32::MAX` if they are not bounded.
     pub connections: u32,
+    /// Bytes of the log that the messages of one address, and those of one identity, may fill;
+    /// `u64::MAX` if they are not bounded.
+    pub held: HeldLimits,
+}
+
+/// Bytes of the log that the messages of one visitor may fill.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeldLimits {
+    /// Of one that has no name.
+    pub of_address: u64,
+    /// Of one that has.
+    pub of_identity: u64,
+}
+
+impl Default for HeldLimits {
+    /// All of it.
+    fn default() -> Self {
+        Self { of_address: u64::MAX, of_identity: u64::MAX }
+    }
 }
 
 impl Default for VisitorLimits {
     /// Whatever it likes.
     fn default() -> Self {
-        Self { rates: [Rate::OFF; Bucket::ALL.len()], connections: u32::MAX }
+        Self {
+            rates: [Rate::OFF; Bucket::ALL.len()],
+            connections: u32::MAX,
+            held: HeldLimits::default(),
+        }
     }
 }
 
@@ -144,13 +167,14 @@ struct Shared {
     started: Instant,
     known: Mutex<Known>,
     /// How often each bucket was full, and in the end how often there were too many connections or
-    /// names.
-    limited: [AtomicU64; Bucket::ALL.len() + 2],
+    /// names, or too much was held.
+    limited: [AtomicU64; Bucket::ALL.len() + 3],
 }
 
 /// Where in that list those are that are no buckets.
 const CONNECTIONS: usize = Bucket::ALL.len();
 const NAMES: usize = CONNECTIONS + 1;
+const HELD: usize = NAMES + 1;
 
 /// Those addresses that are not at rest.
 #[derive(Debug, Default)]
@@ -166,6 +190,10 @@ struct Known {
 #[derive(Debug)]
 struct Ledger {
     visitors: Visitors,
+    /// Whose share of the log its messages fill, in one word.
+    owner: Arc<str>,
+    /// How much of it they may fill, in bytes.
+    held_max: u64,
     buckets: [Filled; Bucket::ALL.len()],
     connections: AtomicU32,
     /// Names that its readers wait by.
@@ -202,14 +230,14 @@ impl Visitors {
     }
 
     /// One that is known by its name and not by its address. It is for the caller to keep.
-    pub fn named(&self) -> Visitor {
-        Visitor(Some(self.new_ledger()))
+    pub fn named(&self, name: &str) -> Visitor {
+        Visitor(Some(self.new_ledger(name, self.0.limits.held.of_identity)))
     }
 
-    fn new_ledger(&self) -> Arc<Ledger> {
+    fn new_ledger(&self, owner: &str, held_max: u64) -> Arc<Ledger> {
         let (visitors, buckets) = (self.clone(), Default::default());
         let [connections, names] = [0, 0].map(AtomicU32::new);
-        Arc::new(Ledger { visitors, buckets, connections, names })
+        Arc::new(Ledger { visitors, owner: owner.into(), held_max, buckets, connections, names })
     }
 
     fn ledger(&self, network: Network) -> Arc<Ledger> {
@@ -226,11 +254,13 @@ impl Visitors {
         }
         let Known { by_network, crowds, .. } = &mut *known;
         if by_network.len() < VISITORS_MAX {
-            return by_network.entry(network).or_insert_with(|| self.new_ledger()).clone();
+            let ledger = || self.new_ledger(&network.to_string(), self.0.limits.held.of_address);
+            return by_network.entry(network).or_insert_with(ledger).clone();
         }
         let hasher: &RandomState = crowds.hasher();
         let crowd = std::hash::BuildHasher::hash_one(hasher, network.wide()) % VISITOR_CROWDS_MAX;
-        crowds.entry(crowd).or_insert_with(|| self.new_ledger()).clone()
+        let ledger = || self.new_ledger(&format!("crowd-{crowd}"), self.0.limits.held.of_address);
+        crowds.entry(crowd).or_insert_with(ledger).clone()
     }
 
     /// Forgets those at rest, now and then, until the stop.
@@ -258,7 +288,8 @@ impl Visitors {
 
     /// The names of the limits, and how often each was passed.
     pub fn limited(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        let names = Bucket::ALL.iter().map(|bucket| bucket.name()).chain(["connections", "names"]);
+        let names =
+            Bucket::ALL.iter().map(|bucket| bucket.name()).chain(["connections", "names", "held"]);
         names.zip(self.0.limited.iter().map(|count| count.load(Ordering::Relaxed)))
     }
 
@@ -307,6 +338,30 @@ impl Visitor {
     /// Whether anything is charged.
     pub fn is_counted(&self) -> bool {
         self.0.is_some()
+    }
+
+    /// Whose share of the log its messages fill, if they are counted.
+    pub fn owner(&self) -> Option<&Arc<str>> {
+        Some(&self.0.as_ref()?.owner)
+    }
+
+    /// Holds what the log has of its messages, in bytes, against its share. `seconds` tells when the
+    /// oldest of what is held will be let go.
+    ///
+    /// # Errors
+    ///
+    /// That it is above the share.
+    pub fn check_held(&self, held: u64, seconds: impl FnOnce() -> u64) -> Result<(), Error> {
+        let Some(ledger) = self.0.as_ref().filter(|ledger| held > ledger.held_max) else {
+            return Ok(());
+        };
+        ledger.visitors.note(HELD);
+        let limit = ledger.held_max;
+        let text = format!(
+            "messages of this visitor fill {held} bytes of the log, and {limit} is its share \
+             (--visitor-held) until older ones go"
+        );
+        Err(Error::new(Code::TooManyBytes, text).with_retry_after(seconds()))
     }
 
     /// Charges so much to each of these buckets, if none of them is full. One that has room for

@@ -1,6 +1,7 @@
 //! Addresses that are one visitor.
 
-use std::net::IpAddr;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// An address of IPv4, or the network of 64 bits of one of IPv6.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -29,6 +30,17 @@ impl Network {
     }
 }
 
+#[allow(clippy::cast_possible_truncation, reason = "32 bits are left")]
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 >> 32 == 1 {
+            // What is left are the 32 bits of the address.
+            return Ipv4Addr::from_bits(self.0 as u32).fmt(f);
+        }
+        write!(f, "{}/64", Ipv6Addr::from_bits(u128::from(self.0) << 64))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -40,6 +52,8 @@ mod tests {
     #[test]
     fn a_visitor_is_one_address_of_ipv4_and_one_network_of_ipv6() {
         assert_eq!(of("192.0.2.1"), of("::ffff:192.0.2.1"));
+        assert_eq!(of("192.0.2.1").to_string(), "192.0.2.1");
+        assert_eq!(of("2001:db8:1:2:ffff::9").to_string(), "2001:db8:1:2::/64");
         assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
         assert_eq!(of("192.0.2.1").wide(), of("192.0.2.200").wide());
         assert_ne!(of("192.0.2.1").wide(), of("192.0.3.1").wide());
