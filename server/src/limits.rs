@@ -146,8 +146,6 @@ pub const PROXY_HEADER_BYTES_MAX: usize = 4096;
 pub const PROXY_LINE_BYTES_MAX: usize = 107;
 /// Proxies that a request may have passed, as far as they are followed to its client.
 pub const FORWARDED_PROXIES_MAX: usize = 16;
-/// Bytes of what one of them tells of the client.
-pub const FORWARDED_ENTRY_BYTES_MAX: usize = 64;
 
 /// Sessions of the lab at the same time.
 pub const LAB_SESSIONS_MAX: usize = 16;

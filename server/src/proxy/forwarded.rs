@@ -1,15 +1,15 @@
 //! The headers in which proxies tell whose request they forward: `Forwarded` (RFC 7239) and
 //! `X-Forwarded-For`.
 //!
-//! Each proxy adds a client at the end, so they are read from there: as long as the one that told
-//! is trusted, what it told is believed. What it did not tell in a way that can be read makes it
-//! the client itself.
+//! Each proxy adds a client at the end, so they are read from there, and no further than they are
+//! believed: as long as the one that told is trusted. What it did not tell in a way that can be
+//! read makes it the client itself. What stands before is anybody's, be it a quote that never ends.
 
 use std::net::{IpAddr, SocketAddr};
 
 use doorbell_protocol::{Code, Error};
 
-use crate::limits::{FORWARDED_ENTRY_BYTES_MAX, FORWARDED_PROXIES_MAX};
+use crate::limits::FORWARDED_PROXIES_MAX;
 
 /// Whether a header is one that proxies add.
 pub fn names_a_proxy(header: &str) -> bool {
@@ -36,72 +36,77 @@ pub(super) fn client<'a>(
     let (mut standard, mut usual) = (Vec::new(), Vec::new());
     for (name, value) in headers {
         if name.eq_ignore_ascii_case("forwarded") {
-            standard.extend(split(value, b','));
+            standard.push(value);
         } else if name.eq_ignore_ascii_case("x-forwarded-for") {
-            usual.extend(split(value, b','));
+            usual.push(value);
         }
     }
-    let told_by_standard = follow(peer, &is_proxy, &standard, node);
-    let told_by_usual = follow(peer, &is_proxy, &usual, address);
-    match (standard.is_empty(), usual.is_empty()) {
-        (false, false) if told_by_standard != told_by_usual => {
-            let text = format!(
-                "Forwarded says that {told_by_standard} asks, X-Forwarded-For says {told_by_usual}"
-            );
+    let nodes = standard.iter().rev().flat_map(|list| split(list, b',')).map(node);
+    let addresses = usual.iter().rev().flat_map(|list| list.rsplit(|byte| *byte == b','));
+    let addresses = addresses.map(<[u8]>::trim_ascii).filter(|entry| !entry.is_empty());
+    let told_by_standard = follow(peer, &is_proxy, nodes);
+    let told_by_usual = follow(peer, &is_proxy, addresses.map(address));
+    match (told_by_standard, told_by_usual) {
+        (Some(standard), Some(usual)) if standard != usual => {
+            let text = format!("Forwarded says that {standard} asks, X-Forwarded-For says {usual}");
             Err(Error::new(Code::BadRequest, text))
         }
-        (false, _) => Ok(told_by_standard),
-        (true, _) => Ok(told_by_usual),
+        (standard, usual) => Ok(standard.or(usual).unwrap_or(peer)),
     }
 }
 
-/// Follows the entries from the last one as far as they are told by proxies.
+/// Follows what was told, the last of it first, as far as it is told by proxies; `None` if nothing
+/// was told.
 fn follow(
     peer: IpAddr,
     is_proxy: impl Fn(IpAddr) -> bool,
-    entries: &[&[u8]],
-    read: impl Fn(&str) -> Option<IpAddr>,
-) -> IpAddr {
+    told: impl Iterator<Item = Option<IpAddr>>,
+) -> Option<IpAddr> {
+    let mut told = told.take(FORWARDED_PROXIES_MAX).peekable();
+    told.peek()?;
     let mut client = peer;
-    for entry in entries.iter().rev().take(FORWARDED_PROXIES_MAX) {
-        if !is_proxy(client) {
-            break;
-        }
-        let text = std::str::from_utf8(entry).ok();
-        let text = text.filter(|text| text.len() <= FORWARDED_ENTRY_BYTES_MAX);
-        let Some(told) = text.and_then(&read) else { break };
-        client = told;
+    while is_proxy(client)
+        && let Some(Some(next)) = told.next()
+    {
+        client = next;
     }
-    client
+    Some(client)
 }
 
-/// The parts of a list; what stands in quotes is not looked into, and an empty part is none.
+/// The parts of a list, the last one first; what stands in quotes is not looked into, and an empty
+/// part is none. Read from the end, a quote is one of a text in quotes if backslashes stand before
+/// it, an odd number of them.
 fn split(list: &[u8], mark: u8) -> impl Iterator<Item = &[u8]> {
-    let (mut quoted, mut escaped) = (false, false);
-    let parts = list.split(move |byte| {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if quoted => escaped = true,
-            b'"' => quoted = !quoted,
-            _ => return *byte == mark && !quoted,
+    let mut quoted = false;
+    // Whether the quote that was met last counts, while there are only backslashes before it.
+    let mut quote: Option<bool> = None;
+    let parts = list.rsplit(move |byte| {
+        if let (b'\\', Some(counts)) = (byte, &mut quote) {
+            *counts = !*counts;
+            return false;
         }
-        false
+        quoted ^= quote.take().unwrap_or(false);
+        quote = (*byte == b'"').then_some(true);
+        *byte == mark && !quoted
     });
     parts.map(<[u8]>::trim_ascii).filter(|part| !part.is_empty())
 }
 
-/// The client in an element of `Forwarded`.
-fn node(element: &str) -> Option<IpAddr> {
-    let mut pairs = split(element.as_bytes(), b';');
-    let found = pairs.find_map(|pair| {
-        let (name, value) = std::str::from_utf8(pair).ok()?.split_once('=')?;
-        name.eq_ignore_ascii_case("for").then_some(value)
-    })?;
-    address(found.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap_or(found))
+/// The client in an element of `Forwarded`, which tells of one.
+fn node(element: &[u8]) -> Option<IpAddr> {
+    let mut told = split(element, b';').filter_map(|pair| {
+        let equals = pair.iter().position(|byte| *byte == b'=')?;
+        let (name, value) = (&pair[..equals], &pair[equals + 1..]);
+        name.eq_ignore_ascii_case(b"for").then_some(value)
+    });
+    let (value, None) = (told.next()?, told.next()) else { return None };
+    let in_quotes = || value.strip_prefix(b"\"")?.strip_suffix(b"\"");
+    address(in_quotes().unwrap_or(value))
 }
 
 /// An address, which may have a port and, if it has colons, brackets.
-fn address(text: &str) -> Option<IpAddr> {
+fn address(entry: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(entry).ok()?;
     let in_brackets = || text.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
     let with_port = || text.parse().map(|address: SocketAddr| address.ip()).ok();
     let address = text.parse().ok().or_else(with_port).or_else(in_brackets)?;
@@ -149,6 +154,24 @@ mod tests {
     }
 
     #[test]
+    fn what_stands_before_cannot_reach_into_what_a_proxy_told() {
+        for before in ["\"", "x=\"", "for=1.1.1.1;x=\"", "for=1.1.1.1;x=\"\\", "\"a\\\"", "\\", ";"]
+        {
+            assert_eq!(by_usual(&format!("{before}, 203.0.113.9")), "203.0.113.9", "{before}");
+            for told in ["for=203.0.113.9", r#"by="\\\"";for="203.0.113.9";host="a,\\""#] {
+                assert_eq!(by_standard(&format!("{before}, {told}")), "203.0.113.9", "{before}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_proxy_tells_beside_the_client_may_be_long() {
+        let host = "a-bell-with-a-long-name.in-a-department.of-some-company.example";
+        let element = format!("for=\"[2001:db8::9]:4711\";host={host};proto=https");
+        assert_eq!(by_standard(&element), "2001:db8::9");
+    }
+
+    #[test]
     fn the_headers_of_one_name_are_one_list() {
         let headers = [("x-forwarded-for", "1.1.1.1"), ("X-FORWARDED-FOR", "203.0.113.9")];
         assert_eq!(told(PROXY, &headers).unwrap(), "203.0.113.9");
@@ -166,7 +189,9 @@ mod tests {
         for value in ["", "unknown", "203.0.113.9, _hidden", "1.2.3", "::1%eth0", &long] {
             assert_eq!(by_usual(value), PROXY, "{value}");
         }
-        for value in ["for=unknown", "for=_x", "proto=https", "for", "for=\"1.1.1.1", "203.0.113.9"]
+        let two = "for=1.1.1.1;for=2.2.2.2";
+        for value in
+            ["for=unknown", "for=_x", "proto=https", "for", "for=\"1.1.1.1", "203.0.113.9", two]
         {
             assert_eq!(by_standard(value), PROXY, "{value}");
         }
