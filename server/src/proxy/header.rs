@@ -2,71 +2,111 @@
 //! whose it is. It is required or not there at all: it is never guessed.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::str::FromStr;
 
-use ppp::v2::{self, Command};
-use ppp::{HeaderResult, v1};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use crate::limits::{PROXY_HEADER_BYTES_MAX, PROXY_LINE_BYTES_MAX};
 
+/// How a header of version 2 begins.
+const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
+/// The version that stands behind it, and for whom the proxy speaks: for itself or a client.
+const LOCAL: u8 = 0x20;
+const PROXY: u8 = 0x21;
+
 /// Reads a header and nothing of what follows it; the client's address, unless the proxy speaks
 /// for itself or does not say.
 pub(super) async fn read<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<Option<SocketAddr>> {
-    // Both versions have as many, and are told apart by them.
-    let mut bytes = vec![0; v2::PROTOCOL_PREFIX.len()];
-    stream.read_exact(&mut bytes).await?;
-    if bytes == v2::PROTOCOL_PREFIX {
-        read_rest(stream, &mut bytes).await?;
-    } else if bytes.starts_with(v1::PROTOCOL_PREFIX.as_bytes()) {
-        read_line(stream, &mut bytes).await?;
+    // No header of version 1 is shorter.
+    let mut beginning = [0; SIGNATURE.len()];
+    stream.read_exact(&mut beginning).await?;
+    if beginning == *SIGNATURE {
+        read_block(stream).await
+    } else if beginning.starts_with(b"PROXY ") {
+        read_line(stream, beginning.to_vec()).await
     } else {
-        return Err(invalid("it did not begin with a PROXY header"));
-    }
-    match HeaderResult::parse(&bytes) {
-        HeaderResult::V1(Ok(header)) => Ok(match header.addresses {
-            v1::Addresses::Tcp4(told) => Some((told.source_address, told.source_port).into()),
-            v1::Addresses::Tcp6(told) => Some((told.source_address, told.source_port).into()),
-            v1::Addresses::Unknown => None,
-        }),
-        HeaderResult::V2(Ok(header)) if header.command == Command::Local => Ok(None),
-        HeaderResult::V2(Ok(header)) => Ok(match header.addresses {
-            v2::Addresses::IPv4(told) => Some((told.source_address, told.source_port).into()),
-            v2::Addresses::IPv6(told) => Some((told.source_address, told.source_port).into()),
-            v2::Addresses::Unix(_) | v2::Addresses::Unspecified => None,
-        }),
-        HeaderResult::V1(Err(_)) | HeaderResult::V2(Err(_)) => {
-            Err(invalid("its PROXY header is malformed"))
-        }
+        Err(invalid("it did not begin with a PROXY header"))
     }
 }
 
 /// The rest of a header of version 2, which says how long it is.
-async fn read_rest<S: AsyncRead + Unpin>(stream: &mut S, bytes: &mut Vec<u8>) -> io::Result<()> {
+async fn read_block<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<Option<SocketAddr>> {
     let mut fixed = [0; 4];
     stream.read_exact(&mut fixed).await?;
-    bytes.extend(fixed);
-    let [_, _, length @ ..] = fixed;
-    let begun = bytes.len();
-    let whole = begun + usize::from(u16::from_be_bytes(length));
+    let [command, family, length @ ..] = fixed;
+    let length = usize::from(u16::from_be_bytes(length));
+    let whole = SIGNATURE.len() + fixed.len() + length;
     if whole > PROXY_HEADER_BYTES_MAX {
         let text = format!("its PROXY header has {whole} bytes, above {PROXY_HEADER_BYTES_MAX}");
         return Err(invalid(&text));
     }
-    bytes.resize(whole, 0);
-    stream.read_exact(&mut bytes[begun..]).await.map(drop)
+    let mut block = vec![0; length];
+    stream.read_exact(&mut block).await?;
+    let told = match (command, family) {
+        // Whatever a proxy says of itself is to be ignored. Else it is no family, or Unix sockets.
+        (LOCAL, _) | (PROXY, 0x00 | 0x31 | 0x32) => return Ok(None),
+        (PROXY, 0x11 | 0x12) => binary_source::<4>(&block),
+        (PROXY, 0x21 | 0x22) => binary_source::<16>(&block),
+        _ => None,
+    };
+    told.map(Some).ok_or_else(malformed)
+}
+
+/// The first of two addresses of so many bytes, which are followed by the port of each.
+fn binary_source<const BYTES: usize>(block: &[u8]) -> Option<SocketAddr>
+where
+    IpAddr: From<[u8; BYTES]>,
+{
+    let (address, rest) = block.split_first_chunk::<BYTES>()?;
+    let (_, rest) = rest.split_first_chunk::<BYTES>()?;
+    let [high, low, _, _] = *rest.first_chunk()?;
+    Some(SocketAddr::new((*address).into(), u16::from_be_bytes([high, low])))
 }
 
 /// The rest of a header of version 1, which is a line. It is read a byte at a time, because what
 /// follows it is not ours.
-async fn read_line<S: AsyncRead + Unpin>(stream: &mut S, bytes: &mut Vec<u8>) -> io::Result<()> {
-    while bytes.last() != Some(&b'\n') {
-        if bytes.len() == PROXY_LINE_BYTES_MAX {
+async fn read_line<S: AsyncRead + Unpin>(
+    stream: &mut S,
+    mut line: Vec<u8>,
+) -> io::Result<Option<SocketAddr>> {
+    while line.last() != Some(&b'\n') {
+        if line.len() == PROXY_LINE_BYTES_MAX {
             return Err(invalid("its PROXY header is a line that does not end"));
         }
-        bytes.push(stream.read_u8().await?);
+        line.push(stream.read_u8().await?);
     }
-    Ok(())
+    let line = line.strip_suffix(b"\r\n").ok_or_else(malformed)?;
+    let words: Vec<&[u8]> = line.split(|byte| *byte == b' ').collect();
+    let told = match words[..] {
+        // Whatever stands behind it is to be ignored.
+        [_, b"UNKNOWN", ..] => return Ok(None),
+        [_, b"TCP4", ref ends @ ..] => text_source::<Ipv4Addr>(ends),
+        [_, b"TCP6", ref ends @ ..] => text_source::<Ipv6Addr>(ends),
+        _ => None,
+    };
+    told.map(Some).ok_or_else(malformed)
+}
+
+/// The source in two addresses and the port of each.
+fn text_source<A: FromStr + Into<IpAddr>>(ends: &[&[u8]]) -> Option<SocketAddr> {
+    let [source, destination, source_port, destination_port] = *ends else { return None };
+    let source = SocketAddr::new(parse::<A>(source)?.into(), port(source_port)?);
+    let _: (A, u16) = (parse(destination)?, port(destination_port)?);
+    Some(source)
+}
+
+/// A port without a sign or a zero in front.
+fn port(word: &[u8]) -> Option<u16> {
+    parse(word).filter(|port: &u16| port.to_string().as_bytes() == word)
+}
+
+fn parse<T: FromStr>(word: &[u8]) -> Option<T> {
+    std::str::from_utf8(word).ok()?.parse().ok()
+}
+
+fn malformed() -> io::Error {
+    invalid("its PROXY header is malformed")
 }
 
 fn invalid(text: &str) -> io::Error {
@@ -89,7 +129,7 @@ mod tests {
     /// A header of version 2.
     fn binary(command: u8, family: u8, rest: &[u8]) -> Vec<u8> {
         let length = u16::try_from(rest.len()).unwrap().to_be_bytes();
-        [v2::PROTOCOL_PREFIX, &[command, family], &length, rest].concat()
+        [&SIGNATURE[..], &[command, family], &length, rest].concat()
     }
 
     #[test]
@@ -119,6 +159,11 @@ mod tests {
             &binary(0x20, 0x00, &[]),
             &binary(0x20, 0x11, &[203, 0, 113, 9, 10, 0, 0, 1, 0x12, 0x67, 0, 80]),
             &binary(0x21, 0x00, &[]),
+            &binary(0x21, 0x31, &[b'x'; 216]),
+            // What stands beside these words is to be ignored, whatever it is.
+            b"PROXY UNKNOWN a b c d e f \xff \r g\r\n",
+            &binary(0x20, 0x11, &[]),
+            &binary(0x20, 0xff, &[1, 2, 3]),
         ] {
             assert_eq!(read_from(header).0.unwrap(), None);
         }
@@ -133,10 +178,18 @@ mod tests {
             b"PROXY TCP4 203.0.113.9 10.0.0.1 4711\r\n",
             b"PROXY TCP4 203.0.113.9 10.0.0.1 99999 80\r\n",
             b"PROXY TCP4 203.0.113.9 10.0.0.1 4711 80\n",
+            b"PROXY TCP4 203.0.113.9 10.0.0.1 4711 80 \r\n",
+            b"PROXY TCP4 203.0.113.9 10.0.0.1 04711 80\r\n",
+            b"PROXY TCP4 203.0.113.9 10.0.0.1 +4711 80\r\n",
+            b"PROXY TCP6 203.0.113.9 10.0.0.1 4711 80\r\n",
+            b"PROXY UNKNOWNS\r\n",
             &endless,
             &binary(0x21, 0x11, &[0; 5000]),
             &binary(0x21, 0x11, &[1, 2, 3]),
             &binary(0x31, 0x11, &[0; 12]),
+            &binary(0x22, 0x11, &[0; 12]),
+            &binary(0x21, 0x41, &[0; 12]),
+            &binary(0x21, 0x10, &[0; 12]),
             b"",
         ] {
             assert!(read_from(bytes).0.is_err(), "{bytes:?}");
@@ -149,7 +202,7 @@ mod tests {
             version in any::<bool>(),
             rest in prop::collection::vec(any::<u8>(), 0..300),
         ) {
-            let beginning = if version { v2::PROTOCOL_PREFIX } else { b"PROXY TCP4 " };
+            let beginning = if version { &SIGNATURE[..] } else { b"PROXY TCP4 " };
             let _ = read_from(&[beginning, &rest].concat());
         }
     }
