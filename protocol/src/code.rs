@@ -49,7 +49,7 @@ codes! {
     DelayUnsupported = 40004, 400;
     /// The priority is none of 1 to 5 or their names.
     PriorityInvalid = 40007, 400;
-    /// `since` is no id, time, duration or keyword.
+    /// `since` is no id, time, duration or keyword, or a time more than a day ahead.
     SinceInvalid = 40008, 400;
     /// The topic or filter is malformed.
     TopicInvalid = 40009, 400;

@@ -43,7 +43,7 @@ fn memory(bytes: u64) -> Hub {
     hub(Arc::new(MemoryLog::new(retention)), &retention)
 }
 
-fn sqlite(folder: &TempDir) -> Hub {
+fn segments(folder: &TempDir) -> Hub {
     let retention = Retention { age: FOREVER, bytes: 1 << 30 };
     hub(
         Arc::new(
@@ -210,7 +210,7 @@ proptest! {
     fn the_same_holds_on_disk(steps in steps()) {
         let folder = tempfile::tempdir().unwrap();
         runtime().block_on(async {
-            let hub = sqlite(&folder);
+            let hub = segments(&folder);
             run_steps(&hub, steps).await;
             hub.close();
         });

@@ -4,7 +4,8 @@
 //!   library, for those that are not plain, with `timeout`: requests that are not finished in time,
 //!   and `stalled`: answers that are not taken
 //! - `request`: a request as handlers see it, and the reader of plain ones; `params`: its
-//!   parameters; `requester`: who it is from; `credentials`: what its client says of itself;
+//!   parameters, with `encoded_words` in headers; `requester`: who it is from; `credentials`: what its
+//!   client says of itself;
 //!   `dispatch`: the one table of addresses, and what stands there; `reply`: the answer and its two
 //!   writers; `policy`: what is done to every answer
 //! - `origin`: which pages may use the server, and under which names it is asked; `base_path`: the
@@ -20,6 +21,7 @@ mod base_path;
 mod connection;
 mod credentials;
 mod dispatch;
+mod encoded_words;
 mod fallback;
 mod framing;
 mod identity;
@@ -46,6 +48,7 @@ use std::sync::{Arc, Once};
 
 pub use self::base_path::BasePath;
 pub use self::connection::Http;
+pub use self::encoded_words::decode_words;
 pub use self::origin::{AllowedOrigin, HostName, Origins};
 use crate::lab::Lab;
 use crate::listen::Addresses;

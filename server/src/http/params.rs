@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use doorbell_protocol::code::quoted;
 use doorbell_protocol::draft::is_yes;
 use doorbell_protocol::{Code, Error, Parameter, Since};
-use rfc2047_decoder::{Decoder, RecoverStrategy};
 
+use super::encoded_words::decode_words;
 use super::request::{Headers, Request};
 use crate::conditions::Conditions;
 
@@ -101,11 +101,7 @@ fn text_of<'a>(name: &str, value: &'a [u8]) -> Option<Cow<'a, str>> {
     if value.is_empty() || browsers_own {
         return None;
     }
-    let decoded = value.contains("=?").then(|| {
-        let decoder = Decoder::new().too_long_encoded_word_strategy(RecoverStrategy::Decode);
-        decoder.decode(value.as_bytes()).ok()
-    });
-    Some(decoded.flatten().map_or(Cow::Borrowed(value), Cow::Owned))
+    Some(decode_words(value))
 }
 
 #[cfg(test)]
