@@ -78,14 +78,14 @@ impl fmt::Display for Since {
     }
 }
 
-/// The largest whole number up to which an `f64` has no holes: 285 years.
-const MICROS_MAX: f64 = 9_007_199_254_740_992.0;
+/// Microseconds of a duration at most: 285 years.
+const MICROS_MAX: u64 = 1 << 53;
 
 /// Reads a duration such as `10m`, `1h30m`, `1.5h`, `250ms` or `2d`: numbers, each with its unit.
 /// Units are `ms`, `s`, `m`, `h` and `d`; anything else is `None`, and so is what is too long.
 pub fn parse_duration(text: &str) -> Option<Duration> {
     let mut rest = text;
-    let mut total = 0.0;
+    let mut total = 0;
     if rest.is_empty() {
         return None;
     }
@@ -93,25 +93,31 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
         let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
         let unit = rest[digits..].find(|c: char| !c.is_ascii_lowercase());
         let end = unit.map_or(rest.len(), |length| digits + length);
-        let micros = match &rest[digits..end] {
-            "ms" => 1e3,
-            "s" => 1e6,
-            "m" => 60e6,
-            "h" => 3_600e6,
-            "d" => 86_400e6,
+        let unit = match &rest[digits..end] {
+            "ms" => 1_000,
+            "s" => 1_000_000,
+            "m" => 60_000_000,
+            "h" => 3_600_000_000,
+            "d" => 86_400_000_000,
             _ => return None,
         };
-        let number: f64 = rest[..digits].parse().ok()?;
-        total += (number * micros).round();
-        // All of it, so that it can be written as one number and read again.
+        // All of it is bounded, so that it can be written as one number and read again.
+        total = micros(&rest[..digits], unit)?.checked_add(total)?;
         if total > MICROS_MAX {
             return None;
         }
         rest = &rest[end..];
     }
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "in range")]
-    let micros = total as u64;
-    Some(Duration::from_micros(micros))
+    Some(Duration::from_micros(total))
+}
+
+/// A number of units that have so many microseconds each, to the nearest microsecond.
+fn micros(number: &str, unit: u128) -> Option<u64> {
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let scale = 10_u128.checked_pow(fraction.len().try_into().ok()?)?;
+    let scaled: u128 = [whole, fraction].concat().parse().ok()?;
+    let micros = scaled.checked_mul(unit)?.checked_add(scale / 2)? / scale;
+    micros.try_into().ok()
 }
 
 #[cfg(test)]
@@ -144,6 +150,20 @@ mod tests {
     fn a_duration_is_bounded_as_a_whole() {
         assert!(parse_duration("104249d").is_some() && parse_duration("104250d").is_none());
         assert!(parse_duration("900715h99254d").is_none());
+        assert!(parse_duration(&format!("0.{}s", "0".repeat(100))).is_none());
+        assert!(parse_duration(&format!("{}d", "9".repeat(37))).is_none());
+        assert!(parse_duration("1d18446744073709551ms").is_none());
+    }
+
+    #[test]
+    fn a_duration_is_read_exactly() {
+        for (text, micros) in [
+            ("8626867290.071s", 8_626_867_290_071_000),
+            ("1.5h.5s1.ms", 5_400_501_000),
+            ("0.0000005s0.0014ms", 2),
+        ] {
+            assert_eq!(parse_duration(text), Some(Duration::from_micros(micros)), "{text}");
+        }
     }
 
     #[test]
@@ -163,7 +183,7 @@ mod tests {
         }
 
         #[test]
-        fn durations_of_whole_milliseconds_round_trip(millis in 0u64..1 << 40) {
+        fn durations_of_whole_milliseconds_round_trip(millis in 0..=MICROS_MAX / 1000) {
             let since = Since::Ago(Duration::from_millis(millis));
             prop_assert_eq!(since.to_string().parse::<Since>().unwrap(), since);
         }
