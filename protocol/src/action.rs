@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::code::{Code, Error, quoted};
+use crate::code::{Code, Error, quoted, said};
 use crate::limits::{ACTIONS_BYTES_MAX, ACTIONS_MAX};
 
 /// What a button does.
@@ -130,8 +130,9 @@ pub fn parse_actions(text: &str) -> Result<Vec<Action>, Error> {
         )));
     }
     let mut actions = if text.trim_start().starts_with('[') {
-        serde_json::from_str(text)
-            .map_err(|error| invalid(format!("actions are no JSON array of actions: {error}")))?
+        serde_json::from_str(text).map_err(|error| {
+            invalid(format!("actions are no JSON array of actions: {}", said(&error)))
+        })?
     } else {
         parse_short(text)?
     };

@@ -193,20 +193,27 @@ pub struct ErrorBody<'a> {
 
 /// Foreign text, made fit to be quoted in an error: at most 32 characters, control ones escaped.
 pub fn quoted(text: &str) -> String {
-    const CHARS_MAX: usize = 32;
-    let mut out = String::with_capacity(text.len().min(CHARS_MAX) + 2);
-    out.push('\'');
-    for c in text.chars().take(CHARS_MAX) {
+    format!("'{}'", shown(text, 32))
+}
+
+/// What a library says of foreign text, of which it may quote all: at most 160 characters, control
+/// ones escaped.
+pub(crate) fn said(error: &impl fmt::Display) -> String {
+    shown(&error.to_string(), 160)
+}
+
+fn shown(text: &str, chars_max: usize) -> String {
+    let mut out = String::with_capacity(text.len().min(chars_max) + 2);
+    for c in text.chars().take(chars_max) {
         if c.is_control() {
             out.extend(c.escape_default());
         } else {
             out.push(c);
         }
     }
-    if text.chars().nth(CHARS_MAX).is_some() {
+    if text.chars().nth(chars_max).is_some() {
         out.push('…');
     }
-    out.push('\'');
     out
 }
 

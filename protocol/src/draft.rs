@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::action::{Action, parse_actions, refused_scheme};
-use crate::code::{Code, Error, quoted};
+use crate::code::{Code, Error, quoted, said};
 use crate::limits::{
     MESSAGE_BYTES_MAX, SEQUENCE_ID_BYTES_MAX, TAGS_BYTES_MAX, TITLE_BYTES_MAX, URL_BYTES_MAX,
 };
@@ -237,7 +237,10 @@ impl JsonDraft {
     /// Reads the JSON object.
     pub fn parse(text: &[u8]) -> Result<Self, Error> {
         serde_json::from_slice(text).map_err(|error| {
-            Error::new(Code::MessageJsonInvalid, format!("message JSON is invalid: {error}"))
+            Error::new(
+                Code::MessageJsonInvalid,
+                format!("message JSON is invalid: {}", said(&error)),
+            )
         })
     }
 
@@ -513,6 +516,18 @@ mod tests {
             assert!(!json.contains('\n'));
             let read = JsonDraft::parse(json.as_bytes()).unwrap();
             assert_eq!(read.into_draft(4096, |_| None).unwrap(), draft);
+        }
+    }
+
+    #[test]
+    fn what_json_is_refused_for_is_shown_in_one_short_line() {
+        let odd = r"\u0000\r\n".repeat(100);
+        let draft = JsonDraft::parse(format!(r#"{{"markdown":"{odd}"}}"#).as_bytes());
+        let actions = parse_actions(&format!(r#"[{{"action":"{odd}"}}]"#));
+        for error in [draft.map(drop).unwrap_err(), actions.map(drop).unwrap_err()] {
+            let text = error.text();
+            assert!(!text.contains(char::is_control), "{text:?}");
+            assert!(text.len() < 600, "{} bytes", text.len());
         }
     }
 
