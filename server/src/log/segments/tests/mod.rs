@@ -1,6 +1,7 @@
 //! What only a log on disk has to keep: starts, ends of every kind, damage.
 
 mod open;
+mod scan;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
