@@ -493,7 +493,7 @@ mod tests {
 
     fn visitors(amount: u64) -> Visitors {
         let rates = [Rate::new(amount, Duration::from_secs(3600)).unwrap(); Bucket::ALL.len()];
-        Visitors::new(VisitorLimits { rates, connections: 2 }, false)
+        Visitors::new(VisitorLimits { rates, connections: 2, ..VisitorLimits::default() }, false)
     }
 
     fn at(visitors: &Visitors, number: u32) -> Visitor {

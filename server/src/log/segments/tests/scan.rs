@@ -6,9 +6,9 @@ use std::os::unix::fs::FileExt;
 
 use proptest::prelude::*;
 
-use super::super::line::{self, BATCH_LINES_MAX, Kind, Line};
-use super::super::scan::{Content, End, Tail, scan};
-use super::Place;
+use super::super::line::{self, BATCH_LINES_MAX, Kind, LogLine};
+use super::super::scan::{Content, End, Rest, scan};
+use super::TestFolder;
 use crate::log::Owner;
 use crate::log::contract::append;
 
@@ -24,7 +24,7 @@ fn file_of(bytes: &[u8]) -> File {
 
 /// The bytes of a segment with batches of several topics, and where in it each batch ends.
 fn some_batches() -> (Vec<u8>, Vec<u64>) {
-    let place = Place::new();
+    let place = TestFolder::new();
     let log = place.open();
     let bytes = || std::fs::read(place.files("log").pop().unwrap()).unwrap();
     let mut ends = vec![bytes().len() as u64];
@@ -56,7 +56,7 @@ fn what_is_cut_anywhere_reads_as_a_prefix_of_batches() {
     let seqs = [0, 1, 4, 6, 7, 11];
     let file = file_of(&bytes);
     for cut in ends[0]..=bytes.len() as u64 {
-        let content = scan(&file, cut, Tail::Cut).unwrap();
+        let content = scan(&file, cut, Rest::Cut).unwrap();
         let end = whole(&ends, cut).unwrap();
         assert_eq!(content.bytes, end, "cut at {cut}");
         let batches = ends.iter().position(|own| *own == end).unwrap();
@@ -73,7 +73,7 @@ fn what_stands_behind_a_cut_is_no_part_of_it() {
         for cut in (ends[0]..=bytes.len() as u64).step_by(7) {
             let file = file_of(&[&bytes[..usize::try_from(cut).unwrap()], rest].concat());
             let until = file.metadata().unwrap().len();
-            let content = scan(&file, until, Tail::Cut).unwrap();
+            let content = scan(&file, until, Rest::Cut).unwrap();
             // A line without its end may be a whole one, of which the rest is no part either.
             let expected = [whole(&ends, cut), whole(&ends, cut.saturating_sub(1))];
             assert!(expected.contains(&Some(content.bytes)), "cut at {cut} before {rest:?}");
@@ -117,7 +117,7 @@ proptest! {
         let mut bytes = Vec::new();
         line::push(&mut bytes, ends, kind, chain, &owner, json.as_bytes());
         prop_assert_eq!(bytes.pop(), Some(b'\n'));
-        let expected = Line { ends, kind, chain, owner: owner.as_str(), json: json.as_bytes() };
+        let expected = LogLine { ends, kind, chain, owner: owner.as_str(), json: json.as_bytes() };
         prop_assert_eq!(line::parse(&bytes), Some(expected));
         prop_assert_eq!(expected.bytes(), bytes.len() as u64 + 1);
         // Every other checksum is a wrong one.
@@ -142,7 +142,7 @@ proptest! {
     fn any_bytes_can_be_scanned_and_what_counts_counts_again(bytes in pieces()) {
         let file = file_of(&bytes);
         let until = bytes.len() as u64;
-        for tail in [Tail::Cut, Tail::Kept] {
+        for tail in [Rest::Cut, Rest::Kept] {
             let content = scan(&file, until, tail).unwrap();
             prop_assert!(content.bytes <= until + 1 && content.after <= content.last);
             let mut place = content.after;
