@@ -14,6 +14,7 @@ mod support;
 mod audit;
 mod client;
 mod client_credentials;
+mod clock;
 mod compare;
 mod disk;
 mod durability;
