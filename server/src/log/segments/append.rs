@@ -5,7 +5,6 @@
 //! next file was made ahead, and what is finished is sealed, synced and let go of by other threads.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
@@ -231,13 +230,14 @@ impl Appender {
 
     /// Goes on in a new segment.
     pub(super) fn roll(&mut self, shared: &Shared, now: Now) -> Result<(), LogError> {
-        let next = shared.next().take();
-        let (ordinal, file) = match next {
-            Some(next) => next,
-            None => create(shared, self.segment.ordinal + 1)?,
-        };
+        let next = shared.take_next(self.segment.ordinal + 1);
+        let (ordinal, file) = next.map_err(|error| not_written(&error))?;
         let segment = Arc::new(Segment::new(ordinal, file, self.segment.last()));
-        let written = self.write_head(shared, &segment, now);
+        let written = self.write_head(shared, &segment, now).and_then(|()| match shared.sync {
+            Sync::Os => Ok(()),
+            // Nearly always its name is there already.
+            Sync::Always => shared.folder.sync().map_err(|error| not_written(&error)),
+        });
         if let Err(error) = written {
             if let Some(segment) = Arc::into_inner(segment) {
                 // It is as empty as it was, and is tried again.
@@ -309,21 +309,6 @@ impl Appender {
         line::push(&mut self.bytes, Some(1), Kind::End, 0, &Owner::nobody(), &json(&ended)?);
         self.write_note(shared)
     }
-}
-
-/// Makes a file that should have been made ahead: publishing is faster than the disk.
-fn create(shared: &Shared, mut ordinal: u64) -> Result<(u64, File), LogError> {
-    let file = loop {
-        match shared.folder.create_segment(ordinal) {
-            // Somebody else's.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => ordinal += 1,
-            made => break made.map_err(|error| not_written(&error))?,
-        }
-    };
-    if shared.sync == Sync::Always {
-        shared.folder.sync().map_err(|error| not_written(&error))?;
-    }
-    Ok((ordinal, file))
 }
 
 fn json(value: &impl serde::Serialize) -> Result<Vec<u8>, LogError> {

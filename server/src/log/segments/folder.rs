@@ -136,6 +136,16 @@ impl Folder {
         options.open(self.segment_path(ordinal))
     }
 
+    /// As [`create_segment`](Self::create_segment), with the next ordinal that nobody has.
+    pub(super) fn create_segment_from(&self, mut ordinal: u64) -> io::Result<(u64, File)> {
+        loop {
+            match self.create_segment(ordinal) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => ordinal += 1,
+                made => return Ok((ordinal, made?)),
+            }
+        }
+    }
+
     /// Unlinks a segment and its summary. Whoever reads it reads on.
     pub(super) fn remove_segment(&self, ordinal: u64) -> io::Result<()> {
         // The summary first: a segment without one is a segment, one without the other is nothing.

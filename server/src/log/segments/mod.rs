@@ -127,7 +127,8 @@ struct Shared {
     segments: ArcSwap<Vec<Arc<Segment>>>,
     /// The newest seq. It moves after all else that a batch changes.
     last: AtomicU64,
-    /// The file that comes next, if it was made.
+    /// The file that comes next, if it was made. Locked while it is made: two of them would not be
+    /// taken in the order of their names.
     next: Mutex<Option<(u64, File)>>,
     is_next_asked_for: AtomicBool,
     feed: OnceLock<Arc<dyn Feed>>,
@@ -207,6 +208,15 @@ impl Shared {
 
     fn next(&self) -> MutexGuard<'_, Option<(u64, File)>> {
         self.next.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the file that was made ahead. If publishing is faster than the disk, it is made now.
+    fn take_next(&self, ordinal: u64) -> std::io::Result<(u64, File)> {
+        let mut next = self.next();
+        match next.take() {
+            Some(next) => Ok(next),
+            None => self.folder.create_segment_from(ordinal),
+        }
     }
 
     fn failure(&self) -> Option<&str> {

@@ -172,16 +172,25 @@ impl Inner {
 impl Shared {
     /// Makes the next file, with room on the disk and its name there too.
     fn prepare(&self, ordinal: u64) {
-        let made = self.folder.create_segment(ordinal).and_then(|file| {
-            // Blocks beyond the end of the file: it stays a file of text. Not every file system
-            // can.
-            let _ = fallocate(&file, FallocateFlags::KEEP_SIZE, 0, self.segment_bytes);
-            self.folder.sync().map(|()| file)
-        });
-        match made {
-            Ok(file) => *self.next() = Some((ordinal, file)),
-            Err(error) => tracing::debug!(%error, ordinal, "a segment could not be made ahead"),
+        let made = self.make_next(ordinal).and_then(|()| self.folder.sync());
+        if let Err(error) = made {
+            tracing::debug!(%error, ordinal, "a segment could not be made ahead");
         }
+    }
+
+    fn make_next(&self, ordinal: u64) -> std::io::Result<()> {
+        let mut next = self.next();
+        // It may have been made meanwhile, because it was needed.
+        if next.is_none() && ordinal > self.newest().ordinal {
+            let file = self.folder.create_segment(ordinal)?;
+            let own = file.try_clone()?;
+            *next = Some((ordinal, file));
+            // A writer that needs it does not wait for its blocks.
+            drop(next);
+            // Beyond the end of the file: it stays a file of text. Not every file system can.
+            let _ = fallocate(&own, FallocateFlags::KEEP_SIZE, 0, self.segment_bytes);
+        }
+        Ok(())
     }
 
     /// Writes the summary of a segment that is finished: read from the file, as after a crash.

@@ -6,12 +6,14 @@ mod scan;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use doorbell_protocol::GapReason;
 use tempfile::TempDir;
 
 use super::open::open;
 use super::{SegmentLog, Sync};
-use crate::log::contract::{KEEP, TestClock};
-use crate::log::{OpenError, Retention};
+use crate::log::contract::{KEEP, TestClock, page};
+use crate::log::{Log, OpenError, Retention};
+use crate::message::Message;
 
 /// A folder in which logs are opened one after another.
 pub(super) struct TestFolder {
@@ -53,4 +55,43 @@ impl TestFolder {
         files.sort();
         files
     }
+}
+
+/// What a reader is told who reads on to the end.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    pub(super) messages: Vec<Message>,
+    /// After which place, up to which, and why.
+    pub(super) gaps: Vec<(u64, u64, GapReason)>,
+}
+
+/// Reads from a place to the end in pages of so many messages.
+pub(super) fn read_all(log: &dyn Log, filter: &str, after: u64, messages: usize) -> Told {
+    let last = log.bounds().last;
+    let mut told = Told::default();
+    let mut place = after;
+    while place < last {
+        let page = page(log, filter, place, messages);
+        assert!(page.through > place, "{filter} stays at {place}");
+        assert!(page.messages.len() <= messages);
+        if let Some(reason) = page.lost {
+            assert!(page.messages.is_empty());
+            told.gaps.push((place, page.through, reason));
+        }
+        for message in page.messages {
+            let newest = told.messages.last().map_or(after, Message::seq);
+            assert!(message.seq() > newest && message.seq() <= page.through, "{filter}");
+            told.messages.push(message);
+        }
+        place = page.through;
+    }
+    told
+}
+
+/// What random choices begin with. It is printed where a test fails, and can be given.
+pub(super) fn seed() -> u64 {
+    let given = std::env::var("DOORBELL_SEED").ok();
+    let seed = given.map_or_else(rand::random, |seed| seed.parse().expect("a number"));
+    println!("DOORBELL_SEED={seed}");
+    seed
 }

@@ -1,8 +1,10 @@
 //! Starts, and what the last run left.
 
+use std::path::PathBuf;
+
 use doorbell_protocol::GapReason;
 
-use super::TestFolder;
+use super::{TestFolder, read_all};
 use crate::clock::Now;
 use crate::log::contract::{HOUR_US, append, heads, page, seqs};
 use crate::log::{Located, Log};
@@ -60,6 +62,31 @@ fn an_end_that_was_being_written_is_cut_without_a_word() {
         let page = page(&log, "a", 0, 9);
         assert_eq!((seqs(&page), page.lost, page.through), (vec![1], None, 1), "{end}");
     }
+}
+
+#[test]
+fn what_was_published_faster_than_files_are_made_is_there_after_a_start() {
+    let fill = || {
+        let mut place = TestFolder::new();
+        place.retention.bytes = 2 << 20;
+        let log = place.open();
+        let text = "x".repeat(8000);
+        for round in 0..80 {
+            append(&log, "a", &[text.as_str(); 3], round);
+        }
+        log.close().unwrap();
+        let log = place.open();
+        let told = read_all(&log, ">", 0, 50);
+        assert_eq!((told.messages.len(), told.gaps), (240, vec![]));
+        let is_empty = |path: &PathBuf| std::fs::metadata(path).unwrap().len() == 0;
+        assert!(place.files("log").into_iter().filter(is_empty).count() <= 1);
+    };
+    // Several at a time, so that the disk is slow.
+    std::thread::scope(|scope| {
+        for _ in 0..6 {
+            scope.spawn(fill);
+        }
+    });
 }
 
 #[test]
