@@ -175,7 +175,7 @@ impl Http {
             Parsed::Head if unread.len() < self.app.header_bytes => {
                 return Next::Wait { for_body: false };
             }
-            Parsed::Body(bytes) if bytes <= self.app.header_bytes => {
+            Parsed::Body(bytes) if bytes <= self.app.header_bytes && !client.wire.has_ended => {
                 return Next::Wait { for_body: true };
             }
             _ => return Next::Fallback,
@@ -225,7 +225,8 @@ impl Http {
             Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
         });
         match read.await {
-            Ok(bytes) => Ok(Answered::Whole(bytes > 0)),
+            // A body that does not come whole is the library's to refuse.
+            Ok(bytes) => Ok(Answered::Whole(bytes > 0 || for_body)),
             Err(error) if for_body && error.kind() == io::ErrorKind::TimedOut => {
                 let text = format!("body was not finished within {} s", unfinished.as_secs_f64());
                 let refusal = Reply::refusal(&Error::new(Code::Timeout, text));
