@@ -131,7 +131,7 @@ pub fn parse_actions(text: &str) -> Result<Vec<Action>, Error> {
     }
     let mut actions = if text.trim_start().starts_with('[') {
         serde_json::from_str(text).map_err(|error| {
-            invalid(format!("actions are no JSON array of actions: {}", said(&error)))
+            invalid(format!("actions are no JSON array of actions: {}", said(&error.to_string())))
         })?
     } else {
         parse_short(text)?

@@ -198,8 +198,8 @@ pub fn quoted(text: &str) -> String {
 
 /// What a library says of foreign text, of which it may quote all: at most 160 characters, control
 /// ones escaped.
-pub(crate) fn said(error: &impl fmt::Display) -> String {
-    shown(&error.to_string(), 160)
+pub fn said(sentence: &str) -> String {
+    shown(sentence, 160)
 }
 
 fn shown(text: &str, chars_max: usize) -> String {

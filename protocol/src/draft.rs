@@ -239,7 +239,7 @@ impl JsonDraft {
         serde_json::from_slice(text).map_err(|error| {
             Error::new(
                 Code::MessageJsonInvalid,
-                format!("message JSON is invalid: {}", said(&error)),
+                format!("message JSON is invalid: {}", said(&error.to_string())),
             )
         })
     }
