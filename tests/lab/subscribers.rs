@@ -7,7 +7,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{Watch, await_gone, await_row};
-use crate::support::TestServer;
+use crate::support::access::token;
+use crate::support::{AccessFile, Request, TestServer};
 
 /// Messages that go by.
 const MESSAGES: usize = 3000;
@@ -29,6 +30,26 @@ fn await_off(watch: &mut Watch, ways: usize) {
     for _ in 0..ways {
         let told = watch.of_kind("subscriber");
         assert_eq!(told["state"], "off", "{told}");
+    }
+}
+
+#[test]
+fn where_nobody_may_anything_unasked_they_read_by_the_right_of_their_page() {
+    let access = AccessFile::new(&token("admin", "admin = true\nallow = [\"pubsub t\"]"));
+    let server = TestServer::with(&format!("{} --udp 127.0.0.1:0", access.flag()));
+    let mut watch = Watch::open(&server, "page&auth=QmVhcmVyIHRrX2FkbWlu", "t");
+    assert_eq!(watch.hear()["kind"], "hello");
+    up(&mut watch);
+    let publish = Request::post("/t", "x").token(Some("tk_admin"));
+    let id = server.send(&publish).json()["id"].clone();
+    for _ in 0..2 {
+        assert_eq!(watch.of_kind("arrival")["id"], id);
+    }
+    let mut watch = Watch::open(&server, "other&auth=QmVhcmVyIHRrX2FkbWlu", "secret");
+    watch.say(r#"{"run":["tcp","udp"]}"#);
+    for _ in 0..2 {
+        let told = watch.of_kind("subscriber");
+        assert!(told["why"].as_str().is_some_and(|why| why.contains("secret")), "{told}");
     }
 }
 

@@ -20,7 +20,7 @@ use super::grant::Grant;
 use super::jwts::Jwts;
 use super::passwords::{Passwords, Verdict};
 use super::table::Table;
-use super::tickets::{Ticket, Tickets};
+use super::tickets::{PASS_PREFIX, Ticket, Tickets};
 use super::{Admission, Principal};
 use crate::audit::Audit;
 use crate::clock::unix_seconds;
@@ -138,12 +138,12 @@ impl Authority {
         self.table.load().anonymous().clone()
     }
 
-    /// Makes a ticket to read a filter by a grant.
+    /// Makes a ticket to read a filter by a grant, or a pass.
     ///
     /// # Errors
     ///
     /// That it is nobody's in particular, or that there are too many.
-    pub(super) fn ticket(&self, grant: &Grant, filter: Filter) -> Result<Ticket, Error> {
+    pub(super) fn ticket(&self, grant: &Grant, filter: Option<Filter>) -> Result<Ticket, Error> {
         if grant.identity().is_none_or(|identity| identity.kind == "anonymous") {
             let text = "a ticket stands for a credential, and the request has none";
             return Err(Error::new(Code::Unauthorized, text));
@@ -171,6 +171,10 @@ impl Authority {
                 Some(table.certificate(names).unwrap_or(table.anonymous()).clone())
             }
             Principal::Token(token) if token.starts_with(TOKEN_PREFIX) => table.token(token),
+            Principal::Token(pass) if pass.starts_with(PASS_PREFIX) => {
+                let admitted = self.tickets.take(pass, None);
+                return admitted.map_or_else(Admission::Refused, Admission::Admitted);
+            }
             Principal::Token(token) => {
                 let admitted = match table.jwts() {
                     Some(jwts) => jwts.admit(token, unix_seconds()),
@@ -179,7 +183,7 @@ impl Authority {
                 return admitted.map_or_else(Admission::Refused, Admission::Admitted);
             }
             Principal::Ticket { ticket, filter } => {
-                let admitted = self.tickets.take(ticket, filter);
+                let admitted = self.tickets.take(ticket, Some(filter));
                 return admitted.map_or_else(Admission::Refused, Admission::Admitted);
             }
             Principal::Password { name, password } => {

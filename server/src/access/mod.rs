@@ -200,7 +200,20 @@ impl Gate {
         match &self.judge {
             // It will not be looked at: nobody is asked.
             Judge::Open(_) => Ok(Ticket::generate()),
-            Judge::File(authority) => authority.ticket(&access.grant, filter),
+            Judge::File(authority) => authority.ticket(&access.grant, Some(filter)),
+        }
+    }
+
+    /// Makes a pass: it stands once for an access where a token would. For what the server begins
+    /// for somebody over a socket of its own.
+    ///
+    /// # Errors
+    ///
+    /// That the access is nobody's, or that there are too many.
+    pub(crate) fn pass(&self, access: &Access) -> Result<Ticket, Error> {
+        match &self.judge {
+            Judge::Open(_) => Ok(Ticket::generate()),
+            Judge::File(authority) => authority.ticket(&access.grant, None),
         }
     }
 

@@ -2,7 +2,8 @@
 //! secret into an address or a datagram.
 //!
 //! One is made for a grant and a filter, and is good for some seconds. Whoever brings it reads by
-//! that grant, for as long as it lasts. What is kept of a ticket is its hash.
+//! that grant, for as long as it lasts. What is kept of a ticket is its hash. One without a filter
+//! is a pass: it stands where a token does, for what the server itself begins for somebody.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -25,9 +26,12 @@ pub(super) struct Tickets(Mutex<HashMap<TokenHash, Unused>>);
 #[derive(Debug)]
 struct Unused {
     grant: Grant,
-    filter: Filter,
+    filter: Option<Filter>,
     until: Instant,
 }
+
+/// How a pass begins, so that it is taken for no token.
+pub(super) const PASS_PREFIX: &str = "pass_";
 
 /// A ticket. It is shown by nothing but [`Ticket::reveal`].
 pub struct Ticket {
@@ -56,7 +60,7 @@ impl Tickets {
     /// # Errors
     ///
     /// That there are too many that were not used.
-    pub(super) fn make(&self, grant: &Grant, filter: Filter) -> Result<Ticket, Error> {
+    pub(super) fn make(&self, grant: &Grant, filter: Option<Filter>) -> Result<Ticket, Error> {
         let now = Instant::now();
         let mut unused = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         unused.retain(|_, ticket| now < ticket.until && ticket.grant.is_current());
@@ -73,18 +77,21 @@ impl Tickets {
                 return Err(Error::new(Code::Busy, text));
             }
         }
-        let ticket = Ticket::generate();
+        let mut ticket = Ticket::generate();
+        if filter.is_none() {
+            ticket.text.insert_str(0, PASS_PREFIX);
+        }
         let until = now + TICKET_LIFETIME;
         unused.insert(TokenHash::of(&ticket.text), Unused { grant: grant.clone(), filter, until });
         Ok(ticket)
     }
 
-    /// Uses one to read a filter. It is used up whatever comes of it.
+    /// Uses one to read a filter, or a pass. It is used up whatever comes of it.
     ///
     /// # Errors
     ///
     /// Why it is not good for that.
-    pub(super) fn take(&self, ticket: &str, filter: &Filter) -> Result<Grant, Error> {
+    pub(super) fn take(&self, ticket: &str, filter: Option<&Filter>) -> Result<Grant, Error> {
         let wrong = |why: &'static str| Error::new(Code::Unauthorized, why);
         let mut unused = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let found = unused.remove(&TokenHash::of(ticket));
@@ -92,7 +99,7 @@ impl Tickets {
         let found = found.filter(|found| Instant::now() < found.until).ok_or_else(|| {
             wrong("the ticket is wrong, was used, or has expired: make another one")
         })?;
-        if found.filter != *filter {
+        if found.filter.as_ref() != filter {
             return Err(wrong("the ticket is for another filter"));
         }
         if !found.grant.is_current() {
@@ -116,25 +123,31 @@ mod tests {
     async fn a_ticket_is_good_once_for_its_filter_and_its_time() {
         let (tickets, own) = (Tickets::default(), grant("a"));
         let filter: Filter = "a,b".parse().unwrap();
-        let make = || tickets.make(&own, filter.clone()).unwrap().text;
+        let make = || tickets.make(&own, Some(filter.clone())).unwrap().text;
+        let take = |ticket: &str| tickets.take(ticket, Some(&filter));
         let once = make();
-        assert_eq!(tickets.take(&once, &filter).unwrap(), own);
-        assert!(tickets.take(&once, &filter).is_err(), "it was used");
+        assert_eq!(take(&once).unwrap(), own);
+        assert!(take(&once).is_err(), "it was used");
         let foreign = make();
-        assert!(tickets.take(&foreign, &"a".parse().unwrap()).is_err());
-        assert!(tickets.take(&foreign, &filter).is_err(), "it was tried");
+        assert!(tickets.take(&foreign, Some(&"a".parse().unwrap())).is_err());
+        assert!(take(&foreign).is_err(), "it was tried");
+        let pass = tickets.make(&own, None).unwrap().text;
+        assert!(take(&pass).is_err() && tickets.take(&pass, None).is_err(), "it is no ticket");
+        assert!(tickets.take(&make(), None).is_err(), "nor is a ticket a pass");
+        let pass = tickets.make(&own, None).unwrap().text;
+        assert_eq!(tickets.take(&pass, None).unwrap(), own);
         let late = make();
         tokio::time::advance(TICKET_LIFETIME).await;
-        assert!(tickets.take(&late, &filter).is_err(), "it is late");
+        assert!(take(&late).is_err(), "it is late");
         let ended = make();
         own.end(None, "revoked", &Audit::default());
-        assert!(tickets.take(&ended, &filter).is_err(), "its right has ended");
+        assert!(take(&ended).is_err(), "its right has ended");
     }
 
     #[tokio::test(start_paused = true)]
     async fn one_identity_cannot_take_the_tickets_of_the_others() {
         let (tickets, filter) = (Tickets::default(), "a".parse::<Filter>().unwrap());
-        let make = |grant: &Grant| tickets.make(grant, filter.clone());
+        let make = |grant: &Grant| tickets.make(grant, Some(filter.clone()));
         let (greedy, other) = (grant("a"), grant("b"));
         for _ in 0..TICKETS_PER_IDENTITY_MAX {
             make(&greedy).unwrap();

@@ -79,7 +79,7 @@ pub(super) fn open(
     connection: &Arc<Connection>,
 ) -> Result<Reply, Error> {
     let OpenLab { access, page, topic, upgrade } = opening;
-    let seat = app.lab.enter(page, access)?;
+    let seat = app.lab.enter(page, app.config.gate.clone(), access)?;
     let connection = connection.clone();
     let bounds = SocketBounds {
         message_bytes: LAB_FRAME_BYTES_MAX,

@@ -24,7 +24,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use doorbell_protocol::{Code, Error};
+use doorbell_protocol::{Code, Error, Filter};
 use doorbell_wire::{Destroyed, Lookup, TcpCounts};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -35,7 +35,7 @@ pub(crate) use self::lane::PageName;
 use self::lane::{Lane, Name};
 pub(crate) use self::table::Row;
 pub(crate) use self::wiretap::check as check_capture;
-use crate::access::Access;
+use crate::access::{Access, Gate, Ticket};
 use crate::connections::{Connection, Connections, Ends};
 use crate::limits::{LAB_ROWS_MAX, LAB_SESSIONS_MAX, LAB_TRACES_MAX};
 use crate::listen::Addresses;
@@ -133,7 +133,7 @@ impl Lab {
     }
 
     /// Opens a session's place.
-    pub(crate) fn enter(&self, page: PageName, access: Access) -> Result<Seat, Error> {
+    pub(crate) fn enter(&self, page: PageName, gate: Gate, access: Access) -> Result<Seat, Error> {
         let permit = self.0.sessions.clone().try_acquire_owned().map_err(|_| {
             let text = format!("the lab has {LAB_SESSIONS_MAX} sessions, which is the limit");
             Error::new(Code::Unavailable, text)
@@ -141,7 +141,8 @@ impl Lab {
         let number = self.accounts().open(&page);
         self.0.watchers.fetch_add(1, Ordering::Relaxed);
         let ending = self.hear_ends();
-        Ok(Seat { lab: self.clone(), access, page, number, _ending: ending, _permit: permit })
+        let lab = self.clone();
+        Ok(Seat { lab, gate, access, page, number, _ending: ending, _permit: permit })
     }
 
     /// Listens to the ends of sockets, or shares in the listening.
@@ -217,6 +218,8 @@ async fn hear_ends(shared: Weak<Shared>) {
 #[derive(Debug)]
 pub(crate) struct Seat {
     lab: Lab,
+    /// Where its subscribers show that they are the page's.
+    gate: Gate,
     /// What the page may do.
     access: Access,
     page: PageName,
@@ -245,6 +248,21 @@ impl Seat {
     /// What the page may do.
     fn access(&self) -> &Access {
         &self.access
+    }
+
+    /// What shows in lines that a subscriber is the page's; `None` where that shows nothing.
+    fn pass(&self) -> Result<Option<Ticket>, Error> {
+        self.is_somebodys().then(|| self.gate.pass(&self.access)).transpose()
+    }
+
+    /// The same by datagrams, to read a filter.
+    fn ticket(&self, filter: Filter) -> Result<Option<Ticket>, Error> {
+        self.is_somebodys().then(|| self.gate.ticket(&self.access, filter)).transpose()
+    }
+
+    fn is_somebodys(&self) -> bool {
+        let identity = self.access.grant().identity();
+        self.gate.has_access_file() && identity.is_some_and(|who| who.kind != "anonymous")
     }
 
     fn parts(&self) -> &Parts {

@@ -1,4 +1,4 @@
-//! The subscriber over TCP: connect, `SUB TOPIC`, read lines.
+//! The subscriber over TCP: connect, `AUTH` where that is asked for, `SUB TOPIC`, read lines.
 
 use std::io;
 use std::net::SocketAddr;
@@ -77,6 +77,11 @@ impl Talk {
         let mut talk = Self { stream, ends: (local, address), heard: Vec::new(), start: 0 };
         talk.hear(Kind::Open).await?;
         subscriber.seat.name(seen);
+        let pass = subscriber.seat.pass().map_err(|error| error.text().to_owned())?;
+        if let Some(pass) = pass {
+            talk.say(&format!("AUTH {}\n", pass.reveal())).await?;
+            talk.hear(Kind::Ok).await?;
+        }
         let since = reached.map(|id| format!(" since={id}")).unwrap_or_default();
         talk.say(&format!("SUB {}{since}\n", subscriber.topic)).await?;
         talk.hear(Kind::Ok).await?;

@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use doorbell_protocol::datagram::{DatagramCommand, Members, cookie_in};
+use doorbell_protocol::datagram::{DatagramCommand, DatagramTicket, Members, cookie_in};
 use doorbell_protocol::limits::DATAGRAM_BYTES_MAX;
 use doorbell_protocol::{Event, Filter, Id, Kind, Since};
 use doorbell_wire::Ip;
@@ -143,8 +143,11 @@ impl<'a> Talk<'a> {
     /// Returns the place where the subscription begins.
     async fn subscribe(&mut self, reached: Option<Id>) -> Result<Id, Failure> {
         let filter = Filter::from(self.subscriber.topic.clone());
-        let since = reached.map_or(Since::None, Since::Id);
-        let command = DatagramCommand::Subscribe { filter, since: Some(since), ticket: None };
+        let since = Some(reached.map_or(Since::None, Since::Id));
+        let ticket = self.subscriber.seat.ticket(filter.clone());
+        let ticket = ticket.map_err(|error| error.text().to_owned())?;
+        let ticket = ticket.as_ref().map(|ticket| DatagramTicket(ticket.reveal()));
+        let command = DatagramCommand::Subscribe { filter, since, ticket };
         loop {
             self.say(&command).await?;
             let deadline = Instant::now() + SUB_PATIENCE;
