@@ -87,11 +87,3 @@ pub(super) fn read_all(log: &dyn Log, filter: &str, after: u64, messages: usize)
     }
     told
 }
-
-/// What random choices begin with. It is printed where a test fails, and can be given.
-pub(super) fn seed() -> u64 {
-    let given = std::env::var("DOORBELL_SEED").ok();
-    let seed = given.map_or_else(rand::random, |seed| seed.parse().expect("a number"));
-    println!("DOORBELL_SEED={seed}");
-    seed
-}
