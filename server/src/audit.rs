@@ -153,8 +153,8 @@ impl Audit {
         }
     }
 
-    /// Notes what was not. An address has one line in a while for each code: it may ask for the same
-    /// very often.
+    /// Notes what was not. An address has one line in a while for each code: it may ask for the
+    /// same very often.
     pub fn refused(&self, actor: Actor<'_>, action: AuditAction, error: &Error) {
         let Some(trail) = &self.0 else { return };
         let mut failures = trail.failures.lock().unwrap_or_else(PoisonError::into_inner);

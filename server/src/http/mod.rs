@@ -4,10 +4,9 @@
 //!   library, for those that are not plain, with `timeout`: requests that are not finished in time,
 //!   and `stalled`: answers that are not taken
 //! - `request`: a request as handlers see it, and the reader of plain ones; `params`: its
-//!   parameters, with `encoded_words` in headers; `requester`: who it is from; `credentials`: what its
-//!   client says of itself;
-//!   `dispatch`: the one table of addresses, and what stands there; `reply`: the answer and its two
-//!   writers; `policy`: what is done to every answer
+//!   parameters, with `encoded_words` in headers; `requester`: who it is from; `credentials`: what
+//!   its client says of itself; `dispatch`: the one table of addresses, and what stands there;
+//!   `reply`: the answer and its two writers; `policy`: what is done to every answer
 //! - `origin`: which pages may use the server, and under which names it is asked; `base_path`: the
 //!   path under which a proxy offers it
 //! - `publish`, `poll`, `stream`, `websocket`: messages in and out; `framing`: how they stand in a

@@ -1,4 +1,4 @@
-//! Who a request is from, as far as its connection and its proxy tell.
+//! Whom a request is from, as far as its connection and its proxy tell.
 
 use std::borrow::Cow;
 use std::net::IpAddr;

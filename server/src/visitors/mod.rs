@@ -345,8 +345,8 @@ impl Visitor {
         Some(&self.0.as_ref()?.owner)
     }
 
-    /// Holds what the log has of its messages, in bytes, against its share. `seconds` tells when the
-    /// oldest of what is held will be let go.
+    /// Holds what the log has of its messages, in bytes, against its share. `seconds` tells when
+    /// the oldest of what is held will be let go.
     ///
     /// # Errors
     ///
