@@ -154,10 +154,10 @@ impl Reader {
             };
             let count = usize::try_from(frame.left).unwrap_or(usize::MAX).min(rest.len());
             let payload = &mut rest[..count];
-            for byte in payload.iter_mut() {
-                *byte ^= frame.mask[0];
-                frame.mask.rotate_left(1);
+            for (byte, mask) in payload.iter_mut().zip(frame.mask.iter().cycle()) {
+                *byte ^= mask;
             }
+            frame.mask.rotate_left(count % 4);
             taken += count;
             frame.left -= count as u64;
             let (opcode, has_ended) = (frame.opcode, frame.left == 0);
