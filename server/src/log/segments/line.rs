@@ -29,10 +29,12 @@ use crate::log::Owner;
 
 /// Bytes before the owner.
 const OWNER_AT: usize = 31;
-const CHECKSUM_BYTES: usize = 8;
+pub(super) const CHECKSUM_BYTES: usize = 8;
 /// Lines of one batch, as many as a mark can tell.
 pub(super) const BATCH_LINES_MAX: usize = 9999;
 const GOES_ON: &[u8] = b"----";
+/// How the head of a segment begins after its checksum.
+pub(super) const HEAD_BEGINS: &[u8] = b" 0001 h 00000000000000 - {\"id\":\"";
 /// How the JSON of every line begins.
 const JSON_BEGINS: &[u8] = b"{\"id\":\"";
 
@@ -80,10 +82,15 @@ pub(super) struct LogLine<'a> {
     pub(super) json: &'a [u8],
 }
 
-impl LogLine<'_> {
+impl<'a> LogLine<'a> {
+    /// What its JSON begins with, if it is a message.
+    pub(super) fn message(&self) -> Option<Stored<'a>> {
+        if self.kind == Kind::Message { stored(self.json) } else { None }
+    }
+
     /// How long it is, its end included.
-    pub(super) fn bytes(&self) -> u64 {
-        (OWNER_AT + self.owner.len() + self.json.len() + 2) as u64
+    pub(super) fn bytes(&self) -> usize {
+        OWNER_AT + self.owner.len() + self.json.len() + 2
     }
 }
 
@@ -153,23 +160,28 @@ pub(super) fn seq_of(line: &[u8]) -> Option<u64> {
     Some(str::from_utf8(id).ok()?.parse::<Id>().ok()?.seq())
 }
 
-/// The lines that can be read inside one that is damaged, with where they begin in it: an end that
-/// was damaged joins two.
-pub(super) fn within(damaged: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+/// The lines that can be read in a text that stood between two ends of lines, with where they begin
+/// in it. That is one, unless something is damaged: an end that was damaged joins two.
+pub(super) fn readable(text: &[u8]) -> impl Iterator<Item = (usize, LogLine<'_>)> {
+    let whole = parse(text);
+    // In a text that is one line nothing else is looked for.
+    let damaged = if whole.is_some() { &[] } else { text };
     let mut begins = memmem::find_iter(damaged, b" {\"id\":\"")
         .filter_map(|at| memchr::memrchr(b' ', &damaged[..at])?.checked_sub(OWNER_AT - 1))
         .peekable();
-    std::iter::from_fn(move || {
+    let within = std::iter::from_fn(move || {
         let begin = begins.next()?;
-        // The byte before the next line is what its end has become.
+        // The byte before the next line is what its end has become; so may the last byte of all be.
         let end = begins.peek().map_or(damaged.len(), |next| next.saturating_sub(1));
-        Some((begin, damaged.get(begin..end).unwrap_or_default()))
-    })
-    .filter(|(_, line)| parse(line).is_some())
+        let line = damaged.get(begin..end).unwrap_or_default();
+        Some((begin, parse(line).or_else(|| parse(line.split_last()?.1))))
+    });
+    let within = within.filter_map(|(begin, line)| Some((begin, line?)));
+    whole.map(|line| (0, line)).into_iter().chain(within)
 }
 
 /// Reads what a message's JSON begins with.
-pub(super) fn stored(json: &[u8]) -> Option<Stored<'_>> {
+fn stored(json: &[u8]) -> Option<Stored<'_>> {
     let rest = json.strip_prefix(JSON_BEGINS)?;
     let (id, rest) = rest.split_at_checked(ID_CHARS)?;
     let id = str::from_utf8(id).ok()?.parse().ok()?;

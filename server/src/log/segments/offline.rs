@@ -11,7 +11,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use super::folder::Folder;
-use super::line::{self, Kind};
+use super::line;
 use super::lines::LineReader;
 use super::scan::{self, Content, End, Rest};
 use super::summary;
@@ -153,12 +153,9 @@ impl LogFolder {
         for found in &self.segments {
             let mut lines = LineReader::new(&found.file, 0, found.content.bytes, BLOCK);
             while let Some(read) = lines.next()? {
-                let bytes = lines.get(&read);
-                let whole = line::parse(bytes).is_some().then_some((0, bytes));
-                for (_, bytes) in whole.into_iter().chain(line::within(bytes)) {
-                    let line = line::parse(bytes).filter(|line| line.kind == Kind::Message);
-                    let Some(json) = line.map(|line| line.json) else { continue };
-                    let Some(stored) = line::stored(json) else { continue };
+                for (_, line) in line::readable(lines.get(&read)) {
+                    let Some(stored) = line.message() else { continue };
+                    let json = line.json;
                     if stored.id.seq() > reached {
                         reached = stored.id.seq();
                         let (time_us, topic) = (stored.time_us, stored.topic);

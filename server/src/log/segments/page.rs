@@ -3,7 +3,7 @@
 use std::io;
 use std::ops::ControlFlow;
 
-use super::line::{self, Kind, Stored};
+use super::line::{self, LogLine, Stored};
 use super::lines::LineReader;
 use super::segment::Segment;
 use crate::log::{Page, PageLimit, Query, Selection};
@@ -63,30 +63,25 @@ impl<'a> PageBuilder<'a> {
         while self.place < self.until
             && let Some(read) = lines.next()?
         {
-            if self.left == 0 {
+            if self.left == 0 && self.place > self.after {
                 return Ok(ControlFlow::Break(PageEnd::Here));
             }
-            let bytes = lines.get(&read);
-            self.left = self.left.saturating_sub(bytes.len() as u64);
-            let looked_at = if line::parse(bytes).is_some() {
-                self.look_at(bytes)
-            } else {
-                line::within(bytes).try_for_each(|(_, line)| self.look_at(line))
-            };
-            if looked_at.is_break() {
-                return Ok(looked_at);
+            let text = lines.get(&read);
+            self.left = self.left.saturating_sub(text.len() as u64);
+            for (_, line) in line::readable(text) {
+                let looked_at = self.look_at(&line);
+                if looked_at.is_break() {
+                    return Ok(looked_at);
+                }
             }
         }
         let end = segment.last().min(self.until);
         Ok(if self.place < end { self.hole(end) } else { ControlFlow::Continue(()) })
     }
 
-    /// Looks at one line, whose checksum is right.
-    fn look_at(&mut self, bytes: &[u8]) -> ControlFlow<PageEnd> {
-        let Some(line) = line::parse(bytes).filter(|line| line.kind == Kind::Message) else {
-            return ControlFlow::Continue(());
-        };
-        let Some(stored) = line::stored(line.json) else { return ControlFlow::Continue(()) };
+    /// Looks at one line.
+    fn look_at(&mut self, line: &LogLine<'_>) -> ControlFlow<PageEnd> {
+        let Some(stored) = line.message() else { return ControlFlow::Continue(()) };
         let seq = stored.id.seq();
         if seq <= self.place || self.place >= self.until {
             return ControlFlow::Continue(());

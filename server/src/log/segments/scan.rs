@@ -138,9 +138,7 @@ struct Limbo {
     lines: Vec<(usize, u64)>,
     /// How many of the newest lines came without a bad one between them.
     unbroken: usize,
-    /// Whether a line with its end could not be read.
-    is_damaged: bool,
-    /// How many there were.
+    /// How many texts with their ends were no lines, or not only lines.
     bad: u64,
 }
 
@@ -151,14 +149,25 @@ impl Limbo {
         self.unbroken += 1;
     }
 
+    /// Notes that something before the next line cannot be read.
+    fn note_damage(&mut self, is_ended: bool) -> End {
+        self.bad += u64::from(is_ended);
+        self.unbroken = 0;
+        self.end()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.lines.is_empty() && self.bad == 0
+    }
+
     fn end(&self) -> End {
-        if self.is_damaged { End::Damaged } else { End::Torn }
+        if self.bad > 0 { End::Damaged } else { End::Torn }
     }
 
     fn clear(&mut self) {
         self.bytes.clear();
         self.lines.clear();
-        (self.unbroken, self.bad, self.is_damaged) = (0, 0, false);
+        (self.unbroken, self.bad) = (0, 0);
     }
 }
 
@@ -178,40 +187,24 @@ pub(super) fn scan(file: &File, until: u64, rest: Rest) -> io::Result<Content> {
     let mut limbo = Limbo::default();
     let mut ended = 0;
     while let Some(read) = lines.next()? {
-        let bytes = lines.get(&read);
+        let text = lines.get(&read);
         if read.is_ended {
             ended = read.next_offset();
         }
-        // The newest line may have lost nothing but its end.
-        let bytes = match bytes.split_last() {
-            Some((_, whole)) if !read.is_ended && line::parse(whole).is_some() => whole,
-            _ => bytes,
-        };
-        let Some(line) = line::parse(bytes) else {
-            limbo.is_damaged |= read.is_ended;
-            limbo.bad += u64::from(read.is_ended);
-            limbo.unbroken = 0;
-            for (at, line) in line::within(bytes) {
-                limbo.push(line, read.offset + at as u64);
+        let mut next = 0;
+        for (begin, line) in line::readable(text) {
+            if begin > next {
+                content.end = limbo.note_damage(read.is_ended);
             }
-            content.end = limbo.end();
-            continue;
-        };
-        if line.ends == Some(1) && limbo.lines.is_empty() && !limbo.is_damaged {
-            content.take(&line, read.offset);
-        } else {
-            limbo.push(bytes, read.offset);
-            if line.ends.is_none_or(|lines| lines > limbo.unbroken) {
-                content.end = limbo.end();
-                continue;
-            }
-            content.take_all(&limbo);
-            limbo.clear();
+            let end = begin + line.bytes() - 1;
+            content.advance(&mut limbo, &text[begin..end], &line, read.offset + begin as u64);
+            next = end + 1;
         }
-        content.bytes = read.offset + line.bytes();
-        content.end = if line.kind == Kind::End { End::Closed } else { End::Whole };
+        if next < text.len() {
+            content.end = limbo.note_damage(read.is_ended);
+        }
     }
-    if rest == Rest::Kept && !limbo.lines.is_empty() | limbo.is_damaged {
+    if rest == Rest::Kept && !limbo.is_empty() {
         content.take_all(&limbo);
         content.bytes = ended;
     }
@@ -220,6 +213,23 @@ pub(super) fn scan(file: &File, until: u64, rest: Rest) -> io::Result<Content> {
 }
 
 impl Content {
+    /// Takes in a line that was read, when its batch is whole.
+    fn advance(&mut self, limbo: &mut Limbo, bytes: &[u8], line: &LogLine<'_>, offset: u64) {
+        if line.ends == Some(1) && limbo.is_empty() {
+            self.take(line, offset);
+        } else {
+            limbo.push(bytes, offset);
+            if line.ends.is_none_or(|lines| lines > limbo.unbroken) {
+                self.end = limbo.end();
+                return;
+            }
+            self.take_all(limbo);
+            limbo.clear();
+        }
+        self.bytes = offset + line.bytes() as u64;
+        self.end = if line.kind == Kind::End { End::Closed } else { End::Whole };
+    }
+
     fn take_all(&mut self, limbo: &Limbo) {
         let mut begin = 0;
         for (end, offset) in &limbo.lines {
@@ -262,7 +272,7 @@ impl Content {
     }
 
     fn take_message(&mut self, line: &LogLine<'_>, offset: u64) {
-        let Some(stored) = line::stored(line.json) else { return };
+        let Some(stored) = line.message() else { return };
         let seq = stored.id.seq();
         if self.head.is_none() && self.last == 0 {
             // The head was damaged.
@@ -285,7 +295,7 @@ impl Content {
         }
         self.index.note(offset, seq);
         self.notes.times.note(stored.time_us);
-        let bytes = line.bytes();
+        let bytes = line.bytes() as u64;
         match self.notes.owners.get_mut(line.owner) {
             Some(held) => *held += bytes,
             None => drop(self.notes.owners.insert(Owner::named(line.owner), bytes)),

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::Shared;
-use super::line::{self, Kind};
+use super::line;
 use super::lines::LineReader;
 use super::segment::Segment;
 
@@ -36,9 +36,9 @@ fn last_older(segment: &Segment, time_us: u64) -> io::Result<Option<u64>> {
         let mut lines = LineReader::new(&segment.file, begin, end, STEP);
         let mut found = None;
         while let Some(read) = lines.next()? {
-            let line = line::parse(lines.get(&read)).filter(|line| line.kind == Kind::Message);
-            let stored = line.and_then(|line| line::stored(line.json));
-            found = stored.filter(|own| own.time_us < time_us).map(|own| own.id.seq()).or(found);
+            let messages = line::readable(lines.get(&read)).filter_map(|(_, line)| line.message());
+            let older = messages.filter(|own| own.time_us < time_us).last();
+            found = older.map(|own| own.id.seq()).or(found);
         }
         if found.is_some() {
             return Ok(found);

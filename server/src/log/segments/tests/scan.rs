@@ -119,7 +119,7 @@ proptest! {
         prop_assert_eq!(bytes.pop(), Some(b'\n'));
         let expected = LogLine { ends, kind, chain, owner: owner.as_str(), json: json.as_bytes() };
         prop_assert_eq!(line::parse(&bytes), Some(expected));
-        prop_assert_eq!(expected.bytes(), bytes.len() as u64 + 1);
+        prop_assert_eq!(expected.bytes(), bytes.len() + 1);
         // Every other checksum is a wrong one.
         for at in 8..bytes.len() {
             bytes[at] ^= 1;
@@ -130,11 +130,14 @@ proptest! {
 
     #[test]
     fn any_bytes_can_be_taken_for_a_line(bytes in pieces()) {
-        line::parse(&bytes);
         line::seq_of(&bytes);
-        line::stored(&bytes);
-        for (at, line) in line::within(&bytes) {
-            prop_assert!(at + line.len() <= bytes.len() && line::parse(line).is_some());
+        let mut next = 0;
+        for (begin, line) in line::readable(&bytes) {
+            let end = begin + line.bytes() - 1;
+            prop_assert_eq!(line::parse(&bytes[begin..end]), Some(line));
+            prop_assert!(begin >= next, "two lines share bytes");
+            line.message();
+            next = end + 1;
         }
     }
 
