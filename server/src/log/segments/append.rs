@@ -228,8 +228,14 @@ impl Appender {
         }
     }
 
+    /// Goes on in a new segment, though nothing is appended.
+    pub(super) fn end_segment(&mut self, shared: &Shared, now: Now) -> Result<(), LogError> {
+        self.check(shared)?;
+        self.roll(shared, now)
+    }
+
     /// Goes on in a new segment.
-    pub(super) fn roll(&mut self, shared: &Shared, now: Now) -> Result<(), LogError> {
+    fn roll(&mut self, shared: &Shared, now: Now) -> Result<(), LogError> {
         let next = shared.take_next(self.segment.ordinal + 1);
         let (ordinal, file) = next.map_err(|error| not_written(&error))?;
         let segment = Arc::new(Segment::new(ordinal, file, self.segment.last()));

@@ -16,7 +16,7 @@ use std::ops::ControlFlow;
 use doorbell_protocol::Topic;
 
 use super::Shared;
-use super::line::{self, Kind, LogLine};
+use super::line::LogLine;
 use super::page::{PageBuilder, PageEnd};
 use super::segment::Segment;
 
@@ -35,7 +35,7 @@ pub(super) fn follow(
     let mut bytes = Vec::new();
     for seq in seqs {
         let line = segment.line(seq, &mut bytes)?;
-        let stored = line.as_ref().and_then(|line| line::stored(line.json));
+        let stored = line.as_ref().and_then(LogLine::message);
         let (Some(line), Some(stored)) = (line, stored) else { return Ok(None) };
         if reading.take(&stored, line.json).is_break() {
             reading.place = seq - 1;
@@ -59,7 +59,7 @@ fn walk(
     let mut hops = 0;
     let mut bytes = Vec::new();
     for topic in topics {
-        let Some(newest) = newest_in(shared, segment, topic)? else { return Ok(None) };
+        let Some(newest) = newest_in(shared, segment, topic) else { return Ok(None) };
         let mut seq = newest;
         while seq > stop {
             hops += 1;
@@ -78,24 +78,24 @@ fn walk(
 }
 
 fn is_of(line: &LogLine<'_>, topic: &Topic) -> bool {
-    let stored = line::stored(line.json);
-    line.kind == Kind::Message && stored.is_some_and(|own| own.topic == topic.as_str())
+    line.message().is_some_and(|own| own.topic == topic.as_str())
 }
 
 /// The newest message of a topic in a segment, 0 if there is none; `None` if that is not known.
-fn newest_in(shared: &Shared, segment: &Segment, topic: &Topic) -> io::Result<Option<u64>> {
+fn newest_in(shared: &Shared, segment: &Segment, topic: &Topic) -> Option<u64> {
     let newest = shared.heads.get(topic).map_or(0, |head| head.newest);
     if newest <= segment.after {
-        return Ok(Some(0));
+        return Some(0);
     }
     if newest <= segment.last() {
-        return Ok(Some(newest));
+        return Some(newest);
     }
-    let Some(table) = segment.topics.get() else { return Ok(None) };
-    let summary = match shared.folder.open_summary(segment.ordinal) {
-        // Retention has just let go of it.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        summary => summary?,
-    };
-    Ok(Some(table.find(&summary, topic.as_str())?.map_or(0, |row| row.last)))
+    let table = segment.topics.get()?;
+    match table.find(topic.as_str()) {
+        Ok(row) => Some(row.map_or(0, |row| row.last)),
+        Err(error) => {
+            tracing::debug!(%error, segment = segment.ordinal, "a summary could not be read");
+            None
+        }
+    }
 }

@@ -35,9 +35,11 @@ impl Inner {
             let is_too_old = shared.is_too_old(oldest, now);
             let done = if others.is_empty() {
                 // The newest one is too old as a whole: the log has been idle for long.
-                is_too_old && self.appender().roll(shared, now).is_ok()
+                is_too_old && self.appender().end_segment(shared, now).is_ok()
             } else {
-                (is_too_old || bytes > shared.retention.bytes) && self.let_go(oldest)
+                // Damage may have left nothing of it.
+                let is_due = oldest.is_empty() || is_too_old || bytes > shared.retention.bytes;
+                is_due && self.let_go(oldest)
             };
             if !done {
                 return;
@@ -51,6 +53,7 @@ impl Inner {
         // Readers are told of what they miss before it is gone.
         if let Err(error) = shared.expire_topics(segment) {
             tracing::warn!(%error, segment = segment.ordinal, "the oldest segment cannot be read");
+            return false;
         }
         let first_held = segment.last() + 1;
         shared.segments.rcu(|segments| {
@@ -61,7 +64,7 @@ impl Inner {
         if let Some(feed) = shared.feed.get() {
             feed.trim(first_held);
         }
-        if let Err(error) = shared.folder.remove_segment(segment.ordinal) {
+        if let Err(error) = shared.folder.remove_segment(segment.ordinal, &segment.file) {
             tracing::warn!(%error, segment = segment.ordinal, "an old segment cannot be removed");
         }
         true
@@ -97,16 +100,12 @@ impl Shared {
                 self.expire_some(&mut some);
             }
         };
-        match segment.topics.get() {
-            Some(table) => {
-                let summary = self.folder.open_summary(segment.ordinal)?;
-                table.for_each(&summary, |name, row| take(name, row.last))?;
-            }
-            // There was no room for its summary.
-            None => {
-                let content = scan::scan(&segment.file, segment.bytes(), Rest::Kept)?;
-                content.topics.iter().for_each(|(name, row)| take(name, row.last));
-            }
+        let table = segment.topics.get();
+        let listed = table.map(|table| table.for_each(|name, row| take(name, row.last)));
+        // There was no room for its summary, or it is damaged.
+        if !matches!(listed, Some(Ok(()))) {
+            let content = scan::scan(&segment.file, segment.bytes(), Rest::Kept)?;
+            content.topics.iter().for_each(|(name, row)| take(name, row.last));
         }
         self.expire_some(&mut some);
         Ok(())

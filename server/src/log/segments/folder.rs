@@ -131,6 +131,7 @@ impl Folder {
 
     /// Makes an empty segment. Its name is not on the disk before [`sync`](Self::sync).
     pub(super) fn create_segment(&self, ordinal: u64) -> io::Result<File> {
+        self.check_path()?;
         let mut options = File::options();
         options.read(true).write(true).create_new(true).mode(FILE_MODE);
         options.open(self.segment_path(ordinal))
@@ -146,17 +147,19 @@ impl Folder {
         }
     }
 
-    /// Unlinks a segment and its summary. Whoever reads it reads on.
-    pub(super) fn remove_segment(&self, ordinal: u64) -> io::Result<()> {
+    /// Unlinks a segment and its summary, if the segment is this file; they are gone from the disk
+    /// then. Whoever reads it reads on.
+    pub(super) fn remove_segment(&self, ordinal: u64, file: &File) -> io::Result<()> {
+        if self.has_lost(ordinal, file) {
+            return Ok(());
+        }
         // The summary first: a segment without one is a segment, one without the other is nothing.
         match fs::remove_file(self.path.join(name(ordinal, SUMMARY))) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        match fs::remove_file(self.segment_path(ordinal)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            result => result,
-        }
+        fs::remove_file(self.segment_path(ordinal))?;
+        self.sync()
     }
 
     /// Brings the names in it to the disk.
@@ -166,9 +169,8 @@ impl Folder {
 
     /// Whether the file is known not to be there under its name any more.
     pub(super) fn has_lost(&self, ordinal: u64, file: &File) -> bool {
-        let identity = |found: fs::Metadata| (found.dev(), found.ino());
         match (file.metadata(), fs::metadata(self.segment_path(ordinal))) {
-            (Ok(own), Ok(found)) => identity(own) != identity(found),
+            (Ok(own), Ok(found)) => identity(&own) != identity(&found),
             (_, Err(error)) => {
                 matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
             }
@@ -176,26 +178,39 @@ impl Folder {
         }
     }
 
-    pub(super) fn write_summary(&self, ordinal: u64, text: &[u8]) -> io::Result<()> {
+    /// Writes a summary; returns it as a file that can be read.
+    pub(super) fn write_summary(&self, ordinal: u64, text: &[u8]) -> io::Result<File> {
+        self.check_path()?;
         let mut options = File::options();
-        options.write(true).create(true).truncate(true).mode(FILE_MODE);
-        options.open(self.path.join(name(ordinal, SUMMARY)))?.write_all_at(text, 0)
+        options.read(true).write(true).create(true).truncate(true).mode(FILE_MODE);
+        let file = options.open(self.path.join(name(ordinal, SUMMARY)))?;
+        file.write_all_at(text, 0)?;
+        Ok(file)
     }
 
     /// A summary as it was written, which need not be whole.
-    pub(super) fn read_summary(&self, ordinal: u64) -> io::Result<Option<String>> {
-        let mut bytes = Vec::new();
-        match self.open_summary(ordinal) {
+    pub(super) fn read_summary(&self, ordinal: u64) -> io::Result<Option<(File, String)>> {
+        let mut file = match File::open(self.path.join(name(ordinal, SUMMARY))) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error),
-            Ok(mut file) => file.read_to_end(&mut bytes)?,
+            file => file?,
         };
-        Ok(String::from_utf8(bytes).ok())
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        Ok(String::from_utf8(bytes).ok().map(|text| (file, text)))
     }
 
-    pub(super) fn open_summary(&self, ordinal: u64) -> io::Result<File> {
-        File::open(self.path.join(name(ordinal, SUMMARY)))
+    /// Another folder may stand under this name by now: it is not ours to write in.
+    fn check_path(&self) -> io::Result<()> {
+        if identity(&self.handle.metadata()?) == identity(&fs::metadata(&self.path)?) {
+            return Ok(());
+        }
+        Err(io::Error::new(io::ErrorKind::NotFound, "another folder was put in its place"))
     }
+}
+
+/// What makes a file the same one, whatever its name.
+fn identity(found: &fs::Metadata) -> (u64, u64) {
+    (found.dev(), found.ino())
 }
 
 /// The name of a file of a segment.

@@ -83,8 +83,8 @@ pub(super) fn write(folder: &Folder, ordinal: u64, content: &Content) -> io::Res
     }
     let checksum = crc32fast::hash(&text.as_bytes()[CHECKSUM_BYTES..]);
     text.replace_range(..CHECKSUM_BYTES - 1, &format!("{checksum:08x}"));
-    folder.write_summary(ordinal, text.as_bytes())?;
-    Ok(TopicTable::new(at, text.len() as u64))
+    let file = folder.write_summary(ordinal, text.as_bytes())?;
+    Ok(TopicTable::new(file, at, text.len() as u64))
 }
 
 /// A summary that was read, but for its topics.
@@ -103,7 +103,7 @@ pub(super) fn read(
     bytes: u64,
     mut take: impl FnMut(&str, TopicRow),
 ) -> io::Result<Option<Summary>> {
-    let Some(text) = folder.read_summary(ordinal)? else { return Ok(None) };
+    let Some((file, text)) = folder.read_summary(ordinal)? else { return Ok(None) };
     let Some((head, mut rest)) = verified(&text) else { return Ok(None) };
     if head.version != VERSION || (head.segment, head.bytes) != (ordinal, bytes) {
         return Ok(None);
@@ -140,7 +140,7 @@ pub(super) fn read(
         run: head.run,
         ..Content::default()
     };
-    let topics = TopicTable::new(at as u64, text.len() as u64);
+    let topics = TopicTable::new(file, at as u64, text.len() as u64);
     Ok(Some(Summary { content, topics }))
 }
 

@@ -21,46 +21,54 @@ pub(super) struct TopicRow {
 }
 
 impl TopicRow {
-    /// Appends its line.
+    /// Appends its line. Its checksum is its own, since lines are read one by one.
     pub(super) fn write(self, name: &str, out: &mut String) {
-        let _ = writeln!(out, "{name} {} {}", self.last, self.before);
+        let begin = out.len();
+        let _ = write!(out, "{name} {} {}", self.last, self.before);
+        let checksum = crc32fast::hash(&out.as_bytes()[begin..]);
+        let _ = writeln!(out, " {checksum:08x}");
     }
 
-    /// Reads its line, given without its end.
+    /// Reads its line, given without its end. `None` if it is damaged.
     pub(super) fn parse(line: &str) -> Option<(&str, Self)> {
-        let mut words = line.split(' ');
+        let (row, checksum) = line.rsplit_once(' ')?;
+        if u32::from_str_radix(checksum, 16).ok()? != crc32fast::hash(row.as_bytes()) {
+            return None;
+        }
+        let mut words = row.split(' ');
         let (name, last, before) = (words.next()?, words.next()?, words.next()?);
         Some((name, Self { last: last.parse().ok()?, before: before.parse().ok()? }))
     }
 }
 
 /// Where the topics of a segment stand in its summary, in the order of their names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) struct TopicTable {
+    /// Kept open: whatever becomes of its name, this is the one that was verified.
+    summary: File,
     at: u64,
     end: u64,
 }
 
 impl TopicTable {
     /// The lines between these offsets.
-    pub(super) fn new(at: u64, end: u64) -> Self {
-        Self { at, end }
+    pub(super) fn new(summary: File, at: u64, end: u64) -> Self {
+        Self { summary, at, end }
     }
 
-    /// Looks a topic up by halving.
-    pub(super) fn find(&self, file: &File, topic: &str) -> io::Result<Option<TopicRow>> {
+    /// Looks a topic up by halving. Damage on the way is an error: what is behind it is not known.
+    pub(super) fn find(&self, topic: &str) -> io::Result<Option<TopicRow>> {
         let (mut low, mut high) = (self.at, self.end);
         let mut bytes = [0; TOPIC_READ];
         while low < high {
             let middle = low + (high - low) / 2;
             // The line that begins at `middle` or before it.
             let from = middle.saturating_sub(TOPIC_READ as u64 / 2).max(self.at);
-            let read = file.read_at(&mut bytes, from)?;
+            let read = self.summary.read_at(&mut bytes, from)?;
             let within = usize::try_from(middle - from).unwrap_or(read).min(read);
             let begin = memchr::memrchr(b'\n', &bytes[..within]).map_or(0, |end| end + 1);
-            let Some(length) = memchr::memchr(b'\n', &bytes[begin..read]) else { return Ok(None) };
-            let line = str::from_utf8(&bytes[begin..begin + length]).unwrap_or_default();
-            let Some((name, row)) = TopicRow::parse(line) else { return Ok(None) };
+            let length = memchr::memchr(b'\n', &bytes[begin..read]).ok_or_else(damaged)?;
+            let (name, row) = row_of(&bytes[begin..begin + length])?;
             match name.cmp(topic) {
                 Ordering::Equal => return Ok(Some(row)),
                 Ordering::Less => low = from + (begin + length) as u64 + 1,
@@ -70,19 +78,23 @@ impl TopicTable {
         Ok(None)
     }
 
-    /// Hands out all topics.
-    pub(super) fn for_each(
-        &self,
-        file: &File,
-        mut take: impl FnMut(&str, TopicRow),
-    ) -> io::Result<()> {
-        let mut lines = LineReader::new(file, self.at, self.end, 64 << 10);
+    /// Hands out all topics, up to the first that is damaged.
+    pub(super) fn for_each(&self, mut take: impl FnMut(&str, TopicRow)) -> io::Result<()> {
+        let mut lines = LineReader::new(&self.summary, self.at, self.end, 64 << 10);
+        let mut end = self.at;
         while let Some(read) = lines.next()? {
-            let line = str::from_utf8(lines.get(&read)).unwrap_or_default();
-            if let Some((name, row)) = TopicRow::parse(line) {
-                take(name, row);
-            }
+            let (name, row) = row_of(lines.get(&read))?;
+            take(name, row);
+            end = read.next_offset();
         }
-        Ok(())
+        if end == self.end { Ok(()) } else { Err(damaged()) }
     }
+}
+
+fn row_of(line: &[u8]) -> io::Result<(&str, TopicRow)> {
+    str::from_utf8(line).ok().and_then(TopicRow::parse).ok_or_else(damaged)
+}
+
+fn damaged() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "a summary is damaged")
 }

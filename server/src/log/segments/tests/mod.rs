@@ -2,6 +2,7 @@
 
 mod damage;
 mod open;
+mod retention;
 mod scan;
 
 use std::path::{Path, PathBuf};
