@@ -16,9 +16,12 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use doorbell_protocol::{GapReason, Topic};
+use serde::Deserialize;
 
 use super::append::{Appender, not_written};
 use super::folder::{Claim, Folder, SyncedTo};
+use super::line::{self, CHECKSUM_BYTES, HEAD_BEGINS};
+use super::lines::LineReader;
 use super::owners::Owners;
 use super::scan::{self, Content, End, Rest, Run};
 use super::segment::{Hole, Segment};
@@ -32,6 +35,9 @@ use crate::clock::{Clock, Now};
 use crate::log::epochs::{self, Span};
 use crate::log::heads::TopicHead;
 use crate::log::{Epochs, Heads, LogError, OpenError, Retention};
+
+/// Bytes read at the beginning of a file.
+const HEAD_READ: usize = 4096;
 
 /// A name for the time since the machine started, empty where the kernel gives none.
 pub(super) fn boot_id() -> String {
@@ -65,10 +71,9 @@ pub(super) fn open(
     let in_place = !is_moved && last_run.is_some_and(|last_run| last_run.place == run.place);
     let (epochs, start) = begin_epoch(spans, now, in_place, last, is_torn)
         .ok_or_else(|| OpenError(format!("the log in {} has no epochs left", path.display())))?;
-    let began_us = segments.last().and_then(|newest| newest.oldest_us());
-    let began_us = began_us.map(|oldest_us| expire::touched_at(now, oldest_us));
     let mut next = prepared;
-    if segments.is_empty() {
+    // What has a summary is never written to again.
+    if segments.last().is_none_or(|newest| newest.topics.get().is_some()) {
         let (ordinal, file) = match next.take() {
             Some(prepared) => prepared,
             None => {
@@ -80,6 +85,7 @@ pub(super) fn open(
     }
     let newest = segments.last().expect("there is one now").clone();
     folder.warn_of_others(&newest.file);
+    let began_us = newest.oldest_us().map(|oldest_us| expire::touched_at(now, oldest_us));
     let (tasks, to_do) = std::sync::mpsc::channel();
     let appender = Appender::new(newest, began_us, start, run, tasks.clone());
     let owners = Owners::default();
@@ -196,6 +202,9 @@ impl Found {
             } else if is_ours(folder, ordinal, &file)? {
                 found.prepared = None;
                 files.push((ordinal, file, bytes));
+            } else if is_begun(&file).map_err(refuse)? {
+                file.set_len(0).map_err(refuse)?;
+                found.prepared = Some((ordinal, file));
             } else {
                 foreign.push(folder.segment_path(ordinal));
             }
@@ -238,22 +247,27 @@ impl Found {
             }
         })?;
         let (content, table) = match read {
-            Some(read) => (read.content, read.topics),
+            Some(read) => (read.content, Some(read.topics)),
             None => {
                 let content = scan::scan(&file, bytes, Rest::Kept)?;
                 tracing::info!(segment = ordinal, "a segment had no summary and was read");
                 file.set_len(content.bytes)?;
                 file.sync_data()?;
                 let table = summary::write(folder, ordinal, &content);
+                let table = table.inspect_err(|error| {
+                    tracing::warn!(%error, segment = ordinal, "a summary was not written");
+                });
                 self.note_topics(&content);
-                (content, table?)
+                (content, table.ok())
             }
         };
         for (topic, row) in rows {
             self.note_topic(topic, row);
         }
         let segment = self.add(ordinal, file, content);
-        let _ = segment.topics.set(table);
+        if let Some(table) = table {
+            let _ = segment.topics.set(table);
+        }
         Ok(())
     }
 
@@ -355,28 +369,44 @@ impl Found {
 /// Whether a file is a segment, of a version that is known.
 fn is_ours(folder: &Folder, ordinal: u64, file: &File) -> Result<bool, OpenError> {
     let refuse = |error: io::Error| cannot_open(folder.path(), &error);
-    let mut bytes = [0; 4096];
-    let read = file.read_at(&mut bytes, 0).map_err(refuse)?;
-    let text = String::from_utf8_lossy(&bytes[..read]);
-    let format = format!("\"format\":\"{FORMAT}\",\"version\":");
-    let version = text.split_once(&format).map(|(_, rest)| {
-        let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
-        rest[..digits].parse().unwrap_or(0)
-    });
-    match version {
-        Some(version) if version > VERSION => Err(OpenError(format!(
-            "{} was written by a newer doorbell (version {version}, this one knows {VERSION}); \
-             use that one",
-            folder.segment_path(ordinal).display()
-        ))),
-        Some(_) => Ok(true),
+    let bytes = file.metadata().map_err(refuse)?.len();
+    let mut lines = LineReader::new(file, 0, bytes, HEAD_READ);
+    let first = lines.next().map_err(refuse)?;
+    let head = first.and_then(|first| line::parse(lines.get(&first)));
+    match head.and_then(|head| serde_json::from_slice::<Versioned>(head.json).ok()) {
+        Some(Versioned { format, version }) if format == FORMAT && version > VERSION => {
+            Err(OpenError(format!(
+                "{} was written by a newer doorbell (version {version}, this one knows {VERSION}); \
+                 use that one",
+                folder.segment_path(ordinal).display()
+            )))
+        }
+        Some(Versioned { format, .. }) if format == FORMAT => Ok(true),
         // Its head may be damaged.
-        None => {
-            let bytes = file.metadata().map_err(refuse)?.len();
-            let content = scan::scan(file, bytes, Rest::Cut).map_err(refuse)?;
-            Ok(content.bytes > 0)
+        _ => {
+            let content = scan::scan(file, bytes, Rest::Kept).map_err(refuse)?;
+            Ok(content.run.is_some() || content.last > content.after)
         }
     }
+}
+
+/// What every version says in its head.
+#[derive(Debug, Deserialize)]
+struct Versioned {
+    format: String,
+    version: u32,
+}
+
+/// Whether a file is what is left of a segment whose machine died before anything of it was on the
+/// disk: a part of its head, or pages that were never written.
+fn is_begun(file: &File) -> io::Result<bool> {
+    let mut bytes = [0; HEAD_READ];
+    let read = file.read_at(&mut bytes, 0)?;
+    let text = &bytes[..read];
+    let (checksum, rest) = text.split_at(CHECKSUM_BYTES.min(read));
+    let is_head = checksum.iter().all(u8::is_ascii_hexdigit)
+        && rest.iter().zip(HEAD_BEGINS).all(|(own, head)| own == head);
+    Ok(text.contains(&0) || (is_head && !text.contains(&b'\n')))
 }
 
 fn last_byte(file: &File, bytes: u64) -> io::Result<u8> {

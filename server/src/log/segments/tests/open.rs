@@ -111,6 +111,75 @@ fn a_machine_that_dies_is_told_once_as_a_loss() {
 }
 
 #[test]
+fn a_damaged_version_is_no_reason_to_refuse() {
+    let place = TestFolder::new();
+    let log = place.open();
+    append(&log, "a", &["one", "two"], 5);
+    log.close().unwrap();
+    drop(log);
+    let path = place.files("log").remove(0);
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replacen("\"version\":1", "\"version\":3", 1)).unwrap();
+    assert_eq!(seqs(&page(&place.open(), ">", 0, 9)), [1, 2]);
+}
+
+#[test]
+fn what_is_left_of_a_segment_that_never_reached_the_disk_is_begun_anew() {
+    let head = "0a1b2c3d 0001 h 00000000000000 - {\"id\":\"0MV3k0000001\",\"event\":";
+    let half_lost = [&[0; 4096][..], b"\":[],\"run\":{}}\n"].concat();
+    for left in [b"0a1b", head.as_bytes(), &[0; 5000], &half_lost] {
+        let place = TestFolder::new();
+        std::fs::write(place.path().join("00000001.log"), left).unwrap();
+        let log = place.open();
+        append(&log, "a", &["one"], 5);
+        log.close().unwrap();
+        assert_eq!(seqs(&page(&place.open(), ">", 0, 9)), [1]);
+        assert_eq!(place.files("log").len(), 1);
+    }
+}
+
+#[test]
+fn a_file_that_is_no_segment_is_left_alone() {
+    for other in [&b"Nov 29 a line of another log\n"[..], b"deadbeef 0001 h of another one\n"] {
+        let place = TestFolder::new();
+        let path = place.path().join("20261129.log");
+        std::fs::write(&path, other).unwrap();
+        let refused = place.try_open().unwrap_err().to_string();
+        assert!(refused.contains("20261129.log is no segment of a log"), "{refused}");
+        assert_eq!(std::fs::read(&path).unwrap(), other);
+    }
+}
+
+#[test]
+fn a_segment_that_has_its_summary_is_not_written_to_again() {
+    let mut place = TestFolder::new();
+    place.retention.bytes = 1 << 20;
+    let text = "x".repeat(8000);
+    let log = place.open();
+    for round in 0..7 {
+        append(&log, "a", &[&text], round);
+    }
+    append(&log, "a", &[&text, &text], 8);
+    log.close().unwrap();
+    drop(log);
+    // The machine dies before the first batch of the second one is on the disk.
+    let path = &place.files("log")[1];
+    let written = std::fs::read_to_string(path).unwrap();
+    let lines: Vec<&str> = written.split_inclusive('\n').collect();
+    std::fs::write(path, ["?", lines[0], lines[1]].concat()).unwrap();
+    place.boot = "two".into();
+    let log = place.open();
+    append(&log, "late", &["one"], 10);
+    for round in 10..30 {
+        append(&log, "a", &[&text], round);
+    }
+    let late = append(&log, "late", &["two"], 40);
+    let told = read_all(&log, "late", 0, 50);
+    assert_eq!(told.messages.len(), 2, "{:?}", told.gaps);
+    assert_eq!(told.messages[1].id(), late[0].id());
+}
+
+#[test]
 fn a_start_begins_a_higher_epoch_and_places_of_all_of_them_stay() {
     let place = TestFolder::new();
     let mut ids = Vec::new();
