@@ -30,6 +30,7 @@ impl Inner {
         let shared = &self.shared;
         loop {
             let view = shared.segments.load_full();
+            shared.believe(&view, now);
             let Some((oldest, others)) = view.split_first() else { return };
             let bytes: u64 = view.iter().map(|segment| segment.bytes()).sum();
             let is_too_old = shared.is_too_old(oldest, now);
@@ -74,18 +75,17 @@ impl Inner {
 impl Shared {
     /// Whether everything in a segment is older than what is kept.
     fn is_too_old(&self, segment: &Segment, now: Now) -> bool {
-        if segment.is_empty() {
-            return false;
+        let is_old = |touched| now.since_boot_us - touched > micros(self.retention.age);
+        !segment.is_empty() && segment.touched().is_some_and(is_old)
+    }
+
+    /// Believes the wall clock once it has stood for long.
+    fn believe(&self, segments: &[Arc<Segment>], now: Now) {
+        if now.since_boot_us - self.opened.since_boot_us >= micros(DOUBTED_FOR) {
+            let is_doubtful = |segment: &&Arc<Segment>| segment.touched().is_none();
+            let doubtful: Vec<_> = segments.iter().filter(is_doubtful).collect();
+            find_ages(&doubtful, self.retention.age, now, true);
         }
-        let touched = segment.touched().or_else(|| {
-            let stood_us = now.since_boot_us - self.opened.since_boot_us;
-            (stood_us >= micros(DOUBTED_FOR)).then(|| {
-                let touched = touched_at(now, segment.notes().times.newest);
-                segment.set_touched(touched, false);
-                touched
-            })
-        });
-        touched.is_some_and(|touched| now.since_boot_us - touched > micros(self.retention.age))
     }
 
     /// Notes in each topic what it loses, so that a quiet one is never told of a gap that it does
@@ -125,18 +125,27 @@ pub(super) fn touched_at(now: Now, time_us: u64) -> i64 {
     now.since_boot_us.saturating_sub(i64::try_from(age_us).unwrap_or(i64::MAX))
 }
 
-/// Finds out how old segments are that were written before the log was opened, oldest first. A
-/// message is no younger than any that came after it, whatever its stamp says.
-pub(super) fn find_ages(segments: &[Arc<Segment>], retention_age: Duration, now: Now) {
+/// Finds out how old segments are that were written before the log was opened, as the wall clock
+/// tells it. Where it cannot be right, or has not stood for long and tells of a great age, that is
+/// doubtful.
+pub(super) fn find_ages(
+    segments: &[&Arc<Segment>],
+    retention_age: Duration,
+    now: Now,
+    is_believed: bool,
+) {
+    let doubted_us = retention_age.saturating_add(DOUBTED_FROM).as_micros();
+    // What a message is no younger than, when no stamp can be right.
     let mut bound_us = now.unix_us;
-    for segment in segments.iter().rev().filter(|segment| !segment.is_empty()) {
-        let mut notes = segment.notes();
-        notes.times.newest = notes.times.newest.min(bound_us);
-        bound_us = notes.times.newest.min(notes.times.least);
-        let touched = touched_at(now, notes.times.newest);
-        drop(notes);
-        let doubted_us = micros(retention_age.saturating_add(DOUBTED_FROM));
-        segment.set_touched(touched, now.since_boot_us - touched > doubted_us);
+    for segment in segments.iter().rev() {
+        let times = segment.notes().times;
+        // The clock may have been wrong when the newest message came: then the others know better.
+        let stamps = [Some(times.newest), times.signed, Some(times.greatest)];
+        let possible = stamps.into_iter().flatten().filter(|time_us| *time_us <= now.unix_us);
+        let is_likely = |time_us: &u64| u128::from(now.unix_us - time_us) <= doubted_us;
+        let likely = possible.clone().find(is_likely);
+        bound_us = likely.or(possible.clone().next()).unwrap_or(bound_us);
+        segment.set_touched(touched_at(now, bound_us), likely.is_none() && !is_believed);
     }
 }
 

@@ -248,7 +248,6 @@ impl Content {
                 let Ok(head) = serde_json::from_slice::<HeadLine>(line.json) else { return };
                 self.spans.extend(head.epochs.iter().map(Span::from));
                 self.run = Some(head.run.clone());
-                self.notes.times.newest = head.time_us;
                 if self.head.is_none() && self.last == 0 {
                     (self.after, self.last) = (head.after, head.after);
                     self.head = Some(head);
@@ -261,11 +260,11 @@ impl Content {
                 self.last = self.last.max(span.from);
                 self.spans.push(span);
                 self.run = Some(start.run);
-                self.notes.times.newest = start.time_us;
+                self.notes.times.sign(start.time_us);
             }
             Kind::End => {
                 let Ok(ended) = serde_json::from_slice::<EndLine>(line.json) else { return };
-                self.notes.times.newest = ended.time_us;
+                self.notes.times.sign(ended.time_us);
             }
             Kind::Other => {}
         }

@@ -51,13 +51,15 @@ pub(super) struct IndexEntry {
 pub(super) struct Times {
     pub(super) least: u64,
     pub(super) greatest: u64,
-    /// That of the newest message, or of the last sign of the server.
+    /// That of the newest message.
     pub(super) newest: u64,
+    /// When the server started or ended next after it, if it did.
+    pub(super) signed: Option<u64>,
 }
 
 impl Default for Times {
     fn default() -> Self {
-        Self { least: u64::MAX, greatest: 0, newest: 0 }
+        Self { least: u64::MAX, greatest: 0, newest: 0, signed: None }
     }
 }
 
@@ -66,7 +68,12 @@ impl Times {
     pub(super) fn note(&mut self, time_us: u64) {
         self.least = self.least.min(time_us);
         self.greatest = self.greatest.max(time_us);
-        self.newest = time_us;
+        (self.newest, self.signed) = (time_us, None);
+    }
+
+    /// Takes in when the server started or ended.
+    pub(super) fn sign(&mut self, time_us: u64) {
+        self.signed.get_or_insert(time_us);
     }
 }
 

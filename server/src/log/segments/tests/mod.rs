@@ -1,5 +1,6 @@
 //! What only a log on disk has to keep: starts, ends of every kind, damage.
 
+mod clock;
 mod damage;
 mod open;
 mod retention;
@@ -88,4 +89,12 @@ pub(super) fn read_all(log: &dyn Log, filter: &str, after: u64, messages: usize)
         place = page.through;
     }
     told
+}
+
+/// What random choices begin with. It is printed where a test fails, and can be given.
+pub(super) fn seed() -> u64 {
+    let given = std::env::var("DOORBELL_SEED").ok();
+    let seed = given.map_or_else(rand::random, |seed| seed.parse().expect("a number"));
+    println!("DOORBELL_SEED={seed}");
+    seed
 }
