@@ -110,10 +110,12 @@ impl Heads {
         (gone, known.forgotten)
     }
 
-    /// The newest message of each of these topics, 0 where there never was one.
+    /// The newest message of each of these topics. One that is not known may have been forgotten:
+    /// its messages were let go up to the place that stands for it, which is 0 if none ever was.
     pub fn newest_of<'a>(&self, topics: impl Iterator<Item = &'a Topic>) -> Vec<u64> {
         let known = self.known();
-        topics.map(|topic| known.head(topic).map_or(0, |head| head.newest)).collect()
+        let newest = |topic| known.head(topic).map_or(known.forgotten, |head| head.newest);
+        topics.map(newest).collect()
     }
 
     /// The head of one topic.

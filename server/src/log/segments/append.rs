@@ -238,7 +238,9 @@ impl Appender {
     fn roll(&mut self, shared: &Shared, now: Now) -> Result<(), LogError> {
         let next = shared.take_next(self.segment.ordinal + 1);
         let (ordinal, file) = next.map_err(|error| not_written(&error))?;
-        let segment = Arc::new(Segment::new(ordinal, file, self.segment.last()));
+        // A start after a loss has a place too, and no message.
+        let after = shared.last.load(Ordering::Relaxed);
+        let segment = Arc::new(Segment::new(ordinal, file, after));
         let written = self.write_head(shared, &segment, now).and_then(|()| match shared.sync {
             Sync::Os => Ok(()),
             // Nearly always its name is there already.

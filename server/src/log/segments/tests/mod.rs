@@ -2,6 +2,7 @@
 
 mod clock;
 mod damage;
+mod model;
 mod open;
 mod retention;
 mod scan;
@@ -89,6 +90,12 @@ pub(super) fn read_all(log: &dyn Log, filter: &str, after: u64, messages: usize)
         place = page.through;
     }
     told
+}
+
+/// How often something is tried: as often as is asked for, or so often.
+pub(super) fn rounds(usual: u64) -> u64 {
+    let given = std::env::var("DOORBELL_ROUNDS").ok();
+    given.map_or(usual, |rounds| rounds.parse().expect("a number"))
 }
 
 /// What random choices begin with. It is printed where a test fails, and can be given.

@@ -111,6 +111,21 @@ fn a_machine_that_dies_is_told_once_as_a_loss() {
 }
 
 #[test]
+fn a_loss_is_told_as_one_though_a_segment_ends_with_it() {
+    let mut place = TestFolder::new();
+    place.retention.bytes = 1 << 20;
+    let log = place.open();
+    append(&log, "a", &["one"], 5);
+    drop(log);
+    place.boot = "two".into();
+    let log = place.open();
+    append(&log, "a", &["x".repeat(30_000).as_str(); 3], 6);
+    drop(log);
+    let told = read_all(&place.open(), "a", 0, 9);
+    assert_eq!(told.gaps, [(1, 2, GapReason::Lost)]);
+}
+
+#[test]
 fn a_damaged_version_is_no_reason_to_refuse() {
     let place = TestFolder::new();
     let log = place.open();

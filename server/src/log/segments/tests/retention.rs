@@ -43,6 +43,24 @@ fn what_is_let_go_is_told_though_its_summary_is_damaged() {
 }
 
 #[test]
+fn a_topic_that_comes_back_after_it_was_let_go_is_told_after_every_start() {
+    let place = place_with_small_segments();
+    let log = place.open();
+    append(&log, "early", &["x"], 0);
+    fill(&log);
+    append(&log, "a", &["late"], 2 * HOUR_US);
+    log.expire(at(2 * HOUR_US));
+    drop(log);
+    let log = place.open();
+    let back = append(&log, "early", &["y"], 2 * HOUR_US)[0].seq();
+    drop(log);
+    let log = place.open();
+    let told = read_all(&log, "early", 0, 50);
+    assert_eq!(told.messages.iter().map(|own| own.seq()).collect::<Vec<_>>(), [back]);
+    assert!(matches!(told.gaps[..], [(0, _, GapReason::Expired)]), "{:?}", told.gaps);
+}
+
+#[test]
 fn a_segment_of_which_nothing_can_be_read_goes_too() {
     let place = place_with_small_segments();
     let log = place.open();
