@@ -13,8 +13,8 @@
 //! - mark: `----` if the batch goes on, else how many lines it had.
 //! - kind: `m` a message, `h` the head of the segment, `s` a start of the server, `e` its end. A
 //!   reader passes over any other kind.
-//! - chain: the seq of the message before it in the same topic, or a place up to which those were let
-//!   go; 0 if there is none.
+//! - chain: the seq of the message before it in the same topic, or a place up to which those were
+//!   let go; 0 if there is none.
 //! - owner: whose share of the log it fills, in one word; `-` for nobody's.
 //!
 //! The columns have fixed places as far as the owner, so that `cut -d' ' -f6-` gives the JSON. JSON

@@ -3,6 +3,7 @@
 //! The model is a list of what was acknowledged. It knows neither segments nor batches: where the
 //! log lets go of something it asks the log how far, and holds that against what was allowed.
 
+use std::fmt::Write as _;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
@@ -58,7 +59,7 @@ struct Model {
     begun: (PathBuf, u64),
     /// The first one that was held when it was looked at last.
     first: u64,
-    /// TestFolders of which readers are told that they were lost: messages in holes, and starts after a
+    /// Places of which readers are told that they were lost: messages in holes, and starts after a
     /// loss.
     lost: Vec<u64>,
     told: String,
@@ -89,7 +90,7 @@ impl Model {
                 89..92 => Self::lose_power,
                 _ => Self::check,
             };
-            self.told += &format!(", step {step}");
+            let _ = write!(self.told, ", step {step}");
             does(self);
         }
         self.check();

@@ -7,6 +7,7 @@ use super::{TestFolder, read_all};
 use crate::log::Log;
 use crate::log::contract::{HOUR_US, append, at};
 use crate::log::segments::SegmentLog;
+use crate::message::Message;
 use doorbell_protocol::GapReason;
 
 /// Fills three segments and some of a fourth.
@@ -56,7 +57,7 @@ fn a_topic_that_comes_back_after_it_was_let_go_is_told_after_every_start() {
     drop(log);
     let log = place.open();
     let told = read_all(&log, "early", 0, 50);
-    assert_eq!(told.messages.iter().map(|own| own.seq()).collect::<Vec<_>>(), [back]);
+    assert_eq!(told.messages.iter().map(Message::seq).collect::<Vec<_>>(), [back]);
     assert!(matches!(told.gaps[..], [(0, _, GapReason::Expired)]), "{:?}", told.gaps);
 }
 
