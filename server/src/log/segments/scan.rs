@@ -256,6 +256,7 @@ impl Content {
             Kind::Start => {
                 let Ok(start) = serde_json::from_slice::<StartLine>(line.json) else { return };
                 let span = Span::from(&start.span);
+                self.reach(span.from - u64::from(span.torn));
                 // The place of a loss, which the epochs tell of.
                 self.last = self.last.max(span.from);
                 self.spans.push(span);
@@ -264,26 +265,33 @@ impl Content {
             }
             Kind::End => {
                 let Ok(ended) = serde_json::from_slice::<EndLine>(line.json) else { return };
+                self.reach(ended.id.seq());
                 self.notes.times.sign(ended.time_us);
             }
             Kind::Other => {}
         }
     }
 
+    /// The log had come so far: what is missing up to there is damaged.
+    fn reach(&mut self, place: u64) {
+        if self.head.is_none() && self.last == 0 {
+            // The head was damaged.
+            (self.after, self.last) = (place, place);
+        }
+        if place > self.last {
+            let (after, reason) = (self.last, GapReason::Damaged);
+            self.holes.push(Hole { after, through: place, reason });
+            self.last = place;
+        }
+    }
+
     fn take_message(&mut self, line: &LogLine<'_>, offset: u64) {
         let Some(stored) = line.message() else { return };
         let seq = stored.id.seq();
-        if self.head.is_none() && self.last == 0 {
-            // The head was damaged.
-            (self.after, self.last) = (seq - 1, seq - 1);
-        }
         if seq <= self.last {
             return;
         }
-        if seq > self.last + 1 {
-            let (after, through) = (self.last, seq - 1);
-            self.holes.push(Hole { after, through, reason: GapReason::Damaged });
-        }
+        self.reach(seq - 1);
         self.last = seq;
         match self.topics.get_mut(stored.topic) {
             Some(row) => row.last = seq,

@@ -247,3 +247,21 @@ fn an_age_that_only_the_wall_clock_tells_is_believed_when_it_has_stood() {
     log.expire(later);
     assert_eq!(page(&log, "a", 0, 9).lost, Some(GapReason::Expired));
 }
+
+#[test]
+fn the_last_message_before_an_end_is_missed_when_it_is_damaged() {
+    let test = TestFolder::new();
+    let log = test.open();
+    append(&log, "a", &["one"], 5);
+    append(&log, "b", &["victim"], 6);
+    log.close().unwrap();
+    drop(log);
+    let path = test.files("log").pop().unwrap();
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("victim", "victin")).unwrap();
+    let log = test.open();
+    append(&log, "a", &["three"], 7);
+    let lost = page(&log, "a", 1, 9);
+    assert_eq!((lost.lost, lost.through), (Some(GapReason::Damaged), 2));
+    assert_eq!(seqs(&page(&log, "a", 2, 9)), [3]);
+}
