@@ -257,8 +257,8 @@ fn the_last_message_before_an_end_is_missed_when_it_is_damaged() {
     log.close().unwrap();
     drop(log);
     let path = test.files("log").pop().unwrap();
-    let text = std::fs::read_to_string(&path).unwrap();
-    std::fs::write(&path, text.replace("victim", "victin")).unwrap();
+    let stored = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, stored.replace("victim", "victin")).unwrap();
     let log = test.open();
     append(&log, "a", &["three"], 7);
     let lost = page(&log, "a", 1, 9);
