@@ -2,6 +2,7 @@
 
 mod clock;
 mod damage;
+mod full;
 mod model;
 mod open;
 mod retention;
