@@ -62,9 +62,11 @@ pub(super) fn open(
     let found = Found::read(&folder, &claim, &run)?;
     let Found { mut segments, topics, spans, last_run, is_torn, next_ordinal, prepared } = found;
     let heads = Heads::default();
-    heads.restore_forgotten(segments.first().map_or(0, |oldest| oldest.after));
-    for (topic, head) in topics {
-        heads.restore(topic, head);
+    let let_go = segments.first().map_or(0, |oldest| oldest.after);
+    heads.restore_forgotten(let_go);
+    for (topic, TopicHead { newest, expired }) in topics {
+        // What is damaged since was not let go.
+        heads.restore(topic, TopicHead { newest, expired: expired.min(let_go) });
     }
     let written: Vec<_> = segments.iter().filter(|segment| !segment.is_empty()).collect();
     expire::find_ages(&written, retention.age, now, false);

@@ -9,7 +9,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::{TestFolder, Told, read_all};
-use crate::log::contract::append;
+use crate::log::contract::{HOUR_US, append, at};
 use crate::log::segments::SegmentLog;
 use crate::log::{Log, Retention};
 use crate::message::Message;
@@ -165,6 +165,27 @@ fn a_summary_that_is_damaged_while_the_log_is_open_hides_nothing() {
         }
         flip(path, bit);
     }
+}
+
+#[test]
+fn the_first_message_of_a_topic_takes_nothing_with_it() {
+    let place = TestFolder::new();
+    let log = place.open();
+    append(&log, "a", &["old"], 0);
+    log.expire(at(2 * HOUR_US));
+    let append = |topic| append(&log, topic, &["x"], 2 * HOUR_US);
+    let appended: Vec<Message> = ["a", "b", "a", "b"].into_iter().flat_map(append).collect();
+    log.close().unwrap();
+    drop(log);
+    let path = place.files("log").remove(0);
+    let text = fs::read_to_string(&path).unwrap();
+    let damaged = text.lines().position(|line| line.contains("\"seq\":3,")).unwrap();
+    let before: usize = text.lines().take(damaged).map(|line| line.len() + 1).sum();
+    flip(&path, (before as u64 + 9) * 8);
+    place.clock.set(at(2 * HOUR_US));
+    let told = read_all(&place.open(), "a,b", 0, 9);
+    assert_eq!(assert_told(&told, &appended, "a,b", "seq 3"), 1);
+    assert_eq!(told.gaps, [(0, 1, GapReason::Expired), (2, 3, GapReason::Damaged)]);
 }
 
 #[test]
