@@ -177,7 +177,10 @@ fn the_log_of_a_newer_version_is_refused_in_one_line_and_left_alone() {
     server.stop();
     let segment = server.segments().pop().unwrap();
     let text = fs::read_to_string(&segment).unwrap();
-    let newer = text.replacen("\"version\":1", "\"version\":2", 1);
+    let (head, rest) = text.split_once('\n').unwrap();
+    // Its checksum is that of all that follows it in the line.
+    let head = head[9..].replacen("\"version\":1", "\"version\":2", 1);
+    let newer = format!("{:08x} {head}\n{rest}", crc32fast::hash(head.as_bytes()));
     fs::write(&segment, &newer).unwrap();
     let data = server.data();
     let data = data.to_str().unwrap();

@@ -118,15 +118,19 @@ pub(super) fn open(
     };
     let inner =
         Arc::new(Inner { shared, appender: Mutex::new(appender), retention: Mutex::new(()) });
-    inner.begin(now).map_err(|error| match error {
-        LogError::Failed(reason) | LogError::Refused(reason) => {
-            OpenError(format!("cannot write in the data folder {}: {reason}", path.display()))
-        }
-        LogError::Full | LogError::Closed => OpenError(error.to_string()),
-    })?;
+    inner.begin(now).map_err(|error| cannot_begin(path, &error))?;
     let threads = Threads::start(&inner, tasks, to_do)
         .map_err(|error| OpenError(format!("cannot start a thread of the log: {error}")))?;
     Ok(SegmentLog { inner, threads: Mutex::new(Some(threads)) })
+}
+
+fn cannot_begin(folder: &Path, error: &LogError) -> OpenError {
+    OpenError(match error {
+        LogError::Failed(reason) | LogError::Refused(reason) => {
+            format!("cannot write in the data folder {}: {reason}", folder.display())
+        }
+        LogError::Full | LogError::Closed => error.to_string(),
+    })
 }
 
 impl Inner {

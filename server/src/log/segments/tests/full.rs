@@ -15,7 +15,7 @@ use crate::log::segments::{SegmentLog, Sync};
 use crate::log::{Log, LogError, OpenError, Retention};
 use crate::message::Message;
 
-const PAGE: u64 = 4096;
+const PAGE: usize = 4096;
 /// Small segments.
 const RETENTION: Retention = Retention { bytes: 2 << 20, ..KEEP };
 
@@ -50,9 +50,9 @@ impl Disk {
     fn fill_up(&self, pages: u64, files: usize) {
         let path = self.0.path().join("filler");
         let mut filler = File::create(&path).unwrap();
-        while filler.write_all(&[1; PAGE as usize]).is_ok() {}
+        while filler.write_all(&[1; PAGE]).is_ok() {}
         let bytes = filler.metadata().unwrap().len();
-        filler.set_len(bytes.saturating_sub(pages * PAGE)).unwrap();
+        filler.set_len(bytes.saturating_sub(pages * PAGE as u64)).unwrap();
         let mut others = Vec::new();
         for number in 0.. {
             let path = self.0.path().join(format!("other{number}"));
