@@ -5,10 +5,11 @@
 //! libFuzzer, which also looks at what code an input reaches (`libfuzzer/`). README.md has the
 //! commands.
 //!
-//! - `target/words`: the parsers of the protocol, each against what its words mean
-//! - `target/conversation`: the server's own readers of HTTP, WebSocket frames and lines, over
+//! - `inputs/words`: the parsers of the protocol, each against what its words mean
+//! - `inputs/headers`: text beyond ASCII in headers, and what proxies tell of their clients
+//! - `inputs/access`: the access file, and what its rules come to
+//! - `inputs/conversation`: the server's own readers of HTTP, WebSocket frames and lines, over
 //!   streams in memory
-//! - `target/access`: the access file, and what its rules come to
 //! - `served`: that server
 //! - `corpus`, `mutate`: where inputs come from
 //! - `run`: many of them, on every core
@@ -103,6 +104,24 @@ pub const TARGETS: &[Target] = &[
         read: inputs::access::rights,
         short: WORDS,
         words: inputs::access::RULES,
+    },
+    Target {
+        name: "encoded-words",
+        read: inputs::headers::encoded_words,
+        short: WORDS,
+        words: inputs::headers::ENCODED_WORDS,
+    },
+    Target {
+        name: "forwarded",
+        read: inputs::headers::forwarded,
+        short: WORDS,
+        words: inputs::headers::FORWARDED,
+    },
+    Target {
+        name: "proxy-header",
+        read: inputs::headers::proxy_header,
+        short: WORDS,
+        words: inputs::headers::PROXY_HEADER,
     },
     Target {
         name: "http",

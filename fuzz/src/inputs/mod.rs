@@ -2,4 +2,5 @@
 
 pub(crate) mod access;
 pub(crate) mod conversation;
+pub(crate) mod headers;
 pub(crate) mod words;
