@@ -103,7 +103,7 @@ pub(super) struct Stored<'a> {
     pub(super) topic: &'a str,
 }
 
-/// Appends a line with its end. `ends` is as in [`Line`].
+/// Appends a line with its end. `ends` is as in [`LogLine`].
 pub(super) fn push(
     out: &mut Vec<u8>,
     ends: Option<usize>,
