@@ -1,7 +1,10 @@
 //! What the server tells about itself.
 
+use std::io::Write;
+use std::process::{Command, Stdio};
+
 use crate::support::id::foreign;
-use crate::support::{Lines, Request, TestServer, Transport, eventually};
+use crate::support::{Lines, Request, TestServer, Transport, eventually, skip_unless_ci};
 
 #[test]
 fn a_healthy_server_says_so() {
@@ -118,16 +121,20 @@ fn gaps_that_are_told_are_counted() {
     }
 }
 
+/// The metrics in the form that this header asks for, and their content type.
+fn metrics(server: &TestServer, accept: &str) -> (String, String) {
+    let response = server.send(&Request::get("/metrics").header("Accept", accept));
+    assert_eq!(response.status, 200);
+    (response.header("content-type").unwrap().to_owned(), response.text().to_owned())
+}
+
 #[test]
-fn the_metrics_are_prometheus_text() {
+fn the_metrics_are_prometheus_text_in_both_forms() {
     let server = TestServer::start();
     server.publish("t", "x");
     Transport::Sse.read(&server, "t", "all").message();
-    let response = server.get("/metrics");
-    assert_eq!(response.status, 200);
-    let kind = response.header("content-type").unwrap();
-    assert!(kind.contains("openmetrics-text") || kind.contains("text/plain"), "{kind}");
-    let text = response.text();
+    let (kind, text) = metrics(&server, "*/*");
+    assert_eq!(kind, "text/plain; version=0.0.4; charset=utf-8");
     for line in text.lines().filter(|line| !line.starts_with('#')) {
         let (name, value) = line.rsplit_once(' ').unwrap_or_else(|| panic!("{line}"));
         assert!(name.starts_with("doorbell_"), "{line}");
@@ -140,7 +147,32 @@ fn the_metrics_are_prometheus_text() {
     assert_eq!(value("doorbell_publishes_total"), "1");
     assert_eq!(value("doorbell_deliveries_total{transport=\"sse\"}"), "1");
     assert!(value("doorbell_socket_bytes_total{listener=\"http\",direction=\"in\"}") != "0");
-    assert!(text.trim_end().ends_with("# EOF"));
+    assert_eq!(value("doorbell_commit_messages_bucket{le=\"1.0\"}"), "1");
+    assert_eq!(value("doorbell_commit_messages_bucket{le=\"+Inf\"}"), "1");
+    assert_eq!(value("doorbell_handout_messages_count{transport=\"sse\"}"), "1");
+    let (kind, open) = metrics(&server, "application/openmetrics-text;version=1.0.0,*/*;q=0.1");
+    assert_eq!(kind, "application/openmetrics-text; version=1.0.0; charset=utf-8");
+    assert!(open.ends_with("# EOF\n"));
+    let samples = |text: &str| {
+        let names = text.lines().filter(|line| !line.starts_with('#'));
+        names.map(|line| line.rsplit_once(' ').unwrap().0.to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(samples(&open), samples(&text));
+}
+
+#[test]
+fn promtool_has_no_remark_on_the_metrics() {
+    let server = TestServer::start();
+    server.publish("t", "x");
+    let (_, text) = metrics(&server, "text/plain;version=0.0.4");
+    let mut command = Command::new("promtool");
+    command.args(["check", "metrics"]).stdin(Stdio::piped());
+    let spawned = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let Ok(mut promtool) = spawned else { return skip_unless_ci("promtool") };
+    promtool.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let output = promtool.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    assert!(output.status.success() && output.stdout.is_empty(), "{output:?}");
 }
 
 #[test]

@@ -80,7 +80,7 @@ impl Served {
         let room = to_usize(settings.inflight_bytes);
         let hub = Hub::start(log, room, &retention, settings.wire_limits(), Arc::new(SystemClock))
             .unwrap();
-        let metrics = Metrics::new();
+        let metrics = Metrics::new(hub.commit_sizes().clone());
         let (write_deadline, keepalive) = (settings.write_deadline, settings.keepalive);
         let visitors = Visitors::new(VisitorLimits::default(), false);
         let acceptor = Acceptor::new(

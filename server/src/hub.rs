@@ -17,6 +17,7 @@ use tokio::sync::Semaphore;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::clock::{Clock, Now};
+use crate::counters::Sizes;
 use crate::limits::LOG_READERS_MAX;
 use crate::log::{
     Bounds, Entry, Expired, Finding, HeadSearch, Latest, Located, Log, Newest, Owner, Page,
@@ -213,6 +214,11 @@ impl Hub {
     /// Whether publishes can be stored.
     pub fn health(&self) -> Health {
         self.0.writer.health()
+    }
+
+    /// Messages of each commit that succeeded.
+    pub fn commit_sizes(&self) -> &Sizes {
+        self.0.writer.commit_sizes()
     }
 
     /// Why none can be stored any more, if that is so.

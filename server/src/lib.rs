@@ -13,6 +13,7 @@ pub mod clock;
 pub mod conditions;
 pub mod config;
 pub mod connections;
+pub mod counters;
 pub mod cursor;
 pub mod datagram;
 pub mod guard;

@@ -1,6 +1,6 @@
 //! What the server counts, for `/metrics` and `/v1/stats`.
 
-mod sharded;
+mod exposition;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,7 +15,8 @@ use prometheus_client::registry::{Registry, Unit};
 use doorbell_protocol::Code;
 pub use doorbell_protocol::Transport;
 
-pub use self::sharded::{Delays, SharedCounter};
+pub use self::exposition::Exposition;
+use crate::counters::{Delays, SharedCounter, Sizes};
 use crate::log::{Bounds, Storage};
 use crate::message::Message;
 use crate::visitors::Visitors;
@@ -113,6 +114,8 @@ pub struct TransportMetrics {
     pub gaps: Counter,
     /// From the acceptance of a message to its write.
     delay: Delays,
+    /// Messages of each write to a reader.
+    handout: Sizes,
 }
 
 impl TransportMetrics {
@@ -129,13 +132,14 @@ impl TransportMetrics {
     ) {
         self.deliveries.inc_by(readers * messages.len() as u64);
         self.bytes.inc_by(readers * bytes as u64);
+        self.handout.observe(messages.len(), readers);
         if gaps > 0 {
             self.gaps.inc_by(readers * gaps as u64);
         }
         let now = Instant::now();
         let accepted = messages.iter().filter_map(Message::accepted);
         for accepted in accepted.filter(|accepted| *accepted >= reader_since) {
-            self.delay.observe_many(now.duration_since(accepted), readers);
+            self.delay.observe(now.duration_since(accepted), readers);
         }
     }
 
@@ -284,14 +288,15 @@ impl LogMetrics {
 }
 
 impl Metrics {
-    /// Counters that stand at zero.
-    pub fn new() -> Arc<Self> {
+    /// Counters that stand at zero. What each commit stores is counted by the writer.
+    pub fn new(commits: Sizes) -> Arc<Self> {
         let mut registry = Registry::with_prefix("doorbell");
         let deliveries = Family::<TransportLabel, SharedCounter>::default();
         let bytes = Family::<TransportLabel, SharedCounter>::default();
         let connections = Family::<TransportLabel, Gauge>::default();
         let gaps = Family::<TransportLabel, Counter>::default();
         let delay = Family::<TransportLabel, Delays>::default();
+        let handout = Family::<TransportLabel, Sizes>::default();
         let sockets = Family::<SocketLabel, SharedCounter>::default();
         let transports = Transport::ALL.map(|transport| {
             let label = TransportLabel { transport: transport.metric_name() };
@@ -301,6 +306,7 @@ impl Metrics {
                 connections: connections.get_or_create(&label).clone(),
                 gaps: gaps.get_or_create(&label).clone(),
                 delay: delay.get_or_create(&label).clone(),
+                handout: handout.get_or_create(&label).clone(),
             }
         });
         let listeners = Listener::ALL.map(|listener| {
@@ -319,6 +325,8 @@ impl Metrics {
             Unit::Seconds,
             delay,
         );
+        registry.register("handout_messages", "Messages of each write to a reader", handout);
+        registry.register("commit_messages", "Messages that were stored at once", commits);
         registry.register_with_unit("socket", "Bytes of sockets", Unit::Bytes, sockets);
         Self::with_totals(registry, transports, listeners)
     }
@@ -430,6 +438,7 @@ impl Metrics {
     /// what visitors have had.
     pub fn encode(
         &self,
+        exposition: Exposition,
         bounds: Bounds,
         storage: Option<Storage>,
         topics: usize,
@@ -444,7 +453,7 @@ impl Metrics {
         self.log.set(bounds, storage);
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &self.registry)?;
-        Ok(text)
+        Ok(exposition.of(text))
     }
 
     /// Sum of all deliveries so far.

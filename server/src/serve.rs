@@ -65,7 +65,7 @@ pub fn start(config: &Config) -> Result<Server, StartError> {
         crate::lab::check_capture(port).map_err(StartError)?;
     }
     let hub = open(config)?;
-    let metrics = Metrics::new();
+    let metrics = Metrics::new(hub.commit_sizes().clone());
     let certificates = certificates(config, &addresses, &metrics)?;
     let proxies = Arc::new(Proxies::new(&config.trusted_proxies, &config.proxy_protocol));
     let acceptor = acceptor(config, connections, &metrics, &proxies).auditing(audit.clone());

@@ -19,6 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot};
 
 use self::queue::CommitQueue;
 use crate::clock::Clock;
+use crate::counters::Sizes;
 use crate::limits::{PUBLISH_WAIT_MAX, RETRY_AFTER_SECONDS};
 use crate::log::{Entry, Log};
 use crate::message::Message;
@@ -157,6 +158,11 @@ impl Writer {
     /// Why publishes are refused, if they are for good.
     pub fn failure(&self) -> Option<String> {
         self.queue.failure()
+    }
+
+    /// Messages of each commit that succeeded.
+    pub fn commit_sizes(&self) -> &Sizes {
+        self.queue.sizes()
     }
 
     /// Stores what waits, closes the log and ends the thread. Blocks until that is done.

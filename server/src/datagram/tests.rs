@@ -39,7 +39,7 @@ impl Server {
         };
         let log = Arc::new(MemoryLog::new(retention));
         let hub = Hub::start(log, 1 << 20, &retention, limits, Arc::new(SystemClock)).unwrap();
-        let (metrics, stop) = (Metrics::new(), Stop::default());
+        let (metrics, stop) = (Metrics::new(hub.commit_sizes().clone()), Stop::default());
         let config = SessionConfig {
             gate: Gate::open(hub.clone(), None),
             keepalive: Duration::from_secs(45),

@@ -27,6 +27,7 @@ use crate::access::{Access, Admission, Grant, Permitted, Verification};
 use crate::audit::{Actor, AuditAction};
 use crate::connections::Connection;
 use crate::listen::full;
+use crate::metrics::Exposition;
 use crate::visitors::{Sharing, Visitor};
 
 /// What stands at an address for a method.
@@ -200,8 +201,8 @@ pub(super) enum Call {
     Read(Box<Asking<ReadRequest>>),
     /// To open a WebSocket.
     WebSocket(Box<Asking<OpenSocket>>),
-    /// To be told about the server.
-    Report(Access, Report),
+    /// To be told about the server; metrics in this form.
+    Report(Access, Report, Exposition),
     /// To see so many of the connections that are open.
     Connections(Access, usize),
     /// To watch.
@@ -305,7 +306,9 @@ impl Call {
             Route::File(name) => Self::Answered(page::file(&decoded(name)?, request)?),
             Route::Report(report) => {
                 observe::admit(&access, report)?;
-                Self::Report(access, report)
+                let accept = request.headers.get("accept");
+                let accept = accept.and_then(|accept| std::str::from_utf8(accept).ok());
+                Self::Report(access, report, Exposition::accepted(accept))
             }
             Route::Connections => {
                 let rows = lab::rows(app, &access, request, connection)?;
@@ -362,7 +365,9 @@ impl Call {
                 answered.unwrap_or_else(|error| unread(app, request.access(), *address, &error))
             }
             Self::WebSocket(asking) => Box::pin(open_socket(app, *asking, served.connection)).await,
-            Self::Report(access, report) => observe::report(app, &access, report).into(),
+            Self::Report(access, report, exposition) => {
+                observe::report(app, &access, report, exposition).into()
+            }
             Self::Connections(access, rows) => {
                 Box::pin(lab::connections(app, access, rows)).await.into()
             }

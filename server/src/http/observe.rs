@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::App;
 use super::reply::Reply;
 use crate::access::{Access, Operation};
-use crate::metrics::Transport;
+use crate::metrics::{Exposition, Transport};
 use crate::process::usage;
 use crate::visitors::{Bucket, HeldLimits, Visitors};
 use crate::writer::Health;
@@ -43,12 +43,17 @@ pub(super) fn admit(access: &Access, report: Report) -> Result<(), Error> {
 /// # Errors
 ///
 /// That it could not be written.
-pub(super) fn report(app: &App, access: &Access, report: Report) -> Result<Reply, Error> {
+pub(super) fn report(
+    app: &App,
+    access: &Access,
+    report: Report,
+    exposition: Exposition,
+) -> Result<Reply, Error> {
     match report {
         Report::Health => Ok(health(app, access)),
         Report::Config => Ok(Reply::json(StatusCode::OK, &config(app, access))),
         Report::Stats => Ok(Reply::json(StatusCode::OK, &stats(app, access))),
-        Report::Metrics => metrics(app, access),
+        Report::Metrics => metrics(app, access, exposition),
     }
 }
 
@@ -179,13 +184,13 @@ fn stats(app: &App, access: &Access) -> Value {
     })
 }
 
-fn metrics(app: &App, access: &Access) -> Result<Reply, Error> {
+fn metrics(app: &App, access: &Access, exposition: Exposition) -> Result<Reply, Error> {
     if let Some(state) = app.config.gate.file_state() {
         app.config.metrics.access_file(state.generation, state.fault.is_some());
     }
     let (metrics, visitors) = (&app.config.metrics, app.config.gate.visitors());
-    let text = metrics.encode(access.bounds(), access.storage(), access.topics(), visitors);
+    let (bounds, storage, topics) = (access.bounds(), access.storage(), access.topics());
+    let text = metrics.encode(exposition, bounds, storage, topics, visitors);
     let text = text.map_err(|_| Error::new(Code::Internal, "metrics could not be written"))?;
-    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    Ok(Reply::whole(StatusCode::OK, kind, text))
+    Ok(Reply::whole(StatusCode::OK, exposition.content_type(), text))
 }

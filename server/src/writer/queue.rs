@@ -19,6 +19,7 @@ use tokio::runtime::Handle;
 
 use super::{Health, Job, closing};
 use crate::clock::Clock;
+use crate::counters::Sizes;
 use crate::limits::{COMMIT_ALONE, COMMIT_LOOK, COMMIT_MESSAGES_MAX, COMMIT_SHORT, TOPICS_MAX};
 use crate::log::{Log, LogError};
 use crate::message::Message;
@@ -33,6 +34,8 @@ pub(super) struct CommitQueue {
     /// What the log feeds: a message is visible there before it is acknowledged.
     tail: Arc<Tail>,
     clock: Arc<dyn Clock>,
+    /// Messages of each commit.
+    sizes: Sizes,
     /// What publishers run on, if it can spare a thread for a commit.
     runtime: Option<Handle>,
 }
@@ -97,7 +100,8 @@ impl CommitQueue {
             ended: Instant::now(),
             took: Duration::MAX,
         };
-        Self { state: Mutex::new(state), wake: Condvar::new(), log, tail, clock, runtime }
+        let (state, wake) = (Mutex::new(state), Condvar::new());
+        Self { state, wake, log, tail, clock, sizes: Sizes::default(), runtime }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -141,6 +145,11 @@ impl CommitQueue {
     /// Why none can be stored any more, if that is so.
     pub(super) fn failure(&self) -> Option<String> {
         self.log.failure()
+    }
+
+    /// Messages of each commit that succeeded.
+    pub(super) const fn sizes(&self) -> &Sizes {
+        &self.sizes
     }
 
     /// Has the thread store what waits, close the log and end.
@@ -264,6 +273,7 @@ impl CommitGuard<'_> {
         let mut stored = match result {
             Ok(messages) => {
                 assert_eq!(messages.len(), entries.len(), "the log stored another batch");
+                self.queue.sizes.observe(messages.len(), 1);
                 let last = messages.last().map_or(0, Message::seq);
                 assert!(self.queue.tail.visible() >= last, "the log told nobody of {last}");
                 Ok(messages.into_iter())

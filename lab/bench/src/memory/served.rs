@@ -172,7 +172,7 @@ impl Sessions {
         let log = Arc::new(MemoryLog::new(retention));
         let room = to_usize(settings.inflight_bytes);
         let hub = Hub::start(log, room, &retention, settings.wire_limits(), Arc::new(SystemClock))?;
-        let metrics = Metrics::new();
+        let metrics = Metrics::new(hub.commit_sizes().clone());
         let (write_deadline, keepalive) = (settings.write_deadline, settings.keepalive);
         let timeouts = Timeouts { write_deadline, keepalive };
         let visitors = Visitors::new(VisitorLimits::default(), false);

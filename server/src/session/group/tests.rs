@@ -160,7 +160,7 @@ impl World {
         let limits = WireLimits { message_bytes: 4096, filter_topics: 64, subscriptions: 64 };
         let log = Arc::new(MemoryLog::new(retention));
         let hub = Hub::start(log, 1 << 20, &retention, limits, Arc::new(SystemClock)).unwrap();
-        let (metrics, stop) = (Metrics::new(), Stop::default());
+        let (metrics, stop) = (Metrics::new(hub.commit_sizes().clone()), Stop::default());
         let groups = Groups::new(Duration::from_secs(3600), metrics.clone(), stop.clone());
         Self { hub, groups, metrics, stop, peers: Vec::new(), missed: Vec::new() }
     }
