@@ -20,6 +20,7 @@
 )]
 
 mod attack;
+mod batches;
 mod cli;
 mod failure;
 mod floor;

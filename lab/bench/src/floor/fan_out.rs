@@ -1,5 +1,9 @@
-//! Writes what publishers say to those who want it, and nothing else.
+//! Writes what publishers say to those who want it, and nothing else; to a file before, if it has
+//! one.
 
+use std::fs::File;
+use std::io::Write as _;
+use std::path::Path;
 use std::sync::Arc;
 
 use rustls::ServerConfig;
@@ -22,11 +26,18 @@ pub(super) enum Writes {
 
 /// Serves, encrypted if that is said.
 pub(super) fn run(writes: Writes, tls: Option<Arc<ServerConfig>>) -> Result<()> {
-    serve_over(tls, FanOut { writes, topics: Vec::new(), waiting: Vec::new() })
+    serve_over(tls, FanOut { writes, file: None, topics: Vec::new(), waiting: Vec::new() })
+}
+
+/// Serves; appends each message to a file before it writes it.
+pub(super) fn run_log(file: &Path) -> Result<()> {
+    let (writes, file) = (Writes::Each, Some(File::create(file)?));
+    serve_over(None, FanOut { writes, file, topics: Vec::new(), waiting: Vec::new() })
 }
 
 struct FanOut {
     writes: Writes,
+    file: Option<File>,
     /// By the number of the topic.
     topics: Vec<Topic>,
     /// Topics with messages that were not written yet.
@@ -65,15 +76,15 @@ impl Work for FanOut {
                     self.subscribe(peers, key, line);
                 }
             }
-            if self.writes == Writes::Each {
-                self.write(peers);
+            if self.writes == Writes::Each && self.write(peers).is_err() {
+                // Whoever waits for the message sees that it never comes.
+                return;
             }
         }
     }
 
     fn rest(&mut self, peers: &mut Peers<Role>) -> Result<()> {
-        self.write(peers);
-        Ok(())
+        self.write(peers)
     }
 }
 
@@ -112,9 +123,12 @@ impl FanOut {
         }
     }
 
-    fn write(&mut self, peers: &mut Peers<Role>) {
+    fn write(&mut self, peers: &mut Peers<Role>) -> Result<()> {
         for number in self.waiting.drain(..) {
             let topic = &mut self.topics[number];
+            if let Some(file) = &mut self.file {
+                file.write_all(&topic.batch)?;
+            }
             for key in &topic.subscribers {
                 peers.send(*key, &topic.batch);
             }
@@ -123,5 +137,6 @@ impl FanOut {
             }
             topic.batch.clear();
         }
+        Ok(())
     }
 }

@@ -43,6 +43,12 @@ pub(crate) enum Floor {
     /// Keeps all messages and writes them to each socket that comes
     #[command(name = "floor-keep")]
     Keep,
+    /// Appends each message to a file and writes it to each socket
+    #[command(name = "floor-log")]
+    Log {
+        /// The file
+        file: PathBuf,
+    },
     /// Answers long polls
     #[command(name = "floor-longpoll")]
     Longpoll,
@@ -76,6 +82,7 @@ impl Floor {
             Self::EachTls => fan_out::run(fan_out::Writes::Each, Some(tls::server()?)),
             Self::BatchTls => fan_out::run(fan_out::Writes::Together, Some(tls::server()?)),
             Self::Keep => fan_out::run(fan_out::Writes::Kept, None),
+            Self::Log { file } => fan_out::run_log(&file),
             Self::Longpoll => long_poll::run(),
             Self::Echo => echo::run(),
             Self::Sync { file } => store::run(&file, true),

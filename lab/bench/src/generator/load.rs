@@ -7,6 +7,7 @@ use hdrhistogram::Histogram;
 
 use super::tally::{Faults, Window};
 use super::{Generator, PATIENCE};
+use crate::batches::Batches;
 use crate::failure::{Failure, Result};
 use crate::usage::Cpu;
 
@@ -70,6 +71,8 @@ pub(crate) struct Outcome {
     pub(crate) generator: Cpu,
     pub(crate) latency: Histogram<u64>,
     pub(crate) faults: Faults,
+    /// What went together, if the server tells.
+    pub(crate) batches: Option<Batches>,
 }
 
 /// Counts at one moment.
@@ -133,6 +136,7 @@ impl Generator {
             generator: end.generator - begin.generator,
             latency: self.tally.latency.clone(),
             faults: self.tally.faults,
+            batches: None,
         })
     }
 

@@ -24,6 +24,8 @@ pub(crate) enum Which {
     BatchTls,
     /// All that it ever got for whoever comes.
     Keep,
+    /// As the first, appended to a file before.
+    Log,
     /// Long polls.
     LongPoll,
     /// An echo.
@@ -44,6 +46,7 @@ impl Which {
             Self::EachTls => "floor-tls",
             Self::BatchTls => "floor-batch-tls",
             Self::Keep => "floor-keep",
+            Self::Log => "floor-log",
             Self::LongPoll => "floor-longpoll",
             Self::Echo => "floor-echo",
             Self::Append => "floor-append",
@@ -58,7 +61,7 @@ pub(super) fn start(which: Which) -> Result<Running> {
     let folder = folder()?;
     let mut command = Command::new(std::env::current_exe()?);
     command.arg(which.command());
-    if matches!(which, Which::Append | Which::Sync) {
+    if matches!(which, Which::Append | Which::Log | Which::Sync) {
         command.arg(folder.path().join("log"));
     }
     let (program, ready) = Program::telling(folder, &mut command)?;

@@ -62,6 +62,7 @@ pub(crate) const ALL: &[Contender] = &[
     contender("floor-tls", Kind::Floor(floor::Which::EachTls)),
     contender("floor-batch-tls", Kind::Floor(floor::Which::BatchTls)),
     contender("floor-keep", Kind::Floor(floor::Which::Keep)),
+    contender("floor-log", Kind::Floor(floor::Which::Log)),
     contender("floor-longpoll", Kind::Floor(floor::Which::LongPoll)),
     contender("floor-echo", Kind::Floor(floor::Which::Echo)),
     contender("floor-append", Kind::Floor(floor::Which::Append)),

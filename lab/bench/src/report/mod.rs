@@ -6,10 +6,13 @@ pub(crate) mod figure;
 pub(crate) mod table;
 
 use std::collections::BTreeMap;
+use std::ops::{Deref, DerefMut};
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use self::figure::Figure;
+use crate::batches::Batches;
 use crate::generator::load::Outcome;
 use crate::machine::{Machine, load};
 use crate::statistics::Summary;
@@ -24,7 +27,33 @@ const BUSY_SHARE: f64 = 0.9;
 const BEHIND_SHARE: f64 = 0.1;
 
 /// The figures of one run.
-pub(crate) type Measured = BTreeMap<Figure, f64>;
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Measured {
+    figures: BTreeMap<Figure, f64>,
+    /// What went together, if the server tells.
+    #[serde(skip)]
+    batches: Option<Batches>,
+}
+
+impl<const COUNT: usize> From<[(Figure, f64); COUNT]> for Measured {
+    fn from(figures: [(Figure, f64); COUNT]) -> Self {
+        Self { figures: figures.into(), batches: None }
+    }
+}
+
+impl Deref for Measured {
+    type Target = BTreeMap<Figure, f64>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.figures
+    }
+}
+
+impl DerefMut for Measured {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.figures
+    }
+}
 
 /// The figures of a load.
 pub(crate) fn measured(outcome: &Outcome) -> Measured {
@@ -56,6 +85,7 @@ pub(crate) fn measured(outcome: &Outcome) -> Measured {
             (Figure::CpuPerMillionAnswers, server.total / (answered / 1e6)),
         ]);
     }
+    figures.batches.clone_from(&outcome.batches);
     if !latency.is_empty() {
         let at = |quantile: f64| latency.value_at_quantile(quantile) as f64 / 1e6;
         figures.extend([
@@ -103,6 +133,12 @@ impl Row {
             })
             .collect();
         Summary::of(&ratios)
+    }
+
+    /// What went together in all rounds, if the server tells.
+    fn batches(&self) -> Option<Batches> {
+        let rounds = self.rounds.iter().flatten().filter_map(|round| round.batches.clone());
+        rounds.reduce(|all, round| all.plus(&round))
     }
 
     fn figures(&self) -> Vec<Figure> {
@@ -251,6 +287,7 @@ fn row_json(row: &Row, case: &[&Row]) -> Value {
         "contender": row.contender,
         "base": row.base,
         "figures": figures.collect::<Map<_, _>>(),
+        "batches": row.batches().map(|batches| batches.json()),
         "notes": row.notes,
     })
 }

@@ -18,6 +18,9 @@ pub(crate) fn render(report: &Report) -> String {
         text.extend(["\n", report.scenario, ": ", &words.join(", "), "\n"]);
         text += &block(report, &case);
         for row in &case {
+            if let Some(batches) = row.batches() {
+                text.extend(["  ", row.contender, ": ", &batches.words(), "\n"]);
+            }
             for note in &row.notes {
                 text.extend(["  ! ", row.contender, ": ", note, "\n"]);
             }

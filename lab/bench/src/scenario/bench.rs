@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::batches::Batches;
 use crate::cli::Flags;
 use crate::failure::{Failure, Result};
 use crate::generator::Generator;
@@ -142,7 +143,12 @@ impl Bench {
         }
         let publishers = trial.publishers;
         generator.connect_publishers(running.publish_at, &running.publisher, publishers)?;
-        generator.run(&self.load(trial, trial.subscribers), running.program.pid())
+        let batches = || running.http.map_or(Ok(None), Batches::read);
+        let before = batches()?;
+        let load = self.load(trial, trial.subscribers);
+        let mut outcome = generator.run(&load, running.program.pid())?;
+        outcome.batches = batches()?.zip(before).map(|(after, before)| after.since(&before));
+        Ok(outcome)
     }
 
     /// One whole run of a contender without subscribers, whose messages come back to their

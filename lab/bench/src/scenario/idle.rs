@@ -2,6 +2,7 @@
 //! its keepalives take. One server holds more and more connections; the costs are read at each
 //! count and a straight line is laid through them.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::bench::Bench;
@@ -127,12 +128,13 @@ fn measure(
         // Both ends of a connection are on this machine.
         figures.insert(Figure::KernelBytesEach, line.slope / 2.0);
     }
-    figures.extend(projected(&figures, connected));
+    let projected = projected(&figures, connected);
+    figures.extend(projected);
     Ok(figures)
 }
 
 /// What a million subscribers would take if each costs what these did: a process here holds fewer.
-fn projected(figures: &Measured, connected: usize) -> Measured {
+fn projected(figures: &Measured, connected: usize) -> BTreeMap<Figure, f64> {
     const MILLION: f64 = 1e6;
     const GIBIBYTE: f64 = (1 << 30) as f64;
     let value = |figure| figures.get(&figure).copied();

@@ -9,6 +9,7 @@ use crate::report::{Report, measured};
 
 const CONTENDERS: &[&str] = &[
     "floor",
+    "floor-log",
     "doorbell-tcp",
     "doorbell-ws",
     "doorbell-sse",
