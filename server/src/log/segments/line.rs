@@ -141,9 +141,11 @@ fn write_decimal(place: &mut [u8], mut number: u64) {
 pub(super) fn parse(line: &[u8]) -> Option<LogLine<'_>> {
     let (checksum, rest) = line.split_at_checked(CHECKSUM_BYTES)?;
     let rest = rest.strip_prefix(b" ")?;
-    if hex(checksum)? != crc32fast::hash(rest) {
-        return None;
-    }
+    if hex(checksum)? == crc32fast::hash(rest) { columns(line) } else { None }
+}
+
+/// Reads a line whose checksum was found to be right before.
+pub(super) fn columns(line: &[u8]) -> Option<LogLine<'_>> {
     let (mark, kind, chain) = (line.get(9..13)?, *line.get(14)?, line.get(16..30)?);
     let ends = if mark == GOES_ON { None } else { Some(usize::try_from(decimal(mark)?).ok()?) };
     let rest = line.get(OWNER_AT..)?;
@@ -166,15 +168,17 @@ pub(super) fn seq_of(line: &[u8]) -> Option<u64> {
 pub(super) fn readable(text: &[u8]) -> impl Iterator<Item = (usize, LogLine<'_>)> {
     let whole = parse(text);
     // In a text that is one line nothing else is looked for.
-    let damaged = if whole.is_some() { &[] } else { text };
-    let mut begins = memmem::find_iter(damaged, b" {\"id\":\"")
-        .filter_map(|at| memchr::memrchr(b' ', &damaged[..at])?.checked_sub(OWNER_AT - 1))
+    let damaged = whole.is_none().then_some(text);
+    let mut begins = damaged
+        .into_iter()
+        .flat_map(|text| memmem::find_iter(text, b" {\"id\":\""))
+        .filter_map(|at| memchr::memrchr(b' ', &text[..at])?.checked_sub(OWNER_AT - 1))
         .peekable();
     let within = std::iter::from_fn(move || {
         let begin = begins.next()?;
         // The byte before the next line is what its end has become; so may the last byte of all be.
-        let end = begins.peek().map_or(damaged.len(), |next| next.saturating_sub(1));
-        let line = damaged.get(begin..end).unwrap_or_default();
+        let end = begins.peek().map_or(text.len(), |next| next.saturating_sub(1));
+        let line = text.get(begin..end).unwrap_or_default();
         Some((begin, parse(line).or_else(|| parse(line.split_last()?.1))))
     });
     let within = within.filter_map(|(begin, line)| Some((begin, line?)));

@@ -233,7 +233,7 @@ impl Content {
     fn take_all(&mut self, limbo: &Limbo) {
         let mut begin = 0;
         for (end, offset) in &limbo.lines {
-            if let Some(line) = line::parse(&limbo.bytes[begin..*end]) {
+            if let Some(line) = line::columns(&limbo.bytes[begin..*end]) {
                 self.take(&line, *offset);
             }
             begin = *end;
