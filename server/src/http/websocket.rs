@@ -100,8 +100,11 @@ impl Link for Bridge {
         })
     }
 
-    fn frame(&self, lines: &[Bytes]) -> Bytes {
-        websocket::text_frames(lines.iter().map(|line| &line[..line.len() - 1]))
+    fn frame(&self, lines: Bytes) -> Bytes {
+        websocket::text_frames(memchr::memchr_iter(b'\n', &lines).scan(0, |next, end| {
+            let begin = std::mem::replace(next, end + 1);
+            Some(&lines[begin..end])
+        }))
     }
 
     fn sign_of_life(&self, _: Bytes) -> Bytes {

@@ -9,14 +9,19 @@ use crate::message::Message;
 use crate::session::Ending;
 
 /// Bytes that the line about one command nearly always fits in.
-const LINE_BYTES: usize = 192;
+pub(super) const LINE_BYTES: usize = 192;
 
 /// An event as a line, with its `\n`.
 pub(super) fn line(event: &Event<'_>) -> Bytes {
     let mut line = Vec::with_capacity(LINE_BYTES);
-    event.write_json(&mut line);
-    line.push(b'\n');
+    push_line(event, &mut line);
     line.into()
+}
+
+/// Appends an event as a line, with its `\n`.
+pub(super) fn push_line(event: &Event<'_>, lines: &mut Vec<u8>) {
+    event.write_json(lines);
+    lines.push(b'\n');
 }
 
 /// The server speaks first. Tells what was lost before the cursor's place.

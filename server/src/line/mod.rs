@@ -57,7 +57,7 @@ pub(crate) trait Link: Send + 'static {
     ) -> Poll<Result<bool, Ending>>;
 
     /// Lines, each with its `\n`, as they stand on the wire.
-    fn frame(&self, lines: &[Bytes]) -> Bytes;
+    fn frame(&self, lines: Bytes) -> Bytes;
 
     /// What shows a quiet peer that the connection lives. `line` is the event for it.
     fn sign_of_life(&self, line: Bytes) -> Bytes;
@@ -97,7 +97,7 @@ pub(crate) fn serve<L: Link>(
 ) -> impl Future<Output = ()> + Send + use<L> {
     let open = event::open(&mut cursor);
     config.metrics.of(transport).gaps.inc_by(u64::from(open.gap.is_some()));
-    let first = link.frame(&[event::line(&open)]);
+    let first = link.frame(event::line(&open));
     let talk = cursor.access().is_nothing().then(|| {
         let silent_until = Some(Instant::now() + AUTHENTICATION_WAIT);
         Box::new(Talk { silent_until, ..Talk::default() })
@@ -192,7 +192,7 @@ impl<L: Link> Encode for Conversation<L> {
         if batch.messages.is_empty() {
             let gap = batch.gap.clone();
             return match gap {
-                Some(_) => self.link.frame(&[event::line(&event::keepalive(cursor, gap))]),
+                Some(_) => self.link.frame(event::line(&event::keepalive(cursor, gap))),
                 // A peer that reads nothing but texts gets an empty one.
                 None if self.is_raw() => self.link.sign_of_life(Bytes::from_static(b"\n")),
                 None => self.link.sign_of_life(event::line(&event::keepalive(cursor, None))),
@@ -211,7 +211,11 @@ impl<L: Link> Encode for Conversation<L> {
                 }
             }
         }
-        self.link.frame(&lines)
+        self.link.frame(match lines.as_slice() {
+            // It is shared as it is.
+            [line] => line.clone(),
+            lines => lines.concat().into(),
+        })
     }
 }
 
@@ -338,7 +342,7 @@ impl<L: Link> Peer for Conversation<L> {
         match &ending {
             Ending::Broken(_) => return,
             Ending::Fault(error) => {
-                let _ = self.send(&[event::line(&event::error(error))]).await;
+                let _ = self.send(event::line(&event::error(error))).await;
             }
             Ending::Quit | Ending::Gone | Ending::Stopping => {}
         }
@@ -628,28 +632,29 @@ impl<L: Link> Conversation<L> {
         if answers.is_empty() {
             return Ok(());
         }
-        let mut lines = Vec::with_capacity(answers.len());
+        let mut lines = Vec::with_capacity(answers.len() * event::LINE_BYTES);
         for answer in &answers {
             reading.config.metrics.published(answer.is_ok());
-            lines.push(event::line(&match answer {
+            let event = match answer {
                 Ok(message) => event::stored(message),
                 Err(error) => event::error(error),
-            }));
+            };
+            event::push_line(&event, &mut lines);
         }
         reading.spoke();
-        Ok(self.send(&lines).await?)
+        Ok(self.send(lines.into()).await?)
     }
 
     async fn say(&mut self, event: &Event<'_>, reading: &mut Reading) -> Result<(), Ending> {
         reading.spoke();
-        self.send(&[event::line(event)]).await?;
+        self.send(event::line(event)).await?;
         let gaps = u64::from(event.gap.is_some());
         reading.config.metrics.of(self.transport).gaps.inc_by(gaps);
         Ok(())
     }
 
     /// Sends lines, each with its `\n`.
-    async fn send(&mut self, lines: &[Bytes]) -> io::Result<()> {
+    async fn send(&mut self, lines: Bytes) -> io::Result<()> {
         let bytes = self.link.frame(lines);
         write(self, &bytes).await
     }

@@ -75,11 +75,8 @@ impl<S: AcceptedStream> Link for Wire<S> {
         Poll::Ready(Ok(!buffer.filled().is_empty()))
     }
 
-    fn frame(&self, lines: &[Bytes]) -> Bytes {
-        match lines {
-            [line] => line.clone(),
-            lines => lines.concat().into(),
-        }
+    fn frame(&self, lines: Bytes) -> Bytes {
+        lines
     }
 
     fn sign_of_life(&self, line: Bytes) -> Bytes {
