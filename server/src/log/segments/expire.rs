@@ -5,17 +5,19 @@
 //! says it was: a step of that one deletes nothing early and keeps nothing for ever.
 
 use std::io;
-use std::sync::Arc;
-use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use doorbell_protocol::Topic;
 
+use super::append::not_written;
 use super::scan::{self, Rest};
 use super::segment::Segment;
 use super::{Inner, Shared};
 use crate::clock::Now;
 use crate::limits::{EXPIRE_MESSAGES_MAX, TOPICS_REMEMBERED_MAX};
+use crate::log::LogError;
 
 /// An age that a wall clock tells across a start is believed at once up to a day above what is
 /// kept.
@@ -34,13 +36,13 @@ impl Inner {
             let Some((oldest, others)) = view.split_first() else { return };
             let bytes: u64 = view.iter().map(|segment| segment.bytes()).sum();
             let is_too_old = shared.is_too_old(oldest, now);
-            let done = if others.is_empty() {
-                // The newest one is too old as a whole: the log has been idle for long.
-                is_too_old && self.appender().end_segment(shared, now).is_ok()
-            } else {
+            let done = if let Some(next) = others.first() {
                 // Damage may have left nothing of it.
                 let is_due = oldest.is_empty() || is_too_old || bytes > shared.retention.bytes;
-                is_due && self.let_go(oldest)
+                is_due && self.let_go(oldest, next)
+            } else {
+                // The newest one is too old as a whole: the log has been idle for long.
+                is_too_old && self.appender().end_segment(shared, now).is_ok()
             };
             if !done {
                 return;
@@ -49,8 +51,13 @@ impl Inner {
     }
 
     /// Lets go of the oldest segment. Returns false if that has to wait.
-    fn let_go(&self, segment: &Arc<Segment>) -> bool {
+    fn let_go(&self, segment: &Arc<Segment>, next: &Segment) -> bool {
         let shared = &self.shared;
+        if let Err(error) = shared.bring_to_disk(next) {
+            let segment = segment.ordinal;
+            tracing::warn!(%error, segment, "the oldest segment is kept: the next one is not synced");
+            return false;
+        }
         // Readers are told of what they miss before it is gone.
         if let Err(error) = shared.expire_topics(segment) {
             tracing::warn!(%error, segment = segment.ordinal, "the oldest segment cannot be read");
@@ -73,6 +80,15 @@ impl Inner {
 }
 
 impl Shared {
+    /// Brings to the disk what is the oldest segment now. Its head tells which places were given
+    /// out: without that a log whose machine dies would begin anew, and give some of them again.
+    fn bring_to_disk(&self, oldest: &Segment) -> Result<(), LogError> {
+        if oldest.synced.load(Ordering::Acquire) == 0 {
+            self.sync_data(oldest, oldest.bytes())?;
+        }
+        self.folder.sync().map_err(|error| not_written(&error))
+    }
+
     /// Whether everything in a segment is older than what is kept.
     fn is_too_old(&self, segment: &Segment, now: Now) -> bool {
         let is_old = |touched| now.since_boot_us - touched > micros(self.retention.age);

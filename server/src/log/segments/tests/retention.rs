@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::FileExt;
+use std::sync::atomic::Ordering;
 
 use super::{TestFolder, read_all};
 use crate::log::Log;
@@ -124,4 +125,15 @@ fn a_folder_that_was_put_in_its_place_is_left_alone() {
     let _ = log.close();
     drop(log);
     assert!(all_of(place.path()) == files);
+}
+
+#[test]
+fn nothing_is_let_go_before_what_tells_of_its_places_is_on_the_disk() {
+    let place = TestFolder::new();
+    let log = place.open();
+    append(&log, "a", &["x"], 0);
+    log.expire(at(2 * HOUR_US));
+    let oldest = log.inner.shared.view()[0].clone();
+    assert_eq!(oldest.ordinal, 2);
+    assert!(oldest.synced.load(Ordering::Acquire) > 0, "its head may be lost with the power");
 }
