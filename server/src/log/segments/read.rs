@@ -34,7 +34,8 @@ pub(super) fn page(shared: &Shared, query: &Query<'_>) -> io::Result<Page> {
     let after = query.after.max(held_after);
     let mut until = query.until.min(last);
     let damage = view.iter().flat_map(|own| &own.holes).find(|hole| after < hole.through);
-    let loss = shared.epochs.next_loss(after).map(Hole::lost);
+    // A loss is told also when what was held before it has been let go since.
+    let loss = shared.epochs.next_loss(query.after).map(Hole::lost);
     let hole = damage.copied().into_iter().chain(loss).min_by_key(|hole| hole.after);
     if let Some(hole) = hole {
         if after >= hole.after {

@@ -6,7 +6,7 @@ use doorbell_protocol::GapReason;
 
 use super::{TestFolder, read_all};
 use crate::clock::Now;
-use crate::log::contract::{HOUR_US, append, heads, page, seqs};
+use crate::log::contract::{HOUR_US, append, at, heads, page, seqs};
 use crate::log::{Located, Log};
 use crate::message::Message;
 
@@ -123,6 +123,23 @@ fn a_loss_is_told_as_one_though_a_segment_ends_with_it() {
     drop(log);
     let told = read_all(&place.open(), "a", 0, 9);
     assert_eq!(told.gaps, [(1, 2, GapReason::Lost)]);
+}
+
+#[test]
+fn a_loss_is_told_though_all_before_it_was_let_go() {
+    let mut place = TestFolder::new();
+    let log = place.open();
+    append(&log, "a", &["one", "two"], 5);
+    drop(log);
+    place.boot = "two".into();
+    let log = place.open();
+    log.expire(at(2 * HOUR_US));
+    assert_eq!(log.bounds().first, 4);
+    append(&log, "a", &["four"], 2 * HOUR_US);
+    drop(log);
+    place.clock.set(at(2 * HOUR_US));
+    let told = read_all(&place.open(), "a", 2, 9);
+    assert_eq!((told.messages.len(), told.gaps), (1, vec![(2, 3, GapReason::Lost)]));
 }
 
 #[test]
