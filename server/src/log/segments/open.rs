@@ -15,7 +15,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use doorbell_protocol::{GapReason, Topic};
+use doorbell_protocol::Topic;
 use serde::Deserialize;
 
 use super::append::{Appender, not_written};
@@ -60,7 +60,8 @@ pub(super) fn open(
     let now = clock.now();
     let run = Run { boot, sync: sync.as_str().to_owned(), place: claim.place() };
     let found = Found::read(&folder, &claim, &run)?;
-    let Found { mut segments, topics, spans, last_run, is_torn, next_ordinal, prepared } = found;
+    let Found { mut segments, topics, spans, last_run, is_torn, next_ordinal, prepared, .. } =
+        found;
     let heads = Heads::default();
     let let_go = segments.first().map_or(0, |oldest| oldest.after);
     heads.restore_forgotten(let_go);
@@ -187,6 +188,8 @@ struct Found {
     topics: HashMap<Topic, TopicHead, foldhash::fast::RandomState>,
     spans: Vec<Span>,
     last_run: Option<Run>,
+    /// Whether something that was damaged stands behind the last message so far.
+    is_damaged_behind: bool,
     /// Whether the newest messages may have been lost.
     is_torn: bool,
     next_ordinal: u64,
@@ -353,11 +356,11 @@ impl Found {
         let reached = self.segments.last().map(|newest| newest.last());
         let mut holes = content.holes;
         let after = match reached {
-            // The end of the one before it is damaged, or one between them is missing.
+            // The end of the one before it is damaged or lost, or one between them is missing.
             Some(reached) if content.after > reached => {
-                let hole =
-                    Hole { after: reached, through: content.after, reason: GapReason::Damaged };
-                tracing::error!(?hole, "messages are damaged");
+                let is_damaged = self.is_damaged_behind || content.is_damaged_before;
+                let hole = Hole::new(reached, content.after, is_damaged);
+                tracing::error!(?hole, "messages are missing");
                 holes.insert(0, hole);
                 reached
             }
@@ -366,6 +369,7 @@ impl Found {
         };
         let segment = Arc::new(Segment::restore(ordinal, file, after, holes));
         segment.set(content.bytes, content.last.max(after), content.index, content.notes);
+        self.is_damaged_behind = content.is_damaged_behind;
         self.spans.extend(content.spans);
         self.last_run = content.run.or(self.last_run.take());
         self.segments.push(segment.clone());

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 
-use doorbell_protocol::{GapReason, Id};
+use doorbell_protocol::Id;
 use serde::{Deserialize, Serialize};
 
 use super::line::{self, Kind, LogLine};
@@ -23,6 +23,8 @@ use crate::log::epochs::Span;
 
 /// Bytes read at a time.
 const BLOCK: usize = 1 << 20;
+/// What a disk writes at once: it is there as a whole, or not.
+const SECTOR: u64 = 512;
 
 /// What a segment holds.
 #[derive(Debug, Default)]
@@ -39,6 +41,10 @@ pub(super) struct Content {
     pub(super) index: Index,
     pub(super) notes: Notes,
     pub(super) holes: Vec<Hole>,
+    /// Whether something that was damaged stands before its first message.
+    pub(super) is_damaged_before: bool,
+    /// Whether something that was damaged stands behind its newest message.
+    pub(super) is_damaged_behind: bool,
     /// Those that its head and its lines tell of.
     pub(super) spans: Vec<Span>,
     /// Of the last start that it tells of.
@@ -134,24 +140,38 @@ impl From<&WrittenSpan> for Span {
 struct Limbo {
     /// The lines, one after another, without their ends.
     bytes: Vec<u8>,
-    /// Where each of them ends in `bytes`, and begins in the file.
-    lines: Vec<(usize, u64)>,
+    lines: Vec<LimboLine>,
     /// How many of the newest lines came without a bad one between them.
     unbroken: usize,
     /// How many texts with their ends were no lines, or not only lines.
     bad: u64,
+    /// Whether one of those that came after the newest line was damaged.
+    is_damaged: bool,
+}
+
+/// One of them.
+#[derive(Debug, Clone, Copy)]
+struct LimboLine {
+    /// Where it ends in the bytes of all of them.
+    end: usize,
+    /// Where it begins in the file.
+    offset: u64,
+    /// Whether something that was damaged stands before it.
+    is_after_damage: bool,
 }
 
 impl Limbo {
     fn push(&mut self, line: &[u8], offset: u64) {
         self.bytes.extend_from_slice(line);
-        self.lines.push((self.bytes.len(), offset));
+        let is_after_damage = std::mem::take(&mut self.is_damaged);
+        self.lines.push(LimboLine { end: self.bytes.len(), offset, is_after_damage });
         self.unbroken += 1;
     }
 
-    /// Notes that something before the next line cannot be read.
-    fn note_damage(&mut self, is_ended: bool) -> End {
+    /// Notes that something before the next line cannot be read: what begins so, and where.
+    fn note_bad(&mut self, text: &[u8], offset: u64, is_ended: bool) -> End {
         self.bad += u64::from(is_ended);
+        self.is_damaged |= is_ended && !is_unwritten(text, offset);
         self.unbroken = 0;
         self.end()
     }
@@ -194,14 +214,16 @@ pub(super) fn scan(file: &File, until: u64, rest: Rest) -> io::Result<Content> {
         let mut next = 0;
         for (begin, line) in line::readable(text) {
             if begin > next {
-                content.end = limbo.note_damage(read.is_ended);
+                let (bad, offset) = (&text[next..begin], read.offset + next as u64);
+                content.end = limbo.note_bad(bad, offset, read.is_ended);
             }
             let end = begin + line.bytes() - 1;
             content.advance(&mut limbo, &text[begin..end], &line, read.offset + begin as u64);
             next = end + 1;
         }
         if next < text.len() {
-            content.end = limbo.note_damage(read.is_ended);
+            let offset = read.offset + next as u64;
+            content.end = limbo.note_bad(&text[next..], offset, read.is_ended);
         }
     }
     if rest == Rest::Kept && !limbo.is_empty() {
@@ -209,7 +231,13 @@ pub(super) fn scan(file: &File, until: u64, rest: Rest) -> io::Result<Content> {
         content.bytes = ended;
     }
     content.bad = limbo.bad;
+    content.is_damaged_behind |= limbo.is_damaged;
     Ok(content)
+}
+
+/// Whether a part of a text never reached the disk: it is zero up to the end of a sector.
+fn is_unwritten(text: &[u8], offset: u64) -> bool {
+    (offset..).zip(text).any(|(at, byte)| *byte == 0 && at % SECTOR == SECTOR - 1)
 }
 
 impl Content {
@@ -232,11 +260,12 @@ impl Content {
 
     fn take_all(&mut self, limbo: &Limbo) {
         let mut begin = 0;
-        for (end, offset) in &limbo.lines {
-            if let Some(line) = line::columns(&limbo.bytes[begin..*end]) {
-                self.take(&line, *offset);
+        for LimboLine { end, offset, is_after_damage } in limbo.lines.iter().copied() {
+            self.is_damaged_behind |= is_after_damage;
+            if let Some(line) = line::columns(&limbo.bytes[begin..end]) {
+                self.take(&line, offset);
             }
-            begin = *end;
+            begin = end;
         }
     }
 
@@ -272,16 +301,17 @@ impl Content {
         }
     }
 
-    /// The log had come so far: what is missing up to there is damaged.
+    /// The log had come so far: what is missing up to there makes a hole.
     fn reach(&mut self, place: u64) {
         if self.head.is_none() && self.last == 0 {
-            // The head was damaged.
+            // The head is missing.
             (self.after, self.last) = (place, place);
+            self.is_damaged_before = self.is_damaged_behind;
         }
         if place > self.last {
-            let (after, reason) = (self.last, GapReason::Damaged);
-            self.holes.push(Hole { after, through: place, reason });
+            self.holes.push(Hole::new(self.last, place, self.is_damaged_behind));
             self.last = place;
+            self.is_damaged_behind = false;
         }
     }
 
@@ -293,6 +323,7 @@ impl Content {
         }
         self.reach(seq - 1);
         self.last = seq;
+        self.is_damaged_behind = false;
         match self.topics.get_mut(stored.topic) {
             Some(row) => row.last = seq,
             None => {

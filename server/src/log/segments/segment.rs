@@ -33,6 +33,12 @@ pub(super) struct Hole {
 }
 
 impl Hole {
+    /// What is missing after a place, up to another.
+    pub(super) fn new(after: u64, through: u64, is_damaged: bool) -> Self {
+        let reason = if is_damaged { GapReason::Damaged } else { GapReason::Lost };
+        Self { after, through, reason }
+    }
+
     /// What a start stands for that follows a loss.
     pub(super) fn lost(through: u64) -> Self {
         Self { after: through - 1, through, reason: GapReason::Lost }

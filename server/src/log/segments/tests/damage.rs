@@ -231,3 +231,44 @@ fn zeros_longer_than_what_a_page_looks_at_are_one_gap() {
         assert_eq!(told.gaps.len(), 1, "{filter}");
     }
 }
+
+/// What was written and had not reached the disk when the machine died, is there in none of its
+/// pages, in the middle of a segment or at its end.
+#[test]
+fn what_never_reached_the_disk_is_told_as_lost_after_every_start() {
+    let fill_segments = |place: &mut TestFolder| {
+        place.retention = SMALL;
+        let appended = fill(&place.open(), 100_000);
+        place.boot += "'";
+        for path in place.files("sum") {
+            fs::remove_file(path).unwrap();
+        }
+        appended
+    };
+    // Pages in the middle of a segment, or all from a page on.
+    for (segment, is_end) in [(0, false), (1, false), (0, true)] {
+        let mut place = TestFolder::new();
+        let appended = fill_segments(&mut place);
+        let path = &place.files("log")[segment];
+        let file = fs::File::options().write(true).open(path).unwrap();
+        if is_end {
+            file.set_len(5 * 4096).unwrap();
+        } else {
+            file.write_all_at(&[0; 4096], 3 * 4096).unwrap();
+        }
+        for start in 0..3 {
+            let log = place.open();
+            if start == 1 {
+                // Enough for what was the newest segment to be finished.
+                fill(&log, 100_000);
+            }
+            let told = read_all(&log, "a", 0, 50);
+            let (first, through, reason) = told.gaps[0];
+            let lost = appended.iter().filter(|own| own.seq() > first && own.seq() <= through);
+            let what = format!("segment {segment} at start {start}: {:?}", told.gaps);
+            assert!(lost.count() > 2 && reason == GapReason::Lost, "{what}");
+            assert!(told.gaps.iter().all(|gap| gap.2 == GapReason::Lost), "{what}");
+            log.close().unwrap();
+        }
+    }
+}
