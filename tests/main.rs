@@ -41,6 +41,7 @@ mod page_token;
 mod page_tour;
 mod plain;
 mod poll;
+mod power_cut;
 mod proxies;
 mod publish;
 mod readme;

@@ -2,11 +2,10 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
 
 use tempfile::TempDir;
 
-use super::{TestServer, skip_unless_ci};
+use super::{TestServer, preload};
 
 /// Holds up the writes of servers that are started with it.
 pub(crate) struct HeldDisk {
@@ -18,17 +17,7 @@ impl HeldDisk {
     /// Builds what stands between a server and the kernel; `None` where there is no C compiler.
     pub(crate) fn new() -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
-        let (source, library) = (folder.path().join("held.c"), folder.path().join("held.so"));
-        fs::write(&source, include_str!("held_disk.c")).unwrap();
-        let mut compiler = Command::new("cc");
-        compiler.args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(&source).arg("-ldl");
-        match compiler.status() {
-            Ok(status) => assert!(status.success(), "{} does not compile", source.display()),
-            Err(error) => {
-                skip_unless_ci(&format!("cc: {error}"));
-                return None;
-            }
-        }
+        let library = preload::build(folder.path(), include_str!("held_disk.c"))?;
         Some(Self { folder, library })
     }
 

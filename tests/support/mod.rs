@@ -9,6 +9,8 @@ pub(crate) mod held_disk;
 pub(crate) mod http;
 pub(crate) mod id;
 pub(crate) mod lines;
+pub(crate) mod preload;
+pub(crate) mod recorded_disk;
 pub(crate) mod server;
 pub(crate) mod tls;
 pub(crate) mod transport;
