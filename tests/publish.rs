@@ -8,7 +8,7 @@ use crate::support::http::Connection;
 use crate::support::id::epoch_and_seq;
 use crate::support::{Event, Request, Response, TestServer, messages};
 
-fn accepted(response: &Response) -> Event {
+pub(crate) fn accepted(response: &Response) -> Event {
     assert_eq!(response.status, 200, "{}", response.text());
     assert_eq!(response.header("content-type"), Some("application/json"));
     let line = response.text().strip_suffix('\n').expect("the end of a line");
@@ -18,7 +18,7 @@ fn accepted(response: &Response) -> Event {
 }
 
 /// The shape of every refusal: a number, its status, a sentence, and no other member.
-fn assert_refused(response: &Response, code: u64, what: &str) {
+pub(crate) fn assert_refused(response: &Response, code: u64, what: &str) {
     let body = response.json();
     assert_eq!(body["code"], code, "{what}: {body}");
     assert_eq!(u64::from(response.status), code / 100, "{what}: {body}");
@@ -371,19 +371,6 @@ fn what_is_malformed_is_refused_with_its_number() {
     for (code, request) in cases {
         assert_refused(&server.send(&request), code, &format!("{request:?}"));
     }
-}
-
-#[test]
-fn what_is_no_text_is_refused_wherever_it_stands() {
-    let server = TestServer::start();
-    let mut connection = Connection::open(server.http);
-    connection.write(
-        b"POST /t HTTP/1.1\r\nhost: localhost\r\ntitle: \xff\xfe\r\ncontent-length: 1\r\n\r\nx",
-    );
-    assert_refused(&connection.response(), 40011, "a header");
-    let json = b"{\"topic\":\"t\",\"message\":\"\xff\"}";
-    assert_refused(&server.send(&Request::post("/", json)), 40017, "JSON");
-    assert!(server.poll("t", "all").is_empty());
 }
 
 #[test]

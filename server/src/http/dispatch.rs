@@ -321,7 +321,7 @@ impl Call {
                 Self::Publish(access, permitted)
             }
             Route::Read(filter, framing) => {
-                let params = Params::of(request)?;
+                let params = Params::of(request);
                 let filter = access.readable(decoded(filter)?.parse()?)?;
                 let sharing = requester.share(request, connection)?;
                 let request = ReadRequest::new(access, filter, framing, &params)?;

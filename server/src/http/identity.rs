@@ -31,7 +31,7 @@ pub(super) fn ticket(
     body: &[u8],
 ) -> Result<Reply, Error> {
     TICKET_BODY.check(body.len() as u64)?;
-    let named = Params::of(request)?.get(&["filter"]).map(Cow::into_owned);
+    let named = Params::of(request).get(&["filter"]).map(Cow::into_owned);
     let mut form = form_urlencoded::parse(body);
     let written = || form.find(|(name, _)| name == "filter").map(|(_, filter)| filter.into_owned());
     let filter = named.or_else(written).ok_or_else(|| {

@@ -33,7 +33,7 @@ pub(super) fn rows(
     request: &Request<'_>,
     connection: &Connection,
 ) -> Result<usize, Error> {
-    let params = Params::of(request)?;
+    let params = Params::of(request);
     admit(app, access, request, connection)?;
     rows_max(&params)
 }
@@ -63,7 +63,7 @@ impl OpenLab {
         request: &mut Request<'_>,
         connection: &Connection,
     ) -> Result<Self, Error> {
-        let params = Params::of(request)?;
+        let params = Params::of(request);
         admit(app, &access, request, connection)?;
         let parameter = |name| params.get(&[name]).unwrap_or_default();
         let page = PageName::parse(&parameter("page"))?;

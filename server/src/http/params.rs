@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use doorbell_protocol::code::quoted;
 use doorbell_protocol::draft::is_yes;
-use doorbell_protocol::{Code, Error, Parameter, Since};
+use doorbell_protocol::{Error, Parameter, Since};
+use encoding_rs::mem::decode_latin1;
 
 use super::encoded_words::decode_words;
 use super::request::{Headers, Request};
@@ -13,7 +13,6 @@ use crate::conditions::Conditions;
 /// Where the parameters of one request are found.
 #[derive(Debug)]
 pub(super) struct Params<'a> {
-    /// All of them are UTF-8.
     headers: Headers<'a>,
     query: Vec<(Cow<'a, str>, Cow<'a, str>)>,
 }
@@ -30,14 +29,8 @@ fn members(query: &str) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {
 
 impl<'a> Params<'a> {
     /// Those of a request.
-    pub(super) fn of(request: &Request<'a>) -> Result<Self, Error> {
-        let headers = request.headers;
-        let mut odd = headers.iter().filter(|(_, value)| std::str::from_utf8(value).is_err());
-        if let Some((name, _)) = odd.next() {
-            let name = quoted(&name.to_ascii_lowercase());
-            return Err(Error::new(Code::NotUtf8, format!("header {name} is not UTF-8")));
-        }
-        Ok(Self { headers, query: members(request.query.unwrap_or_default()) })
+    pub(super) fn of(request: &Request<'a>) -> Self {
+        Self { headers: request.headers, query: members(request.query.unwrap_or_default()) }
     }
 
     /// The first value under any of the names: headers in any case before the query in lower case.
@@ -93,9 +86,15 @@ impl<'a> Params<'a> {
     }
 }
 
-/// The value of a header as text; encoded words of RFC 2047 are decoded.
+/// The value of a header as text; encoded words of RFC 2047 are decoded. What is not UTF-8 is
+/// Latin-1: so do the libraries of several languages write all that they can.
 fn text_of<'a>(name: &str, value: &'a [u8]) -> Option<Cow<'a, str>> {
-    let value = std::str::from_utf8(value).ok()?.trim();
+    let Ok(value) = std::str::from_utf8(value) else {
+        let value = decode_latin1(value);
+        let text = decode_words(value.trim()).into_owned();
+        return (!text.is_empty()).then_some(Cow::Owned(text));
+    };
+    let value = value.trim();
     // Browsers send the standard header of RFC 9218, which says nothing about the message.
     let browsers_own = name == "priority" && (value.starts_with("u=") || value == "i");
     if value.is_empty() || browsers_own {

@@ -83,7 +83,7 @@ pub(super) fn draft(
     body: &[u8],
     message_bytes: usize,
 ) -> Result<Draft, Error> {
-    let params = Params::of(request)?;
+    let params = Params::of(request);
     let parameter = |parameter| params.parameter(parameter);
     if let Some(limit) = publish.limit(message_bytes) {
         limit.check(body.len() as u64)?;

@@ -39,7 +39,7 @@ impl OpenSocket {
         filter: &str,
         request: &mut Request<'_>,
     ) -> Result<Self, Error> {
-        let params = Params::of(request)?;
+        let params = Params::of(request);
         let (since, conditions) = (params.since(Since::None), params.conditions());
         let upgrade = Upgrade::of(request)?;
         let filter = access.readable(decoded(filter)?.parse()?)?;
