@@ -5,14 +5,15 @@
 //! action  = kind "," label ["," url or value] *("," key "=" value)
 //! ```
 //!
-//! in which a value may stand in `'` or `"` and then hold separators, and every member may be named
-//! (`action=view, label=Open, url=https://…`).
+//! in which a value may stand in `'` or `"` and then hold separators, and that quote with a `\`
+//! before it; and every member may be named (`action=view, label=Open, url=https://…`).
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::code::{Code, Error, quoted, said};
+use crate::lenient::{self, members};
 use crate::limits::{ACTIONS_BYTES_MAX, ACTIONS_MAX};
 
 /// What a button does.
@@ -65,21 +66,67 @@ pub struct Action {
     pub value: Option<String>,
 }
 
+members! {
+    /// A button as it is written, in either form.
+    #[derive(Debug, Default)]
+    struct Written {
+        action: String,
+        label: String,
+        clear: bool,
+        url: String,
+        method: String,
+        headers: Texts,
+        body: String,
+        intent: String,
+        extras: Texts,
+        value: String,
+    }
+}
+
+/// Texts by their names, of which some may be absent.
+type Texts = BTreeMap<String, Option<String>>;
+
 impl Action {
-    fn new(kind: ActionKind) -> Self {
-        Self {
+    fn of(written: Written) -> Result<Self, Error> {
+        let kind = written.action.unwrap_or_default();
+        let kind = match kind.to_ascii_lowercase().as_str() {
+            "view" => ActionKind::View,
+            "broadcast" => ActionKind::Broadcast,
+            "http" => ActionKind::Http,
+            "copy" => ActionKind::Copy,
+            _ => {
+                let text = "is none of view, broadcast, http, copy";
+                return Err(invalid(format!("action {} {text}", quoted(&kind))));
+            }
+        };
+        let texts = |texts: Option<Texts>| {
+            let texts = texts.into_iter().flatten();
+            texts.filter_map(|(name, text)| Some((name, text?))).collect()
+        };
+        let action = Self {
             id: String::new(),
             action: kind,
-            label: String::new(),
-            clear: false,
-            url: None,
-            method: None,
-            headers: BTreeMap::new(),
-            body: None,
-            intent: None,
-            extras: BTreeMap::new(),
-            value: None,
-        }
+            label: written.label.unwrap_or_default(),
+            clear: written.clear.unwrap_or_default(),
+            url: written.url,
+            method: written.method.map(|method| method.to_ascii_uppercase()),
+            headers: texts(written.headers),
+            body: written.body,
+            intent: written.intent,
+            extras: texts(written.extras),
+            value: written.value,
+        };
+        action.check()?;
+        Ok(action)
+    }
+
+    /// Bytes of its texts.
+    pub(crate) fn bytes(&self) -> usize {
+        let texts = [&self.url, &self.method, &self.body, &self.intent, &self.value];
+        let maps = [&self.headers, &self.extras].into_iter().flatten();
+        self.label.len()
+            + texts.into_iter().flatten().map(String::len).sum::<usize>()
+            + maps.map(|(name, text)| name.len() + text.len()).sum::<usize>()
     }
 
     fn check(&self) -> Result<(), Error> {
@@ -94,6 +141,10 @@ impl Action {
         let label = || quoted(&self.label);
         if !present {
             return Err(invalid(format!("action {} has no {member}", label())));
+        }
+        if let (Some("GET" | "HEAD"), Some(_)) = (self.method.as_deref(), &self.body) {
+            let text = "has a body, which GET and HEAD have not";
+            return Err(invalid(format!("action {} {text}", label())));
         }
         match self.url.as_deref().and_then(refused_scheme) {
             None => Ok(()),
@@ -129,122 +180,144 @@ pub fn parse_actions(text: &str) -> Result<Vec<Action>, Error> {
             text.len()
         )));
     }
-    let mut actions = if text.trim_start().starts_with('[') {
-        serde_json::from_str(text).map_err(|error| {
+    let written: Vec<Option<Written>> = if text.trim_start().starts_with('[') {
+        lenient::read(text.as_bytes()).map_err(|error| {
             invalid(format!("actions are no JSON array of actions: {}", said(&error.to_string())))
         })?
     } else {
         parse_short(text)?
     };
-    if actions.len() > ACTIONS_MAX {
-        return Err(invalid(format!("{} actions, limit is {ACTIONS_MAX}", actions.len())));
+    let written: Vec<Written> = written.into_iter().flatten().collect();
+    if written.len() > ACTIONS_MAX {
+        return Err(invalid(format!("{} actions, limit is {ACTIONS_MAX}", written.len())));
     }
-    for (index, action) in actions.iter_mut().enumerate() {
-        action.check()?;
-        action.id = format!("action{}", index + 1);
+    let numbered = written.into_iter().zip(1..).map(|(written, number)| {
+        Ok(Action { id: format!("action{number}"), ..Action::of(written)? })
+    });
+    numbered.collect()
+}
+
+fn parse_short(text: &str) -> Result<Vec<Option<Written>>, Error> {
+    let is_between = |c: char| c == ';' || c.is_whitespace();
+    let mut actions = Vec::new();
+    let mut rest = text.trim_start_matches(is_between);
+    while !rest.is_empty() {
+        let mut written = Written::default();
+        for index in 0.. {
+            let member = Member::first_of(rest)?;
+            set_member(&mut written, index, member.name, member.value)?;
+            rest = member.behind;
+            if !member.goes_on {
+                break;
+            }
+        }
+        actions.push(Some(written));
+        rest = rest.trim_start_matches(is_between);
     }
     Ok(actions)
 }
 
-fn parse_short(text: &str) -> Result<Vec<Action>, Error> {
-    split(text, ';')?
-        .into_iter()
-        .filter(|part| !part.trim().is_empty())
-        .map(parse_short_action)
-        .collect()
+/// A member of the short form.
+struct Member<'a> {
+    name: Option<&'a str>,
+    value: String,
+    /// Whether another one of the same action follows.
+    goes_on: bool,
+    /// What stands behind it and its separator.
+    behind: &'a str,
 }
 
-fn parse_short_action(text: &str) -> Result<Action, Error> {
-    let mut members = Vec::new();
-    for (index, part) in split(text, ',')?.into_iter().enumerate() {
-        members.push(member(part.trim(), index)?);
+impl<'a> Member<'a> {
+    /// The one that a text begins with.
+    fn first_of(text: &'a str) -> Result<Self, Error> {
+        let text = text.trim_start();
+        let is_of_name = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        let end = text.find(|c| !is_of_name(c)).unwrap_or(text.len());
+        let named = text[end..].trim_start().strip_prefix('=').filter(|_| end > 0);
+        let (name, begin) = match named {
+            Some(value) => (Some(&text[..end]), value.trim_start()),
+            None => (None, text),
+        };
+        let (value, behind) = match begin.chars().next() {
+            Some(quote @ ('\'' | '"')) => within_quotes(begin, quote)?,
+            _ => {
+                let (value, behind) = begin.split_at(begin.find([',', ';']).unwrap_or(begin.len()));
+                (value.trim_end().to_owned(), behind)
+            }
+        };
+        let behind = behind.trim_start();
+        let (goes_on, behind) = match behind.split_at_checked(1) {
+            Some((",", behind)) => (true, behind),
+            Some((";", behind)) => (false, behind),
+            _ if behind.is_empty() => (false, behind),
+            _ => return Err(invalid(format!("actions have {} behind a quote", quoted(behind)))),
+        };
+        Ok(Self { name, value, goes_on, behind })
     }
-    let kind = members.iter().find(|(key, _)| key == "action").map(|(_, value)| value.as_str());
-    let mut action = Action::new(match kind {
-        Some("view") => ActionKind::View,
-        Some("broadcast") => ActionKind::Broadcast,
-        Some("http") => ActionKind::Http,
-        Some("copy") => ActionKind::Copy,
-        other => {
-            let other = quoted(other.unwrap_or(""));
-            return Err(invalid(format!("action {other} is none of view, broadcast, http, copy")));
+}
+
+/// The value that a text begins with, in quotes, and what stands behind it.
+fn within_quotes(text: &str, quote: char) -> Result<(String, &str), Error> {
+    let mut value = String::new();
+    let mut rest = &text[quote.len_utf8()..];
+    loop {
+        let Some((before, behind)) = rest.split_once(quote) else {
+            return Err(invalid(format!("actions have an open quote in {}", quoted(text))));
+        };
+        let Some(escaped) = before.strip_suffix('\\') else {
+            return Ok((value + before, behind));
+        };
+        value += escaped;
+        value.push(quote);
+        rest = behind;
+    }
+}
+
+/// Sets the member of a name, or of an index if it has none.
+fn set_member(
+    written: &mut Written,
+    index: usize,
+    name: Option<&str>,
+    value: String,
+) -> Result<(), Error> {
+    let name = match (name, index) {
+        (Some(name), _) => name,
+        (None, 0) => "action",
+        (None, 1) => "label",
+        (None, 2) => match written.action.as_deref().map(str::to_ascii_lowercase).as_deref() {
+            Some("copy") => "value",
+            Some("broadcast") => "intent",
+            _ => "url",
+        },
+        (None, _) => return Err(invalid(format!("action member {} has no name", quoted(&value)))),
+    };
+    let (map, inner) = name.split_once('.').unwrap_or((name, ""));
+    match (map.to_ascii_lowercase().as_str(), inner) {
+        ("action", "") => written.action = Some(value),
+        ("label", "") => written.label = Some(value),
+        ("clear", "") => written.clear = Some(parse_clear(&value)?),
+        ("url", "") => written.url = Some(value),
+        ("method", "") => written.method = Some(value),
+        ("body", "") => written.body = Some(value),
+        ("intent", "") => written.intent = Some(value),
+        ("value", "") => written.value = Some(value),
+        ("headers", inner) if !inner.is_empty() => {
+            written.headers.get_or_insert_default().insert(inner.to_owned(), Some(value));
         }
-    });
-    for (key, value) in members {
-        set_member(&mut action, &key, value)?;
-    }
-    Ok(action)
-}
-
-/// One `key=value`, or a value whose key follows from its position.
-fn member(part: &str, index: usize) -> Result<(String, String), Error> {
-    let named = part.split_once('=').filter(|(key, _)| {
-        let key = key.trim();
-        !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
-    });
-    if let Some((key, value)) = named {
-        return Ok((key.trim().to_owned(), unquote(value.trim()).to_owned()));
-    }
-    let key = ["action", "label", "target"]
-        .get(index)
-        .ok_or_else(|| invalid(format!("action member {} has no name", quoted(part))))?;
-    Ok(((*key).to_owned(), unquote(part).to_owned()))
-}
-
-fn set_member(action: &mut Action, key: &str, value: String) -> Result<(), Error> {
-    match (key, action.action) {
-        ("action", _) => {}
-        ("label", _) => action.label = value,
-        ("clear", _) => action.clear = matches!(value.as_str(), "1" | "yes" | "true"),
-        ("target", ActionKind::Copy) | ("value", _) => action.value = Some(value),
-        ("target", ActionKind::View | ActionKind::Http) | ("url", _) => action.url = Some(value),
-        ("target", ActionKind::Broadcast) | ("intent", _) => action.intent = Some(value),
-        ("method", _) => action.method = Some(value),
-        ("body", _) => action.body = Some(value),
-        (key, _) => {
-            let map = key.split_once('.').and_then(|(map, name)| match map {
-                "headers" => Some((&mut action.headers, name)),
-                "extras" => Some((&mut action.extras, name)),
-                _ => None,
-            });
-            let (map, name) =
-                map.ok_or_else(|| invalid(format!("action member {} is unknown", quoted(key))))?;
-            map.insert(name.to_owned(), value);
+        ("extras", inner) if !inner.is_empty() => {
+            written.extras.get_or_insert_default().insert(inner.to_owned(), Some(value));
         }
+        _ => return Err(invalid(format!("action member {} is unknown", quoted(name)))),
     }
     Ok(())
 }
 
-/// Splits at the separators that stand outside quotes. A quote opens only where a value begins.
-fn split(text: &str, separator: char) -> Result<Vec<&str>, Error> {
-    let mut parts = Vec::new();
-    let mut open: Option<char> = None;
-    let mut value_begins = true;
-    let mut start = 0;
-    for (index, c) in text.char_indices() {
-        match open {
-            Some(quote) => open = Some(quote).filter(|quote| c != *quote),
-            None if value_begins && matches!(c, '\'' | '"') => open = Some(c),
-            None if c == separator => {
-                parts.push(&text[start..index]);
-                start = index + c.len_utf8();
-            }
-            None => {}
-        }
-        value_begins = matches!(c, '=' | ',' | ';') || (value_begins && c.is_whitespace());
+fn parse_clear(text: &str) -> Result<bool, Error> {
+    match text.to_ascii_lowercase().as_str() {
+        "1" | "yes" | "true" => Ok(true),
+        "0" | "no" | "false" => Ok(false),
+        _ => Err(invalid(format!("clear {} is neither true nor false", quoted(text)))),
     }
-    if open.is_some() {
-        return Err(invalid(format!("actions have an open quote in {}", quoted(&text[start..]))));
-    }
-    parts.push(&text[start..]);
-    Ok(parts)
-}
-
-fn unquote(text: &str) -> &str {
-    ['\'', '"']
-        .iter()
-        .find_map(|quote| text.strip_prefix(*quote)?.strip_suffix(*quote))
-        .unwrap_or(text)
 }
 
 #[cfg(test)]
@@ -278,6 +351,28 @@ mod tests {
     }
 
     #[test]
+    fn null_is_absent_and_kinds_methods_and_names_of_members_have_any_case() {
+        let json = parse_actions(
+            r#"[null,{"id":null,"Action":"Http","label":"a","URL":"https://x","method":"put",
+                "clear":null,"headers":{"X-a":"1","X-b":null},"extras":null,"body":null}]"#,
+        );
+        let short = parse_actions("HTTP, a, https://x, Method=Put, Headers.X-a=1, clear=FALSE");
+        let json = json.unwrap();
+        assert_eq!(json, short.unwrap());
+        let [action] = &json[..] else { panic!("{json:?}") };
+        assert_eq!(action.method.as_deref(), Some("PUT"));
+        assert_eq!(action.headers.iter().collect::<Vec<_>>(), [(&"X-a".into(), &"1".into())]);
+    }
+
+    #[test]
+    fn a_quote_may_stand_within_quotes_behind_a_backslash() {
+        let label = |text: &str| parse_actions(text).unwrap()[0].label.clone();
+        assert_eq!(label(r#"http, "Say \"hi\"; bye", https://x"#), r#"Say "hi"; bye"#);
+        assert_eq!(label(r"http, label = 'it\'s \n' , url=https://x"), r"it's \n");
+        assert_eq!(label(r#"view, a "b" c, https://x"#), r#"a "b" c"#);
+    }
+
+    #[test]
     fn what_is_incomplete_or_too_much_is_refused() {
         for text in [
             "fly, Away, https://a.example",
@@ -287,6 +382,11 @@ mod tests {
             "view, 'Open, https://a.example",
             "view, a, b, c",
             "view, a, b, color=red",
+            "view, a, b, headers=red",
+            "http, a, https://x, clear=x",
+            "http, a, https://x, label=\"a\" b",
+            "http, a, https://x, method=head, body=b",
+            "[{\"action\":\"http\",\"label\":\"a\",\"url\":\"x\",\"clear\":\"yes\"}]",
             "copy, a, b; copy, a, b; copy, a, b; copy, a, b",
             "view, a, javascript:alert(1)",
             "view, a, ' \u{1}JaVa\tScript\u{0}:alert(1)'",

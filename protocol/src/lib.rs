@@ -24,6 +24,7 @@ pub mod draft;
 pub mod event;
 pub mod id;
 mod json;
+mod lenient;
 pub mod limits;
 pub mod since;
 pub mod topic;

@@ -13,16 +13,19 @@ pub const SUBSCRIPTIONS_DEFAULT: usize = 64;
 pub const MESSAGE_BYTES_DEFAULT: usize = 4096;
 /// The most that the limit of a message text can be set to, in bytes.
 pub const MESSAGE_BYTES_MAX: usize = 1 << 20;
+/// Bytes of a message text that is given as a parameter, if the limit of a text is not above: it
+/// stands in the head of a request, which has a bound of its own.
+pub const MESSAGE_PARAMETER_BYTES_MAX: usize = 64 << 10;
 /// Bytes of a title.
 pub const TITLE_BYTES_MAX: usize = 1024;
-/// Bytes of all tags together, with their commas.
+/// Bytes of all tags together, without what parts them.
 pub const TAGS_BYTES_MAX: usize = 512;
-/// Bytes of a click or icon address.
-pub const URL_BYTES_MAX: usize = 2048;
+/// Bytes of an address, such as that of a click or an icon; those that are signed are long.
+pub const URL_BYTES_MAX: usize = 16 << 10;
 /// Action buttons of one message.
 pub const ACTIONS_MAX: usize = 3;
 /// Bytes of the actions parameter, in either of its forms.
-pub const ACTIONS_BYTES_MAX: usize = 4096;
+pub const ACTIONS_BYTES_MAX: usize = 16 << 10;
 /// Bytes of a sequence id.
 pub const SEQUENCE_ID_BYTES_MAX: usize = 64;
 /// Bytes of one line from a client, its end not counted, unless configured otherwise.
@@ -33,7 +36,7 @@ pub const PING_BYTES_MAX: usize = 128;
 /// every network of IPv6 carries whole, and in practice every network of IPv4.
 pub const DATAGRAM_BYTES_MAX: usize = 1200;
 /// Bytes of one HTTP header block, unless configured otherwise.
-pub const HEADER_BYTES_DEFAULT: usize = 16 << 10;
+pub const HEADER_BYTES_DEFAULT: usize = 32 << 10;
 /// Messages in one poll answer unless `max` says otherwise.
 pub const POLL_MESSAGES_DEFAULT: usize = 1000;
 /// The most that `max` can ask for in one poll answer.
