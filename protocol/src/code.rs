@@ -61,12 +61,12 @@ codes! {
     AttachmentsUnsupported = 40014, 400;
     /// A plain request to the WebSocket address.
     NotWebSocket = 40016, 400;
-    /// The JSON message is malformed.
-    MessageJsonInvalid = 40017, 400;
     /// The actions are malformed.
     ActionsInvalid = 40018, 400;
     /// The icon or click address is no web address.
     IconInvalid = 40021, 400;
+    /// The JSON is malformed, or a member has a wrong type.
+    JsonInvalid = 40024, 400;
     /// Phone calls do not exist here.
     CallsUnsupported = 40032, 400;
     /// Templates do not exist here.

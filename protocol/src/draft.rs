@@ -4,12 +4,14 @@
 //! JSON object. [`Parameter`] is the table of those names; [`Draft::new`] asks for each parameter
 //! once and checks it, so every way to publish obeys the same rules.
 
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Serialize, Serializer};
 
 use crate::action::{Action, parse_actions, refused_scheme};
 use crate::code::{Code, Error, quoted, said};
+use crate::lenient::{self, members};
 use crate::limits::{
-    MESSAGE_BYTES_MAX, SEQUENCE_ID_BYTES_MAX, TAGS_BYTES_MAX, TITLE_BYTES_MAX, URL_BYTES_MAX,
+    MESSAGE_BYTES_MAX, MESSAGE_PARAMETER_BYTES_MAX, SEQUENCE_ID_BYTES_MAX, TAGS_BYTES_MAX,
+    TITLE_BYTES_MAX, URL_BYTES_MAX,
 };
 use crate::topic::Topic;
 
@@ -35,14 +37,15 @@ macro_rules! parameters {
             }
         }
 
-        /// The JSON form of a publish: the body of `POST /` and the rest of a `PUBJ` line.
-        #[derive(Debug, Deserialize)]
-        #[allow(missing_docs, reason = "each is the parameter of that name")]
-        pub struct JsonDraft {
-            pub topic: Option<String>,
-            #[serde(default)]
-            pub message: Option<String>,
-            $($(#[serde(default)] pub $member: Option<$type>,)?)+
+        members! {
+            /// The JSON form of a publish: the body of `POST /` and the rest of a `PUBJ` line.
+            #[derive(Debug, Default)]
+            #[allow(missing_docs, reason = "each is the parameter of that name")]
+            pub struct JsonDraft {
+                pub topic: String,
+                pub message: String,
+                $($(pub $member: $type,)?)+
+            }
         }
 
         impl JsonDraft {
@@ -51,7 +54,7 @@ macro_rules! parameters {
                     $($(Parameter::$parameter => self.$member.as_ref().and_then(Member::text),)?)+
                     _ => None,
                 };
-                text.filter(|text| !text.is_empty() && text != "null")
+                text.filter(|text| !text.is_empty())
             }
         }
     };
@@ -61,7 +64,7 @@ parameters! {
     Message: ["x-message", "message", "m"];
     Title: ["x-title", "title", "t"], title: String;
     Priority: ["x-priority", "priority", "prio", "p"], priority: i64;
-    Tags: ["x-tags", "tags", "tag", "ta"], tags: Vec<String>;
+    Tags: ["x-tags", "tags", "tag", "ta"], tags: Vec<Option<String>>;
     Click: ["x-click", "click"], click: String;
     Icon: ["x-icon", "icon"], icon: String;
     Actions: ["x-actions", "actions", "action"], actions: serde_json::Value;
@@ -101,9 +104,10 @@ impl Member for i64 {
     }
 }
 
-impl Member for Vec<String> {
+impl Member for Vec<Option<String>> {
     fn text(&self) -> Option<String> {
-        Some(self.join(","))
+        let texts: Vec<&str> = self.iter().flatten().map(String::as_str).collect();
+        Some(texts.join(","))
     }
 }
 
@@ -177,24 +181,32 @@ impl Draft {
 
     /// A draft from a body and the parameters that `parameter` finds.
     ///
-    /// A message given as a parameter wins over the body; in it the two characters `\n` stand for
-    /// the end of a line. `message_bytes_max` is the server's limit.
+    /// A body wins over a message given as a parameter; in that one the two characters `\n` stand
+    /// for the end of a line. `message_bytes_max` is the server's limit for the body.
     pub fn new(
         topic: Topic,
         body: &str,
         message_bytes_max: usize,
         mut parameter: impl FnMut(Parameter) -> Option<String>,
     ) -> Result<Self, Error> {
+        debug_assert!(message_bytes_max <= MESSAGE_BYTES_MAX);
+        // Blanks around one mean nothing, and one that is empty is none, as in the JSON form.
+        let mut parameter =
+            |which| parameter(which).map(trimmed).filter(|text: &String| !text.is_empty());
         refuse_unsupported(&mut parameter)?;
-        let message = match parameter(Parameter::Message) {
-            Some(text) => text.replace("\\n", "\n"),
-            None => body.to_owned(),
+        let (message, limit) = if body.trim().is_empty() {
+            let text = parameter(Parameter::Message);
+            let text = text.map(|text| trimmed(text.replace("\\n", "\n")));
+            let text = text.filter(|text| !text.is_empty());
+            let limit = message_bytes_max.max(MESSAGE_PARAMETER_BYTES_MAX);
+            (text.unwrap_or_else(|| EMPTY_MESSAGE.to_owned()), limit)
+        } else {
+            (body.to_owned(), message_bytes_max)
         };
-        // One that is empty is none, as in the JSON form.
-        let mut parameter = |which| parameter(which).filter(|text| !text.is_empty());
+        check_message(&message, limit)?;
         Ok(Self {
             topic,
-            message: check_message(message, message_bytes_max)?,
+            message,
             title: parameter(Parameter::Title).map(check_title).transpose()?,
             priority: match parameter(Parameter::Priority) {
                 Some(text) => parse_priority(&text)?,
@@ -223,12 +235,11 @@ impl Draft {
     /// Bytes that the draft holds, for the bound on publishes in flight.
     pub fn weight(&self) -> usize {
         let texts = [&self.title, &self.click, &self.icon, &self.sequence_id];
-        let actions = if self.actions.is_empty() { 0 } else { crate::limits::ACTIONS_BYTES_MAX };
         self.topic.as_str().len()
             + self.message.len()
             + texts.into_iter().flatten().map(String::len).sum::<usize>()
             + self.tags.iter().map(String::len).sum::<usize>()
-            + actions
+            + self.actions.iter().map(Action::bytes).sum::<usize>()
             + 256
     }
 }
@@ -236,9 +247,9 @@ impl Draft {
 impl JsonDraft {
     /// Reads the JSON object.
     pub fn parse(text: &[u8]) -> Result<Self, Error> {
-        serde_json::from_slice(text).map_err(|error| {
+        lenient::read(text).map_err(|error| {
             Error::new(
-                Code::MessageJsonInvalid,
+                Code::JsonInvalid,
                 format!("message JSON is invalid: {}", said(&error.to_string())),
             )
         })
@@ -256,11 +267,8 @@ impl JsonDraft {
             .ok_or_else(|| Error::new(Code::TopicInvalid, "message JSON has no topic"))?;
         let topic = topic.parse()?;
         // A body keeps its two characters `\n`; a parameter would turn them into a line's end.
-        let body = self.message.clone().unwrap_or_default();
-        Draft::new(topic, &body, message_bytes_max, |parameter| {
-            if parameter == Parameter::Message && self.message.is_some() {
-                return None;
-            }
+        let body = self.message.as_deref().unwrap_or_default();
+        Draft::new(topic, body, message_bytes_max, |parameter| {
             self.parameter(parameter).or_else(|| fallback(parameter))
         })
     }
@@ -280,7 +288,7 @@ fn refuse_unsupported(
         (Parameter::PollId, Code::BadRequest, "poll requests are not supported"),
     ];
     for (which, code, text) in unsupported {
-        let asked = parameter(which).filter(|value| !matches!(value.as_str(), "" | "no" | "0"));
+        let asked = parameter(which).filter(|value| !matches!(value.as_str(), "no" | "0"));
         if asked.is_some() {
             return Err(Error::new(code, text));
         }
@@ -299,15 +307,19 @@ pub fn is_yes(text: &str) -> bool {
     ["1", "yes", "true"].iter().any(|yes| text.trim().eq_ignore_ascii_case(yes))
 }
 
-fn check_message(message: String, limit: usize) -> Result<String, Error> {
-    debug_assert!(limit <= MESSAGE_BYTES_MAX);
+/// The text without blanks around it.
+fn trimmed(text: String) -> String {
+    if text.trim().len() == text.len() { text } else { text.trim().to_owned() }
+}
+
+fn check_message(message: &str, limit: usize) -> Result<(), Error> {
     if message.len() > limit {
         return Err(Error::new(
             Code::MessageTooLarge,
             format!("message is {} bytes long, limit is {limit}", message.len()),
         ));
     }
-    Ok(if message.trim().is_empty() { EMPTY_MESSAGE.to_owned() } else { message })
+    Ok(())
 }
 
 fn check_title(title: String) -> Result<String, Error> {
@@ -349,13 +361,15 @@ pub fn priority_number(text: &str) -> Result<Option<u8>, Error> {
 }
 
 fn parse_tags(text: &str) -> Result<Vec<String>, Error> {
-    if text.len() > TAGS_BYTES_MAX {
+    let tags = text.split(',').map(str::trim).filter(|tag| !tag.is_empty());
+    let bytes = tags.clone().map(str::len).sum::<usize>();
+    if bytes > TAGS_BYTES_MAX {
         return Err(Error::new(
             Code::TagsTooLong,
-            format!("tags are {} bytes long together, limit is {TAGS_BYTES_MAX}", text.len()),
+            format!("tags are {bytes} bytes long together, limit is {TAGS_BYTES_MAX}"),
         ));
     }
-    Ok(text.split(',').map(str::trim).filter(|tag| !tag.is_empty()).map(str::to_owned).collect())
+    Ok(tags.map(str::to_owned).collect())
 }
 
 fn check_click(url: String) -> Result<String, Error> {
@@ -418,18 +432,18 @@ mod tests {
     fn parameters_are_read_and_checked() {
         let draft = draft(
             &[
-                (Parameter::Title, "T"),
+                (Parameter::Title, " T "),
                 (Parameter::Priority, "urgent"),
                 (Parameter::Tags, "a, b,,c"),
                 (Parameter::Icon, "https://i.example"),
                 (Parameter::Markdown, "Yes"),
                 (Parameter::Message, "one\\ntwo"),
             ],
-            "body",
+            " \n",
         )
         .unwrap();
         assert_eq!(draft.message, "one\ntwo");
-        assert_eq!(draft.priority, Some(5));
+        assert_eq!((draft.title.as_deref(), draft.priority), (Some("T"), Some(5)));
         assert_eq!(draft.tags, ["a", "b", "c"]);
         assert!(draft.markdown);
     }
@@ -438,6 +452,23 @@ mod tests {
     fn an_empty_message_is_triggered_and_a_body_is_kept_as_it_is() {
         assert_eq!(draft(&[], " \n").unwrap().message, "triggered");
         assert_eq!(draft(&[], " a\\n ").unwrap().message, " a\\n ");
+    }
+
+    #[test]
+    fn a_body_wins_over_a_message_in_a_parameter_which_may_be_longer() {
+        assert_eq!(draft(&[(Parameter::Message, "parameter")], "body").unwrap().message, "body");
+        let long = "x".repeat(MESSAGE_PARAMETER_BYTES_MAX);
+        assert_eq!(draft(&[(Parameter::Message, &long)], "").unwrap().message, long);
+        assert_eq!(draft(&[], &long).unwrap_err().code(), Code::MessageTooLarge);
+    }
+
+    #[test]
+    fn commas_and_blanks_between_tags_do_not_count() {
+        let tag = "x".repeat(TAGS_BYTES_MAX / 2);
+        let tags = draft(&[(Parameter::Tags, &format!("{tag} , ,{tag}"))], "x").unwrap().tags;
+        assert_eq!(tags, [tag.clone(), tag.clone()]);
+        let error = draft(&[(Parameter::Tags, &format!("{tag},{tag},x"))], "x").unwrap_err();
+        assert_eq!(error.code(), Code::TagsTooLong);
     }
 
     #[test]
@@ -455,7 +486,7 @@ mod tests {
 
     #[test]
     fn each_fault_has_its_number() {
-        let long = "x".repeat(5000);
+        let long = "x".repeat(MESSAGE_PARAMETER_BYTES_MAX + 1);
         let cases: [(Parameter, &str, u32); 13] = [
             (Parameter::Message, &long, 41301),
             (Parameter::Title, &long, 40057),
@@ -472,7 +503,7 @@ mod tests {
             (Parameter::Cache, "no", 40000),
         ];
         for (parameter, value, number) in cases {
-            let error = draft(&[(parameter, value)], "x").unwrap_err();
+            let error = draft(&[(parameter, value)], "").unwrap_err();
             assert_eq!(error.code().number(), number, "{parameter:?}: {error}");
         }
     }
@@ -489,7 +520,7 @@ mod tests {
             })
             .unwrap();
         assert_eq!((draft.tags.len(), draft.title.as_deref()), (2, Some("from a header")));
-        assert_eq!(JsonDraft::parse(b"[]").unwrap_err().code(), Code::MessageJsonInvalid);
+        assert_eq!(JsonDraft::parse(b"[]").unwrap_err().code(), Code::JsonInvalid);
         let no_topic = JsonDraft::parse(b"{}").unwrap().into_draft(4096, |_| None);
         assert_eq!(no_topic.unwrap_err().code(), Code::TopicInvalid);
     }

@@ -7,7 +7,8 @@ use doorbell_protocol::action::{Action, parse_actions};
 use doorbell_protocol::datagram::{CHALLENGE_BYTES_MAX, Members, Request, challenge, cookie_in};
 use doorbell_protocol::draft::JsonDraft;
 use doorbell_protocol::limits::{
-    ACTIONS_BYTES_MAX, ACTIONS_MAX, FILTER_TOPICS_MAX, MESSAGE_BYTES_DEFAULT, TOPIC_BYTES_MAX,
+    ACTIONS_BYTES_MAX, ACTIONS_MAX, FILTER_TOPICS_MAX, MESSAGE_BYTES_DEFAULT,
+    MESSAGE_PARAMETER_BYTES_MAX, TOPIC_BYTES_MAX,
 };
 use doorbell_protocol::since::parse_duration;
 use doorbell_protocol::topic::{Pattern, RESERVED};
@@ -375,11 +376,11 @@ pub(crate) fn draft(bytes: &[u8]) {
 }
 
 fn same_draft(draft: &Draft) {
-    assert!(draft.message.len() <= MESSAGE_BYTES_DEFAULT);
+    assert!(draft.message.len() <= MESSAGE_PARAMETER_BYTES_MAX);
     let written = draft.to_json();
     assert!(!written.contains('\n'));
     let again = JsonDraft::parse(written.as_bytes()).unwrap();
-    match again.into_draft(MESSAGE_BYTES_DEFAULT, |_| None) {
+    match again.into_draft(MESSAGE_PARAMETER_BYTES_MAX, |_| None) {
         Ok(again) => assert_eq!(again, *draft),
         // Buttons may be longer as JSON than in their short form.
         Err(error) => {
