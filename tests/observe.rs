@@ -28,7 +28,7 @@ fn the_configuration_tells_version_listeners_and_limits() {
         ("line_bytes", 64 << 10),
         ("filter_topics", 1024),
         ("filter_patterns", 64),
-        ("header_bytes", 16 << 10),
+        ("header_bytes", 32 << 10),
         ("subscriptions_per_connection", 64),
         ("wait_seconds_max", 60),
     ] {

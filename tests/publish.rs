@@ -141,7 +141,7 @@ fn every_name_of_a_parameter_is_heard_as_a_header() {
     for (names, value, member, expected) in parameters() {
         for name in names {
             for name in [(*name).to_owned(), name.to_ascii_uppercase()] {
-                let request = Request::post("/t", "body").header(&name, value);
+                let request = Request::post("/t", "").header(&name, value);
                 let event = accepted(&server.send(&request));
                 assert_eq!(event[member], expected, "{name}");
             }
@@ -155,7 +155,7 @@ fn every_name_of_a_parameter_is_heard_in_the_query() {
     for (names, value, member, expected) in parameters() {
         for name in names {
             let path = format!("/t?{name}={}", value.replace(' ', "%20"));
-            let event = accepted(&server.send(&Request::post(&path, "body")));
+            let event = accepted(&server.send(&Request::post(&path, "")));
             assert_eq!(event[member], expected, "{name}");
         }
     }
@@ -216,8 +216,10 @@ fn two_characters_of_a_message_parameter_make_a_new_line_but_not_those_of_a_body
 }
 
 #[test]
-fn a_message_parameter_stands_in_for_the_body() {
+fn a_message_parameter_stands_in_for_a_body_that_is_empty() {
     let server = TestServer::start();
+    let both = Request::post("/t?message=parameter", "body").header("Message", "header");
+    assert_eq!(accepted(&server.send(&both)).message(), "body");
     let event = accepted(&server.send(&Request::post("/t?message=parameter", "")));
     assert_eq!(event.message(), "parameter");
 }
@@ -245,8 +247,10 @@ fn text_goes_out_as_it_came_in() {
 #[test]
 fn markdown_is_known_by_its_content_type_too() {
     let server = TestServer::start();
-    let request = Request::post("/t", "**x**").header("Content-Type", "text/markdown");
-    assert_eq!(accepted(&server.send(&request))["content_type"], "text/markdown");
+    for content_type in ["text/markdown", "Text/Markdown ; charset=utf-8"] {
+        let request = Request::post("/t", "**x**").header("Content-Type", content_type);
+        assert_eq!(accepted(&server.send(&request))["content_type"], "text/markdown");
+    }
     let plain = Request::post("/t", "x").header("Content-Type", "text/plain");
     assert!(accepted(&server.send(&plain))["content_type"].is_null());
 }
@@ -342,7 +346,7 @@ fn what_is_malformed_is_refused_with_its_number() {
     let server = TestServer::start();
     let with = |name: &str, value: &str| Request::post("/t", "x").header(name, value);
     let long_title = "x".repeat(1025);
-    let long_tags = "x".repeat(513);
+    let long_tags = "x,".repeat(513);
     let cases = [
         (40007, with("Priority", "9")),
         (40007, with("Priority", "highest")),
@@ -352,9 +356,9 @@ fn what_is_malformed_is_refused_with_its_number() {
         (40049, with("Sequence-ID", "no dots.")),
         (40057, with("Title", &long_title)),
         (40058, with("Tags", &long_tags)),
-        (40017, Request::post("/", "no JSON")),
-        (40017, Request::post("/", "[]")),
-        (40017, Request::post("/", r#"{"topic":"t","priority":"high"}"#)),
+        (40024, Request::post("/", "no JSON")),
+        (40024, Request::post("/", "[]")),
+        (40024, Request::post("/", r#"{"topic":"t","priority":"high"}"#)),
         (40009, Request::post("/", r#"{"message":"x"}"#)),
         (40009, Request::post("/", r#"{"topic":"a b"}"#)),
         (40009, Request::post("/a..b", "x")),
@@ -401,13 +405,14 @@ fn a_message_may_be_as_long_as_the_limit_and_no_longer() {
     assert_refused(&refused, 41301, "a body");
     let text = refused.json()["error"].as_str().unwrap().to_owned();
     assert!(text.contains("4097") && text.contains("4096"), "value and bound: {text}");
+    // Some programs have all of it in the head, which has a bound of its own.
     let by_header = Request::post("/t", "").header("Message", &too_long);
-    assert_refused(&server.send(&by_header), 41301, "a header");
+    assert_eq!(accepted(&server.send(&by_header)).message(), too_long);
     let by_json = json!({"topic": "t", "message": too_long}).to_string();
     assert_refused(&server.send(&Request::post("/", by_json)), 41301, "JSON");
     let huge = json!({"topic": "t", "message": "x".repeat(100_000)}).to_string();
     assert_refused(&server.send(&Request::post("/", huge)), 41303, "a huge JSON body");
-    assert_eq!(server.poll("t", "all").len(), 1);
+    assert_eq!(server.poll("t", "all").len(), 2);
 }
 
 #[test]

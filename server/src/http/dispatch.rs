@@ -96,7 +96,7 @@ fn address(path: &str) -> Option<Address<'_>> {
         ("", ..) | (_, Some(""), _) | (_, _, Some(_)) => None,
         (topic, None, _) => publish(Route::Page(Some(topic)), Publish::Body(topic)),
         (topic, Some("publish" | "send" | "trigger"), _) => {
-            read(Route::Publish(Publish::Query(topic)))
+            read(Route::Publish(Publish::Body(topic)))
         }
         (filter, Some("json"), _) => read(Route::Read(filter, Framing::Ndjson)),
         (filter, Some("sse"), _) => read(Route::Read(filter, Framing::Sse)),
@@ -186,7 +186,7 @@ impl Route<'_> {
     /// What its body may be, where a message may have so many bytes; `None` if it takes none.
     pub(super) fn body(self, message_bytes: usize) -> Option<BodyLimit> {
         match self {
-            Self::Publish(publish) => publish.limit(message_bytes),
+            Self::Publish(publish) => Some(publish.limit(message_bytes)),
             Self::Ticket => Some(identity::TICKET_BODY),
             _ => None,
         }

@@ -55,7 +55,8 @@ impl<'a> Params<'a> {
         let found = self.get(parameter.names());
         if found.is_none() && parameter == Parameter::Markdown {
             let content_type = self.header("content-type")?;
-            return content_type.starts_with("text/markdown").then(|| "yes".to_owned());
+            let media_type = content_type.split(';').next().unwrap_or_default().trim();
+            return media_type.eq_ignore_ascii_case("text/markdown").then(|| "yes".to_owned());
         }
         found.map(Cow::into_owned)
     }

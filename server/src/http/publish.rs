@@ -1,4 +1,4 @@
-//! Publishing over HTTP: a body, a JSON object, or a query; and what the publisher is told.
+//! Publishing over HTTP: a body with parameters, or a JSON object; and what the publisher is told.
 
 use doorbell_protocol::draft::JsonDraft;
 use doorbell_protocol::{Code, Draft, Error, Parameter};
@@ -15,14 +15,12 @@ const JSON_EXTRA_BYTES: usize = 16 << 10;
 /// The ways to publish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Publish<'a> {
-    /// `POST` or `PUT /TOPIC`: the body is the text.
+    /// `POST` or `PUT /TOPIC`, or `GET /TOPIC/publish`: the body is the text, if there is one.
     Body(&'a str),
     /// `POST` or `PUT /TOPIC/SEQUENCE_ID`: the text is a new version of a notification.
     Update(&'a str, &'a str),
     /// `POST` or `PUT /`: the body is a JSON object with a `topic`.
     Json,
-    /// `GET /TOPIC/publish`: everything is in the query.
-    Query(&'a str),
 }
 
 /// The body that a way to publish takes.
@@ -37,20 +35,17 @@ pub(super) struct BodyLimit {
 }
 
 impl Publish<'_> {
-    /// What its body may be, where a message may have so many bytes; `None` if it takes none.
-    pub(super) fn limit(self, message_bytes: usize) -> Option<BodyLimit> {
+    /// What its body may be, where a message may have so many bytes.
+    pub(super) fn limit(self, message_bytes: usize) -> BodyLimit {
         match self {
-            Self::Body(_) | Self::Update(..) => Some(BodyLimit {
-                bytes: message_bytes,
-                what: "message",
-                code: Code::MessageTooLarge,
-            }),
-            Self::Json => Some(BodyLimit {
+            Self::Body(_) | Self::Update(..) => {
+                BodyLimit { bytes: message_bytes, what: "message", code: Code::MessageTooLarge }
+            }
+            Self::Json => BodyLimit {
                 bytes: 2 * message_bytes + JSON_EXTRA_BYTES,
                 what: "JSON body",
                 code: Code::JsonTooLarge,
-            }),
-            Self::Query(_) => None,
+            },
         }
     }
 }
@@ -85,9 +80,7 @@ pub(super) fn draft(
 ) -> Result<Draft, Error> {
     let params = Params::of(request);
     let parameter = |parameter| params.parameter(parameter);
-    if let Some(limit) = publish.limit(message_bytes) {
-        limit.check(body.len() as u64)?;
-    }
+    publish.limit(message_bytes).check(body.len() as u64)?;
     match publish {
         Publish::Body(topic) => {
             let text = text_of(body)?;
@@ -100,8 +93,11 @@ pub(super) fn draft(
                 other => parameter(other),
             })
         }
-        Publish::Json => JsonDraft::parse(body)?.into_draft(message_bytes, parameter),
-        Publish::Query(topic) => Draft::new(decoded(topic)?.parse()?, "", message_bytes, parameter),
+        Publish::Json => {
+            let mut json = JsonDraft::parse(body)?;
+            json.message = json.message.map(|text| text.trim().to_owned());
+            json.into_draft(message_bytes, parameter)
+        }
     }
 }
 
