@@ -165,3 +165,24 @@ fn a_get_that_publishes_may_have_a_body() {
     let event = accepted(&server.send(&Request::get("/t/publish?title=T").body("text")));
     assert_eq!((event.message(), &event["title"]), ("text", &json!("T")));
 }
+
+#[test]
+fn a_file_is_attached_by_its_address_and_kept_by_whoever_has_it() {
+    let server = TestServer::start();
+    let url = "https://f.example/posters/a%20b.jpg?w=300";
+    let named = json!({"name": "c.jpg", "url": url});
+    let json = json!({"topic": "t", "message": "m", "attach": url, "filename": "c.jpg"});
+    let event = publish_json(&server, json.to_string().as_bytes());
+    assert_eq!((event.message(), &event["attachment"]), ("m", &named));
+    for name in ["X-Attach", "Attach", "a"] {
+        let request = Request::post("/t", "m").header(name, url);
+        let event = accepted(&server.send(&request));
+        assert_eq!(event["attachment"], json!({"name": "a b.jpg", "url": url}), "{name}");
+        let by_query = format!("/t?{}=https://f.example/&f=c", name.to_ascii_lowercase());
+        let event = accepted(&server.send(&Request::post(&by_query, "")));
+        assert_eq!(event["attachment"], json!({"name": "c", "url": "https://f.example/"}));
+        assert_eq!(event.message(), "You received a file: c");
+    }
+    let held = server.poll("t", "all");
+    assert_eq!((held.len(), &held[0]["attachment"]), (8, &named));
+}

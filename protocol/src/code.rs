@@ -57,7 +57,9 @@ codes! {
     TopicReserved = 40010, 400;
     /// The text is not UTF-8.
     NotUtf8 = 40011, 400;
-    /// Attachments do not exist here.
+    /// The address of an attachment is no web address.
+    AttachmentUrlInvalid = 40013, 400;
+    /// Files are not taken in here.
     AttachmentsUnsupported = 40014, 400;
     /// A plain request to the WebSocket address.
     NotWebSocket = 40016, 400;

@@ -7,6 +7,7 @@
 use serde::{Serialize, Serializer};
 
 use crate::action::{Action, parse_actions, refused_scheme};
+use crate::attachment::Attachment;
 use crate::code::{Code, Error, quoted, said};
 use crate::lenient::{self, members};
 use crate::limits::{
@@ -144,6 +145,9 @@ pub struct Draft {
     /// Its buttons.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub actions: Vec<Action>,
+    /// A file that belongs to it.
+    #[serde(flatten, serialize_with = "serialize_attachment")]
+    pub attachment: Option<Attachment>,
     /// Whether the text is Markdown.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub markdown: bool,
@@ -154,6 +158,16 @@ pub struct Draft {
 
 fn serialize_topic<S: Serializer>(topic: &Topic, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(topic.as_str())
+}
+
+/// As the two parameters that make one.
+fn serialize_attachment<S: Serializer>(
+    attachment: &Option<Attachment>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let members = attachment.iter();
+    let members = members.flat_map(|file| [("attach", &file.url), ("filename", &file.name)]);
+    serializer.collect_map(members)
 }
 
 impl Draft {
@@ -174,6 +188,7 @@ impl Draft {
             click: None,
             icon: None,
             actions: Vec::new(),
+            attachment: None,
             markdown: false,
             sequence_id: None,
         }
@@ -194,12 +209,15 @@ impl Draft {
         let mut parameter =
             |which| parameter(which).map(trimmed).filter(|text: &String| !text.is_empty());
         refuse_unsupported(&mut parameter)?;
+        let attachment = parse_attachment(&mut parameter)?;
+        let unsaid =
+            || attachment.as_ref().map_or(EMPTY_MESSAGE.to_owned(), Attachment::announcement);
         let (message, limit) = if body.trim().is_empty() {
             let text = parameter(Parameter::Message);
             let text = text.map(|text| trimmed(text.replace("\\n", "\n")));
             let text = text.filter(|text| !text.is_empty());
             let limit = message_bytes_max.max(MESSAGE_PARAMETER_BYTES_MAX);
-            (text.unwrap_or_else(|| EMPTY_MESSAGE.to_owned()), limit)
+            (text.unwrap_or_else(unsaid), limit)
         } else {
             (body.to_owned(), message_bytes_max)
         };
@@ -222,6 +240,7 @@ impl Draft {
                 Some(text) => parse_actions(&text)?,
                 None => Vec::new(),
             },
+            attachment,
             markdown: parameter(Parameter::Markdown).is_some_and(|text| is_yes(&text)),
             sequence_id: parameter(Parameter::SequenceId).map(check_sequence_id).transpose()?,
         })
@@ -240,6 +259,7 @@ impl Draft {
             + texts.into_iter().flatten().map(String::len).sum::<usize>()
             + self.tags.iter().map(String::len).sum::<usize>()
             + self.actions.iter().map(Action::bytes).sum::<usize>()
+            + self.attachment.iter().map(|file| file.name.len() + file.url.len()).sum::<usize>()
             + 256
     }
 }
@@ -278,9 +298,7 @@ impl JsonDraft {
 fn refuse_unsupported(
     parameter: &mut impl FnMut(Parameter) -> Option<String>,
 ) -> Result<(), Error> {
-    let unsupported: [(Parameter, Code, &str); 7] = [
-        (Parameter::Attach, Code::AttachmentsUnsupported, "attachments are not supported"),
-        (Parameter::Filename, Code::AttachmentsUnsupported, "attachments are not supported"),
+    let unsupported: [(Parameter, Code, &str); 5] = [
         (Parameter::Email, Code::EmailUnsupported, "e-mail notifications are not supported"),
         (Parameter::Call, Code::CallsUnsupported, "phone calls are not supported"),
         (Parameter::Delay, Code::DelayUnsupported, "delayed delivery is not supported"),
@@ -300,6 +318,21 @@ fn refuse_unsupported(
         ));
     }
     Ok(())
+}
+
+/// A file that is somewhere else already. None is taken in here.
+fn parse_attachment(
+    parameter: &mut impl FnMut(Parameter) -> Option<String>,
+) -> Result<Option<Attachment>, Error> {
+    let name = parameter(Parameter::Filename);
+    match parameter(Parameter::Attach) {
+        Some(url) => Attachment::at(url, name).map(Some),
+        None if name.is_some() => {
+            let text = "files are not supported, but for those that attach gives the address of";
+            Err(Error::new(Code::AttachmentsUnsupported, text))
+        }
+        None => Ok(None),
+    }
 }
 
 /// Whether a parameter says yes: `1`, `yes` or `true` in any case.
@@ -472,6 +505,13 @@ mod tests {
     }
 
     #[test]
+    fn a_file_without_a_text_is_announced() {
+        let file = (Parameter::Attach, "https://f.example/a.jpg");
+        assert_eq!(draft(&[file], " ").unwrap().message, "You received a file: a.jpg");
+        assert_eq!(draft(&[file], "text").unwrap().message, "text");
+    }
+
+    #[test]
     fn an_empty_parameter_is_none() {
         use Parameter as P;
         let all = [P::Title, P::Priority, P::Tags, P::Click, P::Icon, P::Actions, P::SequenceId];
@@ -487,7 +527,7 @@ mod tests {
     #[test]
     fn each_fault_has_its_number() {
         let long = "x".repeat(MESSAGE_PARAMETER_BYTES_MAX + 1);
-        let cases: [(Parameter, &str, u32); 13] = [
+        let cases: [(Parameter, &str, u32); 14] = [
             (Parameter::Message, &long, 41301),
             (Parameter::Title, &long, 40057),
             (Parameter::Tags, &long, 40058),
@@ -496,7 +536,8 @@ mod tests {
             (Parameter::Click, "javascript:alert(1)", 40021),
             (Parameter::Actions, "fly", 40018),
             (Parameter::SequenceId, "a b", 40049),
-            (Parameter::Attach, "https://x", 40014),
+            (Parameter::Attach, "x", 40013),
+            (Parameter::Filename, "x", 40014),
             (Parameter::Email, "a@b", 40001),
             (Parameter::Delay, "10m", 40004),
             (Parameter::Call, "yes", 40032),
@@ -536,6 +577,8 @@ mod tests {
                 (Parameter::Click, "https://c.example"),
                 (Parameter::Icon, "https://i.example"),
                 (Parameter::Actions, "view, Open, https://a.example"),
+                (Parameter::Attach, "https://f.example/a"),
+                (Parameter::Filename, "b"),
                 (Parameter::Markdown, "yes"),
                 (Parameter::SequenceId, "s1"),
             ],

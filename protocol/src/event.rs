@@ -7,6 +7,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::action::Action;
+use crate::attachment::Attachment;
 use crate::code::Error;
 use crate::draft::Draft;
 use crate::id::{self, ID_CHARS, Id};
@@ -166,6 +167,9 @@ event! {
     /// The buttons.
     #[serde(default)]
     list actions: Cow<'a, [Action]>,
+    /// A file.
+    #[serde(default)]
+    value attachment: Option<Attachment>,
     /// `text/markdown`, or absent.
     #[serde(default, borrow)]
     text content_type: Option<Cow<'a, str>>,
@@ -223,6 +227,7 @@ impl<'a> Event<'a> {
             click: text(&draft.click),
             icon: text(&draft.icon),
             actions: Cow::Borrowed(&draft.actions),
+            attachment: draft.attachment.clone(),
             content_type: draft.markdown.then_some(Cow::Borrowed("text/markdown")),
             expires,
             ..Self::new(Kind::Message, time_us).at(id)
@@ -393,6 +398,7 @@ mod tests {
             click: text("https://c"),
             icon: text("https://i"),
             actions: vec![serde_json::from_str(action).unwrap()].into(),
+            attachment: Some(Attachment { name: "a".to_owned(), url: "https://f".to_owned() }),
             content_type: text("text/markdown"),
             expires: Some(7),
             code: Some(40000),
@@ -404,7 +410,7 @@ mod tests {
         let json = event.to_json();
         assert_eq!(Event::parse(json.as_bytes()).unwrap(), event);
         let members = serde_json::from_str::<serde_json::Value>(&json).unwrap();
-        assert_eq!(members.as_object().unwrap().len(), 20);
+        assert_eq!(members.as_object().unwrap().len(), 21);
     }
 
     proptest! {

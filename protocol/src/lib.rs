@@ -8,7 +8,7 @@
 //! - [`id`]: the place of a message in the log, as 12 characters
 //! - [`since`]: where a reader wants to begin
 //! - [`draft`]: a message before it has a place, and the parameters that make one
-//! - [`action`]: the buttons of a message
+//! - [`action`]: the buttons of a message; [`attachment`]: a file that belongs to it
 //! - [`event`]: the JSON objects that the server sends
 //! - [`command`]: the lines that a client sends over TCP, a Unix socket or a WebSocket
 //! - [`datagram`]: the lines of UDP, one a datagram, and how a loss is noticed
@@ -17,6 +17,7 @@
 //! - [`limits`]: every bound of the wire
 
 pub mod action;
+pub mod attachment;
 pub mod code;
 pub mod command;
 pub mod datagram;

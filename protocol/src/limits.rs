@@ -26,6 +26,8 @@ pub const URL_BYTES_MAX: usize = 16 << 10;
 pub const ACTIONS_MAX: usize = 3;
 /// Bytes of the actions parameter, in either of its forms.
 pub const ACTIONS_BYTES_MAX: usize = 16 << 10;
+/// Bytes of the name of a file, beyond which it is cut.
+pub const ATTACHMENT_NAME_BYTES_MAX: usize = 255;
 /// Bytes of a sequence id.
 pub const SEQUENCE_ID_BYTES_MAX: usize = 64;
 /// Bytes of one line from a client, its end not counted, unless configured otherwise.

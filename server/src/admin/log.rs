@@ -189,6 +189,7 @@ fn draft(event: Event<'_>) -> Result<Draft, String> {
         click: text(event.click),
         icon: text(event.icon),
         actions: event.actions.into_owned(),
+        attachment: event.attachment,
         markdown: event.content_type.is_some_and(|kind| kind == "text/markdown"),
         sequence_id: text(event.sequence_id),
     })
