@@ -1,11 +1,17 @@
 //! What stock clients of the dialect send when they publish, odd as it may be: nothing of it is
 //! lost.
 
+use std::io::Write;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use flate2::Compression;
+use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
 use serde_json::json;
 
-use crate::publish::accepted;
+use crate::publish::{accepted, assert_refused};
 use crate::support::http::Connection;
-use crate::support::{Event, Request, Response, TestServer};
+use crate::support::{Event, Request, Response, TestServer, messages};
 
 /// Each character as one byte.
 fn bytes(text: &str) -> Vec<u8> {
@@ -185,4 +191,227 @@ fn a_file_is_attached_by_its_address_and_kept_by_whoever_has_it() {
     }
     let held = server.poll("t", "all");
     assert_eq!((held.len(), &held[0]["attachment"]), (8, &named));
+}
+
+#[test]
+fn a_program_that_looks_for_unified_push_is_told_that_it_is_here() {
+    let server = TestServer::start();
+    for query in ["up=1", "unifiedpush=yes"] {
+        let answer = server.get(&format!("/upABCDEFGHIJKL?{query}"));
+        assert_eq!(answer.header("content-type"), Some("application/json"));
+        assert_eq!(answer.json(), json!({"unifiedpush": {"version": 1}}));
+    }
+    for page in ["/upABC", "/upABC?up=0"] {
+        assert!(server.get(page).text().starts_with("<!"), "{page}");
+    }
+    assert_refused(&server.get("/a..b?up=1"), 40009, "a topic");
+}
+
+#[test]
+fn a_push_to_a_program_is_passed_on_as_it_is_and_bytes_as_base64() {
+    let server = TestServer::start();
+    let push = |query: &str, body: &[u8]| Request::post(&format!("/up1{query}"), body);
+    for request in [
+        push("?up=1", b"\xff\xfea"),
+        push("", b"\xff\xfea").header("X-UnifiedPush", "1"),
+        push("", b"\xff\xfea").header("Content-Encoding", "aes128gcm"),
+    ] {
+        let event = accepted(&server.send(&request));
+        assert_eq!((event.message(), &event["encoding"]), ("//5h", &json!("base64")));
+    }
+    let text = accepted(&server.send(&push("?up=1", b" {\"a\": 1}\n")));
+    assert_eq!((text.message(), &text["encoding"]), (" {\"a\": 1}\n", &json!(null)));
+    assert_eq!(accepted(&server.send(&push("?up=1", b""))).message(), "triggered");
+    assert_eq!(server.poll("up1", "all")[0]["encoding"], "base64");
+}
+
+#[test]
+fn a_push_to_a_program_is_cut_where_a_message_ends() {
+    let server = TestServer::start();
+    let mut connection = Connection::open(server.http);
+    for length in [4096, 4097, 40_000, 400_000] {
+        let request = Request::post("/up1?up=1", vec![0xff; length]);
+        let event = accepted(&connection.exchange(&request));
+        assert_eq!(event.message(), STANDARD.encode(vec![0xff; 4096]), "{length}");
+    }
+    connection
+        .write(b"POST /up1?up=1 HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n");
+    let chunk = format!("2000\r\n{}\r\n", "x".repeat(0x2000));
+    connection.write(format!("{}0\r\n\r\n", chunk.repeat(4)).as_bytes());
+    assert_eq!(accepted(&connection.response()).message(), "x".repeat(4096));
+    assert_eq!(
+        accepted(&connection.exchange(&Request::post("/t", "goes on"))).message(),
+        "goes on"
+    );
+}
+
+#[test]
+fn the_gateway_of_matrix_passes_notifications_on_to_programs_of_this_server_alone() {
+    let server = TestServer::with("--base-url https://push.example/bell/");
+    let gateway = "/_matrix/push/v1/notify";
+    assert_eq!(server.get(gateway).json(), json!({"unifiedpush": {"gateway": "matrix"}}));
+    let notify = |pushkey: &str| {
+        let device = json!({"app_id": "a", "pushkey": pushkey});
+        json!({"notification": {"event_id": "$1", "devices": [device]}}).to_string()
+    };
+    let sent = notify("https://push.example/bell/upABC?up=1");
+    let answer = server.send(&Request::post(gateway, &sent));
+    assert_eq!((answer.status, answer.json()), (200, json!({"rejected": []})));
+    assert_eq!(messages(&server.poll("upABC", "all")), [&*sent]);
+    for pushkey in [
+        "https://elsewhere.example/upABC?up=1",
+        "https://push.example/bellows",
+        "https://push.example/bell/a/b",
+        "",
+    ] {
+        let answer = server.send(&Request::post(gateway, notify(pushkey)));
+        assert_eq!((answer.status, answer.json()), (200, json!({"rejected": [pushkey]})));
+    }
+    for body in ["{}", "no JSON", r#"{"notification":{"devices":[]}}"#] {
+        assert_refused(&server.send(&Request::post(gateway, body)), 40019, body);
+    }
+    let long = notify(&"x".repeat(4096));
+    assert_refused(&server.send(&Request::post(gateway, long)), 41302, "a long one");
+    assert_eq!(server.poll("*", "all").len(), 1);
+    let nameless = TestServer::start();
+    assert_refused(&nameless.get(gateway), 50003, "a probe");
+    assert_refused(&nameless.send(&Request::post(gateway, sent)), 50003, "a notification");
+}
+
+#[test]
+fn the_host_of_the_base_address_is_this_servers_own() {
+    let server = TestServer::with("--base-url https://push.example/bell");
+    let ask = |host: &str| server.send(&Request::get("/v1/config").host(host)).status;
+    assert_eq!((ask("push.example"), ask("other.example")), (200, 421));
+}
+
+/// What a program that compresses makes of a text.
+fn gzip(text: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(text).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn zlib(text: &[u8]) -> Vec<u8> {
+    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(text).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn deflate(text: &[u8]) -> Vec<u8> {
+    let mut encoder = DeflateEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(text).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn brotli(text: &[u8]) -> Vec<u8> {
+    let mut encoder = brotli::CompressorWriter::new(Vec::new(), 4096, 5, 22);
+    encoder.write_all(text).unwrap();
+    encoder.into_inner()
+}
+
+type Encode = fn(&[u8]) -> Vec<u8>;
+
+/// The codings of a body that are undone.
+const CODINGS: [(&str, Encode); 6] = [
+    ("gzip", gzip),
+    ("X-GZIP", gzip),
+    ("deflate", zlib),
+    ("deflate", deflate),
+    ("br", brotli),
+    ("identity", |text| text.to_vec()),
+];
+
+#[test]
+fn a_body_that_is_compressed_is_a_body() {
+    let server = TestServer::start();
+    for (coding, encode) in CODINGS {
+        let request = |path: &str, body: &[u8]| {
+            Request::post(path, encode(body)).header("Content-Encoding", coding)
+        };
+        let text = "caf\u{e9} ".repeat(500);
+        let event = accepted(&server.send(&request("/t", text.as_bytes())));
+        assert_eq!(event.message(), text.trim(), "{coding}");
+        let json = json!({"topic": "t", "message": "m"}).to_string();
+        assert_eq!(accepted(&server.send(&request("/", json.as_bytes()))).message(), "m");
+    }
+}
+
+#[test]
+fn no_more_of_a_body_is_decoded_than_a_message_may_have() {
+    let server = TestServer::start();
+    let before = server.resident_bytes();
+    for (coding, encode) in CODINGS {
+        let bomb = encode(&vec![b'x'; 64 << 20]);
+        if bomb.len() < 200_000 {
+            let request = Request::post("/", bomb).header("Content-Encoding", coding);
+            let answer = server.send(&request);
+            assert_eq!(answer.status, 413, "{coding}: {}", answer.text());
+        }
+        let longer = Request::post("/t", encode(&[b'x'; 4097])).header("Content-Encoding", coding);
+        assert_refused(&server.send(&longer), 41301, coding);
+    }
+    assert!(server.resident_bytes() < before + (32 << 20), "nothing was decoded as a whole");
+    assert!(server.poll("t", "all").is_empty());
+}
+
+#[test]
+fn a_coding_that_is_not_known_is_named_and_a_body_of_another_one_is_refused() {
+    let server = TestServer::start();
+    for coding in ["zstd", "compress", "gzip, br"] {
+        let answer = server.send(&Request::post("/t", "x").header("Content-Encoding", coding));
+        assert_refused(&answer, 41501, coding);
+        assert!(answer.text().contains(coding), "{}", answer.text());
+    }
+    for coding in ["gzip", "br", "deflate"] {
+        let request = Request::post("/t", "no such thing").header("Content-Encoding", coding);
+        assert_refused(&server.send(&request), 40000, coding);
+    }
+    assert!(server.poll("t", "all").is_empty());
+}
+
+#[test]
+fn a_body_is_read_in_its_own_charset_and_without_a_mark_of_its_byte_order() {
+    let server = TestServer::start();
+    let utf_16: Vec<u8> = "\u{feff}caf\u{e9}".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for (content_type, body) in [
+        ("text/plain; charset=iso-8859-1", &b"caf\xe9"[..]),
+        ("text/plain;format=flowed; Charset=\"Windows-1252\"", b"caf\xe9"),
+        ("text/plain; charset=utf-8", "\u{feff}caf\u{e9}".as_bytes()),
+        ("text/plain; charset=no-such", "caf\u{e9}".as_bytes()),
+        ("text/plain", &utf_16),
+        ("text/plain; charset=utf-16le", &utf_16[2..]),
+    ] {
+        let request = Request::post("/t", body).header("Content-Type", content_type);
+        assert_eq!(accepted(&server.send(&request)).message(), "caf\u{e9}", "{content_type}");
+    }
+    let json = b"{\"topic\":\"t\",\"message\":\"caf\xe9\"}";
+    let request = Request::post("/", json).header("Content-Type", "text/json; charset=latin1");
+    assert_eq!(accepted(&server.send(&request)).message(), "caf\u{e9}");
+    for (content_type, body) in [("text/plain", &b"caf\xe9"[..]), ("image/png", b"\x89PNG\xff")] {
+        let request = Request::post("/t", body).header("Content-Type", content_type);
+        assert_refused(&server.send(&request), 40014, content_type);
+    }
+}
+
+#[test]
+fn a_slash_too_many_is_passed_over() {
+    let server = TestServer::start();
+    for path in ["/t/", "//t", "/t//publish/", "//t/publish"] {
+        let method = if path.contains("publish") { "GET" } else { "POST" };
+        let event = accepted(&server.send(&Request::new(method, path).body("x")));
+        assert_eq!(event["topic"], "t", "{path}");
+    }
+    let json = Request::post("//", r#"{"topic":"t","message":"x"}"#);
+    assert_eq!(accepted(&server.send(&json))["topic"], "t");
+    let version = accepted(&server.send(&Request::post("/t/s/", "x")));
+    assert_eq!(version["sequence_id"], "s");
+    for path in ["//t/json?poll=1", "/t/json/?poll=1", "/t//json?poll=1"] {
+        assert_eq!(server.get(path).events().len(), 6, "{path}");
+    }
+    assert_eq!(server.get("//v1/health/").status, 200);
+    // The page's parts are beside it.
+    for page in ["//", "/t/", "//t"] {
+        assert_eq!(server.get(page).status, 404, "{page}");
+    }
 }

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::net::TcpStream;
 use std::time::Duration;
 
+use crate::publish::assert_refused;
 use crate::support::http::Connection;
 use crate::support::server::server_command;
 use crate::support::{Event, HeldDisk, Lines, Request, TestServer, Transport, eventually};
@@ -130,13 +131,17 @@ fn a_message_set_shorter_is_refused_above_that() {
 }
 
 #[test]
-fn a_header_block_of_16_kib_is_the_most() {
+fn a_header_block_of_32_kib_is_the_most_and_one_that_is_longer_is_told_so() {
     let server = TestServer::start();
     let with = |bytes: usize| {
         server.send(&Request::get("/v1/health").header("X-Padding", &"x".repeat(bytes)))
     };
-    assert_eq!(with(15 << 10).status, 200);
-    assert_eq!(with(17 << 10).status, 431);
+    assert_eq!(with(31 << 10).status, 200);
+    for bytes in [33 << 10, 300 << 10] {
+        let answer = with(bytes);
+        assert_refused(&answer, 43101, "a head");
+        assert!(answer.text().contains("32768"), "{}", answer.text());
+    }
     assert_eq!(server.get("/v1/health").status, 200);
 }
 

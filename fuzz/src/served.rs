@@ -119,9 +119,15 @@ impl Served {
             lab,
             credentials_ignored: Arc::new(Once::new()),
             proxy_unnamed: Arc::new(Once::new()),
-            origins: Arc::new(Origins::new(&[], &[], std::iter::once(here.ip()), proxies.clone())),
+            origins: Arc::new(Origins::new(
+                &[],
+                Vec::new(),
+                std::iter::once(here.ip()),
+                proxies.clone(),
+            )),
             proxies,
             base_path: settings.base_path.clone().into(),
+            base_url: None,
         };
         let service = Arc::new(Http::new(app));
         let (http, incoming) = incoming();

@@ -65,6 +65,8 @@ codes! {
     NotWebSocket = 40016, 400;
     /// The actions are malformed.
     ActionsInvalid = 40018, 400;
+    /// The notification of Matrix is malformed.
+    MatrixInvalid = 40019, 400;
     /// The icon or click address is no web address.
     IconInvalid = 40021, 400;
     /// The JSON is malformed, or a member has a wrong type.
@@ -93,12 +95,18 @@ codes! {
     Misdirected = 42101, 421;
     /// The message text is too long.
     MessageTooLarge = 41301, 413;
+    /// The notification of Matrix is too long.
+    MatrixTooLarge = 41302, 413;
     /// The JSON body is too long.
     JsonTooLarge = 41303, 413;
     /// A line is longer than the limit.
     LineTooLong = 41304, 413;
+    /// The body is encoded in a way that is not known here.
+    CodingUnsupported = 41501, 415;
     /// What the client expects of the server is not 100-continue.
     ExpectationFailed = 41701, 417;
+    /// The head of a request is too long.
+    HeadTooLarge = 43101, 431;
     /// Requests or publishes come faster than they are taken: try again shortly.
     Busy = 42901, 429;
     /// Too many subscriptions on one connection, or connections of one client.
@@ -113,6 +121,8 @@ codes! {
     TooManyFailures = 42909, 429;
     /// A fault of the server that its own log explains.
     Internal = 50001, 500;
+    /// The server was not told its own address.
+    BaseUrlMissing = 50003, 500;
     /// The server is stopping, or as full of connections as it may be.
     Unavailable = 50301, 503;
     /// An earlier write failed and the log takes no more until it is reopened; readers go on.

@@ -151,6 +151,9 @@ pub struct Draft {
     /// Whether the text is Markdown.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub markdown: bool,
+    /// Whether the text is bytes in base64, which only those make who are sent bytes.
+    #[serde(skip)]
+    pub is_base64: bool,
     /// What it updates: messages with one sequence id are versions of one notification.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sequence_id: Option<String>,
@@ -190,6 +193,7 @@ impl Draft {
             actions: Vec::new(),
             attachment: None,
             markdown: false,
+            is_base64: false,
             sequence_id: None,
         }
     }
@@ -242,6 +246,7 @@ impl Draft {
             },
             attachment,
             markdown: parameter(Parameter::Markdown).is_some_and(|text| is_yes(&text)),
+            is_base64: false,
             sequence_id: parameter(Parameter::SequenceId).map(check_sequence_id).transpose()?,
         })
     }

@@ -173,6 +173,9 @@ event! {
     /// `text/markdown`, or absent.
     #[serde(default, borrow)]
     text content_type: Option<Cow<'a, str>>,
+    /// `base64` where the text is bytes, or absent.
+    #[serde(default, borrow)]
+    text encoding: Option<Cow<'a, str>>,
     /// Unix seconds when retention by age lets go of the message.
     #[serde(default)]
     value expires: Option<u64>,
@@ -229,6 +232,7 @@ impl<'a> Event<'a> {
             actions: Cow::Borrowed(&draft.actions),
             attachment: draft.attachment.clone(),
             content_type: draft.markdown.then_some(Cow::Borrowed("text/markdown")),
+            encoding: draft.is_base64.then_some(Cow::Borrowed("base64")),
             expires,
             ..Self::new(Kind::Message, time_us).at(id)
         }
@@ -400,6 +404,7 @@ mod tests {
             actions: vec![serde_json::from_str(action).unwrap()].into(),
             attachment: Some(Attachment { name: "a".to_owned(), url: "https://f".to_owned() }),
             content_type: text("text/markdown"),
+            encoding: text("base64"),
             expires: Some(7),
             code: Some(40000),
             http: Some(400),
@@ -410,7 +415,7 @@ mod tests {
         let json = event.to_json();
         assert_eq!(Event::parse(json.as_bytes()).unwrap(), event);
         let members = serde_json::from_str::<serde_json::Value>(&json).unwrap();
-        assert_eq!(members.as_object().unwrap().len(), 21);
+        assert_eq!(members.as_object().unwrap().len(), 22);
     }
 
     proptest! {

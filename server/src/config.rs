@@ -18,7 +18,7 @@ use doorbell_protocol::since::parse_duration;
 
 pub use self::visitors::VisitorSettings;
 use crate::admin::AdminCommand;
-use crate::http::{AllowedOrigin, BasePath, HostName};
+use crate::http::{AllowedOrigin, BasePath, BaseUrl, HostName};
 use crate::hub::WireLimits;
 use crate::listen::{Listen, SocketMode, listen_address};
 use crate::log::{Retention, Sync};
@@ -180,6 +180,10 @@ pub struct Config {
     /// Path under which a proxy offers the server, if the proxy leaves it in the requests
     #[arg(long, value_name = "PATH", env = "DOORBELL_BASE_PATH", default_value = "")]
     pub base_path: BasePath,
+
+    /// Address under which everybody knows the server; a gateway of Matrix needs it
+    #[arg(long, value_name = "URL", env = "DOORBELL_BASE_URL")]
+    pub base_url: Option<BaseUrl>,
 
     /// Let the lab capture packets on the loopback interface; needs the capability to capture
     #[arg(long, env = "DOORBELL_TRACE")]

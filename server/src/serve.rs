@@ -85,6 +85,7 @@ pub fn start(config: &Config) -> Result<Server, StartError> {
         origins: origins(config, &addresses, &proxies),
         proxies: proxies.clone(),
         base_path: config.base_path.clone().into(),
+        base_url: config.base_url.clone().map(Arc::new),
     };
     let http_service = Arc::new(Http::new(app));
     let by_tcp = Arc::new(LineService::new(&sessions, Transport::Tcp));
@@ -245,9 +246,10 @@ pub fn sessions(
 }
 
 fn origins(config: &Config, addresses: &Addresses, proxies: &Arc<Proxies>) -> Arc<Origins> {
-    let (pages, hosts) = (&config.allow_origin, &config.allow_host);
+    let named = config.base_url.iter().map(|url| url.host().clone());
+    let hosts = config.allow_host.iter().cloned().chain(named).collect();
     let own = [addresses.http, addresses.https].into_iter().flatten().map(|address| address.ip());
-    Arc::new(Origins::new(pages, hosts, own, proxies.clone()))
+    Arc::new(Origins::new(&config.allow_origin, hosts, own, proxies.clone()))
 }
 
 fn lab(config: &Config, acceptor: &Acceptor, addresses: &Arc<Addresses>, proxies: &Proxies) -> Lab {

@@ -203,7 +203,7 @@ const GETS: &[&str] = &[
     "//t",
     "/t/",
     "/t//",
-    "/t/json/",
+    "/t/json/?poll=1",
     "/t//json?poll=1",
     "//held/json?poll=1",
     "/held/json/?poll=1",

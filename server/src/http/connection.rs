@@ -20,6 +20,7 @@ use super::fallback::{Fallback, Handed};
 use super::framing::StreamSession;
 use super::policy::ResponsePolicy;
 use super::poll::{Kept, Served};
+use super::publish::Told;
 use super::reply::{Body, Head, Reply};
 use super::request::{Parsed, Plain, parse, room};
 use super::wire::Wire;
@@ -29,7 +30,7 @@ use crate::connections::Connection;
 use crate::lab;
 use crate::session::Wait;
 use crate::stop::detach;
-use crate::stream::AcceptedStream;
+use crate::stream::{AcceptedStream, drain};
 
 /// The HTTP protocol over accepted streams.
 #[derive(Debug)]
@@ -58,6 +59,8 @@ enum Next {
     Answer(Call, Manner),
     /// There is one, and it is not known yet who asks.
     Verify(Box<Verification>),
+    /// The head of one is longer than it may be.
+    HeadTooLong,
     /// The HTTP library has it.
     Fallback,
 }
@@ -136,8 +139,9 @@ impl Http {
                         Ok(Answered::Whole(true))
                     }
                     Next::Wait { for_body } => self.wait(&mut client, for_body).await,
-                    Next::Answer(Call::Publish(access, draft), manner) => {
-                        Box::pin(self.publish(&mut client, &access, draft, manner)).await
+                    Next::HeadTooLong => Box::pin(self.refuse_head(&mut client)).await,
+                    Next::Answer(Call::Publish(access, draft, told), manner) => {
+                        Box::pin(self.publish(&mut client, &access, draft, told, manner)).await
                     }
                     Next::Answer(call, manner) => {
                         Box::pin(self.answer(&mut client, call, manner)).await
@@ -175,6 +179,7 @@ impl Http {
             Parsed::Head if unread.len() < self.app.header_bytes => {
                 return Next::Wait { for_body: false };
             }
+            Parsed::Head => return Next::HeadTooLong,
             Parsed::Body(bytes) if bytes <= self.app.header_bytes && !client.wire.has_ended => {
                 return Next::Wait { for_body: true };
             }
@@ -238,6 +243,20 @@ impl Http {
         }
     }
 
+    /// Refuses a request whose head is too long, of which nobody knows where it ends.
+    async fn refuse_head<S>(&self, client: &mut Client<S>) -> io::Result<Answered>
+    where
+        S: AcceptedStream,
+    {
+        let limit = self.app.header_bytes;
+        let text = format!("head of the request is longer than {limit} bytes, which is the limit");
+        let refusal = Reply::refusal(&Error::new(Code::HeadTooLarge, text));
+        let manner = Manner { policy: ResponsePolicy::default(), keep_alive: false, watched: None };
+        let answered = self.write(client, refusal, manner).await;
+        drain(&mut client.wire.stream).await;
+        answered
+    }
+
     /// Does what a request asks for, and writes the answer.
     async fn answer<S>(
         &self,
@@ -268,6 +287,7 @@ impl Http {
         client: &mut Client<S>,
         access: &Access,
         draft: Permitted,
+        told: Told,
         manner: Manner,
     ) -> io::Result<Answered>
     where
@@ -275,29 +295,29 @@ impl Http {
     {
         let mut goes_on = manner.keep_alive;
         let mut drafts = vec![draft];
-        let mut publishes = vec![(None, manner)];
+        let mut publishes = vec![(Ok(told), manner)];
         while goes_on && let Some((call, manner)) = self.next_publish(client) {
             goes_on = manner.keep_alive;
             match call {
-                Call::Publish(_, draft) => {
+                Call::Publish(_, draft, told) => {
                     drafts.push(draft);
-                    publishes.push((None, manner));
+                    publishes.push((Ok(told), manner));
                 }
-                refused => publishes.push((Some(refused), manner)),
+                answered => publishes.push((Err(answered), manner)),
             }
         }
         let mut answers = access.submit(drafts).await.await.into_iter();
         goes_on &= !client.kept.wait().is_stopped();
         let mut bytes = Vec::new();
         let mut left = publishes.len();
-        for (refused, Manner { policy, watched, .. }) in publishes {
+        for (told, Manner { policy, watched, .. }) in publishes {
             drop(watched);
             left -= 1;
-            let reply = match refused {
-                None => publish::answer(&self.app, answers.next()),
-                Some(refused) => {
+            let reply = match told {
+                Ok(told) => publish::answer(&self.app, answers.next(), told),
+                Err(answered) => {
                     let served = Served { connection: &client.connection, kept: &mut client.kept };
-                    Box::pin(refused.perform(&self.app, served)).await
+                    Box::pin(answered.perform(&self.app, served)).await
                 }
             };
             let Reply { head, body, .. } = policy.apply(reply);

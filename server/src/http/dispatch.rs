@@ -10,19 +10,19 @@ use std::sync::Arc;
 
 use axum::http::StatusCode;
 use bytes::Bytes;
-use doorbell_protocol::{Code, Error};
+use doorbell_protocol::{Code, Error, Topic};
 
 use super::credentials::{self, Credential};
 use super::framing::Framing;
 use super::observe::{self, Report};
 use super::params::Params;
 use super::poll::{ReadRequest, Served};
-use super::publish::{self, BodyLimit, Publish};
+use super::publish::{self, BodyLimit, Prepared, Publish, Told};
 use super::reply::{Body, Head, Reply};
 use super::request::{Request, decoded};
 use super::requester::Requester;
 use super::websocket::OpenSocket;
-use super::{App, identity, lab, page, poll};
+use super::{App, identity, lab, matrix, page, poll};
 use crate::access::{Access, Admission, Grant, Permitted, Verification};
 use crate::audit::{Actor, AuditAction};
 use crate::connections::Connection;
@@ -47,6 +47,8 @@ pub(super) enum Route<'a> {
     Lab,
     /// To publish.
     Publish(Publish<'a>),
+    /// Whether there is a gateway of Matrix.
+    Gateway,
     /// To read, once or without an end.
     Read(&'a str, Framing),
     /// To open a WebSocket.
@@ -76,34 +78,39 @@ struct Address<'a>(Route<'a>, Option<Route<'a>>);
 fn address(path: &str) -> Option<Address<'_>> {
     let read = |route| Some(Address(route, None));
     let publish = |route, publish| Some(Address(route, Some(Route::Publish(publish))));
-    let mut segments = path.strip_prefix('/')?.splitn(3, '/');
-    let segments = (segments.next()?, segments.next(), segments.next());
+    // Programs are told an address with a slash at its end, and put another one behind it.
+    let mut segments = path.strip_prefix('/')?.split('/').filter(|segment| !segment.is_empty());
+    let segments = [(); 5].map(|()| segments.next().unwrap_or_default());
+    // The page would not find its parts from such an address.
+    let is_exact = path == "/" || !path.ends_with('/') && !path.contains("//");
+    let page = |topic| if is_exact { Route::Page(topic) } else { Route::Nothing };
     match segments {
-        ("", None, _) => publish(Route::Page(None), Publish::Json),
-        ("static", Some(file), rest) if !file.is_empty() || rest.is_some() => {
-            read(Route::File(&path["/static/".len()..]))
+        ["", ..] => publish(page(None), Publish::Json),
+        ["static", file, ..] if !file.is_empty() => {
+            read(Route::File(path.strip_prefix("/static/")?))
         }
-        ("v1", Some("health"), None) => read(Route::Report(Report::Health)),
-        ("v1", Some("config"), None) => read(Route::Report(Report::Config)),
-        ("v1", Some("stats"), None) => read(Route::Report(Report::Stats)),
-        ("v1", Some("account"), None) => read(Route::Account),
-        ("v1", Some("ticket"), None) => {
+        ["v1", "health", "", ..] => read(Route::Report(Report::Health)),
+        ["v1", "config", "", ..] => read(Route::Report(Report::Config)),
+        ["v1", "stats", "", ..] => read(Route::Report(Report::Stats)),
+        ["v1", "account", "", ..] => read(Route::Account),
+        ["v1", "ticket", "", ..] => {
             Some(Address(Route::NotAllowed(Allow("POST,PUT")), Some(Route::Ticket)))
         }
-        ("v1", Some("connections"), None) => read(Route::Connections),
-        ("v1", Some("lab"), None) => read(Route::Lab),
-        ("metrics", None, _) => read(Route::Report(Report::Metrics)),
-        ("", ..) | (_, Some(""), _) | (_, _, Some(_)) => None,
-        (topic, None, _) => publish(Route::Page(Some(topic)), Publish::Body(topic)),
-        (topic, Some("publish" | "send" | "trigger"), _) => {
-            read(Route::Publish(Publish::Body(topic)))
+        ["v1", "connections", "", ..] => read(Route::Connections),
+        ["v1", "lab", "", ..] => read(Route::Lab),
+        ["metrics", "", ..] => read(Route::Report(Report::Metrics)),
+        ["_matrix", "push", "v1", "notify", ""] => publish(Route::Gateway, Publish::Matrix),
+        [topic, "", ..] => publish(page(Some(topic)), Publish::Body(topic, None)),
+        [topic, "publish" | "send" | "trigger", "", ..] => {
+            read(Route::Publish(Publish::Body(topic, None)))
         }
-        (filter, Some("json"), _) => read(Route::Read(filter, Framing::Ndjson)),
-        (filter, Some("sse"), _) => read(Route::Read(filter, Framing::Sse)),
-        (filter, Some("raw"), _) => read(Route::Read(filter, Framing::Raw)),
-        (filter, Some("ws"), _) => read(Route::WebSocket(filter)),
-        (filter, Some("auth"), _) => read(Route::Auth(filter)),
-        (topic, Some(id), _) => publish(Route::Nothing, Publish::Update(topic, id)),
+        [filter, "json", "", ..] => read(Route::Read(filter, Framing::Ndjson)),
+        [filter, "sse", "", ..] => read(Route::Read(filter, Framing::Sse)),
+        [filter, "raw", "", ..] => read(Route::Read(filter, Framing::Raw)),
+        [filter, "ws", "", ..] => read(Route::WebSocket(filter)),
+        [filter, "auth", "", ..] => read(Route::Auth(filter)),
+        [topic, id, "", ..] => publish(Route::Nothing, Publish::Body(topic, Some(id))),
+        _ => None,
     }
 }
 
@@ -147,6 +154,7 @@ impl Route<'_> {
             | Self::Page(_)
             | Self::File(_)
             | Self::Report(Report::Health)
+            | Self::Gateway
             | Self::Preflight(_)
             | Self::Nothing
             | Self::NotAllowed(_) => true,
@@ -174,6 +182,7 @@ impl Route<'_> {
             Self::Connections => AuditAction::Connections,
             Self::Lab => AuditAction::Lab,
             Self::Report(Report::Health | Report::Config)
+            | Self::Gateway
             | Self::Page(_)
             | Self::BasePath
             | Self::File(_)
@@ -184,9 +193,9 @@ impl Route<'_> {
     }
 
     /// What its body may be, where a message may have so many bytes; `None` if it takes none.
-    pub(super) fn body(self, message_bytes: usize) -> Option<BodyLimit> {
+    pub(super) fn body(self, request: &Request<'_>, message_bytes: usize) -> Option<BodyLimit> {
         match self {
-            Self::Publish(publish) => Some(publish.limit(message_bytes)),
+            Self::Publish(publish) => Some(publish.limit(&Params::of(request), message_bytes)),
             Self::Ticket => Some(identity::TICKET_BODY),
             _ => None,
         }
@@ -195,8 +204,8 @@ impl Route<'_> {
 
 /// What a request asks for. It has nothing of the request any more.
 pub(super) enum Call {
-    /// To publish, by this access.
-    Publish(Access, Permitted),
+    /// To publish, by this access, and to be told of it so.
+    Publish(Access, Permitted, Told),
     /// To read, once or without an end.
     Read(Box<Asking<ReadRequest>>),
     /// To open a WebSocket.
@@ -301,6 +310,10 @@ impl Call {
     ) -> Result<Self, Error> {
         Ok(match route {
             Route::Page(None) => Self::Answered(page::file("index.html", request)?),
+            Route::Page(Some(topic)) if publish::is_push(&Params::of(request)) => {
+                decoded(topic)?.parse::<Topic>()?;
+                Self::Answered(publish::push_endpoint())
+            }
             Route::Page(Some(topic)) => Self::Answered(page::topic(&decoded(topic)?, request)?),
             Route::BasePath => Self::Answered(moved(&app.base_path.page(request.query))),
             Route::File(name) => Self::Answered(page::file(&decoded(name)?, request)?),
@@ -316,10 +329,16 @@ impl Call {
             }
             Route::Lab => Self::Lab(Box::new(lab::OpenLab::of(app, access, request, connection)?)),
             Route::Publish(publish) => {
-                let draft = publish::draft(publish, request, body, access.limits().message_bytes)?;
-                let permitted = access.permit(draft)?;
-                Self::Publish(access, permitted)
+                let bound = access.limits().message_bytes;
+                match publish::prepare(app, publish, request, body, bound)? {
+                    Prepared::Publish(draft, told) => {
+                        let permitted = access.permit(draft)?;
+                        Self::Publish(access, permitted, told)
+                    }
+                    Prepared::Answered(reply) => Self::Answered(reply),
+                }
             }
+            Route::Gateway => Self::Answered(matrix::gateway(app)?),
             Route::Read(filter, framing) => {
                 let params = Params::of(request);
                 let filter = access.readable(decoded(filter)?.parse()?)?;
@@ -355,9 +374,9 @@ impl Call {
         // What is done seldom, or by the library's connections, is boxed: a long poll costs what it
         // needs to wait.
         match self {
-            Self::Publish(access, draft) => {
+            Self::Publish(access, draft, told) => {
                 let answers = Box::pin(async { access.submit(vec![draft]).await.await }).await;
-                publish::answer(app, answers.into_iter().next())
+                publish::answer(app, answers.into_iter().next(), told)
             }
             Self::Read(mut asking) => {
                 let Asking { request, sharing, address } = &mut *asking;

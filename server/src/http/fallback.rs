@@ -16,7 +16,7 @@ use axum::{Extension, Router};
 use bytes::Bytes;
 use doorbell_protocol::code::quoted;
 use doorbell_protocol::{Code, Error};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::{http1, http2};
 use hyper::service::{Service as _, service_fn};
@@ -29,6 +29,7 @@ use super::App;
 use super::dispatch::{Call, Route};
 use super::policy::ResponsePolicy;
 use super::poll::{Kept, Served};
+use super::publish::BodyLimit;
 use super::reply::Reply;
 use super::request::{Request, is_host, is_websocket};
 use super::stalled::{self, Streams};
@@ -97,7 +98,9 @@ async fn answer(
     let reply = match breach(&parts, route) {
         Some(refusal) => refusal,
         None => {
-            let call = match read_body(&app, route, body, &parts).await {
+            let call = match read_body(&app, route.body(&request, app.message_bytes), body, &parts)
+                .await
+            {
                 Ok(body) => loop {
                     match Call::of(&app, route, &mut request, &body, &connection) {
                         Ok(call) => break call,
@@ -157,14 +160,14 @@ fn rule_broken(parts: &Parts, route: Route<'_>) -> Option<Error> {
     Some(Error::new(Code::ExpectationFailed, text))
 }
 
-/// All of a body, if its route takes one, within the time for a request.
+/// All that is taken of a body, if one is, within the time for a request.
 async fn read_body(
     app: &App,
-    route: Route<'_>,
+    limit: Option<BodyLimit>,
     mut body: HttpBody,
     parts: &Parts,
 ) -> Result<Bytes, Error> {
-    let Some(limit) = route.body(app.message_bytes) else { return Ok(Bytes::new()) };
+    let Some(limit) = limit else { return Ok(Bytes::new()) };
     let declared = body.size_hint().exact().map_or(Ok(()), |size| limit.check(size));
     if let Err(error) = declared {
         // A client that waits to be told to go on sends none of it.
@@ -174,19 +177,30 @@ async fn read_body(
         return Err(error);
     }
     let unfinished = app.config.unfinished;
-    let collecting = Limited::new(&mut body, limit.bytes).collect();
+    let collecting = collect(&mut body, limit.bytes);
     let Ok(collected) = timeout(unfinished, collecting).await else {
         let text = format!("{} was not finished within {} s", limit.what, unfinished.as_secs_f64());
         return Err(Error::new(Code::Timeout, text));
     };
-    match collected {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => {
-            detach(throw_away(body));
-            Err(limit.passed())
-        }
-        Err(_) => Err(Error::new(Code::BadRequest, "body was not received whole")),
+    let collected = collected?;
+    if collected.len() <= limit.bytes {
+        return Ok(collected.into());
     }
+    detach(throw_away(body));
+    limit.passed(collected).map(Bytes::from)
+}
+
+/// All of a body, or of a longer one a little more than the limit.
+async fn collect(body: &mut HttpBody, limit: usize) -> Result<Vec<u8>, Error> {
+    let mut collected = Vec::new();
+    while collected.len() <= limit
+        && let Some(frame) = body.frame().await
+    {
+        let frame =
+            frame.map_err(|_| Error::new(Code::BadRequest, "body was not received whole"))?;
+        collected.extend_from_slice(frame.data_ref().map_or(&[][..], |data| &data[..]));
+    }
+    Ok(collected)
 }
 
 /// Reads the rest of a body that was refused, for a bounded time and amount, so that its client

@@ -9,15 +9,18 @@ use serde_json::{Map, Value, json};
 
 use super::App;
 use super::params::Params;
-use super::publish::BodyLimit;
+use super::publish::{BodyLimit, Longer};
 use super::reply::Reply;
 use super::request::Request;
 use crate::access::Access;
 use crate::limits::TICKET_BODY_BYTES_MAX;
 
 /// The body of a request for a ticket.
-pub(super) const TICKET_BODY: BodyLimit =
-    BodyLimit { bytes: TICKET_BODY_BYTES_MAX, what: "body", code: Code::MessageTooLarge };
+pub(super) const TICKET_BODY: BodyLimit = BodyLimit {
+    bytes: TICKET_BODY_BYTES_MAX,
+    what: "body",
+    longer: Longer::Refused(Code::MessageTooLarge),
+};
 
 /// A ticket for the filter that a request names, as a parameter or as a form.
 ///

@@ -8,15 +8,17 @@
 //!   its client says of itself; `dispatch`: the one table of addresses, and what stands there;
 //!   `reply`: the answer and its two writers; `policy`: what is done to every answer
 //! - `origin`: which pages may use the server, and under which names it is asked; `base_path`: the
-//!   path under which a proxy offers it
-//! - `publish`, `poll`, `stream`, `websocket`: messages in and out; `framing`: how they stand in a
-//!   body; `streaming`: a stream over a connection that is read here; `upgrade`: how a request
+//!   path under which a proxy offers it; `base_url`: the address that everybody knows
+//! - `publish`, `poll`, `stream`, `websocket`: messages in and out; `bodies`: what is sent, decoded;
+//!   `matrix`: the gateway of Matrix; `framing`: how they stand in a body; `streaming`: a stream over a connection that is read here; `upgrade`: how a request
 //!   becomes a WebSocket
 //! - `identity`: the account of whoever asks, and tickets
 //! - `page`: the demo page; `observe`: health, configuration, statistics, metrics; `lab`: who is
 //!   connected, and the page that watches
 
 mod base_path;
+mod base_url;
+mod bodies;
 mod connection;
 mod credentials;
 mod dispatch;
@@ -25,6 +27,7 @@ mod fallback;
 mod framing;
 mod identity;
 mod lab;
+mod matrix;
 mod observe;
 mod origin;
 mod page;
@@ -46,6 +49,7 @@ mod wire;
 use std::sync::{Arc, Once};
 
 pub use self::base_path::BasePath;
+pub use self::base_url::BaseUrl;
 pub use self::connection::Http;
 pub use self::encoded_words::decode_words;
 pub use self::origin::{AllowedOrigin, HostName, Origins};
@@ -79,4 +83,6 @@ pub struct App {
     pub origins: Arc<Origins>,
     /// The path before every address, where a proxy leaves it there.
     pub base_path: Arc<BasePath>,
+    /// The address under which everybody knows the server, if it was told.
+    pub base_url: Option<Arc<BaseUrl>>,
 }

@@ -84,11 +84,10 @@ impl Origins {
     /// These, beside the server's own pages and the addresses that it listens on.
     pub fn new(
         pages: &[AllowedOrigin],
-        hosts: &[HostName],
+        mut hosts: Vec<HostName>,
         own: impl Iterator<Item = IpAddr>,
         proxies: Arc<Proxies>,
     ) -> Self {
-        let mut hosts = hosts.to_vec();
         hosts.extend(own.map(|own| HostName(own.to_string())));
         Self { pages: pages.to_vec(), hosts, proxies }
     }

@@ -1,12 +1,19 @@
 //! Publishing over HTTP: a body with parameters, or a JSON object; and what the publisher is told.
 
-use doorbell_protocol::draft::JsonDraft;
-use doorbell_protocol::{Code, Draft, Error, Parameter};
+use std::borrow::Cow;
 
-use super::App;
+use axum::http::StatusCode;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use doorbell_protocol::draft::{JsonDraft, is_yes};
+use doorbell_protocol::{Code, Draft, Error, Parameter};
+use serde_json::json;
+
+use super::bodies::{self, Coding};
 use super::params::Params;
 use super::reply::Reply;
 use super::request::{Request, decoded};
+use super::{App, matrix};
 use crate::writer::Answer;
 
 /// Bytes of a JSON publish beside its text: its other members, and their escapes.
@@ -15,12 +22,13 @@ const JSON_EXTRA_BYTES: usize = 16 << 10;
 /// The ways to publish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Publish<'a> {
-    /// `POST` or `PUT /TOPIC`, or `GET /TOPIC/publish`: the body is the text, if there is one.
-    Body(&'a str),
-    /// `POST` or `PUT /TOPIC/SEQUENCE_ID`: the text is a new version of a notification.
-    Update(&'a str, &'a str),
+    /// `POST` or `PUT /TOPIC`, or `GET /TOPIC/publish`: the body is the text, if there is one. With
+    /// `/SEQUENCE_ID` it is a new version of a notification.
+    Body(&'a str, Option<&'a str>),
     /// `POST` or `PUT /`: the body is a JSON object with a `topic`.
     Json,
+    /// `POST /_matrix/push/v1/notify`: the body is a notification of Matrix.
+    Matrix,
 }
 
 /// The body that a way to publish takes.
@@ -30,41 +38,128 @@ pub(super) struct BodyLimit {
     pub(super) bytes: usize,
     /// What it is called.
     pub(super) what: &'static str,
-    /// How a longer one is refused.
-    pub(super) code: Code,
+    /// What is done with a longer one.
+    pub(super) longer: Longer,
+}
+
+/// What is done with a body that is too long.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Longer {
+    /// It is refused.
+    Refused(Code),
+    /// It is cut: what is encrypted in it says where it ends.
+    Cut,
 }
 
 impl Publish<'_> {
     /// What its body may be, where a message may have so many bytes.
-    pub(super) fn limit(self, message_bytes: usize) -> BodyLimit {
-        match self {
-            Self::Body(_) | Self::Update(..) => {
-                BodyLimit { bytes: message_bytes, what: "message", code: Code::MessageTooLarge }
+    pub(super) fn limit(self, params: &Params<'_>, message_bytes: usize) -> BodyLimit {
+        let (bytes, what, longer) = match self {
+            Self::Body(..) if is_push(params) => (message_bytes, "message", Longer::Cut),
+            Self::Body(..) => (message_bytes, "message", Longer::Refused(Code::MessageTooLarge)),
+            Self::Json => {
+                let bytes = 2 * message_bytes + JSON_EXTRA_BYTES;
+                (bytes, "JSON body", Longer::Refused(Code::JsonTooLarge))
             }
-            Self::Json => BodyLimit {
-                bytes: 2 * message_bytes + JSON_EXTRA_BYTES,
-                what: "JSON body",
-                code: Code::JsonTooLarge,
-            },
-        }
+            Self::Matrix => {
+                (message_bytes, "Matrix notification", Longer::Refused(Code::MatrixTooLarge))
+            }
+        };
+        BodyLimit { bytes, what, longer }
     }
 }
 
 impl BodyLimit {
-    /// The refusal of a body of so many bytes, if they are too many.
+    /// The refusal of a body of so many bytes, if they are too many and it is not cut.
     pub(super) fn check(self, bytes: u64) -> Result<(), Error> {
-        let Self { bytes: limit, what, code } = self;
-        if bytes <= limit as u64 {
-            return Ok(());
+        let Self { bytes: limit, what, longer } = self;
+        match longer {
+            Longer::Refused(code) if bytes > limit as u64 => {
+                let text = format!("{what} is {bytes} bytes long, limit is {limit}");
+                Err(Error::new(code, text))
+            }
+            _ => Ok(()),
         }
-        Err(Error::new(code, format!("{what} is {bytes} bytes long, limit is {limit}")))
     }
 
-    /// The refusal of a body that is too long, nobody knows how much.
-    pub(super) fn passed(self) -> Error {
-        let Self { bytes, what, code } = self;
-        Error::new(code, format!("{what} is longer than {bytes} bytes, which is the limit"))
+    /// What is taken of a body that is too long, nobody knows how much.
+    pub(super) fn passed(self, mut begun: Vec<u8>) -> Result<Vec<u8>, Error> {
+        let Self { bytes, what, longer } = self;
+        match longer {
+            Longer::Refused(code) => {
+                let text = format!("{what} is longer than {bytes} bytes, which is the limit");
+                Err(Error::new(code, text))
+            }
+            Longer::Cut => {
+                begun.truncate(bytes);
+                Ok(begun)
+            }
+        }
     }
+}
+
+/// Whether a request is one of UnifiedPush: its body is for a program and is passed on as it is.
+pub(super) fn is_push(params: &Params<'_>) -> bool {
+    let says_so = params.get(&["x-unifiedpush", "unifiedpush", "up"]);
+    says_so.is_some_and(|value| is_yes(&value)) || coding(params) == Ok(Coding::Encrypted)
+}
+
+/// What a program that looks for UnifiedPush at a topic is told.
+pub(super) fn push_endpoint() -> Reply {
+    Reply::json(StatusCode::OK, &json!({"unifiedpush": {"version": 1}}))
+}
+
+fn coding(params: &Params<'_>) -> Result<Coding, Error> {
+    Coding::of(params.header("content-encoding").as_deref())
+}
+
+/// The body of a publish as it was before it was encoded to be sent.
+///
+/// # Errors
+///
+/// That it is too long, or malformed.
+pub(super) fn body<'b>(
+    publish: Publish<'_>,
+    params: &Params<'_>,
+    body: &'b [u8],
+    message_bytes: usize,
+) -> Result<Cow<'b, [u8]>, Error> {
+    let limit = publish.limit(params, message_bytes);
+    limit.check(body.len() as u64)?;
+    let body = &body[..body.len().min(limit.bytes)];
+    coding(params)?.undo(body, limit)
+}
+
+/// A body that is text.
+fn text_of<'b>(body: &'b [u8], params: &Params<'_>) -> Result<Cow<'b, str>, Error> {
+    let (text, is_text) = bodies::text(body, params.header("content-type").as_deref());
+    if is_text {
+        return Ok(text);
+    }
+    let text =
+        "body is not text, in UTF-8 or the charset that it names, and files are not supported";
+    Err(Error::new(Code::AttachmentsUnsupported, text))
+}
+
+/// The message with such a body, as it is.
+pub(super) fn pushed(mut draft: Draft, body: &[u8]) -> Draft {
+    match std::str::from_utf8(body) {
+        Ok("") => {}
+        Ok(text) => text.clone_into(&mut draft.message),
+        Err(_) => {
+            draft.message = STANDARD.encode(body);
+            draft.is_base64 = true;
+        }
+    }
+    draft
+}
+
+/// What a publish asks for.
+pub(super) enum Prepared {
+    /// To publish, and to be told of it so.
+    Publish(Draft, Told),
+    /// Nothing more: this is the answer.
+    Answered(Reply),
 }
 
 /// What is to be published.
@@ -72,55 +167,62 @@ impl BodyLimit {
 /// # Errors
 ///
 /// Why it cannot be.
-pub(super) fn draft(
+pub(super) fn prepare(
+    app: &App,
     publish: Publish<'_>,
     request: &Request<'_>,
-    body: &[u8],
+    sent: &[u8],
     message_bytes: usize,
-) -> Result<Draft, Error> {
+) -> Result<Prepared, Error> {
     let params = Params::of(request);
-    let parameter = |parameter| params.parameter(parameter);
-    publish.limit(message_bytes).check(body.len() as u64)?;
-    match publish {
-        Publish::Body(topic) => {
-            let text = text_of(body)?;
-            Draft::new(decoded(topic)?.parse()?, text, message_bytes, parameter)
-        }
-        Publish::Update(topic, id) => {
-            let (topic, id) = (decoded(topic)?.parse()?, decoded(id)?);
-            Draft::new(topic, text_of(body)?, message_bytes, |wanted| match wanted {
-                Parameter::SequenceId => Some(id.clone().into_owned()),
-                other => parameter(other),
-            })
+    let body = body(publish, &params, sent, message_bytes)?;
+    let draft = match publish {
+        Publish::Body(topic, id) => {
+            let topic = decoded(topic)?.parse()?;
+            let id = id.map(decoded).transpose()?;
+            let parameter = |wanted| match (wanted, &id) {
+                (Parameter::SequenceId, Some(id)) => Some(id.clone().into_owned()),
+                _ => params.parameter(wanted),
+            };
+            if is_push(&params) {
+                let draft = Draft::new(topic, "", message_bytes, parameter);
+                draft.map(|draft| pushed(draft, &body))
+            } else {
+                let text = text_of(&body, &params)?;
+                Draft::new(topic, text.trim(), message_bytes, parameter)
+            }
         }
         Publish::Json => {
-            let mut json = JsonDraft::parse(body)?;
+            let (text, _) = bodies::text(&body, params.header("content-type").as_deref());
+            let mut json = JsonDraft::parse(text.as_bytes())?;
             json.message = json.message.map(|text| text.trim().to_owned());
-            json.into_draft(message_bytes, parameter)
+            json.into_draft(message_bytes, |wanted| params.parameter(wanted))
         }
-    }
+        Publish::Matrix => return matrix::prepare(app, &body, message_bytes),
+    };
+    Ok(Prepared::Publish(draft?, Told::Event))
 }
 
-fn text_of(body: &[u8]) -> Result<&str, Error> {
-    match std::str::from_utf8(body) {
-        Ok(text) => Ok(text.trim()),
-        Err(_) => Err(Error::new(
-            Code::AttachmentsUnsupported,
-            "body is not UTF-8 text, and attachments are not supported",
-        )),
-    }
+/// How a publisher is told that its message is stored.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Told {
+    /// By its event.
+    Event,
+    /// As a server of Matrix expects it.
+    Matrix,
 }
 
 /// What a publisher is told. There always is an answer.
-pub(super) fn answer(app: &App, answer: Option<Answer>) -> Reply {
+pub(super) fn answer(app: &App, answer: Option<Answer>, told: Told) -> Reply {
     let none = || Err(Error::new(Code::Internal, "there was no answer"));
     let answer = answer.unwrap_or_else(none);
     app.config.metrics.published(answer.is_ok());
-    match answer {
-        Ok(message) => {
+    match (answer, told) {
+        (Ok(message), Told::Event) => {
             let json = message.frame().line();
-            Reply::whole(axum::http::StatusCode::OK, "application/json", json)
+            Reply::whole(StatusCode::OK, "application/json", json)
         }
-        Err(error) => Reply::refusal(&error),
+        (Ok(_), Told::Matrix) => matrix::rejected(None),
+        (Err(error), _) => Reply::refusal(&error),
     }
 }

@@ -1,0 +1,98 @@
+//! The bytes of a body as their sender meant them: decoded as `Content-Encoding` says, and read as
+//! text in the charset that `Content-Type` names.
+
+use std::borrow::Cow;
+use std::io::Read;
+
+use brotli::Decompressor;
+use doorbell_protocol::code::quoted;
+use doorbell_protocol::{Code, Error};
+use encoding_rs::{Encoding, UTF_8};
+use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
+
+use super::publish::BodyLimit;
+
+/// Bytes of the window that a body in brotli is read through, while its thread serves nobody else.
+const BROTLI_BUFFER_BYTES: usize = 4 << 10;
+
+/// What is done to a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Coding {
+    /// Nothing.
+    Identity,
+    Gzip,
+    Brotli,
+    Deflate,
+    /// It is encrypted for whoever reads the message (RFC 8188), and stays so.
+    Encrypted,
+}
+
+impl Coding {
+    /// What a header `Content-Encoding` says.
+    ///
+    /// # Errors
+    ///
+    /// That it cannot be undone here.
+    pub(super) fn of(header: Option<&str>) -> Result<Self, Error> {
+        let name = header.unwrap_or_default().trim().to_ascii_lowercase();
+        Ok(match &*name {
+            "" | "identity" => Self::Identity,
+            "gzip" | "x-gzip" => Self::Gzip,
+            "br" => Self::Brotli,
+            "deflate" => Self::Deflate,
+            "aes128gcm" => Self::Encrypted,
+            _ => {
+                let text = "is none of gzip, br, deflate, aes128gcm";
+                let text = format!("content-encoding {} {text}", quoted(&name));
+                return Err(Error::new(Code::CodingUnsupported, text));
+            }
+        })
+    }
+
+    /// The body without it, which may be so long. No more than that is ever decoded.
+    ///
+    /// # Errors
+    ///
+    /// That it is longer, or not of that coding.
+    pub(super) fn undo(self, body: &[u8], limit: BodyLimit) -> Result<Cow<'_, [u8]>, Error> {
+        // The standard means what zlib writes (RFC 9110, section 8.4.1.2), and some write no zlib
+        // around it.
+        let is_zlib = matches!(body, [method, more, ..]
+            if method & 0xf == 8 && u16::from_be_bytes([*method, *more]) % 31 == 0);
+        let decoder: Box<dyn Read + '_> = match self {
+            Self::Identity | Self::Encrypted => return Ok(body.into()),
+            _ if body.is_empty() => return Ok(body.into()),
+            Self::Gzip => Box::new(MultiGzDecoder::new(body)),
+            Self::Brotli => Box::new(Decompressor::new(body, BROTLI_BUFFER_BYTES)),
+            Self::Deflate if is_zlib => Box::new(ZlibDecoder::new(body)),
+            Self::Deflate => Box::new(DeflateDecoder::new(body)),
+        };
+        let mut decoded = Vec::new();
+        let read = decoder.take(limit.bytes as u64 + 1).read_to_end(&mut decoded);
+        if decoded.len() > limit.bytes {
+            return limit.passed(decoded).map(Cow::Owned);
+        }
+        match read {
+            Ok(_) => Ok(decoded.into()),
+            Err(_) => {
+                let text = format!("body is not what its content-encoding {self:?} says");
+                Err(Error::new(Code::BadRequest, text.to_ascii_lowercase()))
+            }
+        }
+    }
+}
+
+/// A body as text, without a mark of its byte order, and whether all of it was text. A mark says
+/// more of its charset than the header `Content-Type`.
+pub(super) fn text<'b>(body: &'b [u8], content_type: Option<&str>) -> (Cow<'b, str>, bool) {
+    let charset = content_type.and_then(charset).unwrap_or(UTF_8);
+    let (text, _, is_damaged) = charset.decode(body);
+    (text, !is_damaged)
+}
+
+/// The charset that a header `Content-Type` names, if it is known.
+fn charset(content_type: &str) -> Option<&'static Encoding> {
+    let mut parameters = content_type.split(';').skip(1).filter_map(|part| part.split_once('='));
+    let (_, label) = parameters.find(|(name, _)| name.trim().eq_ignore_ascii_case("charset"))?;
+    Encoding::for_label(label.trim().trim_matches('"').as_bytes())
+}
