@@ -376,6 +376,21 @@ fn a_gap_is_told_on_the_standard_error_over_every_way() {
 }
 
 #[test]
+fn whatever_a_server_stores_is_read_over_every_way() {
+    let server = TestServer::with("--message-bytes 1MiB --udp 127.0.0.1:0");
+    let text = "\u{1}".repeat(1 << 20);
+    let largest = server.publish("big", &text);
+    server.publish("big", "last");
+    let command = ["subscribe", "big", "--since", "all", "--count", "2", "--timeout", "60s"];
+    let command = words(&command, &["--format", "json"]);
+    for way in WAYS.into_iter().chain([&["--via", "udp"][..]]) {
+        let read = events(&succeed(&mut client(&server, &words(&command, way))));
+        assert_eq!(read[0].id(), largest.id(), "{way:?}");
+        assert_eq!((read[0].message().len(), read[1].message()), (text.len(), "last"), "{way:?}");
+    }
+}
+
+#[test]
 fn a_message_cannot_play_tricks_on_the_terminal() {
     let server = TestServer::start();
     server.publish("t", "\u{1b}[2J\u{7}\u{202e}bell\rring");

@@ -15,12 +15,13 @@ use tokio::task::JoinSet;
 use crate::address::Site;
 use crate::error::{Error, Refusal};
 use crate::laboratory::{Observation, Observed};
+use crate::lines::LINE_BYTES_MAX;
 use crate::socket::{SILENCE_DEADLINE, connect, heard};
 
 /// How long the head of an answer may take.
 pub(crate) const ANSWER_DEADLINE: Duration = Duration::from_secs(20);
 /// Bytes of an answer that is read as a whole: an error, the configuration, an accepted message.
-const WHOLE_BYTES_MAX: usize = 4 << 20;
+const WHOLE_BYTES_MAX: usize = LINE_BYTES_MAX;
 /// The longest that a server's `Retry-After` is followed.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
 

@@ -1,12 +1,13 @@
 //! Cuts a stream of bytes into lines, whatever the pieces in which it arrives.
 
 use bytes::{Buf, Bytes, BytesMut};
+use doorbell_protocol::limits::EVENT_BYTES_MAX;
 
 use crate::error::Error;
 
-/// Bytes of the longest line that is taken, its end not counted: twice the largest message that a
-/// server can be set to accept, which leaves room for the escapes of its JSON.
-pub(crate) const LINE_BYTES_MAX: usize = 2 << 20;
+/// Bytes of the longest line that is taken, its end not counted: the longest that a server can be
+/// set to send, with what says to whom it belongs.
+pub(crate) const LINE_BYTES_MAX: usize = EVENT_BYTES_MAX + 1024;
 
 /// How much is read at once.
 const READ_BYTES: usize = 8 << 10;
