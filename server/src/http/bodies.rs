@@ -12,8 +12,13 @@ use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 
 use super::publish::BodyLimit;
 
-/// Bytes of the window that a body in brotli is read through, while its thread serves nobody else.
+/// Bytes of the buffer that a body in brotli is read through.
 const BROTLI_BUFFER_BYTES: usize = 4 << 10;
+
+/// How a body begins that wants a window of up to a gibibyte: RFC 7932, section 9.1, knows no such
+/// ones, and the library takes them.
+const LARGE_WINDOW: u8 = 0b001_0001;
+const LARGE_WINDOW_MASK: u8 = 0b111_1111;
 
 /// What is done to a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,10 +64,15 @@ impl Coding {
         // around it.
         let is_zlib = matches!(body, [method, more, ..]
             if method & 0xf == 8 && u16::from_be_bytes([*method, *more]) % 31 == 0);
+        let malformed = || {
+            let text = format!("body is not what its content-encoding {self:?} says");
+            Error::new(Code::BadRequest, text.to_ascii_lowercase())
+        };
         let decoder: Box<dyn Read + '_> = match self {
             Self::Identity | Self::Encrypted => return Ok(body.into()),
             _ if body.is_empty() => return Ok(body.into()),
             Self::Gzip => Box::new(MultiGzDecoder::new(body)),
+            Self::Brotli if body[0] & LARGE_WINDOW_MASK == LARGE_WINDOW => return Err(malformed()),
             Self::Brotli => Box::new(Decompressor::new(body, BROTLI_BUFFER_BYTES)),
             Self::Deflate if is_zlib => Box::new(ZlibDecoder::new(body)),
             Self::Deflate => Box::new(DeflateDecoder::new(body)),
@@ -72,13 +82,7 @@ impl Coding {
         if decoded.len() > limit.bytes {
             return limit.passed(decoded).map(Cow::Owned);
         }
-        match read {
-            Ok(_) => Ok(decoded.into()),
-            Err(_) => {
-                let text = format!("body is not what its content-encoding {self:?} says");
-                Err(Error::new(Code::BadRequest, text.to_ascii_lowercase()))
-            }
-        }
+        read.map_or_else(|_| Err(malformed()), |_| Ok(decoded.into()))
     }
 }
 
@@ -95,4 +99,44 @@ fn charset(content_type: &str) -> Option<&'static Encoding> {
     let mut parameters = content_type.split(';').skip(1).filter_map(|part| part.split_once('='));
     let (_, label) = parameters.find(|(name, _)| name.trim().eq_ignore_ascii_case("charset"))?;
     Encoding::for_label(label.trim().trim_matches('"').as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::http::publish::Longer;
+
+    const LIMIT: BodyLimit =
+        BodyLimit { bytes: 1000, what: "body", longer: Longer::Refused(Code::MessageTooLarge) };
+
+    #[test]
+    fn what_is_cut_is_decoded_no_further() {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        encoder.write_all(&[b'x'; 100_000]).unwrap();
+        let body = encoder.finish().unwrap();
+        let cut = BodyLimit { longer: Longer::Cut, ..LIMIT };
+        assert_eq!(*Coding::Gzip.undo(&body, cut).unwrap(), [b'x'; 1000]);
+        assert_eq!(Coding::Gzip.undo(&body, LIMIT).unwrap_err().code(), Code::MessageTooLarge);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_decoded_within_the_limit_or_refused(
+            body in proptest::collection::vec(any::<u8>(), 0..200),
+            content_type in "(text/plain;? ?charset=\"?[a-z0-9-]{0,12}\"?;?)?",
+        ) {
+            for coding in [Coding::Gzip, Coding::Brotli, Coding::Deflate] {
+                if let Ok(decoded) = coding.undo(&body, LIMIT) {
+                    prop_assert!(decoded.len() <= LIMIT.bytes);
+                }
+            }
+            let _ = text(&body, Some(&content_type));
+        }
+    }
 }
