@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::publish::{accepted, assert_refused};
 use crate::support::http::Connection;
-use crate::support::{Event, Request, Response, TestServer, messages};
+use crate::support::{Event, Request, Response, TestServer, Transport, messages};
 
 /// Each character as one byte.
 fn bytes(text: &str) -> Vec<u8> {
@@ -363,8 +363,10 @@ fn a_coding_that_is_not_known_is_named_and_a_body_of_another_one_is_refused() {
         assert_refused(&answer, 41501, coding);
         assert!(answer.text().contains(coding), "{}", answer.text());
     }
-    for coding in ["gzip", "br", "deflate"] {
-        let request = Request::post("/t", "no such thing").header("Content-Encoding", coding);
+    let cases =
+        [("gzip", "no gzip"), ("br", "no br"), ("deflate", "no zlib"), ("br", "\u{11}\u{1e}x")];
+    for (coding, body) in cases {
+        let request = Request::post("/t", body).header("Content-Encoding", coding);
         assert_refused(&server.send(&request), 40000, coding);
     }
     assert!(server.poll("t", "all").is_empty());
@@ -413,5 +415,39 @@ fn a_slash_too_many_is_passed_over() {
     // The page's parts are beside it.
     for page in ["//", "/t/", "//t"] {
         assert_eq!(server.get(page).status, 404, "{page}");
+    }
+}
+
+#[test]
+fn a_message_that_is_not_kept_is_seen_by_those_who_are_there_and_held_for_nobody() {
+    for (mut server, restarts) in [(TestServer::start(), 0), (TestServer::durable(""), 1)] {
+        server.publish("t", "before");
+        let mut readers: Vec<_> =
+            Transport::PUSHING.iter().map(|way| way.read(&server, "t", "none")).collect();
+        let mut long_poll = Connection::open(server.http);
+        long_poll.write(&Request::get("/t/json?poll=1&since=none&wait=30s").bytes());
+        server.await_readers("longpoll", 1);
+        let passing = Request::post("/t", "passes").header("Cache", "no");
+        let event = accepted(&server.send(&passing));
+        assert!(event["expires"].is_null(), "{}", event.line);
+        assert_eq!(messages(&long_poll.response().events()), ["passes"]);
+        let after = server.publish("t", "after");
+        for reader in &mut readers {
+            assert_eq!([reader.message(), reader.message()], [event.clone(), after.clone()]);
+        }
+        drop(readers);
+        for restart in 0..=restarts {
+            if restart > 0 {
+                server.restart();
+            }
+            for way in Transport::ALL {
+                let mut reader = way.read(&server, "t", "all");
+                let read = [reader.message(), reader.message()];
+                assert_eq!(messages(&read), ["before", "after"], "{way:?}");
+            }
+            let answer = server.get(&format!("/t/json?poll=1&since={}", event.id()));
+            assert_eq!(messages(&answer.events()), ["after"]);
+            assert_eq!(answer.header("doorbell-gap"), None);
+        }
     }
 }

@@ -151,6 +151,13 @@ pub struct Draft {
     /// Whether the text is Markdown.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub markdown: bool,
+    /// Whether those get it too who come later.
+    #[serde(
+        rename = "cache",
+        serialize_with = "serialize_cache",
+        skip_serializing_if = "Clone::clone"
+    )]
+    pub is_kept: bool,
     /// Whether the text is bytes in base64, which only those make who are sent bytes.
     #[serde(skip)]
     pub is_base64: bool,
@@ -161,6 +168,11 @@ pub struct Draft {
 
 fn serialize_topic<S: Serializer>(topic: &Topic, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(topic.as_str())
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn serialize_cache<S: Serializer>(is_kept: &bool, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(if *is_kept { "yes" } else { "no" })
 }
 
 /// As the two parameters that make one.
@@ -193,6 +205,7 @@ impl Draft {
             actions: Vec::new(),
             attachment: None,
             markdown: false,
+            is_kept: true,
             is_base64: false,
             sequence_id: None,
         }
@@ -246,6 +259,7 @@ impl Draft {
             },
             attachment,
             markdown: parameter(Parameter::Markdown).is_some_and(|text| is_yes(&text)),
+            is_kept: parameter(Parameter::Cache).is_none_or(|text| is_yes(&text)),
             is_base64: false,
             sequence_id: parameter(Parameter::SequenceId).map(check_sequence_id).transpose()?,
         })
@@ -315,12 +329,6 @@ fn refuse_unsupported(
         if asked.is_some() {
             return Err(Error::new(code, text));
         }
-    }
-    if parameter(Parameter::Cache).is_some_and(|value| !is_yes(&value)) {
-        return Err(Error::new(
-            Code::BadRequest,
-            "cache=no is not supported: every message is stored before it is delivered",
-        ));
     }
     Ok(())
 }
@@ -532,7 +540,7 @@ mod tests {
     #[test]
     fn each_fault_has_its_number() {
         let long = "x".repeat(MESSAGE_PARAMETER_BYTES_MAX + 1);
-        let cases: [(Parameter, &str, u32); 14] = [
+        let cases: [(Parameter, &str, u32); 13] = [
             (Parameter::Message, &long, 41301),
             (Parameter::Title, &long, 40057),
             (Parameter::Tags, &long, 40058),
@@ -546,7 +554,6 @@ mod tests {
             (Parameter::Email, "a@b", 40001),
             (Parameter::Delay, "10m", 40004),
             (Parameter::Call, "yes", 40032),
-            (Parameter::Cache, "no", 40000),
         ];
         for (parameter, value, number) in cases {
             let error = draft(&[(parameter, value)], "").unwrap_err();
@@ -586,6 +593,7 @@ mod tests {
                 (Parameter::Filename, "b"),
                 (Parameter::Markdown, "yes"),
                 (Parameter::SequenceId, "s1"),
+                (Parameter::Cache, "no"),
             ],
             "body",
         )

@@ -43,6 +43,9 @@ pub struct Cursor {
     windows: Vec<Window>,
     /// Everything wanted up to here was handed out or told as lost.
     place: u64,
+    /// What was visible when it was last asked what it reads: what came after that and is not kept
+    /// is for it.
+    began: u64,
     /// How far the reading has come, and the registration for news.
     state: State,
     /// Lets it wait for what its filters name.
@@ -209,6 +212,7 @@ impl Cursor {
             filters: Vec::new(),
             windows: Vec::new(),
             place: access.visible(),
+            began: access.visible(),
             state: State::default(),
             claim: access.hub().claim(access.visitor()),
             seldom: None,
@@ -328,6 +332,7 @@ impl Cursor {
     pub fn at(&self, place: u64) -> Self {
         let mut cursor = Self::new(&self.access);
         cursor.place = place;
+        cursor.began = self.began;
         cursor.windows = self.filters.iter().map(|_| Window { after: 0, delivered: 0 }).collect();
         cursor.filters.clone_from(&self.filters);
         cursor.claim = self.claim.clone();
@@ -344,8 +349,10 @@ impl Cursor {
         if !matches!(since, Since::None) {
             self.access.visitor().check(Bucket::Replay)?;
         }
+        let began = self.access.visible();
         let start = start::resolve(self.access.hub(), &filter, since).await?;
         self.claim(&filter)?;
+        self.began = began;
         self.begin_anew();
         let after = start.latest.first().map_or(start.place, |seq| seq - 1);
         if self.filters.is_empty() {
@@ -610,6 +617,7 @@ impl Cursor {
             messages.retain(|message| self.meets(message));
             return Poll::Ready(Ok(messages));
         }
+        messages.retain(|message| message.is_kept() || message.seq() > self.began);
         self.note_loss(&page);
         self.place = page.through;
         if page.through >= visible.min(until) {

@@ -16,6 +16,8 @@ struct Stored {
     time_us: u64,
     topic: Topic,
     frame: Frame,
+    /// Whether it is there for those who come later.
+    is_kept: bool,
     /// When this process accepted it; absent on what was read back from storage.
     accepted: Option<Instant>,
 }
@@ -29,11 +31,13 @@ impl Message {
         expires: Option<u64>,
         accepted: Instant,
     ) -> Self {
+        let expires = expires.filter(|_| draft.is_kept);
         Self(Arc::new(Stored {
             id,
             time_us,
             topic: draft.topic.clone(),
             frame: Frame::new(id, &Event::message(draft, id, time_us, expires)),
+            is_kept: draft.is_kept,
             accepted: Some(accepted),
         }))
     }
@@ -41,7 +45,7 @@ impl Message {
     /// A message whose JSON was read back from storage.
     pub fn from_storage(id: Id, time_us: u64, topic: Topic, json: &[u8]) -> Self {
         let frame = Frame::from_json(id, json);
-        Self(Arc::new(Stored { id, time_us, topic, frame, accepted: None }))
+        Self(Arc::new(Stored { id, time_us, topic, frame, is_kept: true, accepted: None }))
     }
 
     /// The place.
@@ -63,6 +67,12 @@ impl Message {
     /// The topic.
     pub fn topic(&self) -> &Topic {
         &self.0.topic
+    }
+
+    /// Whether it is kept. Else only those get it who read already when it is published: the log
+    /// has its place, and not its text.
+    pub fn is_kept(&self) -> bool {
+        self.0.is_kept
     }
 
     /// The encoded event.
@@ -103,6 +113,12 @@ impl Message {
         const OVERHEAD: usize = 128;
         self.0.frame.len() + OVERHEAD
     }
+}
+
+/// The topics and seqs of those that are kept.
+pub fn kept(messages: &[Message]) -> impl Iterator<Item = (&Topic, u64)> {
+    let kept = messages.iter().filter(|message| message.is_kept());
+    kept.map(|message| (message.topic(), message.seq()))
 }
 
 /// Gives each message of a batch its place after `last`.

@@ -191,6 +191,7 @@ fn draft(event: Event<'_>) -> Result<Draft, String> {
         actions: event.actions.into_owned(),
         attachment: event.attachment,
         markdown: event.content_type.is_some_and(|kind| kind == "text/markdown"),
+        is_kept: true,
         is_base64: event.encoding.is_some_and(|encoding| encoding == "base64"),
         sequence_id: text(event.sequence_id),
     })

@@ -116,6 +116,23 @@ fn what_is_read_is_what_was_appended(subject: &Subject) {
     }
 }
 
+fn a_message_that_is_not_kept_has_its_place_and_is_not_read(subject: &Subject) {
+    let log = subject.log.as_ref();
+    let passing = |topic: &str| Draft { is_kept: false, ..draft(topic, "passes") };
+    let batch = [draft("a", "x"), passing("a"), passing("b"), draft("a", "y")];
+    assert_eq!(log.append(&entries(batch), at(5)).unwrap().len(), 4);
+    append(log, "a", &["z"], 6);
+    log.append(&entries([passing("a")]), at(7)).unwrap();
+    for (filter, kept) in [(">", vec![1, 4, 5]), ("a", vec![1, 4, 5]), ("b", vec![])] {
+        let page = page(log, filter, 0, 10);
+        assert_eq!((seqs(&page), page.through >= 6, page.lost), (kept, true, None), "{filter}");
+    }
+    assert_eq!(log.bounds().last, 6);
+    let newest = |topic: &str| log.heads().get(&topic.parse().unwrap()).map(|head| head.newest);
+    assert_eq!((newest("a"), newest("b")), (Some(5), None));
+    assert_eq!(log.seek(7).unwrap(), 5);
+}
+
 fn a_page_holds_the_oldest_wanted_messages_after_a_place(subject: &Subject) {
     let log = subject.log.as_ref();
     for round in 0..300 {
@@ -450,6 +467,7 @@ macro_rules! contract {
 contract! {
     seqs_are_given_in_order_from_one(super::KEEP);
     what_is_read_is_what_was_appended(super::KEEP);
+    a_message_that_is_not_kept_has_its_place_and_is_not_read(super::KEEP);
     a_page_holds_the_oldest_wanted_messages_after_a_place(super::KEEP);
     a_page_ends_at_its_bounds(super::KEEP);
     times_are_the_clocks_and_can_be_sought(super::KEEP);

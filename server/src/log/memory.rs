@@ -10,7 +10,7 @@ use super::{
 };
 use crate::clock::{Now, unix_micros};
 use crate::limits::{EXPIRE_MESSAGES_MAX, TOPICS_REMEMBERED_MAX};
-use crate::message::{Message, number_batch};
+use crate::message::{Message, kept, number_batch};
 
 /// Messages in one ring.
 #[derive(Debug)]
@@ -87,6 +87,9 @@ impl MemoryLog {
 impl Inner {
     fn push(&mut self, message: Message, owner: Owner, now: Now) {
         self.last = message.seq();
+        if !message.is_kept() {
+            return;
+        }
         *self.owners.entry(owner.clone()).or_default() += message.weight() as u64;
         self.ring.push(message);
         self.notes.push_back((now.since_boot_us, owner));
@@ -130,7 +133,7 @@ impl Log for MemoryLog {
         for (message, entry) in messages.iter().zip(entries) {
             inner.push(message.clone(), entry.owner.clone(), now);
         }
-        self.heads.advance(messages.iter().map(|message| (message.topic(), message.seq())));
+        self.heads.advance(kept(&messages));
         drop(inner);
         feed.iter().for_each(|feed| feed.push(&messages));
         drop(feed);

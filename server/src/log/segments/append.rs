@@ -15,14 +15,14 @@ use std::time::Instant;
 use doorbell_protocol::Epoch;
 
 use super::line::{self, BATCH_LINES_MAX, Kind};
-use super::scan::{EndLine, HeadLine, Run, StartLine};
+use super::scan::{HeadLine, MarkLine, Run, StartLine};
 use super::segment::{Appended, Segment};
 use super::tasks::Task;
 use super::{FORMAT, Shared, Sync, VERSION};
 use crate::clock::Now;
 use crate::log::epochs::Span;
 use crate::log::{Entry, LogError, Owner};
-use crate::message::{Message, number_batch};
+use crate::message::{Message, kept, number_batch};
 
 /// What only one thread at a time may do: write.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ pub(super) struct Appender {
     unwritten: Option<Span>,
     /// The batch as it is written.
     bytes: Vec<u8>,
-    /// Where its messages begin there, and their seqs.
+    /// Where its messages and their places begin there, and their seqs.
     messages: Vec<(u64, u64)>,
     /// Bytes of its lines, and whose they are.
     owned: Vec<(Owner, u64)>,
@@ -141,15 +141,21 @@ impl Appender {
         let last = messages.len() - 1;
         for (index, (message, entry)) in messages.iter().zip(entries).enumerate() {
             let mut chain = before[index];
-            if last > 0 {
+            if last > 0 && message.is_kept() {
                 let earlier = own.insert(message.topic().as_str(), message.seq());
                 chain = earlier.unwrap_or(chain);
             }
             let ends = (index == last).then_some(lines);
             let begin = self.bytes.len();
+            self.messages.push((begin as u64, message.seq()));
+            if !message.is_kept() {
+                let (id, event) = (message.id(), "place".to_owned());
+                let json = json(&MarkLine { id, event, time_us: message.time_us() })?;
+                line::push(&mut self.bytes, ends, Kind::Place, 0, &Owner::nobody(), &json);
+                continue;
+            }
             let json = message.frame().json();
             line::push(&mut self.bytes, ends, Kind::Message, chain, &entry.owner, &json);
-            self.messages.push((begin as u64, message.seq()));
             let bytes = (self.bytes.len() - begin) as u64;
             match self.owned.last_mut() {
                 Some((owner, own)) if *owner == entry.owner => *own += bytes,
@@ -204,7 +210,7 @@ impl Appender {
             now,
         });
         // A reader looks at the newest seq first, and then finds each topic at least as new.
-        shared.heads.advance(messages.iter().map(|message| (message.topic(), message.seq())));
+        shared.heads.advance(kept(messages));
         shared.owners.add(&self.owned);
         if let Some(last) = messages.last() {
             shared.last.store(last.seq(), Ordering::Release);
@@ -312,7 +318,7 @@ impl Appender {
         }
         let last = shared.last.load(Ordering::Relaxed);
         let (id, event) = (shared.epochs.id(last), "end".to_owned());
-        let ended = EndLine { id, event, time_us: shared.clock.now().unix_us };
+        let ended = MarkLine { id, event, time_us: shared.clock.now().unix_us };
         self.bytes.clear();
         line::push(&mut self.bytes, Some(1), Kind::End, 0, &Owner::nobody(), &json(&ended)?);
         self.write_note(shared)

@@ -11,8 +11,8 @@
 //! - checksum: CRC-32 (that of zlib) of all that follows it in the line, without the end of the
 //!   line, in hex.
 //! - mark: `----` if the batch goes on, else how many lines it had.
-//! - kind: `m` a message, `h` the head of the segment, `s` a start of the server, `e` its end. A
-//!   reader passes over any other kind.
+//! - kind: `m` a message, `p` the place of one that is not kept, `h` the head of the segment, `s` a
+//!   start of the server, `e` its end. A reader passes over any other kind.
 //! - chain: the seq of the message before it in the same topic, or a place up to which those were
 //!   let go; 0 if there is none.
 //! - owner: whose share of the log it fills, in one word; `-` for nobody's.
@@ -44,6 +44,8 @@ const JSON_BEGINS: &[u8] = b"{\"id\":\"";
 pub(super) enum Kind {
     /// A message.
     Message,
+    /// The place of a message that is not kept.
+    Place,
     /// The head of a segment.
     Head,
     /// A start of the server.
@@ -58,6 +60,7 @@ impl Kind {
     const fn letter(self) -> u8 {
         match self {
             Self::Message => b'm',
+            Self::Place => b'p',
             Self::Head => b'h',
             Self::Start => b's',
             Self::End => b'e',
@@ -66,7 +69,7 @@ impl Kind {
     }
 
     fn of(letter: u8) -> Self {
-        let known = [Self::Message, Self::Head, Self::Start, Self::End];
+        let known = [Self::Message, Self::Place, Self::Head, Self::Start, Self::End];
         known.into_iter().find(|kind| kind.letter() == letter).unwrap_or(Self::Other)
     }
 }
@@ -87,6 +90,15 @@ impl<'a> LogLine<'a> {
     /// What its JSON begins with, if it is a message.
     pub(super) fn message(&self) -> Option<Stored<'a>> {
         if self.kind == Kind::Message { stored(self.json) } else { None }
+    }
+
+    /// Whose place it has, if it is a message or stands for one.
+    pub(super) fn seq(&self) -> Option<u64> {
+        match self.kind {
+            Kind::Message => Some(stored(self.json)?.id.seq()),
+            Kind::Place => id(self.json).map(|(id, _)| id.seq()),
+            Kind::Head | Kind::Start | Kind::End | Kind::Other => None,
+        }
     }
 
     /// How long it is, its end included.
@@ -185,11 +197,15 @@ pub(super) fn readable(text: &[u8]) -> impl Iterator<Item = (usize, LogLine<'_>)
     whole.map(|line| (0, line)).into_iter().chain(within)
 }
 
+/// Reads the id that JSON begins with, and gives what stands behind it.
+fn id(json: &[u8]) -> Option<(Id, &[u8])> {
+    let (id, rest) = json.strip_prefix(JSON_BEGINS)?.split_at_checked(ID_CHARS)?;
+    Some((str::from_utf8(id).ok()?.parse().ok()?, rest))
+}
+
 /// Reads what a message's JSON begins with.
 fn stored(json: &[u8]) -> Option<Stored<'_>> {
-    let rest = json.strip_prefix(JSON_BEGINS)?;
-    let (id, rest) = rest.split_at_checked(ID_CHARS)?;
-    let id = str::from_utf8(id).ok()?.parse().ok()?;
+    let (id, rest) = id(json)?;
     let rest = rest.strip_prefix(b"\",\"seq\":")?;
     let rest = skip_digits(rest).strip_prefix(b",\"time\":")?;
     let rest = skip_digits(rest).strip_prefix(b",\"time_us\":")?;

@@ -81,15 +81,16 @@ impl<'a> PageBuilder<'a> {
 
     /// Looks at one line.
     fn look_at(&mut self, line: &LogLine<'_>) -> ControlFlow<PageEnd> {
-        let Some(stored) = line.message() else { return ControlFlow::Continue(()) };
-        let seq = stored.id.seq();
+        let Some(seq) = line.seq() else { return ControlFlow::Continue(()) };
         if seq <= self.place || self.place >= self.until {
             return ControlFlow::Continue(());
         }
         if seq > self.place + 1 {
             return self.hole((seq - 1).min(self.until));
         }
-        if self.selection.matches_name(stored.topic) {
+        if let Some(stored) = line.message()
+            && self.selection.matches_name(stored.topic)
+        {
             self.take(&stored, line.json)?;
         }
         self.place = seq;

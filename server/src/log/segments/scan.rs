@@ -115,9 +115,9 @@ pub(super) struct StartLine {
     pub(super) run: Run,
 }
 
-/// The JSON of an end.
+/// The JSON of an end, and of a place whose message is not kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct EndLine {
+pub(super) struct MarkLine {
     pub(super) id: Id,
     pub(super) event: String,
     pub(super) time_us: u64,
@@ -292,8 +292,15 @@ impl Content {
                 self.run = Some(start.run);
                 self.notes.times.sign(start.time_us);
             }
+            Kind::Place => {
+                let Ok(place) = serde_json::from_slice::<MarkLine>(line.json) else { return };
+                if self.comes_to(place.id.seq()) {
+                    self.index.note(offset, place.id.seq());
+                    self.notes.times.note(place.time_us);
+                }
+            }
             Kind::End => {
-                let Ok(ended) = serde_json::from_slice::<EndLine>(line.json) else { return };
+                let Ok(ended) = serde_json::from_slice::<MarkLine>(line.json) else { return };
                 self.reach(ended.id.seq());
                 self.notes.times.sign(ended.time_us);
             }
@@ -315,15 +322,23 @@ impl Content {
         }
     }
 
-    fn take_message(&mut self, line: &LogLine<'_>, offset: u64) {
-        let Some(stored) = line.message() else { return };
-        let seq = stored.id.seq();
+    /// Comes to the place of a line; false if it has passed it.
+    fn comes_to(&mut self, seq: u64) -> bool {
         if seq <= self.last {
-            return;
+            return false;
         }
         self.reach(seq - 1);
         self.last = seq;
         self.is_damaged_behind = false;
+        true
+    }
+
+    fn take_message(&mut self, line: &LogLine<'_>, offset: u64) {
+        let Some(stored) = line.message() else { return };
+        let seq = stored.id.seq();
+        if !self.comes_to(seq) {
+            return;
+        }
         match self.topics.get_mut(stored.topic) {
             Some(row) => row.last = seq,
             None => {

@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use doorbell_protocol::GapReason;
+use doorbell_protocol::{Draft, GapReason};
 
 use super::{TestFolder, read_all};
 use crate::clock::Now;
-use crate::log::contract::{HOUR_US, append, at, heads, page, seqs};
+use crate::log::contract::{HOUR_US, append, at, draft, entries, heads, page, seqs};
 use crate::log::{Located, Log};
 use crate::message::Message;
 
@@ -23,6 +23,29 @@ fn what_was_stored_is_there_after_a_start() {
     assert_eq!(seqs(&page(&log, "a", 0, 9)), [1, 2]);
     assert_eq!(heads(&log, "a,b"), (3, vec![2, 3]));
     assert_eq!(seqs(&append_one(&log)), [4]);
+}
+
+#[test]
+fn the_place_of_a_message_that_is_not_kept_is_not_given_out_again_and_no_loss() {
+    let folder = TestFolder::new();
+    let log = folder.open();
+    append(&log, "a", &["one"], 1);
+    let passing = Draft { is_kept: false, ..draft("a", "private") };
+    let id = log.append(&entries([passing]), at(2)).unwrap()[0].id();
+    drop(log);
+    let written = folder.files("log").iter().any(|file| {
+        let bytes = std::fs::read(file).unwrap();
+        bytes.windows(7).any(|part| part == b"private")
+    });
+    assert!(!written, "its text is nowhere");
+    let log = folder.open();
+    assert_eq!(log.bounds().last, 2);
+    assert!(append(&log, "a", &["two"], 3)[0].id() > id);
+    for filter in ["a", ">"] {
+        let told = read_all(&log, filter, 0, 10);
+        let read: Vec<u64> = told.messages.iter().map(Message::seq).collect();
+        assert_eq!((read, told.gaps), (vec![1, 3], vec![]), "{filter}");
+    }
 }
 
 fn append_one(log: &dyn Log) -> crate::log::Page {
