@@ -438,6 +438,7 @@ fn a_message_that_is_not_kept_is_seen_by_those_who_are_there_and_held_for_nobody
         drop(readers);
         for restart in 0..=restarts {
             if restart > 0 {
+                server.kill();
                 server.restart();
             }
             for way in Transport::ALL {

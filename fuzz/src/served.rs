@@ -83,12 +83,8 @@ impl Served {
         let metrics = Metrics::new(hub.commit_sizes().clone());
         let (write_deadline, keepalive) = (settings.write_deadline, settings.keepalive);
         let visitors = Visitors::new(VisitorLimits::default(), false);
-        let acceptor = Acceptor::new(
-            usize::MAX,
-            visitors,
-            metrics.clone(),
-            Timeouts { write_deadline, keepalive },
-        );
+        let timeouts = Timeouts { write_deadline, keepalive };
+        let acceptor = Acceptor::new(usize::MAX, visitors, metrics.clone(), timeouts);
         let gate = Gate::open(hub.clone(), None);
         let config = sessions(&settings, gate, metrics, &acceptor, usize::MAX);
         let here = SocketAddr::from((Ipv4Addr::LOCALHOST, 8080));
@@ -101,6 +97,8 @@ impl Served {
             unix: None,
         });
         let proxies = Arc::new(Proxies::new(&[], &[]));
+        let own = std::iter::once(here.ip());
+        let origins = Origins::new(&[], Vec::new(), own, proxies.clone());
         let lab = Lab::new(Parts {
             on: false,
             asked_for: false,
@@ -119,15 +117,10 @@ impl Served {
             lab,
             credentials_ignored: Arc::new(Once::new()),
             proxy_unnamed: Arc::new(Once::new()),
-            origins: Arc::new(Origins::new(
-                &[],
-                Vec::new(),
-                std::iter::once(here.ip()),
-                proxies.clone(),
-            )),
+            origins: origins.into(),
             proxies,
             base_path: settings.base_path.clone().into(),
-            base_url: None,
+            base_url: Some(Arc::new("http://x".parse().unwrap())),
         };
         let service = Arc::new(Http::new(app));
         let (http, incoming) = incoming();

@@ -170,12 +170,13 @@ fn serialize_topic<S: Serializer>(topic: &Topic, serializer: S) -> Result<S::Ok,
     serializer.serialize_str(topic.as_str())
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde gives the field as it is")]
 fn serialize_cache<S: Serializer>(is_kept: &bool, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(if *is_kept { "yes" } else { "no" })
 }
 
 /// As the two parameters that make one.
+#[allow(clippy::ref_option, reason = "serde gives the field as it is")]
 fn serialize_attachment<S: Serializer>(
     attachment: &Option<Attachment>,
     serializer: S,

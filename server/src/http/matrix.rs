@@ -1,5 +1,5 @@
 //! The push gateway of Matrix (its Push Gateway API): a homeserver posts a notification, and a
-//! program that has asked for UnifiedPush gets it as it is.
+//! program that has asked for `UnifiedPush` gets it as it is.
 
 use axum::http::StatusCode;
 use doorbell_protocol::code::{quoted, said};

@@ -98,13 +98,13 @@ impl BodyLimit {
     }
 }
 
-/// Whether a request is one of UnifiedPush: its body is for a program and is passed on as it is.
+/// Whether a request is one of `UnifiedPush`: its body is for a program and is passed on as it is.
 pub(super) fn is_push(params: &Params<'_>) -> bool {
     let says_so = params.get(&["x-unifiedpush", "unifiedpush", "up"]);
     says_so.is_some_and(|value| is_yes(&value)) || coding(params) == Ok(Coding::Encrypted)
 }
 
-/// What a program that looks for UnifiedPush at a topic is told.
+/// What a program that looks for `UnifiedPush` at a topic is told.
 pub(super) fn push_endpoint() -> Reply {
     Reply::json(StatusCode::OK, &json!({"unifiedpush": {"version": 1}}))
 }

@@ -102,7 +102,8 @@ impl LogFolder {
             }
             let lost: u64 = damaged.iter().map(|(first, last)| last + 1 - first).sum();
             let first = reached.unwrap_or(after) + 1;
-            let held = (last + 1).saturating_sub(first).saturating_sub(lost);
+            let missing = lost + found.content.unkept;
+            let held = (last + 1).saturating_sub(first).saturating_sub(missing);
             let mut remarks = Vec::new();
             let is_newest = index + 1 == self.segments.len();
             if found.content.head.is_none() {

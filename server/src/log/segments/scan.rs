@@ -45,6 +45,8 @@ pub(super) struct Content {
     pub(super) is_damaged_before: bool,
     /// Whether something that was damaged stands behind its newest message.
     pub(super) is_damaged_behind: bool,
+    /// Places whose messages are not kept.
+    pub(super) unkept: u64,
     /// Those that its head and its lines tell of.
     pub(super) spans: Vec<Span>,
     /// Of the last start that it tells of.
@@ -295,6 +297,7 @@ impl Content {
             Kind::Place => {
                 let Ok(place) = serde_json::from_slice::<MarkLine>(line.json) else { return };
                 if self.comes_to(place.id.seq()) {
+                    self.unkept += 1;
                     self.index.note(offset, place.id.seq());
                     self.notes.times.note(place.time_us);
                 }
