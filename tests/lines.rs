@@ -149,7 +149,7 @@ fn pubj_takes_the_json_of_a_publish() {
     let events = server.poll("t", "all");
     assert_eq!((events[0].id(), events[0].message()), (ok.id(), "one\ntwo"));
     assert_eq!((&events[0]["title"], &events[0]["tags"][0]), (&"T".into(), &"x".into()));
-    assert_eq!(lines.ask("PUBJ {").code(), 40017);
+    assert_eq!(lines.ask("PUBJ {").code(), 40024);
     assert_eq!(lines.ask(r#"PUBJ {"message":"x"}"#).code(), 40009);
     assert_eq!(lines.ask(r#"PUBJ {"topic":"t","delay":"10m"}"#).code(), 40004);
 }

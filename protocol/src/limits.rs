@@ -22,8 +22,8 @@ pub const TITLE_BYTES_MAX: usize = 1024;
 pub const TAGS_BYTES_MAX: usize = 512;
 /// Bytes of an address, such as that of a click or an icon; those that are signed are long.
 pub const URL_BYTES_MAX: usize = 16 << 10;
-/// Bytes of a message as JSON, at the most that all limits can be set to: each byte of its texts may
-/// stand escaped in six, and there is room for names and numbers.
+/// Bytes of a message as JSON, at the most that all limits can be set to: each byte of its texts
+/// may stand escaped in six, and there is room for names and numbers.
 pub const EVENT_BYTES_MAX: usize = 6
     * (MESSAGE_BYTES_MAX
         + TITLE_BYTES_MAX

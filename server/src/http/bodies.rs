@@ -4,16 +4,65 @@
 use std::borrow::Cow;
 use std::io::Read;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use brotli::Decompressor;
 use doorbell_protocol::code::quoted;
-use doorbell_protocol::{Code, Error};
+use doorbell_protocol::{Code, Draft, Error};
 use encoding_rs::{Encoding, UTF_8};
 use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 
-use super::publish::BodyLimit;
-
 /// Bytes of the buffer that a body in brotli is read through.
 const BROTLI_BUFFER_BYTES: usize = 4 << 10;
+
+/// The body that an address takes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct BodyLimit {
+    /// At most so many bytes.
+    pub(super) bytes: usize,
+    /// What it is called.
+    pub(super) what: &'static str,
+    /// What is done with a longer one.
+    pub(super) longer: Longer,
+}
+
+/// What is done with a body that is too long.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Longer {
+    /// It is refused.
+    Refused(Code),
+    /// It is cut: what is encrypted in it says where it ends.
+    Cut,
+}
+
+impl BodyLimit {
+    /// The refusal of a body of so many bytes, if they are too many and it is not cut.
+    pub(super) fn check(self, bytes: u64) -> Result<(), Error> {
+        let Self { bytes: limit, what, longer } = self;
+        match longer {
+            Longer::Refused(code) if bytes > limit as u64 => {
+                let text = format!("{what} is {bytes} bytes long, limit is {limit}");
+                Err(Error::new(code, text))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What is taken of a body that is too long, nobody knows how much.
+    pub(super) fn passed(self, mut begun: Vec<u8>) -> Result<Vec<u8>, Error> {
+        let Self { bytes, what, longer } = self;
+        match longer {
+            Longer::Refused(code) => {
+                let text = format!("{what} is longer than {bytes} bytes, which is the limit");
+                Err(Error::new(code, text))
+            }
+            Longer::Cut => {
+                begun.truncate(bytes);
+                Ok(begun)
+            }
+        }
+    }
+}
 
 /// How a body begins that wants a window of up to a gibibyte: RFC 7932, section 9.1, knows no such
 /// ones, and the library takes them.
@@ -101,6 +150,19 @@ fn charset(content_type: &str) -> Option<&'static Encoding> {
     Encoding::for_label(label.trim().trim_matches('"').as_bytes())
 }
 
+/// The message with a body as it is, which is for a program.
+pub(super) fn pass_on(mut draft: Draft, body: &[u8]) -> Draft {
+    match std::str::from_utf8(body) {
+        Ok("") => {}
+        Ok(text) => text.clone_into(&mut draft.message),
+        Err(_) => {
+            draft.message = STANDARD.encode(body);
+            draft.is_base64 = true;
+        }
+    }
+    draft
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Write;
@@ -110,7 +172,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::http::publish::Longer;
 
     const LIMIT: BodyLimit =
         BodyLimit { bytes: 1000, what: "body", longer: Longer::Refused(Code::MessageTooLarge) };

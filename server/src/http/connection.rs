@@ -20,7 +20,7 @@ use super::fallback::{Fallback, Handed};
 use super::framing::StreamSession;
 use super::policy::ResponsePolicy;
 use super::poll::{Kept, Served};
-use super::publish::Told;
+use super::publish::Acknowledgement;
 use super::reply::{Body, Head, Reply};
 use super::request::{Parsed, Plain, parse, room};
 use super::wire::Wire;
@@ -287,7 +287,7 @@ impl Http {
         client: &mut Client<S>,
         access: &Access,
         draft: Permitted,
-        told: Told,
+        told: Acknowledgement,
         manner: Manner,
     ) -> io::Result<Answered>
     where

@@ -12,12 +12,13 @@ use axum::http::StatusCode;
 use bytes::Bytes;
 use doorbell_protocol::{Code, Error, Topic};
 
+use super::bodies::BodyLimit;
 use super::credentials::{self, Credential};
 use super::framing::Framing;
 use super::observe::{self, Report};
 use super::params::Params;
 use super::poll::{ReadRequest, Served};
-use super::publish::{self, BodyLimit, Prepared, Publish, Told};
+use super::publish::{self, Acknowledgement, Prepared, Publish};
 use super::reply::{Body, Head, Reply};
 use super::request::{Request, decoded};
 use super::requester::Requester;
@@ -205,7 +206,7 @@ impl Route<'_> {
 /// What a request asks for. It has nothing of the request any more.
 pub(super) enum Call {
     /// To publish, by this access, and to be told of it so.
-    Publish(Access, Permitted, Told),
+    Publish(Access, Permitted, Acknowledgement),
     /// To read, once or without an end.
     Read(Box<Asking<ReadRequest>>),
     /// To open a WebSocket.

@@ -26,10 +26,10 @@ use hyper_util::service::TowerToHyperService;
 use tokio::time::timeout;
 
 use super::App;
+use super::bodies::BodyLimit;
 use super::dispatch::{Call, Route};
 use super::policy::ResponsePolicy;
 use super::poll::{Kept, Served};
-use super::publish::BodyLimit;
 use super::reply::Reply;
 use super::request::{Request, is_host, is_websocket};
 use super::stalled::{self, Streams};

@@ -8,8 +8,8 @@ use doorbell_protocol::{Code, Error, Filter};
 use serde_json::{Map, Value, json};
 
 use super::App;
+use super::bodies::{BodyLimit, Longer};
 use super::params::Params;
-use super::publish::{BodyLimit, Longer};
 use super::reply::Reply;
 use super::request::Request;
 use crate::access::Access;

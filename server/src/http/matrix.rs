@@ -9,17 +9,17 @@ use serde_json::json;
 
 use super::App;
 use super::base_url::BaseUrl;
-use super::publish::{Prepared, Told, pushed};
+use super::bodies::pass_on;
 use super::reply::Reply;
 
 /// What a homeserver posts, as far as it matters here.
 #[derive(Deserialize)]
 struct PushRequest {
-    notification: Notification,
+    notification: Devices,
 }
 
 #[derive(Deserialize)]
-struct Notification {
+struct Devices {
     devices: Vec<Device>,
 }
 
@@ -39,12 +39,24 @@ pub(super) fn gateway(app: &App) -> Result<Reply, Error> {
     Ok(Reply::json(StatusCode::OK, &json!({"unifiedpush": {"gateway": "matrix"}})))
 }
 
-/// What a notification asks for: to be published where its pushkey says, if that is here.
+/// Where a notification is meant to go.
+pub(super) enum Notification {
+    /// To a topic here.
+    Here(Draft),
+    /// To an address that is not of this server.
+    Elsewhere(String),
+}
+
+/// What a notification asks for, which goes where its pushkey says.
 ///
 /// # Errors
 ///
 /// That it is no notification, or that the server does not know its own address.
-pub(super) fn prepare(app: &App, body: &[u8], message_bytes: usize) -> Result<Prepared, Error> {
+pub(super) fn notification(
+    app: &App,
+    body: &[u8],
+    message_bytes: usize,
+) -> Result<Notification, Error> {
     let base_url = base_url(app)?;
     let request: PushRequest = serde_json::from_slice(body).map_err(|error| {
         let text = format!("Matrix notification is invalid: {}", said(&error.to_string()));
@@ -56,10 +68,10 @@ pub(super) fn prepare(app: &App, body: &[u8], message_bytes: usize) -> Result<Pr
     };
     let Some(topic) = topic_of(&pushkey, base_url) else {
         tracing::debug!(pushkey = quoted(&pushkey), "a pushkey is not of this server");
-        return Ok(Prepared::Answered(rejected(Some(&pushkey))));
+        return Ok(Notification::Elsewhere(pushkey));
     };
     let draft = Draft::new(topic, "", message_bytes, |_| None)?;
-    Ok(Prepared::Publish(pushed(draft, body), Told::Matrix))
+    Ok(Notification::Here(pass_on(draft, body)))
 }
 
 /// What a homeserver is told: the pushkey that it should forget, if it should.

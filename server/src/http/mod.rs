@@ -9,9 +9,10 @@
 //!   `reply`: the answer and its two writers; `policy`: what is done to every answer
 //! - `origin`: which pages may use the server, and under which names it is asked; `base_path`: the
 //!   path under which a proxy offers it; `base_url`: the address that everybody knows
-//! - `publish`, `poll`, `stream`, `websocket`: messages in and out; `bodies`: what is sent, decoded;
-//!   `matrix`: the gateway of Matrix; `framing`: how they stand in a body; `streaming`: a stream over a connection that is read here; `upgrade`: how a request
-//!   becomes a WebSocket
+//! - `publish`, `poll`, `stream`, `websocket`: messages in and out; `bodies`: what is sent, as it
+//!   was meant; `matrix`: the gateway of Matrix; `framing`: how messages stand in a body;
+//!   `streaming`: a stream over a connection that is read here; `upgrade`: how a request becomes a
+//!   WebSocket
 //! - `identity`: the account of whoever asks, and tickets
 //! - `page`: the demo page; `observe`: health, configuration, statistics, metrics; `lab`: who is
 //!   connected, and the page that watches

@@ -3,17 +3,16 @@
 use std::borrow::Cow;
 
 use axum::http::StatusCode;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use doorbell_protocol::draft::{JsonDraft, is_yes};
 use doorbell_protocol::{Code, Draft, Error, Parameter};
 use serde_json::json;
 
-use super::bodies::{self, Coding};
+use super::App;
+use super::bodies::{self, BodyLimit, Coding, Longer, pass_on};
+use super::matrix::{self, Notification};
 use super::params::Params;
 use super::reply::Reply;
 use super::request::{Request, decoded};
-use super::{App, matrix};
 use crate::writer::Answer;
 
 /// Bytes of a JSON publish beside its text: its other members, and their escapes.
@@ -31,26 +30,6 @@ pub(super) enum Publish<'a> {
     Matrix,
 }
 
-/// The body that a way to publish takes.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct BodyLimit {
-    /// At most so many bytes.
-    pub(super) bytes: usize,
-    /// What it is called.
-    pub(super) what: &'static str,
-    /// What is done with a longer one.
-    pub(super) longer: Longer,
-}
-
-/// What is done with a body that is too long.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Longer {
-    /// It is refused.
-    Refused(Code),
-    /// It is cut: what is encrypted in it says where it ends.
-    Cut,
-}
-
 impl Publish<'_> {
     /// What its body may be, where a message may have so many bytes.
     pub(super) fn limit(self, params: &Params<'_>, message_bytes: usize) -> BodyLimit {
@@ -66,35 +45,6 @@ impl Publish<'_> {
             }
         };
         BodyLimit { bytes, what, longer }
-    }
-}
-
-impl BodyLimit {
-    /// The refusal of a body of so many bytes, if they are too many and it is not cut.
-    pub(super) fn check(self, bytes: u64) -> Result<(), Error> {
-        let Self { bytes: limit, what, longer } = self;
-        match longer {
-            Longer::Refused(code) if bytes > limit as u64 => {
-                let text = format!("{what} is {bytes} bytes long, limit is {limit}");
-                Err(Error::new(code, text))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// What is taken of a body that is too long, nobody knows how much.
-    pub(super) fn passed(self, mut begun: Vec<u8>) -> Result<Vec<u8>, Error> {
-        let Self { bytes, what, longer } = self;
-        match longer {
-            Longer::Refused(code) => {
-                let text = format!("{what} is longer than {bytes} bytes, which is the limit");
-                Err(Error::new(code, text))
-            }
-            Longer::Cut => {
-                begun.truncate(bytes);
-                Ok(begun)
-            }
-        }
     }
 }
 
@@ -141,23 +91,10 @@ fn text_of<'b>(body: &'b [u8], params: &Params<'_>) -> Result<Cow<'b, str>, Erro
     Err(Error::new(Code::AttachmentsUnsupported, text))
 }
 
-/// The message with such a body, as it is.
-pub(super) fn pushed(mut draft: Draft, body: &[u8]) -> Draft {
-    match std::str::from_utf8(body) {
-        Ok("") => {}
-        Ok(text) => text.clone_into(&mut draft.message),
-        Err(_) => {
-            draft.message = STANDARD.encode(body);
-            draft.is_base64 = true;
-        }
-    }
-    draft
-}
-
 /// What a publish asks for.
 pub(super) enum Prepared {
     /// To publish, and to be told of it so.
-    Publish(Draft, Told),
+    Publish(Draft, Acknowledgement),
     /// Nothing more: this is the answer.
     Answered(Reply),
 }
@@ -186,7 +123,7 @@ pub(super) fn prepare(
             };
             if is_push(&params) {
                 let draft = Draft::new(topic, "", message_bytes, parameter);
-                draft.map(|draft| pushed(draft, &body))
+                draft.map(|draft| pass_on(draft, &body))
             } else {
                 let text = text_of(&body, &params)?;
                 Draft::new(topic, text.trim(), message_bytes, parameter)
@@ -198,14 +135,21 @@ pub(super) fn prepare(
             json.message = json.message.map(|text| text.trim().to_owned());
             json.into_draft(message_bytes, |wanted| params.parameter(wanted))
         }
-        Publish::Matrix => return matrix::prepare(app, &body, message_bytes),
+        Publish::Matrix => {
+            return Ok(match matrix::notification(app, &body, message_bytes)? {
+                Notification::Here(draft) => Prepared::Publish(draft, Acknowledgement::Matrix),
+                Notification::Elsewhere(pushkey) => {
+                    Prepared::Answered(matrix::rejected(Some(&pushkey)))
+                }
+            });
+        }
     };
-    Ok(Prepared::Publish(draft?, Told::Event))
+    Ok(Prepared::Publish(draft?, Acknowledgement::Event))
 }
 
 /// How a publisher is told that its message is stored.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Told {
+pub(super) enum Acknowledgement {
     /// By its event.
     Event,
     /// As a server of Matrix expects it.
@@ -213,16 +157,16 @@ pub(super) enum Told {
 }
 
 /// What a publisher is told. There always is an answer.
-pub(super) fn answer(app: &App, answer: Option<Answer>, told: Told) -> Reply {
+pub(super) fn answer(app: &App, answer: Option<Answer>, told: Acknowledgement) -> Reply {
     let none = || Err(Error::new(Code::Internal, "there was no answer"));
     let answer = answer.unwrap_or_else(none);
     app.config.metrics.published(answer.is_ok());
     match (answer, told) {
-        (Ok(message), Told::Event) => {
+        (Ok(message), Acknowledgement::Event) => {
             let json = message.frame().line();
             Reply::whole(StatusCode::OK, "application/json", json)
         }
-        (Ok(_), Told::Matrix) => matrix::rejected(None),
+        (Ok(_), Acknowledgement::Matrix) => matrix::rejected(None),
         (Err(error), _) => Reply::refusal(&error),
     }
 }
