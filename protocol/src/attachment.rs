@@ -37,6 +37,10 @@ impl Attachment {
         let mut ends = (0..=ATTACHMENT_NAME_BYTES_MAX).rev();
         let end = ends.find(|end| name.is_char_boundary(*end)).unwrap_or_default();
         name.truncate(end);
+        let name = match name.trim() {
+            "" | "." | ".." => NAMELESS.to_owned(),
+            name => name.to_owned(),
+        };
         Ok(Self { name, url })
     }
 
@@ -54,8 +58,8 @@ fn is_web(scheme: &str) -> bool {
 fn name_in(address: &str) -> String {
     let path = address.split(['?', '#']).next().unwrap_or_default();
     let path = path.split_once('/').map_or("", |(_, path)| path).trim_end_matches('/');
-    let name = percent_decode_str(path.rsplit('/').next().unwrap_or_default()).decode_utf8_lossy();
-    if matches!(&*name, "" | "." | "..") { NAMELESS.to_owned() } else { name.into_owned() }
+    let name = path.rsplit('/').next().unwrap_or_default();
+    percent_decode_str(name).decode_utf8_lossy().into_owned()
 }
 
 #[cfg(test)]
@@ -74,6 +78,8 @@ mod tests {
             ("https://x.example", "attachment"),
             ("https://x.example?q=/a", "attachment"),
             ("https://x.example/%ff", "\u{fffd}"),
+            ("https://x.example/%20a%20", "a"),
+            ("https://x.example/a/%2e%2e", "attachment"),
         ] {
             assert_eq!(Attachment::at(url.to_owned(), None).unwrap().name, name, "{url}");
         }
