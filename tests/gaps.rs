@@ -9,7 +9,12 @@ use crate::support::id::{ahead, foreign};
 use crate::support::{Event, TestServer, Transport, eventually, messages, seqs};
 
 /// The gap that a reader is told first, and the messages that come with and after it.
-fn told(way: Transport, server: &TestServer, since: &str, count: usize) -> (Value, Vec<Event>) {
+pub(crate) fn told(
+    way: Transport,
+    server: &TestServer,
+    since: &str,
+    count: usize,
+) -> (Value, Vec<Event>) {
     if matches!(way, Transport::Poll | Transport::LongPoll) {
         let wait = if way == Transport::LongPoll { "&wait=30s" } else { "" };
         let response = server.get(&format!("/t/json?poll=1&since={since}{wait}"));
@@ -29,24 +34,18 @@ fn told(way: Transport, server: &TestServer, since: &str, count: usize) -> (Valu
     (told[0].clone(), events)
 }
 
-/// A message without the gap that it tells of.
-fn without_gap(event: &Event) -> Value {
-    let mut json: Value = serde_json::from_str(&event.line).unwrap();
-    json.as_object_mut().unwrap().remove("gap");
-    json
-}
-
-fn plain(events: &[Event]) -> Vec<Value> {
-    events.iter().map(without_gap).collect()
+/// The messages, without what is told of their delivery.
+pub(crate) fn plain(events: &[Event]) -> Vec<Value> {
+    events.iter().map(Event::plain).collect()
 }
 
 #[test]
 fn what_expired_by_age_is_told_on_every_transport() {
-    let server = TestServer::durable("--retention-age 1500ms");
+    let server = TestServer::durable("--udp 127.0.0.1:0 --retention-age 1500ms");
     let asked = server.publish("t", "one");
     server.publish("t", "two");
     eventually("both expire", || server.poll("t", "all").is_empty().then_some(()));
-    for way in Transport::ALL {
+    for way in Transport::WITH_IDS {
         let held = server.publish("t", "held");
         let (gap, events) = told(way, &server, asked.id(), 1);
         assert_eq!((&gap["after"], &gap["reason"]), (&json!(asked.id()), &json!("expired")));
@@ -56,7 +55,7 @@ fn what_expired_by_age_is_told_on_every_transport() {
 }
 
 /// Publishes more than a log of 256 KiB keeps, and waits until it keeps no more than that.
-fn overfill(server: &TestServer) -> Vec<Event> {
+pub(crate) fn overfill(server: &TestServer) -> Vec<Event> {
     server.publish_all("t", &vec!["x".repeat(1000); 400]);
     eventually("the log is cut", || {
         let bytes = server.stats()["log"]["bytes"].as_u64().unwrap();
@@ -67,12 +66,12 @@ fn overfill(server: &TestServer) -> Vec<Event> {
 #[test]
 fn what_expired_by_size_is_told_on_every_transport() {
     for server in [
-        TestServer::durable("--retention-bytes 256KiB"),
-        TestServer::with("--retention-bytes 256KiB"),
+        TestServer::durable("--udp 127.0.0.1:0 --retention-bytes 256KiB"),
+        TestServer::with("--udp 127.0.0.1:0 --retention-bytes 256KiB"),
     ] {
         let asked = server.publish("t", "one");
         let held = overfill(&server);
-        for way in Transport::ALL {
+        for way in Transport::WITH_IDS {
             let (gap, events) = told(way, &server, asked.id(), held.len());
             let expected =
                 json!({"after": asked.id(), "before": held[0].id(), "reason": "expired"});
@@ -145,13 +144,13 @@ fn who_is_within_what_is_held_is_told_of_no_gap() {
 
 #[test]
 fn an_id_of_another_log_is_told_as_foreign_and_everything_held_follows() {
-    let server = TestServer::start();
+    let server = TestServer::with("--udp 127.0.0.1:0");
     server.publish_all("t", &["1", "2", "3"]);
     let held = server.poll("t", "all");
     // Of another doorbell, of one whose ids were lower case, and of another program of the dialect.
     let others = ["7q2000000016", "zzAbCdEfGhIj"].map(str::to_owned);
     for since in [foreign(held[1].id())].into_iter().chain(others) {
-        for way in Transport::ALL {
+        for way in Transport::WITH_IDS {
             let (gap, events) = told(way, &server, &since, 3);
             let expected = json!({"after": since, "before": held[0].id(), "reason": "foreign"});
             assert_eq!(gap, expected, "{way:?}");
@@ -276,10 +275,10 @@ fn damage(server: &mut TestServer) {
 
 #[test]
 fn a_damaged_message_is_a_gap_and_the_rest_is_served() {
-    let mut server = TestServer::durable("");
+    let mut server = TestServer::durable("--udp 127.0.0.1:0");
     let published = ["1", "2", "victim", "4", "5"].map(|text| server.publish("t", text));
     damage(&mut server);
-    for way in Transport::ALL {
+    for way in Transport::ALL.into_iter().chain([Transport::Udp]) {
         let mut reader = way.read(&server, "t", "all");
         let heard = reader.messages(4);
         assert_eq!(messages(&heard), ["1", "2", "4", "5"], "{way:?}");

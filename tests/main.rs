@@ -40,6 +40,7 @@ mod page_lab;
 mod page_lanes;
 mod page_token;
 mod page_tour;
+mod places;
 mod plain;
 mod poll;
 mod power_cut;

@@ -51,6 +51,16 @@ impl Event {
         self.json.get("gap")
     }
 
+    /// It without what is told of this delivery alone: a gap before it, and its link to the
+    /// datagram before it.
+    pub(crate) fn plain(&self) -> Value {
+        let mut json = self.json.clone();
+        let members = json.as_object_mut().unwrap();
+        members.remove("gap");
+        members.remove("prev");
+        json
+    }
+
     /// The names of its members, sorted.
     pub(crate) fn members(&self) -> Vec<&str> {
         self.json.as_object().unwrap().keys().map(String::as_str).collect()

@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 
 use serde_json::Value;
 
+use super::id::epoch_and_seq;
 use super::{Event, PATIENCE};
 
 /// A request to be sent.
@@ -82,6 +83,11 @@ impl Request {
         Connection::open(address).exchange(self)
     }
 
+    /// As [`send_to`](Self::send_to), with a server that may be gone.
+    pub(crate) fn try_send_to(&self, address: SocketAddr) -> io::Result<Response> {
+        Connection::over(TcpStream::connect(address)?).try_exchange(self)
+    }
+
     /// Sends it on a connection of its own and reads the head of an answer that does not end.
     pub(crate) fn stream_from(&self, address: SocketAddr) -> Stream {
         let mut connection = Connection::open(address);
@@ -131,6 +137,19 @@ impl Response {
     /// The body as one event a line.
     pub(crate) fn events(&self) -> Vec<Event> {
         self.text().lines().map(Event::parse).collect()
+    }
+
+    /// The events of a poll, and behind them what its head tells, as a keepalive would: the place
+    /// reached, and a gap that no event tells.
+    pub(crate) fn events_and_place(&self) -> Vec<Event> {
+        let mut events = self.events();
+        let next = self.next();
+        let gap = self.header("doorbell-gap").filter(|_| events.is_empty());
+        let gap = gap.map(|gap| format!(",\"gap\":{gap}")).unwrap_or_default();
+        let seq = epoch_and_seq(next).1;
+        let place = format!(r#"{{"id":"{next}","seq":{seq},"event":"keepalive"{gap}}}"#);
+        events.push(Event::parse(&place));
+        events
     }
 }
 
@@ -185,6 +204,12 @@ impl Connection {
         self.response()
     }
 
+    /// As [`exchange`](Self::exchange), with a server that may be gone.
+    pub(crate) fn try_exchange(&mut self, request: &Request) -> io::Result<Response> {
+        self.reader.get_mut().write_all(&request.bytes())?;
+        self.try_response()
+    }
+
     /// Reads the head of an answer that does not end.
     pub(crate) fn into_stream(mut self) -> Stream {
         let head = self.head().expect("an answer");
@@ -195,27 +220,31 @@ impl Connection {
 
     /// Reads one whole answer; that a body may come is not one.
     pub(crate) fn response(&mut self) -> Response {
-        let mut response = self.head().expect("an answer");
+        self.try_response().unwrap_or_else(|error| panic!("no answer came: {error}"))
+    }
+
+    fn try_response(&mut self) -> io::Result<Response> {
+        let mut response = self.expected_head()?;
         while response.status == 100 {
-            response = self.head().expect("an answer");
+            response = self.expected_head()?;
         }
         let chunked = response.header("transfer-encoding") == Some("chunked");
         let length = response.header("content-length").map(|length| length.parse().unwrap());
         match length {
             _ if chunked => {
                 let mut chunks = Chunked { source: &mut self.reader, left: 0, ended: false };
-                chunks.read_to_end(&mut response.body).unwrap();
+                chunks.read_to_end(&mut response.body)?;
             }
             Some(length) => {
                 response.body.resize(length, 0);
-                self.reader.read_exact(&mut response.body).unwrap();
+                self.reader.read_exact(&mut response.body)?;
             }
             None if response.status == 304 || response.status == 204 => {}
             None => {
-                self.reader.read_to_end(&mut response.body).unwrap();
+                self.reader.read_to_end(&mut response.body)?;
             }
         }
-        response
+        Ok(response)
     }
 
     /// Whether the server answers one more request on it; waits for the answer, or for the end.
@@ -245,17 +274,25 @@ impl Connection {
 
     /// The head of an answer; `None` if the connection was closed instead.
     pub(crate) fn head(&mut self) -> Option<Response> {
-        let status_line = line(&mut self.reader)?;
+        self.try_head().unwrap_or_else(|error| panic!("no head came: {error}"))
+    }
+
+    fn expected_head(&mut self) -> io::Result<Response> {
+        self.try_head()?.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+    }
+
+    fn try_head(&mut self) -> io::Result<Option<Response>> {
+        let Some(status_line) = try_line(&mut self.reader)? else { return Ok(None) };
         let status = status_line.split(' ').nth(1).unwrap().parse().unwrap();
         let mut headers = Vec::new();
         loop {
-            let header = line(&mut self.reader).expect("the rest of the head");
+            let header = try_line(&mut self.reader)?.ok_or(io::ErrorKind::UnexpectedEof)?;
             let Some((name, value)) = header.split_once(':') else {
                 break;
             };
             headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
         }
-        Some(Response { status, headers, body: Vec::new() })
+        Ok(Some(Response { status, headers, body: Vec::new() }))
     }
 }
 
@@ -287,6 +324,9 @@ impl<R: BufRead> Read for Chunked<R> {
         }
         let most = buffer.len().min(self.left);
         let count = self.source.read(&mut buffer[..most])?;
+        if count == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
         self.left -= count;
         if self.left == 0 {
             self.source.read_line(&mut String::new())?;
@@ -311,9 +351,7 @@ impl Stream {
 
     /// As [`line`](Self::line), for a body that may also break off.
     pub(crate) fn line_or_break(&mut self) -> Option<String> {
-        let mut line = String::new();
-        let read = self.body.read_line(&mut line).ok()?;
-        (read > 0).then(|| line.trim_end_matches(['\r', '\n']).to_owned())
+        try_line(&mut self.body).ok()?
     }
 
     /// The next line as an event.
@@ -323,9 +361,18 @@ impl Stream {
 
     /// The next server-sent event.
     pub(crate) fn sse(&mut self) -> Option<ServerSent> {
+        Self::sse_of(|| self.line())
+    }
+
+    /// As [`sse`](Self::sse), for a body that may also break off.
+    pub(crate) fn sse_or_break(&mut self) -> Option<ServerSent> {
+        Self::sse_of(|| self.line_or_break())
+    }
+
+    fn sse_of(mut next: impl FnMut() -> Option<String>) -> Option<ServerSent> {
         let mut event = ServerSent::default();
         loop {
-            let line = self.line()?;
+            let line = next()?;
             event.bytes += &line;
             event.bytes.push('\n');
             match line.split_once(": ") {
@@ -354,12 +401,13 @@ pub(crate) struct ServerSent {
 
 /// A line without its end; `None` where there is nothing more.
 pub(crate) fn line(reader: &mut impl BufRead) -> Option<String> {
+    try_line(reader).unwrap_or_else(|error| panic!("no line came: {error}"))
+}
+
+fn try_line(reader: &mut impl BufRead) -> io::Result<Option<String>> {
     let mut line = String::new();
-    match reader.read_line(&mut line) {
-        Ok(0) => None,
-        Ok(_) => Some(line.trim_end_matches(['\r', '\n']).to_owned()),
-        Err(error) => panic!("no line came: {error}"),
-    }
+    let read = reader.read_line(&mut line)?;
+    Ok((read > 0).then(|| line.trim_end_matches(['\r', '\n']).to_owned()))
 }
 
 /// The events of NDJSON that is polled for: an answer after the other, from place to place.

@@ -1,10 +1,11 @@
 //! A server of one's own: started on free ports and a fresh folder, gone when it is dropped.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -130,11 +131,18 @@ impl TestServer {
         set(&mut flags, "--http", &self.http.to_string());
         set(&mut flags, "--tcp", &self.tcp.to_string());
         // Some other process may hold the port for a moment.
-        let mut last_error = String::new();
-        self.child = eventually("the server starts again", || {
-            let started = spawn(&flags, self.folder.path(), &self.variables);
-            started.map_err(|error| last_error = error).ok().map(|(child, _)| child)
+        (self.child, self.ready) = eventually("the server starts again", || {
+            spawn(&flags, self.folder.path(), &self.variables).ok()
         });
+    }
+
+    /// Starts again, and dies after so long, wherever it is then.
+    pub(crate) fn die_in_a_start(&mut self, after: Duration) {
+        assert!(!self.is_running(), "the server is still running");
+        let (mut child, _stdout) = launch(&self.flags, self.folder.path(), &self.variables);
+        std::thread::sleep(after);
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
 
     /// SIGKILL, as a crash does it.
@@ -186,6 +194,34 @@ impl TestServer {
         let mut segments: Vec<_> = files.filter(is_segment).collect();
         segments.sort();
         segments
+    }
+
+    /// Copies the folder of the log as anybody would, beside it. What vanishes meanwhile is not in
+    /// the copy.
+    pub(crate) fn copy_data(&self, name: &str) -> PathBuf {
+        let to = self.folder.path().join(name);
+        let copied = Command::new("cp").arg("-r").arg(self.data()).arg(&to).output().unwrap();
+        let said = String::from_utf8(copied.stderr).unwrap();
+        assert!(said.lines().all(|line| line.contains("No such file or directory")), "{said}");
+        to
+    }
+
+    /// Puts a copy in the place of the folder of the log, while no server runs.
+    pub(crate) fn restore_data(&mut self, copy: &Path) {
+        assert!(!self.is_running(), "the server is still running");
+        let away = tempfile::tempdir_in(self.folder.path()).unwrap();
+        fs::rename(self.data(), away.path().join("data")).unwrap();
+        assert!(
+            Command::new("cp").arg("-r").arg(copy).arg(self.data()).status().unwrap().success()
+        );
+    }
+
+    /// The names of all files of the log.
+    pub(crate) fn files(&self) -> Vec<OsString> {
+        let mut names: Vec<_> =
+            fs::read_dir(self.data()).unwrap().map(|file| file.unwrap().file_name()).collect();
+        names.sort();
+        names
     }
 
     /// The path of the Unix socket.
@@ -302,6 +338,23 @@ fn spawn(
     folder: &Path,
     variables: &[(&'static str, PathBuf)],
 ) -> Result<(Child, String), String> {
+    let (mut child, stdout) = launch(flags, folder, variables);
+    match first_line(BufReader::new(stdout)) {
+        Some(line) => Ok((child, line)),
+        None => {
+            let _ = child.kill();
+            let _ = child.wait();
+            Err(fs::read_to_string(stderr(folder)).unwrap_or_default())
+        }
+    }
+}
+
+/// Starts the process and waits for nothing.
+fn launch(
+    flags: &[String],
+    folder: &Path,
+    variables: &[(&'static str, PathBuf)],
+) -> (Child, ChildStdout) {
     let talk = File::options().create(true).append(true).open(stderr(folder)).unwrap();
     let mut command = server_command();
     if !flags.iter().any(|flag| flag == "--data") {
@@ -316,15 +369,8 @@ fn spawn(
         .stderr(talk)
         .spawn()
         .unwrap();
-    let stdout = BufReader::new(child.stdout.take().unwrap());
-    match first_line(stdout) {
-        Some(line) => Ok((child, line)),
-        None => {
-            let _ = child.kill();
-            let _ = child.wait();
-            Err(fs::read_to_string(stderr(folder)).unwrap_or_default())
-        }
-    }
+    let stdout = child.stdout.take().unwrap();
+    (child, stdout)
 }
 
 /// The server's binary without what the environment says about it.

@@ -1,5 +1,6 @@
 //! Every way to read, behind one face: for what must hold whichever way is taken.
 
+use super::datagrams::Datagrams;
 use super::http::{Poller, Request, Stream};
 use super::websocket::Socket;
 use super::{Event, Lines, TestServer};
@@ -21,10 +22,14 @@ pub(crate) enum Transport {
     Tcp,
     /// Lines over a Unix socket.
     Unix,
+    /// Server-sent events, with the place in the header of a browser that comes back.
+    EventSource,
+    /// Datagrams, with what they lose fetched by polls.
+    Udp,
 }
 
 impl Transport {
-    /// All of them.
+    /// All that lose nothing by themselves and take any place.
     pub(crate) const ALL: [Self; 7] = [
         Self::Poll,
         Self::LongPoll,
@@ -33,6 +38,18 @@ impl Transport {
         Self::WebSocket,
         Self::Tcp,
         Self::Unix,
+    ];
+    /// All ways to come back with an id. The server must have `--udp`.
+    pub(crate) const WITH_IDS: [Self; 9] = [
+        Self::Poll,
+        Self::LongPoll,
+        Self::Ndjson,
+        Self::Sse,
+        Self::WebSocket,
+        Self::Tcp,
+        Self::Unix,
+        Self::EventSource,
+        Self::Udp,
     ];
     /// Those that push: the first event comes by itself.
     pub(crate) const PUSHING: [Self; 5] =
@@ -68,6 +85,16 @@ impl Transport {
             Self::LongPoll => return Reader::Poll(poller(Some("2s"))),
             Self::Ndjson => Reader::Ndjson(stream("json"), None),
             Self::Sse => Reader::Sse(stream("sse"), None),
+            Self::EventSource => {
+                let request = Request::get(&format!("/{in_address}/sse")).token(token);
+                let request = request.header("Last-Event-ID", since);
+                Reader::Sse(request.stream_from(server.http), None)
+            }
+            Self::Udp => {
+                assert_eq!(token, None, "a token is no word for datagrams");
+                let (datagrams, first) = Datagrams::subscribe(server, filter, since);
+                return Reader::Datagrams(datagrams, Some(first));
+            }
             Self::WebSocket => {
                 let query = format!("?since={since}");
                 let socket = Socket::connect_as(token, server.http, in_address, &query).unwrap();
@@ -94,6 +121,8 @@ pub(crate) enum Reader {
     WebSocket(Box<Socket>, Option<Event>),
     /// Lines.
     Lines(Lines, Option<Event>),
+    /// Datagrams.
+    Datagrams(Datagrams, Option<Event>),
 }
 
 impl Reader {
@@ -106,7 +135,9 @@ impl Reader {
         assert_eq!(event.kind(), "open");
         let first = match self {
             Self::Ndjson(_, first) | Self::Sse(_, first) | Self::WebSocket(_, first) => first,
-            Self::Poll(_) | Self::Lines(..) => unreachable!("these have no open event"),
+            Self::Poll(_) | Self::Lines(..) | Self::Datagrams(..) => {
+                unreachable!("these have no open event")
+            }
         };
         *first = Some(event);
     }
@@ -118,7 +149,8 @@ impl Reader {
             Self::Ndjson(_, first)
             | Self::Sse(_, first)
             | Self::WebSocket(_, first)
-            | Self::Lines(_, first) => first.as_ref(),
+            | Self::Lines(_, first)
+            | Self::Datagrams(_, first) => first.as_ref(),
         }
     }
 
@@ -135,6 +167,21 @@ impl Reader {
             }
             Self::WebSocket(socket, _) => socket.event(),
             Self::Lines(lines, _) => lines.event(),
+            Self::Datagrams(datagrams, _) => {
+                datagrams.try_event().expect("an event before the end")
+            }
+        }
+    }
+
+    /// The next event of a server that may be gone; `None` if it is. Not for polls.
+    pub(crate) fn try_event(&mut self) -> Option<Event> {
+        match self {
+            Self::Poll(_) => unreachable!("a poll is not pushed"),
+            Self::Ndjson(stream, _) => stream.line_or_break().map(|line| Event::parse(&line)),
+            Self::Sse(stream, _) => stream.sse_or_break().map(|sent| Event::parse(&sent.data)),
+            Self::WebSocket(socket, _) => socket.try_event(),
+            Self::Lines(lines, _) => lines.try_event(),
+            Self::Datagrams(datagrams, _) => datagrams.try_event(),
         }
     }
 

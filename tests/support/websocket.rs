@@ -97,6 +97,17 @@ impl Socket {
         }
     }
 
+    /// The next event of a server that may be gone; `None` if it is.
+    pub(crate) fn try_event(&mut self) -> Option<Event> {
+        loop {
+            match self.inner.read() {
+                Ok(Message::Text(text)) => return Some(Event::parse(&text)),
+                Ok(Message::Ping(_) | Message::Pong(_)) => {}
+                _ => return None,
+            }
+        }
+    }
+
     /// Sends a text frame.
     pub(crate) fn say(&mut self, text: &str) {
         self.inner.send(Message::text(text)).unwrap();
