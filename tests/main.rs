@@ -57,6 +57,7 @@ mod strict;
 mod tickets;
 mod tls;
 mod tokens;
+mod torture;
 mod transports;
 mod unix;
 mod visitors;
