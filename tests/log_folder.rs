@@ -11,7 +11,7 @@ use crate::support::server::{run_within, server_command};
 use crate::support::{TestServer, messages, seqs};
 
 /// Runs `doorbell-server log` with these words.
-fn log(words: &[&str]) -> Output {
+pub(crate) fn log(words: &[&str]) -> Output {
     run_within(Duration::from_secs(30), log_command(words).stdin(Stdio::null()))
 }
 
@@ -21,11 +21,11 @@ fn log_command(words: &[&str]) -> Command {
     command
 }
 
-fn stdout(output: &Output) -> String {
+pub(crate) fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-fn path(path: &Path) -> &str {
+pub(crate) fn path(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 

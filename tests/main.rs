@@ -16,6 +16,7 @@ mod client;
 mod client_credentials;
 mod clock;
 mod compare;
+mod copies;
 mod dialect;
 mod disk;
 mod durability;
