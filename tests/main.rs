@@ -21,6 +21,7 @@ mod dialect;
 mod disk;
 mod durability;
 mod examples;
+mod folder_lost;
 mod frames;
 mod gaps;
 mod half_closed;
