@@ -176,9 +176,11 @@ impl Trial {
         self.starts += 1;
     }
 
-    /// What is held.
+    /// What is held; without what is let go of while it is read.
     fn everything(&self) -> Vec<Event> {
-        self.server.poll("%3E", "all")
+        let mut events = self.server.poll("%3E", "all");
+        let told = events.iter().rposition(|event| event.gap().is_some());
+        events.split_off(told.unwrap_or(0))
     }
 
     /// Lets everybody who came back read on to the end, and somebody new from the beginning.
