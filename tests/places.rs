@@ -152,10 +152,7 @@ fn a_place_of_a_start_that_a_restored_copy_never_had_is_foreign_and_everything_h
 #[test]
 fn a_place_of_a_start_that_is_no_longer_remembered_has_expired() {
     let mut server = server("--retention-bytes 256KiB");
-    // Also one of a start that saw no message: of a log that was empty.
     let opened = server.lines().subscribe("t since=none").id().to_owned();
-    server.kill();
-    server.restart();
     let first = server.publish("t", "one");
     for _ in 0..3 {
         server.kill();
@@ -167,6 +164,22 @@ fn a_place_of_a_start_that_is_no_longer_remembered_has_expired() {
         for place in [&opened, first.id()] {
             assert_told(&server, place, "expired", &held);
         }
+        server.stop();
+        server.restart();
+    }
+}
+
+#[test]
+fn a_place_of_a_start_that_saw_no_message_has_expired_as_any_other() {
+    let mut server = server("--retention-bytes 256KiB");
+    let place = server.lines().subscribe("t since=none").id().to_owned();
+    server.kill();
+    server.restart();
+    // What was let go takes with it what its segments remembered.
+    overfill(&server);
+    let held = overfill(&server);
+    for _ in 0..2 {
+        assert_told(&server, &place, "expired", &held);
         server.stop();
         server.restart();
     }

@@ -98,10 +98,12 @@ impl Epochs {
         }
     }
 
-    /// Those that a log which holds nothing before this place has to remember.
+    /// Those that a log which holds nothing before this place has to remember. Of those that began
+    /// with it empty it is the first that gave out its beginning, so all of these go together.
     pub fn since(&self, place: u64) -> &[Span] {
         let begun = self.0.partition_point(|span| span.from < place);
-        &self.0[begun.saturating_sub(1)..]
+        let from = self.0[begun.saturating_sub(1)].from;
+        &self.0[self.0.partition_point(|span| span.from < from)..]
     }
 
     /// The first place after this one that stands for a loss.
