@@ -42,7 +42,7 @@ pub(super) fn gateway(app: &App) -> Result<Reply, Error> {
 /// Where a notification is meant to go.
 pub(super) enum Notification {
     /// To a topic here.
-    Here(Draft),
+    Here(Box<Draft>),
     /// To an address that is not of this server.
     Elsewhere(String),
 }
@@ -71,7 +71,7 @@ pub(super) fn notification(
         return Ok(Notification::Elsewhere(pushkey));
     };
     let draft = Draft::new(topic, "", message_bytes, |_| None)?;
-    Ok(Notification::Here(pass_on(draft, body)))
+    Ok(Notification::Here(Box::new(pass_on(draft, body))))
 }
 
 /// What a homeserver is told: the pushkey that it should forget, if it should.

@@ -137,7 +137,7 @@ pub(super) fn prepare(
         }
         Publish::Matrix => {
             return Ok(match matrix::notification(app, &body, message_bytes)? {
-                Notification::Here(draft) => Prepared::Publish(draft, Acknowledgement::Matrix),
+                Notification::Here(draft) => Prepared::Publish(*draft, Acknowledgement::Matrix),
                 Notification::Elsewhere(pushkey) => {
                     Prepared::Answered(matrix::rejected(Some(&pushkey)))
                 }
