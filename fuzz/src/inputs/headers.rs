@@ -98,10 +98,11 @@ pub(crate) fn encoded_words(bytes: &[u8]) {
     assert!(text.contains("=?") || decoded == text);
     // A byte may be one that stands for no character, which is shown by one of three bytes.
     assert!(decoded.len() <= 3 * text.len());
+    // A word may have blanks, and ends at a question mark.
     let parts = || text.split(' ');
-    let apart = parts().collect::<Vec<_>>().join(" | ");
+    let apart = parts().collect::<Vec<_>>().join(" ?? ");
     let each = parts().map(|part| decode_words(part).into_owned()).collect::<Vec<_>>();
-    assert_eq!(decode_words(&apart), each.join(" | "));
+    assert_eq!(decode_words(&apart), each.join(" ?? "));
     let quoted = |part: &str| {
         let digit = |four: u8| char::from_digit(four.into(), 16).unwrap();
         let digits = part.bytes().flat_map(|byte| ['=', digit(byte >> 4), digit(byte & 15)]);
