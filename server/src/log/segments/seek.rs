@@ -14,8 +14,11 @@ const STEP: usize = 256 << 10;
 /// and nothing that came after it is left out.
 pub(super) fn seek(shared: &Shared, time_us: u64) -> io::Result<u64> {
     let view = shared.segments.load_full();
-    for segment in view.iter().rev().filter(|segment| !segment.is_empty()) {
+    for segment in view.iter().rev() {
         let times = segment.notes().times;
+        if times.is_empty() {
+            continue;
+        }
         if times.greatest < time_us {
             return Ok(segment.last());
         }

@@ -77,6 +77,11 @@ impl Times {
         (self.newest, self.signed) = (time_us, None);
     }
 
+    /// Whether no message was stamped: a segment may hold nothing but starts after losses.
+    pub(super) fn is_empty(&self) -> bool {
+        self.least > self.greatest
+    }
+
     /// Takes in when the server started or ended.
     pub(super) fn sign(&mut self, time_us: u64) {
         self.signed.get_or_insert(time_us);
@@ -207,7 +212,8 @@ impl Segment {
 
     /// The stamp of its oldest message, if it has one.
     pub(super) fn oldest_us(&self) -> Option<u64> {
-        (!self.is_empty()).then(|| self.notes().times.least)
+        let times = self.notes().times;
+        (!times.is_empty()).then_some(times.least)
     }
 
     pub(super) fn is_empty(&self) -> bool {

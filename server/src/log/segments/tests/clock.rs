@@ -189,3 +189,24 @@ fn a_clock_that_began_in_1970_for_a_moment_lets_nothing_go_early() {
     machine.pass(HOUR_US + MINUTE_US);
     assert_eq!(machine.held(&log), "");
 }
+
+#[test]
+fn a_segment_without_a_message_says_nothing_of_times() {
+    let mut machine = Machine::new();
+    machine.place.retention.bytes = 2 << 20;
+    let log = machine.place.open();
+    machine.append(&log, "A");
+    machine.pass(MINUTE_US);
+    machine.append(&log, &"x".repeat(60_000));
+    machine.append(&log, &"y".repeat(10_000));
+    drop(log);
+    // The machine dies, and of the newest segment only the name has reached the disk.
+    let newest = machine.place.files("log").pop().unwrap();
+    std::fs::write(newest, "").unwrap();
+    machine.place.boot += "'";
+    let log = machine.place.open();
+    assert_eq!(log.bounds().last, 3, "the start stands for what was lost");
+    assert_eq!(log.seek(NOON_US).unwrap(), 0);
+    assert_eq!(log.seek(NOON_US + MINUTE_US).unwrap(), 1);
+    assert_eq!(log.seek(machine.now.unix_us + 1).unwrap(), 2);
+}
