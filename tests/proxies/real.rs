@@ -1,4 +1,4 @@
-//! The proxies that people use, each with the configuration that its page in `docs/` shows: every
+//! The proxies that people use, each with the configuration that `docs/proxies.md` shows: every
 //! transport works behind it, at once and for as long as somebody stays, and the client is known.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -92,7 +92,6 @@ impl Parts<'_> {
 /// Starts a proxy; `configure` writes its configuration and says how it is run.
 fn front(
     program: &str,
-    page: &str,
     flags: &str,
     configure: impl FnOnce(&Parts) -> (String, Vec<String>),
 ) -> Option<Front> {
@@ -111,7 +110,7 @@ fn front(
     let folder = tempfile::tempdir().unwrap();
     certify(folder.path());
     let [https, lines] = [free_port(), free_port()];
-    let page = std::fs::read_to_string(root().join("docs").join(page)).unwrap();
+    let page = std::fs::read_to_string(root().join("docs/proxies.md")).unwrap();
     let parts = Parts {
         page: &page,
         folder: folder.path(),
@@ -389,7 +388,7 @@ fn everything(front: &Front, lines: bool) {
 
 // --- The proxies ---
 
-/// A configuration around the parts of nginx's page.
+/// A configuration around the parts for nginx.
 fn nginx(http: &str, stream: &str) -> (String, Vec<String>) {
     let own = |folder: &str| format!("{folder}_temp_path {folder};\n");
     let folders: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(own).concat();
@@ -418,7 +417,7 @@ fn nginx_site(parts: &Parts) -> String {
 #[test]
 fn every_transport_works_behind_nginx() {
     let flags = format!("{KNOWN} --proxy-protocol tcp");
-    let front = front("nginx", "nginx.md", &flags, |parts| {
+    let front = front("nginx", &flags, |parts| {
         let lines = [
             ("2989", format!("127.0.0.1:{}", parts.lines)),
             ("127.0.0.1:1989", parts.tcp.to_string()),
@@ -433,7 +432,7 @@ fn every_transport_works_behind_nginx() {
 
 #[test]
 fn the_page_works_under_a_path_behind_nginx() {
-    let front = front("nginx", "nginx.md", KNOWN, |parts| {
+    let front = front("nginx", KNOWN, |parts| {
         // A browser is not to ask whether it trusts the certificate.
         let site = nginx_site(parts).replace(" ssl http2", "").replace("    ssl_", "    #");
         let path = parts.part("location /bell/", &[]);
@@ -451,7 +450,7 @@ fn the_page_works_under_a_path_behind_nginx() {
 
 #[test]
 fn the_lab_is_not_shown_by_a_proxy_that_says_nothing_of_itself() {
-    let front = front("nginx", "nginx.md", "", |parts| {
+    let front = front("nginx", "", |parts| {
         let (http, port) = (parts.http, parts.https);
         let pass = format!("location / {{ proxy_pass http://{http}; }}");
         nginx(&format!("server {{ listen 127.0.0.1:{port}; {pass} }}"), "")
@@ -470,8 +469,18 @@ fn the_lab_is_not_shown_by_a_proxy_that_says_nothing_of_itself() {
 
 #[test]
 fn every_transport_works_behind_haproxy() {
+    works_behind_haproxy("check");
+}
+
+#[test]
+fn every_transport_works_behind_haproxy_by_http2() {
+    works_behind_haproxy("check proto h2");
+}
+
+/// With these words for the server of HTTP.
+fn works_behind_haproxy(words: &str) {
     let flags = format!("{KNOWN} --proxy-protocol tcp");
-    let front = front("haproxy", "haproxy.md", &flags, |parts| {
+    let front = front("haproxy", &flags, |parts| {
         let text = parts.part(
             "frontend web",
             &[
@@ -482,7 +491,7 @@ fn every_transport_works_behind_haproxy() {
                     "/etc/haproxy/push.example.com.pem",
                     parts.folder.join("both.pem").display().to_string(),
                 ),
-                ("127.0.0.1:8080", parts.http.to_string()),
+                ("127.0.0.1:8080 check", format!("{} {words}", parts.http)),
                 ("127.0.0.1:1989", parts.tcp.to_string()),
             ],
         );
@@ -495,7 +504,7 @@ fn every_transport_works_behind_haproxy() {
 
 #[test]
 fn every_transport_works_behind_caddy() {
-    let front = front("caddy", "caddy.md", KNOWN, |parts| {
+    let front = front("caddy", KNOWN, |parts| {
         let tls = format!("    tls {} {}\n", parts.certificate(), parts.key());
         let site = parts.part(
             "push.example.com {",
@@ -515,7 +524,7 @@ fn every_transport_works_behind_caddy() {
 
 #[test]
 fn every_transport_works_behind_apache() {
-    let front = front("apache2", "apache.md", KNOWN, |parts| {
+    let front = front("apache2", KNOWN, |parts| {
         let site = parts.part(
             "<VirtualHost",
             &[
