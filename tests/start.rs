@@ -204,7 +204,7 @@ fn a_flag_wins_over_the_environment_and_that_over_the_file() {
     let with_file = |command: &mut Command| {
         command.arg("--config").arg(&file);
     };
-    assert_eq!(keepalive(&|_| {}), (45.0, 4096.into()));
+    assert_eq!(keepalive(&|_| {}), (40.0, 4096.into()));
     assert_eq!(keepalive(&with_file), (7.0, 1024.into()));
     let and_environment = |command: &mut Command| {
         with_file(command);
@@ -282,7 +282,7 @@ fn the_help_lists_every_setting_with_its_variable() {
         assert!(help.contains(&variable), "{variable}");
     }
     for default in
-        ["127.0.0.1:8080", "127.0.0.1:1989", "./doorbell-data", "12h", "1GiB", "45s", "5s"]
+        ["127.0.0.1:8080", "127.0.0.1:1989", "./doorbell-data", "12h", "1GiB", "40s", "5s"]
     {
         assert!(help.contains(default), "{default}");
     }

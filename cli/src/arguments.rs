@@ -237,7 +237,7 @@ mod tests {
             "doorbell compare --replay traffic.jsonl --speed 10 --project 1000000",
             "doorbell compare --report report.html --json result.json",
             "doorbell compare --payload 100 --topics 3 --subscribers 10 --process burst",
-            "doorbell compare --ethernet --payload 20000 --idle 45s --check-capture",
+            "doorbell compare --ethernet --payload 20000 --idle 40s --check-capture",
             "doorbell compare --chart picture.svg",
             "doorbell compare sweep --ethernet --rates 1 --interval 1s",
             "doorbell compare sweep --rates 1,10 --interval 1s --duration 5s --json",

@@ -80,7 +80,7 @@ pub struct Config {
     pub retention_bytes: u64,
 
     /// Sign of life on a quiet connection after this long
-    #[arg(long, value_name = "DURATION", env = "DOORBELL_KEEPALIVE", default_value = "45s",
+    #[arg(long, value_name = "DURATION", env = "DOORBELL_KEEPALIVE", default_value = "40s",
         value_parser = duration)]
     pub keepalive: Duration,
 
