@@ -87,6 +87,69 @@ fn an_event_source_that_comes_back_goes_on_where_it_was() {
 }
 
 #[test]
+fn a_last_id_may_come_in_the_query_as_polyfills_send_it() {
+    let server = TestServer::start();
+    let events = ["one", "two", "three"].map(|text| server.publish("t", text));
+    for name in ["lastEventId", "Last-Event-ID", "last-event-id"] {
+        for path in ["sse", "json"] {
+            let mut stream =
+                open(&server, &format!("/t/{path}?since=all&{name}={}", events[1].id()));
+            assert_eq!(text_of_next(path, &mut stream), "three", "{name} {path}");
+        }
+        let poll = format!("/t/sse?poll=1&since=all&{name}={}", events[1].id());
+        let polled = server.get(&poll);
+        assert!(polled.text().contains("three") && !polled.text().contains("two"), "{name}");
+        // Before the first message a polyfill has none.
+        let mut stream = open(&server, &format!("/t/json?since=all&{name}="));
+        assert_eq!(text_of_next("json", &mut stream), "one", "{name}");
+    }
+}
+
+/// The text of the next message, whatever comes before it.
+fn text_of_next(path: &str, stream: &mut Stream) -> String {
+    loop {
+        let event = match path {
+            "sse" => Event::parse(&stream.sse().unwrap().data),
+            _ => stream.event(),
+        };
+        if event.kind() == "message" {
+            return event.message().to_owned();
+        }
+    }
+}
+
+#[test]
+fn what_an_event_source_brings_that_is_no_id_here_is_told_as_a_gap_and_refused_never() {
+    let server = TestServer::start();
+    let held = server.publish("t", "one");
+    let long = "x".repeat(9000);
+    for last in ["1700000000", "10m", "all", "none", "latest", "42", "a \u{fc} b", &long] {
+        let request = Request::get("/t/sse").header("Last-Event-ID", last);
+        let mut stream = request.stream_from(server.http);
+        assert_eq!(stream.head.status, 200, "{last:.20}");
+        let opened = Event::parse(&stream.sse().unwrap().data);
+        assert_eq!(opened["gap"]["reason"], "foreign", "{last:.20}");
+        let after = opened["gap"]["after"].as_str().unwrap();
+        assert!(last.starts_with(after.trim_end_matches('…')), "{last:.20}: {after}");
+        assert!(after.len() <= 128 + '…'.len_utf8(), "{} bytes", after.len());
+        assert_eq!(stream.sse().unwrap().data, held.line, "{last:.20}");
+    }
+}
+
+#[test]
+fn when_to_come_back_is_drawn_for_each_stream_between_one_second_and_five() {
+    let server = TestServer::start();
+    let drawn = || -> u64 {
+        let first = open(&server, "/t/sse").sse().unwrap().bytes;
+        let line = first.lines().find_map(|line| line.strip_prefix("retry: "));
+        line.unwrap_or_else(|| panic!("no retry in {first}")).parse().unwrap()
+    };
+    let drawn: std::collections::BTreeSet<u64> = std::iter::repeat_with(drawn).take(20).collect();
+    assert!(drawn.len() > 10, "{drawn:?}");
+    assert!(drawn.iter().all(|millis| (1000..=5000).contains(millis)), "{drawn:?}");
+}
+
+#[test]
 fn an_event_source_that_has_seen_no_message_comes_back_too() {
     let server = TestServer::with("--keepalive 100ms");
     let mut stream = open(&server, "/t/sse");

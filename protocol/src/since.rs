@@ -7,6 +7,9 @@ use std::time::Duration;
 use crate::code::{Code, Error, quoted};
 use crate::id::{ID_CHARS, Id};
 
+/// Bytes of a foreign id that are kept of what a client takes for its last id.
+const FOREIGN_BYTES_MAX: usize = 128;
+
 /// The place that a reader asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Since {
@@ -18,13 +21,29 @@ pub enum Since {
     Latest,
     /// What follows this place.
     Id(Id),
-    /// Twelve characters that are no id of any doorbell log: the place of another server, kept so
-    /// that the gap can name it.
+    /// What is no id of any doorbell log: the place of another server, kept so that the gap can
+    /// name it.
     Foreign(Box<str>),
     /// What was accepted at this time or later, in unix seconds.
     Time(u64),
     /// What was accepted in the last so much time.
     Ago(Duration),
+}
+
+impl Since {
+    /// What follows the last id that a client has seen. There only ids are ids: whatever else
+    /// stands there is the place of another server, of which the beginning is kept.
+    pub fn last_id(text: &str) -> Self {
+        if let Ok(id) = text.parse() {
+            return Self::Id(id);
+        }
+        let mut end = text.len().min(FOREIGN_BYTES_MAX);
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        let mark = if end < text.len() { "…" } else { "" };
+        Self::Foreign(format!("{}{mark}", &text[..end]).into())
+    }
 }
 
 impl FromStr for Since {
@@ -144,6 +163,18 @@ mod tests {
         for (text, expected) in cases {
             assert_eq!(text.parse::<Since>().unwrap(), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn a_last_id_is_an_id_or_that_of_another_server() {
+        let id = "00004ziepp2w";
+        assert_eq!(Since::last_id(id), Since::Id(id.parse().unwrap()));
+        for text in ["all", "10m", "1763850000", "", "é"] {
+            assert_eq!(Since::last_id(text), Since::Foreign(text.into()));
+        }
+        let long = format!("{}{}", "x".repeat(FOREIGN_BYTES_MAX - 1), "é".repeat(1000));
+        let kept = format!("{}…", "x".repeat(FOREIGN_BYTES_MAX - 1));
+        assert_eq!(Since::last_id(&long), Since::Foreign(kept.into()));
     }
 
     #[test]

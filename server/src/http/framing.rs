@@ -1,11 +1,13 @@
 //! How messages and events stand in a body: as NDJSON, as server-sent events, or as raw text.
 
+use std::ops::RangeInclusive;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use doorbell_protocol::{Error, Event, Gap, Kind};
 use futures_util::Stream;
+use rand::RngExt;
 
 use crate::clock::unix_micros;
 use crate::cursor::{Batch, Cursor};
@@ -24,8 +26,9 @@ pub(super) enum Framing {
     Raw,
 }
 
-/// What a browser waits before it comes back.
-const SSE_RETRY: &str = "retry: 1000\n";
+/// Milliseconds that a browser waits before it comes back: drawn for each stream, so that those who
+/// lose a server together do not come back together.
+const SSE_RETRY_MILLIS: RangeInclusive<u64> = 1000..=5000;
 
 impl Framing {
     /// The media type of a body.
@@ -76,8 +79,11 @@ impl Framing {
             Self::Ndjson => format!("{json}\n").into(),
             Self::Sse => {
                 let (name, retry) = match event.event {
-                    Kind::Open => ("open", SSE_RETRY),
-                    _ => ("keepalive", ""),
+                    Kind::Open => {
+                        let millis = rand::rng().random_range(SSE_RETRY_MILLIS);
+                        ("open", format!("retry: {millis}\n"))
+                    }
+                    _ => ("keepalive", String::new()),
                 };
                 let id = event.id.map(|id| format!("id: {id}\n")).unwrap_or_default();
                 format!("event: {name}\n{retry}{id}data: {json}\n\n").into()

@@ -10,6 +10,9 @@ use super::encoded_words::decode_words;
 use super::request::{Headers, Request};
 use crate::conditions::Conditions;
 
+/// As what a last id stands in the query: polyfills of `EventSource` send it there.
+const LAST_ID_NAMES: [&str; 3] = ["lastEventId", "Last-Event-ID", "last-event-id"];
+
 /// Where the parameters of one request are found.
 #[derive(Debug)]
 pub(super) struct Params<'a> {
@@ -66,8 +69,18 @@ impl<'a> Params<'a> {
         self.get(&["x-poll", "poll", "po"]).is_some_and(|value| is_yes(&value))
     }
 
-    /// Where the reader wants to begin; `default` where it does not say.
+    /// Where the reader wants to begin; `default` where it does not say. The last id that it has
+    /// seen comes before what its address says, which never changes.
     pub(super) fn since(&self, default: Since) -> Result<Since, Error> {
+        let in_query = |name: &&str| self.query.iter().find(|(key, _)| key == name);
+        let last_id = self.header("last-event-id").or_else(|| {
+            let mut found = LAST_ID_NAMES.iter().filter_map(in_query);
+            let (_, value) = found.find(|(_, value)| !value.is_empty())?;
+            Some(Cow::Borrowed(&**value))
+        });
+        if let Some(id) = last_id {
+            return Ok(Since::last_id(&id));
+        }
         match self.get(&["x-since", "since", "si"]) {
             Some(text) => text.parse(),
             None => Ok(default),

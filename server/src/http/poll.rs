@@ -100,12 +100,7 @@ impl ReadRequest {
         } else {
             None
         };
-        let since = match (framing, params.header("last-event-id")) {
-            _ if poll.is_some() => params.since(Since::All)?,
-            // What a browser sends when its EventSource comes back.
-            (Framing::Sse, Some(id)) => id.parse()?,
-            _ => params.since(Since::None)?,
-        };
+        let since = params.since(if poll.is_some() { Since::All } else { Since::None })?;
         Ok(Self { access, filter, framing, since, conditions: params.conditions()?, poll })
     }
 
