@@ -174,3 +174,29 @@ fn a_client_that_closes_is_answered_by_a_close_frame() {
     socket.close();
     assert_eq!(socket.hear(), Heard::Close(1000, "enough".to_owned()));
 }
+
+#[test]
+fn a_poll_by_websocket_is_what_is_held_and_then_the_end() {
+    let server = TestServer::start();
+    let held = ["one", "two", "three"].map(|text| server.publish("t", text));
+    let all = |query: &str| {
+        let mut socket = Socket::connect(server.http, "t", query);
+        let mut events = Vec::new();
+        loop {
+            match socket.hear() {
+                Heard::Event(event) => events.push(event),
+                Heard::Ping => {}
+                Heard::Close(code, _) => return (events, code),
+            }
+        }
+    };
+    assert_eq!(all("?poll=1"), (held.to_vec(), 1000));
+    assert_eq!(all(&format!("?poll=yes&since={}", held[0].id())), (held[1..].to_vec(), 1000));
+    assert_eq!(all("?po=1&since=latest"), (held[2..].to_vec(), 1000));
+    assert_eq!(all("?poll=1&since=none"), (Vec::new(), 1000));
+    // Where nothing follows a loss, it is told all the same.
+    server.publish("other", "newest");
+    let (told, _) = all(&format!("?poll=1&since={}", crate::support::id::foreign(held[0].id())));
+    assert_eq!(told[0]["gap"]["reason"], "foreign");
+    assert_eq!(messages(&told[told.len() - 3..]), ["one", "two", "three"]);
+}

@@ -17,7 +17,7 @@ use crate::access::{Access, Readable};
 use crate::conditions::Conditions;
 use crate::connections::{Connection, Service};
 use crate::cursor::Cursor;
-use crate::line::{self, Link};
+use crate::line::{self, Link, Until};
 use crate::metrics::Transport;
 use crate::session::Ending;
 use crate::visitors::Sharing;
@@ -29,6 +29,7 @@ pub(super) struct OpenSocket {
     filter: Readable,
     since: Since,
     conditions: Conditions,
+    until: Until,
     upgrade: Upgrade,
 }
 
@@ -40,10 +41,14 @@ impl OpenSocket {
         request: &mut Request<'_>,
     ) -> Result<Self, Error> {
         let params = Params::of(request);
-        let (since, conditions) = (params.since(Since::None), params.conditions());
+        let (until, default) = match params.poll() {
+            true => (Until::Told, Since::All),
+            false => (Until::Ended, Since::None),
+        };
+        let (since, conditions) = (params.since(default), params.conditions());
         let upgrade = Upgrade::of(request)?;
         let filter = access.readable(decoded(filter)?.parse()?)?;
-        Ok(Self { access, filter, since: since?, conditions: conditions?, upgrade })
+        Ok(Self { access, filter, since: since?, conditions: conditions?, until, upgrade })
     }
 
     /// By what it reads.
@@ -76,10 +81,11 @@ impl OpenSocket {
             unfinished: config.unfinished,
             write_deadline: config.write_deadline,
         };
+        let until = self.until;
         self.upgrade.serve(bounds, move |socket| {
             let transport = Transport::Websocket;
             let serving = connection.serve_sharing(Service::Reader(transport), sharing);
-            line::serve(Bridge(socket), config, transport, cursor, serving)
+            line::serve(Bridge(socket), config, transport, cursor, serving, until)
         })
     }
 }

@@ -86,21 +86,35 @@ pub(crate) trait Link: Send + 'static {
     ) -> impl Future<Output = io::Result<()>> + Send;
 }
 
-/// Speaks over a link until either side ends it. The cursor may have a filter already, which is
-/// sent as JSON.
+/// How long a conversation goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Until {
+    /// Either side ends it.
+    Ended,
+    /// Everything that is held was said: it is a poll.
+    Told,
+}
+
+/// Speaks over a link. The cursor may have a filter already, which is sent as JSON.
 pub(crate) fn serve<L: Link>(
     link: L,
     config: Arc<SessionConfig>,
     transport: Transport,
     mut cursor: Cursor,
     serving: Serving,
+    until: Until,
 ) -> impl Future<Output = ()> + Send + use<L> {
     let open = event::open(&mut cursor);
     config.metrics.of(transport).gaps.inc_by(u64::from(open.gap.is_some()));
-    let first = link.frame(event::line(&open));
-    let talk = cursor.access().is_nothing().then(|| {
-        let silent_until = Some(Instant::now() + AUTHENTICATION_WAIT);
-        Box::new(Talk { silent_until, ..Talk::default() })
+    let first = match until {
+        // A poll begins with what is held, and with a loss if there was one.
+        Until::Told if open.gap.is_none() => Bytes::new(),
+        Until::Told | Until::Ended => link.frame(event::line(&open)),
+    };
+    let is_nothing = cursor.access().is_nothing();
+    let talk = (is_nothing || until == Until::Told).then(|| {
+        let silent_until = is_nothing.then(|| Instant::now() + AUTHENTICATION_WAIT);
+        Box::new(Talk { silent_until, until, ..Talk::default() })
     });
     let conversation = Conversation { link, transport, talk };
     Session::new(conversation, cursor, serving, config, first).run()
@@ -117,6 +131,7 @@ struct Conversation<L> {
 
 /// What a peer has said and what it is owed for that.
 struct Talk {
+    until: Until,
     input: Input,
     /// Whether the peer may still send.
     hearing: bool,
@@ -138,6 +153,7 @@ struct Talk {
 impl Default for Talk {
     fn default() -> Self {
         Self {
+            until: Until::Ended,
             input: Input::default(),
             hearing: true,
             silent_until: None,
@@ -267,6 +283,9 @@ impl<L: Link> Peer for Conversation<L> {
             return Ok(());
         }
         // What is done seldom is boxed: a session costs what its task needs to wait.
+        if self.talk().until == Until::Told {
+            return Box::pin(self.quit(reading)).await;
+        }
         loop {
             if self.owes_answers() {
                 Box::pin(self.answer(reading)).await?;

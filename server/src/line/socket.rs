@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use tokio::io::{AsyncWriteExt, ReadBuf};
 
-use super::Link;
+use super::{Link, Until};
 use crate::access::Admission;
 use crate::audit::{Actor, AuditAction};
 use crate::connections::Service;
@@ -51,7 +51,8 @@ impl LineService {
         }
         let cursor = Cursor::new(&access);
         let serving = stream.connection().serve(Service::Reader(self.transport));
-        super::serve(Wire(stream), self.config.clone(), self.transport, cursor, serving)
+        let config = self.config.clone();
+        super::serve(Wire(stream), config, self.transport, cursor, serving, Until::Ended)
     }
 }
 
