@@ -220,3 +220,40 @@ fn what_is_not_there_is_not_found_and_says_so_as_json() {
         assert_eq!((response.status, &response.json()["code"]), (404, &40401.into()), "{path}");
     }
 }
+
+#[test]
+fn what_browsers_and_robots_ask_for_by_themselves_is_what_it_is() {
+    let server = TestServer::start();
+    let robots = server.get("/robots.txt");
+    assert_eq!(
+        (robots.status, robots.header("content-type")),
+        (200, Some("text/plain; charset=utf-8"))
+    );
+    assert_eq!(robots.text(), "User-agent: *\nDisallow: /\n");
+    let icon = server.get("/favicon.ico");
+    assert_eq!((icon.status, icon.header("content-type")), (200, Some("image/x-icon")));
+    assert_eq!(&icon.body[..4], [0, 0, 1, 0], "the head of an icon");
+}
+
+#[test]
+fn a_slash_too_many_in_an_address_changes_nothing() {
+    let server = TestServer::start();
+    for path in ["/a/", "//a", "///a//"] {
+        let sent = server.send(&Request::post(path, path));
+        assert_eq!(sent.status, 200, "{path}: {}", sent.text());
+    }
+    for path in ["/a/json/", "//a/json", "//a//json"] {
+        let held = server.get(&format!("{path}?poll=1"));
+        assert_eq!(held.status, 200, "{path}: {}", held.text());
+        let texts: Vec<String> =
+            held.events().iter().map(|event| event.message().to_owned()).collect();
+        assert_eq!(texts, ["/a/", "//a", "///a//"], "{path}");
+    }
+    assert_eq!(server.get("//v1/health/").status, 200);
+    // The page finds its parts from its own address.
+    for (path, to) in [("/a/", "../a"), ("//a", "../a"), ("//a//?x=1", "../../../a?x=1")] {
+        let moved = server.get(path);
+        assert_eq!((moved.status, moved.header("location")), (307, Some(to)), "{path}");
+    }
+    assert_eq!(server.get("//?x=1").header("location"), Some("../?x=1"));
+}

@@ -38,6 +38,8 @@ pub(super) enum Route<'a> {
     Page(Option<&'a str>),
     /// Where the page would be, but for a slash at the end.
     BasePath,
+    /// Where the page would be, or that of a topic, but for a slash too many.
+    Elsewhere(Option<&'a str>),
     /// A file of the page.
     File(&'a str),
     /// What the server tells about itself.
@@ -79,17 +81,16 @@ struct Address<'a>(Route<'a>, Option<Route<'a>>);
 fn address(path: &str) -> Option<Address<'_>> {
     let read = |route| Some(Address(route, None));
     let publish = |route, publish| Some(Address(route, Some(Route::Publish(publish))));
+    let after = path.strip_prefix('/')?;
+    let path = after.trim_start_matches('/');
+    if let Some(file) = path.strip_prefix("static/") {
+        return read(Route::File(file));
+    }
     // Programs are told an address with a slash at its end, and put another one behind it.
-    let mut segments = path.strip_prefix('/')?.split('/').filter(|segment| !segment.is_empty());
+    let mut segments = path.split('/').filter(|segment| !segment.is_empty());
     let segments = [(); 5].map(|()| segments.next().unwrap_or_default());
-    // The page would not find its parts from such an address.
-    let is_exact = path == "/" || !path.ends_with('/') && !path.contains("//");
-    let page = |topic| if is_exact { Route::Page(topic) } else { Route::Nothing };
     match segments {
-        ["", ..] => publish(page(None), Publish::Json),
-        ["static", file, ..] if !file.is_empty() => {
-            read(Route::File(path.strip_prefix("/static/")?))
-        }
+        ["", ..] => publish(Route::Page(None), Publish::Json),
         ["v1", "health", "", ..] => read(Route::Report(Report::Health)),
         ["v1", "config", "", ..] => read(Route::Report(Report::Config)),
         ["v1", "stats", "", ..] => read(Route::Report(Report::Stats)),
@@ -101,7 +102,17 @@ fn address(path: &str) -> Option<Address<'_>> {
         ["v1", "lab", "", ..] => read(Route::Lab),
         ["metrics", "", ..] => read(Route::Report(Report::Metrics)),
         ["_matrix", "push", "v1", "notify", ""] => publish(Route::Gateway, Publish::Matrix),
-        [topic, "", ..] => publish(page(Some(topic)), Publish::Body(topic, None)),
+        // Not a slash too many, but a topic too few.
+        ["json" | "sse" | "raw" | "ws" | "auth" | "publish" | "send" | "trigger", "", ..]
+            if path.len() < after.len() =>
+        {
+            None
+        }
+        // What browsers and robots ask for by themselves; to publish they are topics.
+        [name @ ("favicon.ico" | "robots.txt"), "", ..] => {
+            publish(Route::File(name), Publish::Body(name, None))
+        }
+        [topic, "", ..] => publish(Route::Page(Some(topic)), Publish::Body(topic, None)),
         [topic, "publish" | "send" | "trigger", "", ..] => {
             read(Route::Publish(Publish::Body(topic, None)))
         }
@@ -133,12 +144,16 @@ impl<'a> Route<'a> {
         if app.base_path.is(request.path) && matches!(request.method, "GET" | "HEAD") {
             return Self::BasePath;
         }
-        let address = address(app.base_path.strip(request.path));
+        let path = app.base_path.strip(request.path);
+        let address = address(path);
         if request.method == "OPTIONS" {
             return Self::Preflight(address.map(|address| address.allow()));
         }
         let Some(address) = address else { return Self::Nothing };
         match (request.method, &address) {
+            ("GET" | "HEAD", Address(Self::Page(topic), _)) if has_slash_too_many(path) => {
+                Self::Elsewhere(*topic)
+            }
             ("GET", Address(route, _)) | ("POST" | "PUT", Address(_, Some(route))) => *route,
             // It changes nothing, so it cannot publish.
             ("HEAD", Address(route, _)) if !matches!(route, Route::Publish(_)) => *route,
@@ -152,6 +167,7 @@ impl Route<'_> {
     fn is_for_anybody(self) -> bool {
         match self {
             Self::BasePath
+            | Self::Elsewhere(_)
             | Self::Page(_)
             | Self::File(_)
             | Self::Report(Report::Health)
@@ -186,6 +202,7 @@ impl Route<'_> {
             | Self::Gateway
             | Self::Page(_)
             | Self::BasePath
+            | Self::Elsewhere(_)
             | Self::File(_)
             | Self::Preflight(_)
             | Self::Nothing
@@ -317,6 +334,10 @@ impl Call {
             }
             Route::Page(Some(topic)) => Self::Answered(page::topic(&decoded(topic)?, request)?),
             Route::BasePath => Self::Answered(moved(&app.base_path.page(request.query))),
+            Route::Elsewhere(topic) => {
+                let path = app.base_path.strip(request.path);
+                Self::Answered(moved(&page_from(path, topic.unwrap_or_default(), request.query)))
+            }
             Route::File(name) => Self::Answered(page::file(&decoded(name)?, request)?),
             Route::Report(report) => {
                 observe::admit(&access, report)?;
@@ -478,6 +499,20 @@ fn begin(
         return Err(full(app.connections));
     }
     access.begin_request()
+}
+
+/// Whether a path is that of something with a slash more. The page's parts would not be found from
+/// there.
+fn has_slash_too_many(path: &str) -> bool {
+    path.contains("//") || path.len() > 1 && path.ends_with('/')
+}
+
+/// The page of a topic as it is seen from a path below which it is not: whatever a proxy has taken
+/// from the beginning of that path stays as it is.
+fn page_from(path: &str, topic: &str, query: Option<&str>) -> String {
+    let up = "../".repeat(path.matches('/').count().saturating_sub(1));
+    let query = query.map(|query| format!("?{query}")).unwrap_or_default();
+    format!("{up}{topic}{query}")
 }
 
 /// What is asked for is there.
