@@ -146,6 +146,42 @@ fn a_header_block_of_32_kib_is_the_most_and_one_that_is_longer_is_told_so() {
 }
 
 #[test]
+fn a_request_that_cannot_be_read_is_refused_in_words() {
+    let server = TestServer::with("--allow-origin *");
+    let cookie = format!("Cookie: {}\r\n", "c".repeat(40_000));
+    let many: String = (0..120).map(|number| format!("x-{number}: y\r\n")).collect();
+    let long = format!("/a/publish?message={}", "x".repeat(40_000));
+    let held = format!("{}", 32 << 10);
+    for (target, headers, status, named) in [
+        (long.as_str(), "", 431, held.as_str()),
+        ("/a", cookie.as_str(), 431, &held),
+        ("/a", &many, 431, "100"),
+        ("/a", "x y: z\r\n", 400, "head"),
+        ("/a", "x: y\r\n z\r\n", 400, "head"),
+        ("/a", "Content-Length: many\r\n", 400, "Content-Length"),
+        ("/a b", "", 400, "head"),
+    ] {
+        for begin in ["", "GET /v1/health HTTP/1.1\r\nhost: localhost\r\n\r\n"] {
+            let mut connection = Connection::open(server.http);
+            let request = format!("GET {target} HTTP/1.1\r\nhost: localhost\r\n{headers}\r\n");
+            connection.write(format!("{begin}{request}").as_bytes());
+            if !begin.is_empty() {
+                assert_eq!(connection.response().status, 200);
+            }
+            let refused = connection.response();
+            let what = format!("{target:.20} {headers:.20}: {}", refused.text());
+            assert_eq!(refused.status, status, "{what}");
+            assert_eq!(refused.json()["http"], status, "{what}");
+            assert_eq!(refused.json()["code"].as_u64().unwrap() / 100, u64::from(status), "{what}");
+            assert!(refused.json()["error"].as_str().unwrap().contains(named), "{what}");
+            assert_eq!(refused.header("access-control-allow-origin"), Some("*"), "{what}");
+            assert!(connection.is_closed(), "{what}");
+        }
+    }
+    assert!(server.poll("a", "all").is_empty());
+}
+
+#[test]
 fn a_request_that_is_begun_must_be_finished() {
     let server = TestServer::with("--unfinished 300ms");
     let mut half = Connection::open(server.http);

@@ -105,8 +105,6 @@ codes! {
     CodingUnsupported = 41501, 415;
     /// What the client expects of the server is not 100-continue.
     ExpectationFailed = 41701, 417;
-    /// The head of a request is too long.
-    HeadTooLarge = 43101, 431;
     /// Requests or publishes come faster than they are taken: try again shortly.
     Busy = 42901, 429;
     /// Too many subscriptions on one connection, or connections of one client.
@@ -119,6 +117,8 @@ codes! {
     TooManyMessages = 42908, 429;
     /// Too many wrong credentials came from one address.
     TooManyFailures = 42909, 429;
+    /// The head of a request is longer than the limit, or has too many headers.
+    HeadTooLong = 43101, 431;
     /// A fault of the server that its own log explains.
     Internal = 50001, 500;
     /// The server was not told its own address.

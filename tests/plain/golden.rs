@@ -81,7 +81,7 @@ const GOLDEN: &[(&str, &str)] = &[
     ("GET //", "307 | open"),
     ("GET /t/", "307 | open"),
     ("GET /%FF", "400 | open | application/json"),
-    ("GET />/json?poll=1", "400"),
+    ("GET />/json?poll=1", "400 | open | application/json"),
     ("ODD /t", "405 | open | allow: GET,HEAD,POST,PUT | application/json"),
     ("OPTIONS /t", "200 | preflight | open | allow: GET,HEAD,POST,PUT"),
     (

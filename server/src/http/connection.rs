@@ -59,8 +59,8 @@ enum Next {
     Answer(Call, Manner),
     /// There is one, and it is not known yet who asks.
     Verify(Box<Verification>),
-    /// The head of one is longer than it may be.
-    HeadTooLong,
+    /// There is something, and it is no request.
+    Refuse(Error),
     /// The HTTP library has it.
     Fallback,
 }
@@ -139,13 +139,13 @@ impl Http {
                         Ok(Answered::Whole(true))
                     }
                     Next::Wait { for_body } => self.wait(&mut client, for_body).await,
-                    Next::HeadTooLong => Box::pin(self.refuse_head(&mut client)).await,
                     Next::Answer(Call::Publish(access, draft, told), manner) => {
                         Box::pin(self.publish(&mut client, &access, draft, told, manner)).await
                     }
                     Next::Answer(call, manner) => {
                         Box::pin(self.answer(&mut client, call, manner)).await
                     }
+                    Next::Refuse(error) => return Box::pin(self.refuse(client, &error)).await,
                     Next::Fallback => {
                         let Client { wire, connection, watched, .. } = client;
                         let is_new = wire.is_new;
@@ -179,7 +179,12 @@ impl Http {
             Parsed::Head if unread.len() < self.app.header_bytes => {
                 return Next::Wait { for_body: false };
             }
-            Parsed::Head => return Next::HeadTooLong,
+            Parsed::Head => {
+                let limit = self.app.header_bytes;
+                let text = format!("request head has more than {limit} bytes, which is the limit");
+                return Next::Refuse(Error::new(Code::HeadTooLong, text));
+            }
+            Parsed::Refused(error) => return Next::Refuse(error),
             Parsed::Body(bytes) if bytes <= self.app.header_bytes && !client.wire.has_ended => {
                 return Next::Wait { for_body: true };
             }
@@ -235,7 +240,7 @@ impl Http {
             Err(error) if for_body && error.kind() == io::ErrorKind::TimedOut => {
                 let text = format!("body was not finished within {} s", unfinished.as_secs_f64());
                 let refusal = Reply::refusal(&Error::new(Code::Timeout, text));
-                let policy = ResponsePolicy::default();
+                let policy = ResponsePolicy::unread(&self.app);
                 let manner = Manner { policy, keep_alive: false, watched: None };
                 Box::pin(self.write(client, refusal, manner)).await
             }
@@ -243,18 +248,14 @@ impl Http {
         }
     }
 
-    /// Refuses a request whose head is too long, of which nobody knows where it ends.
-    async fn refuse_head<S>(&self, client: &mut Client<S>) -> io::Result<Answered>
-    where
-        S: AcceptedStream,
-    {
-        let limit = self.app.header_bytes;
-        let text = format!("head of the request is longer than {limit} bytes, which is the limit");
-        let refusal = Reply::refusal(&Error::new(Code::HeadTooLarge, text));
-        let manner = Manner { policy: ResponsePolicy::default(), keep_alive: false, watched: None };
-        let answered = self.write(client, refusal, manner).await;
-        drain(&mut client.wire.stream).await;
-        answered
+    /// Refuses what is no request, and waits a moment for the client to hear it: nothing that comes
+    /// behind it can be read.
+    async fn refuse<S: AcceptedStream>(&self, mut client: Client<S>, error: &Error) {
+        let policy = ResponsePolicy::unread(&self.app);
+        let manner = Manner { policy, keep_alive: false, watched: None };
+        if self.write(&mut client, Reply::refusal(error), manner).await.is_ok() {
+            drain(&mut client.wire.stream).await;
+        }
     }
 
     /// Does what a request asks for, and writes the answer.

@@ -18,7 +18,7 @@ use super::App;
 use super::credentials;
 use super::origin::Audience;
 use super::reply::{Body, Reply};
-use super::request::Request;
+use super::request::{Headers, Request};
 use crate::limits::COMPRESSED_BYTES;
 
 /// Headers of a poll that any page may see.
@@ -52,6 +52,12 @@ impl ResponsePolicy {
         let asks_first = request.method == "OPTIONS";
         let may_see = is_guarded && (brings_credential || asks_first);
         Self { audience: app.origins.audience(request, may_see), accepted, is_trusting }
+    }
+
+    /// Of a request that could not be read.
+    pub(super) fn unread(app: &App) -> Self {
+        let headers = Headers::Plain(&[]);
+        Self::of(app, &Request { method: "GET", path: "/", query: None, headers, upgrade: None })
     }
 
     /// Finishes an answer.

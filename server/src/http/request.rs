@@ -2,7 +2,8 @@
 //!
 //! Plain requests of HTTP/1.1 are read as they stand in a connection's buffer: a whole head, and a
 //! body of known length that has come with it. Everything else (chunks, upgrades, expectations,
-//! `HEAD`, HTTP/1.0, what is malformed) is the HTTP library's to read or to refuse.
+//! `HEAD`, HTTP/1.0) is the HTTP library's to read. What the library would refuse without a word is
+//! refused here.
 
 use std::borrow::Cow;
 use std::mem::MaybeUninit;
@@ -10,7 +11,8 @@ use std::str::from_utf8;
 
 use axum::http::request::Parts;
 use axum::http::uri::Authority;
-use axum::http::{Method, Version, header};
+use axum::http::{Method, Uri, Version, header};
+use doorbell_protocol::code::quoted;
 use doorbell_protocol::{Code, Error};
 use httparse::{Header, Status};
 use hyper::ext::Protocol;
@@ -20,6 +22,8 @@ use crate::proxy;
 
 /// Headers of a plain request.
 const HEADERS_MAX: usize = 64;
+/// Headers of any request.
+pub(super) const LIBRARY_HEADERS_MAX: usize = 100;
 
 /// A request without its body.
 #[derive(Debug)]
@@ -169,6 +173,8 @@ pub(super) enum Parsed<'b> {
     Body(usize),
     /// Nothing plain.
     Other,
+    /// Nothing that can be read.
+    Refused(Error),
 }
 
 /// A plain request.
@@ -198,7 +204,10 @@ pub(super) fn parse<'b>(bytes: &'b [u8], room: &'b mut Room<'b>) -> Parsed<'b> {
     let head = match request.parse_with_uninit_headers(bytes, room) {
         Ok(Status::Complete(head)) => head,
         Ok(Status::Partial) => return Parsed::Head,
-        Err(_) => return Parsed::Other,
+        Err(httparse::Error::TooManyHeaders) => return with_many_headers(bytes),
+        // It may be HTTP/2, which begins like a request of it.
+        Err(httparse::Error::Version) if bytes.starts_with(b"PRI ") => return Parsed::Other,
+        Err(error) => return malformed(error),
     };
     let (Some(method), Some(target), Some(1)) = (request.method, request.path, request.version)
     else {
@@ -207,7 +216,7 @@ pub(super) fn parse<'b>(bytes: &'b [u8], room: &'b mut Room<'b>) -> Parsed<'b> {
     let headers: &'b [Header<'b>] = request.headers;
     let is_plain = is_plain(target) && !matches!(method, "HEAD" | "CONNECT");
     let Some((body, keep_alive)) = framing(headers).filter(|_| is_plain) else {
-        return Parsed::Other;
+        return check(target, headers).map_or_else(Parsed::Refused, |()| Parsed::Other);
     };
     let Some(length) = head.checked_add(body) else { return Parsed::Other };
     let Some(body) = bytes.get(head..length) else { return Parsed::Body(length) };
@@ -218,6 +227,46 @@ pub(super) fn parse<'b>(bytes: &'b [u8], room: &'b mut Room<'b>) -> Parsed<'b> {
     let headers = Headers::Plain(headers);
     let request = Request { method, path, query, headers, upgrade: None };
     Parsed::Plain(Plain { request, body, keep_alive, length })
+}
+
+/// A head with more headers than plain requests have.
+fn with_many_headers<'b>(bytes: &[u8]) -> Parsed<'b> {
+    let mut headers = vec![httparse::EMPTY_HEADER; LIBRARY_HEADERS_MAX];
+    match httparse::Request::new(&mut headers).parse(bytes) {
+        Ok(Status::Complete(_)) => Parsed::Other,
+        Ok(Status::Partial) => Parsed::Head,
+        Err(httparse::Error::TooManyHeaders) => {
+            let text = format!(
+                "request head has more than {LIBRARY_HEADERS_MAX} headers, which is the limit"
+            );
+            Parsed::Refused(Error::new(Code::HeadTooLong, text))
+        }
+        Err(error) => malformed(error),
+    }
+}
+
+fn malformed<'b>(error: httparse::Error) -> Parsed<'b> {
+    Parsed::Refused(Error::new(Code::BadRequest, format!("request head is malformed: {error}")))
+}
+
+/// Finds what the HTTP library takes for no request at all, although its head can be read.
+fn check(target: &str, headers: &[Header<'_>]) -> Result<(), Error> {
+    let bad = |text: String| Err(Error::new(Code::BadRequest, text));
+    if let Err(error) = target.parse::<Uri>() {
+        return bad(format!("address {} is malformed: {error}", quoted(target)));
+    }
+    for header in headers {
+        let is = |name: &str| header.name.eq_ignore_ascii_case(name);
+        let in_number = |byte: &u8| byte.is_ascii_digit() || b", \t".contains(byte);
+        let shown = || quoted(&String::from_utf8_lossy(header.value));
+        if is("content-length") && !header.value.iter().all(in_number) {
+            return bad(format!("Content-Length {} is no number of bytes", shown()));
+        }
+        if is("transfer-encoding") && !header.value.eq_ignore_ascii_case(b"chunked") {
+            return bad("Transfer-Encoding may be chunked, once, and nothing else".to_owned());
+        }
+    }
+    Ok(())
 }
 
 /// Whether a target is a path whose every byte stands for itself (RFC 3986) or begins an escape.
