@@ -64,6 +64,16 @@ fn publish_prints_the_id_and_subscribe_the_message() {
 }
 
 #[test]
+fn an_empty_variable_of_the_client_counts_as_unset() {
+    let server = TestServer::start();
+    let mut command = client(&server, &["publish", "t", "x"]);
+    succeed(command.env("DOORBELL_CA", "").env("DOORBELL_SERVER", ""));
+    let mut command = client_command();
+    let output = run(command.args(["publish", "t", "x"]).env("DOORBELL_SERVER", ""));
+    assert!(!text(&output.stderr).contains("malformed"), "{}", text(&output.stderr));
+}
+
+#[test]
 fn publish_has_the_parameters_of_the_dialect() {
     let server = TestServer::start();
     let json = succeed(&mut client(

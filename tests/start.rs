@@ -219,6 +219,62 @@ fn a_flag_wins_over_the_environment_and_that_over_the_file() {
 }
 
 #[test]
+fn an_empty_variable_counts_as_unset() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("doorbell.toml");
+    fs::write(&file, "keepalive = \"7s\"\n").unwrap();
+    let help = run(server_command().arg("--help"));
+    let help = String::from_utf8(help.stdout).unwrap();
+    let variables = help.split("[env: ").skip(1).map(|rest| rest.split(['=', ']']).next().unwrap());
+    let mut command = server_command();
+    free_ports(&mut command).arg("--ephemeral").arg("--config").arg(&file);
+    let mut count = 0;
+    for variable in variables {
+        command.env(variable, "");
+        count += 1;
+    }
+    assert!(count > 25, "{count} variables in the help");
+    let (config, _, _running) = config_of(&mut command);
+    assert_eq!(config["keepalive_seconds"], 7.0);
+    let refusal = run(server_command().args(["--keepalive", ""]));
+    assert_refusal(&refusal, &["--keepalive", "''"]);
+}
+
+#[test]
+fn an_error_about_a_setting_names_it_as_it_was_given() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("doorbell.toml");
+    for (key, variable, flag, value) in [
+        ("keepalive", "DOORBELL_KEEPALIVE", "--keepalive", "soon"),
+        ("keepalive", "DOORBELL_KEEPALIVE", "--keepalive", "1ms"),
+        ("retention_bytes", "DOORBELL_RETENTION_BYTES", "--retention-bytes", "7"),
+        ("http", "DOORBELL_HTTP", "--http", "nowhere"),
+        ("visitor_requests", "DOORBELL_VISITOR_REQUESTS", "--visitor-requests", "much"),
+    ] {
+        fs::write(&file, format!("{key} = \"{value}\"\n")).unwrap();
+        let mut by_file = server_command();
+        by_file.arg("--config").arg(&file);
+        let mut by_variable = server_command();
+        by_variable.env(variable, value);
+        let mut by_flag = server_command();
+        by_flag.args([flag, value]);
+        for (command, named) in [
+            (&mut by_file, &format!("{key} in {}", file.display())),
+            (&mut by_variable, &variable.to_owned()),
+            (&mut by_flag, &flag.to_owned()),
+        ] {
+            let line = assert_refusal(&run(command.current_dir(&folder)), &[named, value]);
+            let all = [key, variable, flag];
+            assert!(line.contains(named.as_str()), "{named} in {line}");
+            let others = all.iter().filter(|other| !named.contains(**other));
+            for other in others.filter(|other| **other != key) {
+                assert!(!line.contains(other), "{other} in {line}");
+            }
+        }
+    }
+}
+
+#[test]
 fn listeners_may_be_named_by_the_environment() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("env.sock");

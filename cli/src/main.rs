@@ -14,7 +14,8 @@ mod text;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::builder::Resettable;
+use clap::{Arg, CommandFactory, FromArgMatches};
 use doorbell::{Server, Transport};
 use doorbell_instruments::Failure;
 use tokio::runtime::{Builder, Runtime};
@@ -23,13 +24,29 @@ use self::arguments::{Arguments, Command};
 use self::text::talk;
 
 fn main() -> ExitCode {
-    let (text, code) = match run(Arguments::parse()) {
+    let (text, code) = match run(arguments()) {
         Ok(()) | Err(Failure::ReaderGone) => return ExitCode::SUCCESS,
         Err(Failure::Failed(text)) => (text, 1),
         Err(Failure::Usage(text)) => (text, 2),
     };
     talk(&text);
     ExitCode::from(code)
+}
+
+/// Reads the command line. A variable that is empty counts as unset.
+fn arguments() -> Arguments {
+    let mut command = Arguments::command();
+    let is_empty = |arg: &&Arg| {
+        let value = arg.get_env().and_then(std::env::var_os);
+        value.is_some_and(|value| value.is_empty())
+    };
+    let empty: Vec<_> =
+        command.get_arguments().filter(is_empty).map(Arg::get_id).cloned().collect();
+    for id in empty {
+        command = command.mut_arg(id, |arg| arg.env(Resettable::<clap::builder::OsStr>::Reset));
+    }
+    let matches = command.get_matches();
+    Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
 }
 
 fn run(Arguments { connection, command }: Arguments) -> Result<(), Failure> {

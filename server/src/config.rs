@@ -5,11 +5,13 @@
 
 mod visitors;
 
-use std::ffi::OsString;
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::{Args, Command, FromArgMatches};
+use clap::builder::Resettable;
+use clap::{Arg, Args, Command, FromArgMatches};
 use doorbell_protocol::limits::{
     FILTER_TOPICS_MAX, HEADER_BYTES_DEFAULT, LINE_BYTES_DEFAULT, MESSAGE_BYTES_DEFAULT,
     MESSAGE_BYTES_MAX, SUBSCRIPTIONS_DEFAULT,
@@ -291,17 +293,100 @@ pub fn to_usize(bytes: u64) -> usize {
 /// Those of [`clap`], help and version among them; they know how to print themselves.
 pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Config, clap::Error> {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    let mut command = command();
+    let mut command = without_empty_variables(command());
+    let mut given = Given { arguments: &arguments, file: None };
     if let Some(path) = config_path(&command, &arguments) {
         let text = std::fs::read_to_string(&path).map_err(|error| {
             invalid(&mut command, &format!("config {} cannot be read: {error}", path.display()))
         })?;
-        command = with_file_values(command, &path, &text)?;
+        let keys;
+        (command, keys) = with_file_values(command, &path, &text)?;
+        given.file = Some((path, keys));
     }
-    let matches = command.clone().try_get_matches_from(arguments)?;
-    let config = Config::from_arg_matches(&matches)?;
-    config.check().map_err(|text| invalid(&mut command, &text))?;
-    Ok(config)
+    let parsed = command.clone().try_get_matches_from(&arguments);
+    let config = parsed.and_then(|matches| Config::from_arg_matches(&matches));
+    let text = match config {
+        Ok(config) => match config.check() {
+            Ok(()) => return Ok(config),
+            Err(text) => text,
+        },
+        Err(help) if !help.use_stderr() => return Err(help),
+        Err(error) => {
+            // What follows the first line is advice that clap adds.
+            let text = error.to_string();
+            let line = text.lines().next().unwrap_or_default();
+            line.strip_prefix("error: ").unwrap_or(line).to_owned()
+        }
+    };
+    let text = given.name(&command, text);
+    Err(invalid(&mut command, &text))
+}
+
+/// A variable that is empty, as those that compose files pass on, counts as unset.
+fn without_empty_variables(mut command: Command) -> Command {
+    let is_empty = |arg: &&Arg| {
+        let value = arg.get_env().and_then(std::env::var_os);
+        value.is_some_and(|value| value.is_empty())
+    };
+    let empty: Vec<_> =
+        command.get_arguments().filter(is_empty).map(Arg::get_id).cloned().collect();
+    for id in empty {
+        command = command.mut_arg(id, |arg| arg.env(Resettable::<clap::builder::OsStr>::Reset));
+    }
+    command
+}
+
+/// How settings were given.
+struct Given<'a> {
+    arguments: &'a [OsString],
+    /// The file and its keys, by the names of the settings.
+    file: Option<(PathBuf, BTreeMap<String, String>)>,
+}
+
+impl Given<'_> {
+    /// The same sentence, in which each setting that was given by a variable or by the file is named
+    /// so, and not by a flag that nobody used.
+    fn name(&self, command: &Command, mut text: String) -> String {
+        // An argument can be shown as clap shows it once its command is built.
+        let mut command = command.clone();
+        command.build();
+        for arg in command.get_arguments() {
+            let Some(flag) = arg.get_long().map(|long| format!("--{long}")) else { continue };
+            if let Some(name) = self.other_name(arg, &flag) {
+                text = text.replace(&arg.to_string(), &name);
+                text = replace_word(&text, &flag, &name);
+            }
+        }
+        text
+    }
+
+    fn other_name(&self, arg: &Arg, flag: &str) -> Option<String> {
+        let is_flag = |given: &OsString| {
+            let given = given.to_string_lossy();
+            given.strip_prefix(flag).is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
+        };
+        if self.arguments.iter().any(is_flag) {
+            return None;
+        }
+        let is_set = |name: &&OsStr| std::env::var_os(name).is_some();
+        if let Some(variable) = arg.get_env().filter(is_set) {
+            return Some(variable.to_string_lossy().into_owned());
+        }
+        let (path, keys) = self.file.as_ref()?;
+        Some(format!("{} in {}", keys.get(arg.get_id().as_str())?, path.display()))
+    }
+}
+
+/// Replaces a flag where it stands whole.
+fn replace_word(text: &str, flag: &str, name: &str) -> String {
+    let mut parts = text.split(flag);
+    let mut replaced = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let goes_on = part.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '-');
+        replaced += if goes_on { flag } else { name };
+        replaced += part;
+    }
+    replaced
 }
 
 fn command() -> Command {
@@ -313,7 +398,7 @@ fn command() -> Command {
              A file given by --config has the same settings as TOML keys (retention_age = \"1h\").",
         )
         .arg(
-            clap::Arg::new("config")
+            Arg::new("config")
                 .long("config")
                 .value_name("FILE")
                 .env("DOORBELL_CONFIG")
@@ -335,7 +420,13 @@ fn config_path(command: &Command, arguments: &[OsString]) -> Option<PathBuf> {
     matches.get_one::<PathBuf>("config").cloned()
 }
 
-fn with_file_values(mut command: Command, path: &Path, text: &str) -> Result<Command, clap::Error> {
+/// The file's values as defaults, and its keys by the names of the settings.
+fn with_file_values(
+    mut command: Command,
+    path: &Path,
+    text: &str,
+) -> Result<(Command, BTreeMap<String, String>), clap::Error> {
+    let mut keys = BTreeMap::new();
     let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
         let line = error.message().to_owned();
         invalid(&mut command, &format!("config {} is no TOML: {line}", path.display()))
@@ -361,9 +452,10 @@ fn with_file_values(mut command: Command, path: &Path, text: &str) -> Result<Com
                 return Err(invalid(&mut command, &text));
             }
         };
-        command = command.mut_arg(name, |arg| arg.default_value(value));
+        command = command.mut_arg(&name, |arg| arg.default_value(value));
+        keys.insert(name, key);
     }
-    Ok(command)
+    Ok((command, keys))
 }
 
 fn sync(text: &str) -> Result<Sync, String> {

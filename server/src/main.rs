@@ -39,8 +39,15 @@ fn main() -> ExitCode {
             Err(error) => cannot_start(&error),
         };
     }
-    let filter = EnvFilter::try_from_env("DOORBELL_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    let filter = std::env::var("DOORBELL_LOG").ok().filter(|filter| !filter.is_empty());
+    let filter = filter.and_then(|filter| EnvFilter::try_new(filter).ok());
+    let filter = filter.unwrap_or_else(|| EnvFilter::new("warn"));
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter).init();
+    // While nobody else can look at the environment, which is changed by it.
+    let inherited = match Inherited::take() {
+        Ok(inherited) => inherited,
+        Err(error) => return cannot_start(&error),
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return cannot_start(&error),
