@@ -11,6 +11,7 @@
 
 mod support;
 
+mod activation;
 mod audit;
 mod client;
 mod client_credentials;

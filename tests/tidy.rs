@@ -71,7 +71,7 @@ const SERVER: &[&[&str]] = &[
     &["audit"],
     &["rights"],
     &["visitors"],
-    &["alarm", "clock", "counters", "limits", "process", "stop"],
+    &["alarm", "clock", "counters", "inherited", "limits", "process", "stop"],
 ];
 
 /// Modules that read and publish through an access only, and what is behind it.

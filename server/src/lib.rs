@@ -19,6 +19,7 @@ pub mod datagram;
 pub mod guard;
 pub mod http;
 pub mod hub;
+pub mod inherited;
 pub mod lab;
 pub mod limits;
 pub mod line;

@@ -116,14 +116,24 @@ pub fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
         // `[::]` takes IPv4 as well, whatever the system's default is.
         socket.set_only_v6(false)?;
     }
+    prepare_tcp(&socket)?;
+    socket.bind(&address.into())?;
+    socket.listen(i32::try_from(BACKLOG).unwrap_or(i32::MAX))?;
+    TcpListener::from_std(socket.into())
+}
+
+/// Takes over a TCP listener that somebody else has bound.
+pub fn adopt_tcp(listener: std::net::TcpListener) -> io::Result<TcpListener> {
+    prepare_tcp(&SockRef::from(&listener))?;
+    TcpListener::from_std(listener)
+}
+
+fn prepare_tcp(socket: &Socket) -> io::Result<()> {
     socket.set_tcp_nodelay(true)?;
     socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
     socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES)?;
     socket.set_tcp_notsent_lowat(NOTSENT_BYTES)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(i32::try_from(BACKLOG).unwrap_or(i32::MAX))?;
-    TcpListener::from_std(socket.into())
+    socket.set_nonblocking(true)
 }
 
 /// Binds a UDP socket.
@@ -132,11 +142,17 @@ pub fn bind_udp(address: SocketAddr) -> io::Result<UdpSocket> {
     if address.is_ipv6() {
         socket.set_only_v6(false)?;
     }
-    socket.set_send_buffer_size(DATAGRAM_BUFFER_BYTES)?;
-    socket.set_recv_buffer_size(DATAGRAM_BUFFER_BYTES)?;
-    socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
-    UdpSocket::from_std(socket.into())
+    adopt_udp(socket.into())
+}
+
+/// Takes over a UDP socket that somebody has bound.
+pub fn adopt_udp(socket: std::net::UdpSocket) -> io::Result<UdpSocket> {
+    let options = SockRef::from(&socket);
+    options.set_send_buffer_size(DATAGRAM_BUFFER_BYTES)?;
+    options.set_recv_buffer_size(DATAGRAM_BUFFER_BYTES)?;
+    options.set_nonblocking(true)?;
+    UdpSocket::from_std(socket)
 }
 
 /// Options that are set on each accepted socket: a peer that vanished is noticed, whether data is
@@ -168,11 +184,12 @@ impl FromStr for SocketMode {
     }
 }
 
-/// A bound Unix socket; its path is removed when it is dropped.
+/// A bound Unix socket; its path is removed when it is dropped, if it was bound here.
 #[derive(Debug)]
 pub struct UnixSocket {
     listener: UnixListener,
     path: PathBuf,
+    is_own: bool,
 }
 
 impl UnixSocket {
@@ -194,7 +211,16 @@ impl UnixSocket {
         fs::set_permissions(path, Permissions::from_mode(mode))?;
         socket.listen(i32::try_from(BACKLOG).unwrap_or(i32::MAX))?;
         let listener = UnixListener::from_std(socket.into())?;
-        Ok(Self { listener, path: path.to_owned() })
+        Ok(Self { listener, path: path.to_owned(), is_own: true })
+    }
+
+    /// Takes over a listener that somebody else has bound to a path.
+    pub fn adopt(listener: std::os::unix::net::UnixListener) -> io::Result<Self> {
+        let address = listener.local_addr()?;
+        let no_path = || io::Error::new(io::ErrorKind::AddrNotAvailable, "it has no path");
+        let path = address.as_pathname().ok_or_else(no_path)?.to_owned();
+        listener.set_nonblocking(true)?;
+        Ok(Self { listener: UnixListener::from_std(listener)?, path, is_own: false })
     }
 
     /// Where it is bound.
@@ -205,7 +231,9 @@ impl UnixSocket {
 
 impl Drop for UnixSocket {
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.path);
+        if self.is_own {
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::io::{self, stdout};
 use std::process::ExitCode;
 
 use doorbell_server::admin::{self, Outcome};
+use doorbell_server::inherited::Inherited;
 use doorbell_server::{config, serve};
 use mimalloc::MiMalloc;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -52,18 +53,18 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return cannot_start(&error),
     };
-    let code = runtime.block_on(run(&config));
+    let code = runtime.block_on(run(&config, inherited));
     // Whatever was not done within the grace is not waited for.
     runtime.shutdown_background();
     code
 }
 
-async fn run(config: &config::Config) -> ExitCode {
+async fn run(config: &config::Config, inherited: Inherited) -> ExitCode {
     let mut signals = match Signals::listen() {
         Ok(signals) => signals,
         Err(error) => return cannot_start(&error),
     };
-    let server = match serve::start(config) {
+    let server = match serve::start(config, inherited) {
         Ok(server) => server,
         Err(error) => return cannot_start(&error),
     };

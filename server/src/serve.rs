@@ -18,11 +18,13 @@ use crate::datagram::Datagrams;
 use crate::guard::Timeouts;
 use crate::http::{App, Http, Origins};
 use crate::hub::Hub;
+use crate::inherited::Inherited;
 use crate::lab::{Lab, Parts};
 use crate::limits::{CONNECTIONS_RESERVED, DESCRIPTORS_RESERVED, RETRY_AFTER_SECONDS};
 use crate::line::LineService;
 use crate::listen::{
-    Acceptor, Addresses, Listen, Refusals, SocketMode, UnixSocket, bind_tcp, bind_udp, full,
+    Acceptor, Addresses, Listen, Refusals, SocketMode, UnixSocket, adopt_tcp, adopt_udp, bind_tcp,
+    bind_udp, full,
 };
 use crate::log::{Log, MemoryLog, SegmentLog};
 use crate::metrics::{Listener, Metrics, Transport};
@@ -53,12 +55,13 @@ pub struct Server {
 #[error("{0}")]
 pub struct StartError(String);
 
-/// Opens the log, binds every listener and serves. Must be called within a tokio runtime.
-pub fn start(config: &Config) -> Result<Server, StartError> {
+/// Opens the log, binds every listener that is not there yet, and serves. Must be called within a
+/// tokio runtime.
+pub fn start(config: &Config, inherited: Inherited) -> Result<Server, StartError> {
     let audit = config.audit.as_deref().map(Audit::open).transpose().map_err(StartError)?;
     let audit = audit.unwrap_or_default();
     let connections = connections_max(config.connections);
-    let listeners = Listeners::bind(config)?;
+    let listeners = Listeners::bind(config, inherited)?;
     let addresses = Arc::new(listeners.addresses()?);
     if config.trace {
         let port = addresses.http.or(addresses.tcp).map_or(0, |address| address.port());
@@ -170,16 +173,35 @@ struct Listeners {
 }
 
 impl Listeners {
-    fn bind(config: &Config) -> Result<Self, StartError> {
+    fn bind(config: &Config, inherited: Inherited) -> Result<Self, StartError> {
         let (https, tcps) = config.tls.listeners();
-        let unix = |path| bind_unix(path, config.unix_mode);
+        for (name, socket, setting) in
+            [("https", &inherited.https, https), ("tcps", &inherited.tcps, tcps)]
+        {
+            if socket.is_some() && setting.is_none() {
+                let text = format!(
+                    "LISTEN_FDNAMES names {name}, which needs --{name}, and --tls-cert or \
+                     --tls-self-signed"
+                );
+                return Err(StartError(text));
+            }
+        }
         Ok(Self {
-            http: bind("http", config.http)?,
-            tcp: bind("tcp", config.tcp)?,
-            udp: config.udp.flatten().map(bind_datagrams).transpose()?,
-            https: bind("https", https)?,
-            tcps: bind("tcps", tcps)?,
-            unix: config.unix.as_deref().map(unix).transpose()?,
+            http: bind("http", inherited.http, config.http)?,
+            tcp: bind("tcp", inherited.tcp, config.tcp)?,
+            udp: match inherited.udp {
+                Some(socket) => Some(adopt_udp(socket).map_err(|error| unserved("udp", &error))?),
+                None => config.udp.flatten().map(bind_datagrams).transpose()?,
+            },
+            https: bind("https", inherited.https, https)?,
+            tcps: bind("tcps", inherited.tcps, tcps)?,
+            unix: match (inherited.unix, &config.unix) {
+                (Some(socket), _) => {
+                    Some(UnixSocket::adopt(socket).map_err(|error| unserved("unix", &error))?)
+                }
+                (None, Some(path)) => Some(bind_unix(path, config.unix_mode)?),
+                (None, None) => None,
+            },
         })
     }
 
@@ -319,7 +341,18 @@ impl Server {
     }
 }
 
-fn bind(what: &str, address: Listen) -> Result<Option<TcpListener>, StartError> {
+fn unserved(what: &str, error: &std::io::Error) -> StartError {
+    StartError(format!("the socket of LISTEN_FDS for {what} cannot be served: {error}"))
+}
+
+fn bind(
+    what: &str,
+    inherited: Option<std::net::TcpListener>,
+    address: Listen,
+) -> Result<Option<TcpListener>, StartError> {
+    if let Some(listener) = inherited {
+        return adopt_tcp(listener).map(Some).map_err(|error| unserved(what, &error));
+    }
     let Some(address) = address else { return Ok(None) };
     bind_tcp(address)
         .map(Some)

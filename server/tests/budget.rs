@@ -12,6 +12,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use dhat::HeapStats;
+use doorbell_server::inherited::Inherited;
 use doorbell_server::{config, serve};
 
 #[global_allocator]
@@ -229,7 +230,7 @@ fn deliveries_publishes_and_idle_connections_keep_their_budgets() {
     let settings = config::read(SETTINGS.iter().map(Into::into)).unwrap();
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime.worker_threads(1).enable_all().build().unwrap();
-    let server = runtime.block_on(async { serve::start(&settings) }).unwrap();
+    let server = runtime.block_on(async { serve::start(&settings, Inherited::default()) }).unwrap();
     let addresses = server.addresses.clone();
 
     let mut measured = BTreeMap::new();
