@@ -469,3 +469,18 @@ fn the_help_of_every_command_teaches_by_examples() {
         assert!(succeed(completions.args(["completions", shell])).contains("doorbell"));
     }
 }
+
+#[test]
+fn whatever_the_server_stores_the_client_can_read() {
+    let server = TestServer::with("--message-bytes 1MiB --udp 127.0.0.1:0");
+    let worst = "\u{1}".repeat(1 << 20);
+    server.publish("big", &worst);
+    server.publish("big", "last");
+    for way in WAYS.iter().copied().chain([&["--via", "udp"] as &[&str]]) {
+        let command = ["subscribe", "big", "--since", "all", "--count", "2", "--format", "json"];
+        let output = run(client(&server, &words(&command, &[])).args(way));
+        assert_eq!(output.status.code(), Some(0), "{way:?}: {}", text(&output.stderr));
+        let texts = events(text(&output.stdout));
+        assert_eq!((texts[0].message().len(), texts[1].message()), (1 << 20, "last"), "{way:?}");
+    }
+}

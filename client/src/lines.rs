@@ -5,9 +5,9 @@ use doorbell_protocol::limits::EVENT_BYTES_MAX;
 
 use crate::error::Error;
 
-/// Bytes of the longest line that is taken, its end not counted: the longest that a server can be
-/// set to send, with what says to whom it belongs.
-pub(crate) const LINE_BYTES_MAX: usize = EVENT_BYTES_MAX + 1024;
+/// Bytes of the longest line that is taken, its end not counted: an event, and what stands before
+/// it in a stream of server-sent events.
+pub(crate) const LINE_BYTES_MAX: usize = EVENT_BYTES_MAX + 64;
 
 /// How much is read at once.
 const READ_BYTES: usize = 8 << 10;

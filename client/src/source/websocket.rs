@@ -1,6 +1,7 @@
 //! Receiving by WebSocket: one text frame an event.
 
 use bytes::Bytes;
+use doorbell_protocol::limits::EVENT_BYTES_MAX;
 use futures_util::StreamExt;
 use hyper::header::AUTHORIZATION;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -27,8 +28,8 @@ impl Frames {
         let config = WebSocketConfig::default()
             .read_buffer_size(BUFFER_BYTES)
             .write_buffer_size(0)
-            .max_message_size(Some(LINE_BYTES_MAX))
-            .max_frame_size(Some(LINE_BYTES_MAX));
+            .max_message_size(Some(EVENT_BYTES_MAX))
+            .max_frame_size(Some(EVENT_BYTES_MAX));
         // The library is given an open stream, so it need not know whether that is encrypted.
         let (authority, prefix) = (site.authority(), site.path());
         let url = format!("ws://{authority}{prefix}{}/ws?since={}", options.path(), options.since);
