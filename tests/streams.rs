@@ -150,6 +150,20 @@ fn when_to_come_back_is_drawn_for_each_stream_between_one_second_and_five() {
 }
 
 #[test]
+fn an_open_event_says_how_often_the_server_shows_that_it_lives_if_that_is_seldom() {
+    let server = TestServer::with("--keepalive 300s");
+    assert_eq!(open(&server, "/t/json").event()["keepalive"], 300);
+    let opened = crate::support::websocket::Socket::connect(server.http, "t", "").event();
+    assert_eq!(opened["keepalive"], 300);
+    let mut lines = crate::support::Lines::connect(server.tcp);
+    assert_eq!(lines.event()["keepalive"], 300);
+    let part = TestServer::with("--keepalive 41500ms");
+    assert_eq!(open(&part, "/t/json").event()["keepalive"], 42, "whole seconds, and no fewer");
+    let usual = TestServer::start();
+    assert!(open(&usual, "/t/json").event()["keepalive"].is_null());
+}
+
+#[test]
 fn an_event_source_that_has_seen_no_message_comes_back_too() {
     let server = TestServer::with("--keepalive 100ms");
     let mut stream = open(&server, "/t/sse");

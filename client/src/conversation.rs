@@ -11,7 +11,7 @@ use crate::error::{Error, Refusal};
 use crate::laboratory::{ByteStream, Observed};
 use crate::lines::Lines;
 use crate::received::Received;
-use crate::socket::{CONNECT_DEADLINE, connect, heard};
+use crate::socket::{CONNECT_DEADLINE, Patience, connect, heard};
 
 /// An open conversation.
 #[derive(Debug)]
@@ -20,6 +20,7 @@ pub(crate) struct Conversation {
     writer: WriteHalf<Box<dyn ByteStream>>,
     lines: Lines,
     outgoing: BytesMut,
+    patience: Patience,
 }
 
 impl Conversation {
@@ -37,9 +38,17 @@ impl Conversation {
             None => None,
         };
         let (reader, writer) = tokio::io::split(connect(endpoint, observed).await?);
-        let mut conversation =
-            Self { reader, writer, lines: Lines::default(), outgoing: BytesMut::new() };
-        conversation.expect(Kind::Open, endpoint).await?;
+        let mut conversation = Self {
+            reader,
+            writer,
+            lines: Lines::default(),
+            outgoing: BytesMut::new(),
+            patience: Patience::default(),
+        };
+        let opened = conversation.expect(Kind::Open, endpoint).await?;
+        if let Some(seconds) = opened.event.keepalive {
+            conversation.patience = Patience::with_keepalive(seconds);
+        }
         if let Some(token) = token {
             conversation.say(&Command::Authenticate(token));
             conversation.expect(Kind::Ok, endpoint).await?;
@@ -47,10 +56,15 @@ impl Conversation {
         Ok(conversation)
     }
 
-    async fn expect(&mut self, wanted: Kind, endpoint: &Endpoint) -> Result<(), Error> {
+    /// How long the server may be silent.
+    pub(crate) fn patience(&self) -> Patience {
+        self.patience
+    }
+
+    async fn expect(&mut self, wanted: Kind, endpoint: &Endpoint) -> Result<Received, Error> {
         let answer = heard(CONNECT_DEADLINE, self.hear()).await?;
         match answer.event.event {
-            kind if kind == wanted => Ok(()),
+            kind if kind == wanted => Ok(answer),
             Kind::Error => Err(Error::Refused(Refusal::from_event(&answer.event))),
             Kind::Close => Err(Error::Closed),
             kind => Err(Error::Unexpected(format!("{endpoint} says {kind:?}, and not {wanted:?}"))),

@@ -16,7 +16,7 @@ use crate::address::Site;
 use crate::error::{Error, Refusal};
 use crate::laboratory::{Observation, Observed};
 use crate::lines::LINE_BYTES_MAX;
-use crate::socket::{SILENCE_DEADLINE, connect, heard};
+use crate::socket::{Patience, connect, heard};
 
 /// How long the head of an answer may take.
 pub(crate) const ANSWER_DEADLINE: Duration = Duration::from_secs(20);
@@ -113,9 +113,9 @@ impl HttpClient {
 }
 
 /// The next piece of a body, or `None` at its end.
-pub(crate) async fn piece(body: &mut Incoming) -> Result<Option<Bytes>, Error> {
+pub(crate) async fn piece(body: &mut Incoming, patience: Patience) -> Result<Option<Bytes>, Error> {
     loop {
-        let frame = heard(SILENCE_DEADLINE, async { body.frame().await.transpose().map_err(lost) });
+        let frame = patience.hear(async { body.frame().await.transpose().map_err(lost) });
         match frame.await? {
             Some(frame) => {
                 if let Ok(bytes) = frame.into_data() {
@@ -130,7 +130,7 @@ pub(crate) async fn piece(body: &mut Incoming) -> Result<Option<Bytes>, Error> {
 /// A body as a whole.
 pub(crate) async fn whole(mut body: Incoming) -> Result<Bytes, Error> {
     let mut bytes = BytesMut::new();
-    while let Some(piece) = piece(&mut body).await? {
+    while let Some(piece) = piece(&mut body, Patience::default()).await? {
         bytes.extend_from_slice(&piece);
         if bytes.len() > WHOLE_BYTES_MAX {
             return Err(Error::Unexpected(format!(

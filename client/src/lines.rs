@@ -7,7 +7,7 @@ use crate::error::Error;
 
 /// Bytes of the longest line that is taken, its end not counted: an event, and what stands before
 /// it in a stream of server-sent events.
-pub(crate) const LINE_BYTES_MAX: usize = EVENT_BYTES_MAX + 64;
+pub(crate) const LINE_BYTES_MAX: usize = EVENT_BYTES_MAX + 1024;
 
 /// How much is read at once.
 const READ_BYTES: usize = 8 << 10;

@@ -12,8 +12,38 @@ use crate::laboratory::{ByteStream, Observed, Socket};
 
 /// A socket that is not connected after this long never will be.
 pub(crate) const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
-/// A connection on which nothing came for this long is dead: servers say something every 45 s.
-pub(crate) const SILENCE_DEADLINE: Duration = Duration::from_secs(120);
+/// How long a connection may be silent before it counts as dead.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Patience(Duration);
+
+/// That with a server that does not say how often it shows that it lives: most do every 45 s.
+const SILENCE_DEADLINE: Duration = Duration::from_secs(120);
+/// Signs of life that may be missed.
+const KEEPALIVES_MISSED: u32 = 3;
+/// No server is waited for longer.
+const SILENCE_DEADLINE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self(SILENCE_DEADLINE)
+    }
+}
+
+impl Patience {
+    /// With a server that says after how many seconds it shows that it lives.
+    pub(crate) fn with_keepalive(seconds: u64) -> Self {
+        let wait = Duration::from_secs(seconds).saturating_mul(KEEPALIVES_MISSED);
+        Self(wait.clamp(SILENCE_DEADLINE, SILENCE_DEADLINE_MAX))
+    }
+
+    /// What the other side sends, or [`Error::Silent`] when it sends nothing for too long.
+    pub(crate) async fn hear<T>(
+        self,
+        what: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        heard(self.0, what).await
+    }
+}
 
 /// Opens a socket.
 pub(crate) async fn connect(
@@ -57,4 +87,18 @@ pub(crate) async fn heard<T>(
     what: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
     timeout(deadline, what).await.unwrap_or(Err(Error::Silent(deadline)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patience_follows_the_servers_keepalive_and_has_bounds() {
+        let seconds = |keepalive| Patience::with_keepalive(keepalive).0.as_secs();
+        assert_eq!(Patience::default().0.as_secs(), 120);
+        assert_eq!([0, 1, 40].map(seconds), [120, 120, 120]);
+        assert_eq!(seconds(300), 900);
+        assert_eq!([1_000_000, u64::MAX].map(seconds), [86_400, 86_400]);
+    }
 }

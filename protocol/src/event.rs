@@ -188,6 +188,10 @@ event! {
     /// The sentence of an error.
     #[serde(default, borrow)]
     text error: Option<Cow<'a, str>>,
+    /// Whole seconds, rounded up, after which a quiet connection gets a sign of life; in `open`,
+    /// where it is longer than clients expect.
+    #[serde(default)]
+    value keepalive: Option<u64>,
     /// What was lost before this event.
     #[serde(default)]
     value gap: Option<Gap>,

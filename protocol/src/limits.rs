@@ -40,8 +40,6 @@ pub const ACTIONS_BYTES_MAX: usize = 16 << 10;
 pub const ATTACHMENT_NAME_BYTES_MAX: usize = 255;
 /// Bytes of a sequence id.
 pub const SEQUENCE_ID_BYTES_MAX: usize = 64;
-/// Bytes of the longest event: JSON may write a byte of a text in six, as `\u0001`.
-pub const EVENT_BYTES_MAX: usize = 6 * MESSAGE_BYTES_MAX + (1 << 20);
 /// Bytes of one line from a client, its end not counted, unless configured otherwise.
 pub const LINE_BYTES_DEFAULT: usize = 64 << 10;
 /// Bytes of the word that `PING` carries and `pong` returns.

@@ -76,6 +76,9 @@ pub const COMPRESSED_BYTES: std::ops::RangeInclusive<usize> = 32..=64 << 10;
 /// Readers that look into the log on disk at the same time; others wait their turn.
 pub const LOG_READERS_MAX: usize = 4;
 
+/// Clients expect a sign of life that often. Where `--keepalive` is longer, they are told.
+pub const KEEPALIVE_UNTOLD_MAX: Duration = Duration::from_secs(40);
+
 /// How long the last publishes of a connection are waited for when it ends.
 pub const SETTLE_WAIT_MAX: Duration = Duration::from_secs(1);
 /// How long a publish may wait for room among the publishes in flight.

@@ -15,6 +15,10 @@ pub(crate) struct Arrival {
     pub(crate) message: Option<Received>,
     /// The place that is reached after this step.
     pub(crate) place: Option<Id>,
+    /// After how many seconds the server shows that it lives, if this says so.
+    pub(crate) keepalive: Option<u64>,
+    /// How long the server wants to be left alone once the connection is lost, if it says so.
+    pub(crate) retry: Option<Duration>,
 }
 
 impl Arrival {
@@ -32,6 +36,8 @@ impl Arrival {
         Ok(Self {
             gap: event.gap.clone(),
             place: event.id,
+            keepalive: event.keepalive,
+            retry: None,
             message: (event.event == Kind::Message).then_some(received),
         })
     }

@@ -26,13 +26,19 @@ use crate::conversation::Conversation;
 use crate::error::Error;
 use crate::laboratory::Observation;
 use crate::options::Options;
-use crate::socket::{SILENCE_DEADLINE, heard};
+use crate::socket::Patience;
 
 /// How long a server is asked to hold back a long poll's answer.
 const WAIT: Duration = Duration::from_secs(30);
 
+/// An open connection, and how long it may be silent.
+pub(crate) struct Source {
+    way: Way,
+    patience: Patience,
+}
+
 /// An open way of receiving.
-pub(crate) enum Source {
+enum Way {
     Lines(Conversation),
     WebSocket(Box<Frames>),
     Sse(Events),
@@ -44,35 +50,44 @@ pub(crate) enum Source {
 impl Source {
     /// Connects and asks for the messages of a filter after a place.
     pub(crate) async fn open(options: &Options) -> Result<Self, Error> {
-        Ok(match options.via {
-            Transport::Tcp => Self::Lines(subscribe(options, options.server.lines().await?).await?),
-            Transport::Unix => Self::Lines(subscribe(options, options.server.unix().await?).await?),
-            Transport::Websocket => Self::WebSocket(Box::new(Frames::open(options).await?)),
-            Transport::Sse => Self::Sse(Events::open(options).await?),
-            Transport::Ndjson => Self::Ndjson(Objects::open(options).await?),
-            Transport::Longpoll => Self::Poll(Box::new(Polls::held(options, WAIT)?)),
-            Transport::Poll => Self::Poll(Box::new(Polls::every(options)?)),
-            Transport::Udp => Self::Udp(Box::new(Datagrams::open(options).await?)),
+        let way = match options.via {
+            Transport::Tcp => Way::Lines(subscribe(options, options.server.lines().await?).await?),
+            Transport::Unix => Way::Lines(subscribe(options, options.server.unix().await?).await?),
+            Transport::Websocket => Way::WebSocket(Box::new(Frames::open(options).await?)),
+            Transport::Sse => Way::Sse(Events::open(options).await?),
+            Transport::Ndjson => Way::Ndjson(Objects::open(options).await?),
+            Transport::Longpoll => Way::Poll(Box::new(Polls::held(options, WAIT)?)),
+            Transport::Poll => Way::Poll(Box::new(Polls::every(options)?)),
+            Transport::Udp => Way::Udp(Box::new(Datagrams::open(options).await?)),
             Transport::Raw => {
                 let reason = "raw brings texts without places, so it cannot be resumed";
                 return Err(Error::Address(reason.to_owned()));
             }
-        })
+        };
+        Ok(Self { way, patience: Patience::default() })
     }
 
     /// The next step.
     pub(crate) async fn next(&mut self) -> Result<Arrival, Error> {
-        match self {
-            Self::Lines(conversation) => {
-                let received = heard(SILENCE_DEADLINE, conversation.hear()).await?;
-                Arrival::from_event(received)
+        let patience = self.patience;
+        let arrival = match &mut self.way {
+            Way::Lines(conversation) => {
+                let patience = conversation.patience();
+                Arrival::from_event(patience.hear(conversation.hear()).await?)?
             }
-            Self::WebSocket(frames) => Arrival::from_event(frames.next().await?),
-            Self::Sse(events) => Arrival::from_event(events.next().await?),
-            Self::Ndjson(objects) => Arrival::from_event(objects.next().await?),
-            Self::Poll(polls) => polls.next().await,
-            Self::Udp(datagrams) => datagrams.next().await,
+            Way::WebSocket(frames) => Arrival::from_event(frames.next(patience).await?)?,
+            Way::Sse(events) => {
+                let received = events.next(patience).await?;
+                Arrival { retry: events.retry(), ..Arrival::from_event(received)? }
+            }
+            Way::Ndjson(objects) => Arrival::from_event(objects.next(patience).await?)?,
+            Way::Poll(polls) => polls.next().await?,
+            Way::Udp(datagrams) => datagrams.next().await?,
+        };
+        if let Some(seconds) = arrival.keepalive {
+            self.patience = Patience::with_keepalive(seconds);
         }
+        Ok(arrival)
     }
 }
 

@@ -13,6 +13,7 @@ use crate::http::{ANSWER_DEADLINE, HttpClient, piece};
 use crate::lines::{LINE_BYTES_MAX, Lines};
 use crate::options::Options;
 use crate::received::Received;
+use crate::socket::Patience;
 
 /// An HTTP answer that does not end.
 pub(crate) struct Events {
@@ -31,12 +32,17 @@ impl Events {
         Ok(Self { body: answer.into_body(), parser: Parser::default(), _client: client })
     }
 
-    pub(crate) async fn next(&mut self) -> Result<Received, Error> {
+    /// How long the server wants to be left alone once the connection is lost, if it has said so.
+    pub(crate) fn retry(&self) -> Option<Duration> {
+        self.parser.retry
+    }
+
+    pub(crate) async fn next(&mut self, patience: Patience) -> Result<Received, Error> {
         loop {
             if let Some(data) = self.parser.next_data()? {
                 return Received::parse(data);
             }
-            let bytes = piece(&mut self.body).await?.ok_or(Error::Closed)?;
+            let bytes = piece(&mut self.body, patience).await?.ok_or(Error::Closed)?;
             self.parser.feed(&bytes);
         }
     }

@@ -12,10 +12,9 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 use crate::error::{Error, Refusal};
 use crate::http::ANSWER_DEADLINE;
 use crate::laboratory::{ByteStream, Observation};
-use crate::lines::LINE_BYTES_MAX;
 use crate::options::Options;
 use crate::received::Received;
-use crate::socket::{SILENCE_DEADLINE, connect, heard};
+use crate::socket::{Patience, connect, heard};
 
 const BUFFER_BYTES: usize = 8 << 10;
 
@@ -47,10 +46,9 @@ impl Frames {
     }
 
     /// The next event. Pings are answered on the way, and count as a sign of life.
-    pub(crate) async fn next(&mut self) -> Result<Received, Error> {
+    pub(crate) async fn next(&mut self, patience: Patience) -> Result<Received, Error> {
         loop {
-            let frame =
-                heard(SILENCE_DEADLINE, async { self.0.next().await.transpose().map_err(error) });
+            let frame = patience.hear(async { self.0.next().await.transpose().map_err(error) });
             match frame.await? {
                 Some(Message::Text(text)) => return Received::parse(Bytes::from(text)),
                 Some(Message::Close(_)) | None => return Err(Error::Closed),

@@ -31,7 +31,9 @@ pub(super) fn begin(
     if let Some(gap) = &gap {
         head.add("doorbell-gap", gap.to_json().as_bytes());
     }
-    let open = framing.event(&event_at(Kind::Open, &cursor, gap));
+    let mut open = event_at(Kind::Open, &cursor, gap);
+    open.keepalive = config.keepalive_told();
+    let open = framing.event(&open);
     let session = Session::new(framing, cursor, serving, config.clone(), open);
     Reply::new(head, Body::Stream(Box::new(session)))
 }

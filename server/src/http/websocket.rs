@@ -41,10 +41,8 @@ impl OpenSocket {
         request: &mut Request<'_>,
     ) -> Result<Self, Error> {
         let params = Params::of(request);
-        let (until, default) = match params.poll() {
-            true => (Until::Told, Since::All),
-            false => (Until::Ended, Since::None),
-        };
+        let (until, default) =
+            if params.poll() { (Until::Told, Since::All) } else { (Until::Ended, Since::None) };
         let (since, conditions) = (params.since(default), params.conditions());
         let upgrade = Upgrade::of(request)?;
         let filter = access.readable(decoded(filter)?.parse()?)?;

@@ -104,7 +104,8 @@ pub(crate) fn serve<L: Link>(
     serving: Serving,
     until: Until,
 ) -> impl Future<Output = ()> + Send + use<L> {
-    let open = event::open(&mut cursor);
+    let mut open = event::open(&mut cursor);
+    open.keepalive = config.keepalive_told();
     config.metrics.of(transport).gaps.inc_by(u64::from(open.gap.is_some()));
     let first = match until {
         // A poll begins with what is held, and with a loss if there was one.
@@ -114,7 +115,7 @@ pub(crate) fn serve<L: Link>(
     let is_nothing = cursor.access().is_nothing();
     let talk = (is_nothing || until == Until::Told).then(|| {
         let silent_until = is_nothing.then(|| Instant::now() + AUTHENTICATION_WAIT);
-        Box::new(Talk { silent_until, until, ..Talk::default() })
+        Box::new(Talk { until, silent_until, ..Talk::default() })
     });
     let conversation = Conversation { link, transport, talk };
     Session::new(conversation, cursor, serving, config, first).run()

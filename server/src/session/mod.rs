@@ -32,7 +32,7 @@ use crate::access::Gate;
 use crate::audit::{Actor, AuditAction};
 use crate::connections::Serving;
 use crate::cursor::{Batch, Cursor, PageLimit};
-use crate::limits::{GROUP_AFTER, HALF_CLOSED_SHARE};
+use crate::limits::{GROUP_AFTER, HALF_CLOSED_SHARE, KEEPALIVE_UNTOLD_MAX};
 use crate::metrics::{Connected, Metrics, Transport};
 use crate::stop::{Stop, detach};
 use crate::visitors::Visitor;
@@ -61,6 +61,12 @@ pub struct SessionConfig {
 }
 
 impl SessionConfig {
+    /// The time to a sign of life in whole seconds, for clients that would give up before.
+    pub(crate) fn keepalive_told(&self) -> Option<u64> {
+        let seconds = self.keepalive.as_secs() + u64::from(self.keepalive.subsec_nanos() > 0);
+        (self.keepalive > KEEPALIVE_UNTOLD_MAX).then_some(seconds)
+    }
+
     /// Counts a refusal for want of a credential or a right, and notes it, and one by a limit; any
     /// other is passed over.
     pub(crate) fn refused(&self, actor: Actor<'_>, action: AuditAction, error: &Error) {
