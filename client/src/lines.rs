@@ -16,11 +16,20 @@ const READ_BYTES: usize = 8 << 10;
 #[derive(Debug, Default)]
 pub(crate) struct Lines {
     buffer: BytesMut,
-    /// Bytes at the front that hold no `\n`.
+    /// Bytes at the front that hold no end.
     scanned: usize,
+    /// Whether `\r` alone ends a line, too.
+    takes_returns: bool,
+    /// Whether the last line ended in `\r`: a `\n` at the front belongs to it.
+    had_return: bool,
 }
 
 impl Lines {
+    /// Those that may end in `\r` alone as well.
+    pub(crate) fn with_returns() -> Self {
+        Self { takes_returns: true, ..Self::default() }
+    }
+
     /// Where to read the next bytes into.
     pub(crate) fn space(&mut self) -> &mut BytesMut {
         self.buffer.reserve(READ_BYTES);
@@ -39,7 +48,14 @@ impl Lines {
 
     /// The next whole line, without its end.
     pub(crate) fn next_line(&mut self) -> Result<Option<Bytes>, Error> {
-        let found = self.buffer[self.scanned..].iter().position(|b| *b == b'\n');
+        if self.had_return && !self.buffer.is_empty() {
+            self.had_return = false;
+            if self.buffer.starts_with(b"\n") {
+                self.buffer.advance(1);
+            }
+        }
+        let is_end = |byte: &u8| *byte == b'\n' || self.takes_returns && *byte == b'\r';
+        let found = self.buffer[self.scanned..].iter().position(is_end);
         let length = found.map_or(self.buffer.len(), |offset| self.scanned + offset);
         if length > LINE_BYTES_MAX {
             return Err(Error::Unexpected(format!("a line is longer than {LINE_BYTES_MAX} bytes")));
@@ -49,9 +65,10 @@ impl Lines {
             return Ok(None);
         }
         let mut line = self.buffer.split_to(length).freeze();
+        self.had_return = self.buffer.starts_with(b"\r");
         self.buffer.advance(1);
         self.scanned = 0;
-        if line.ends_with(b"\r") {
+        if !self.takes_returns && line.ends_with(b"\r") {
             line.truncate(length - 1);
         }
         Ok(Some(line))
@@ -79,6 +96,19 @@ mod tests {
     #[test]
     fn both_ends_are_taken_and_half_a_line_waits() {
         assert_eq!(cut(&[b"a\r", b"\n\nb\r\r\nc"]), ["a", "", "b\r"]);
+    }
+
+    #[test]
+    fn a_return_alone_may_be_an_end_and_waits_for_nothing() {
+        let mut lines = Lines::with_returns();
+        let mut taken = Vec::new();
+        for piece in [b"a\rb\r" as &[u8], b"\n\nc\n\r", b"d\r\n", b"\r"] {
+            lines.feed(piece);
+            while let Some(line) = lines.next_line().unwrap() {
+                taken.push(line);
+            }
+        }
+        assert_eq!(taken, ["a", "b", "", "c", "", "d", ""]);
     }
 
     #[test]

@@ -66,6 +66,7 @@ impl Subscription {
             delivered: None,
             updates: VecDeque::new(),
             backoff: Backoff::default(),
+            retry: Duration::ZERO,
             attempt_at: Instant::now(),
         };
         let updates = stream::unfold(Some(state), async |state| {
@@ -97,6 +98,8 @@ struct State {
     /// What was received and not yet told.
     updates: VecDeque<Update>,
     backoff: Backoff,
+    /// How long the server wants to be left alone once a connection is lost.
+    retry: Duration,
     /// When the next connection may be tried.
     attempt_at: Instant,
 }
@@ -131,7 +134,11 @@ impl State {
             self.backoff.reset();
         } else {
             self.established = true;
+            self.was_established = true;
             self.updates.push_back(Update::Connected);
+        }
+        if let Some(retry) = arrival.retry {
+            self.retry = retry;
         }
         if let Some(gap) = arrival.gap {
             // What follows may be of another log, whose ids say nothing about what was delivered.
@@ -153,7 +160,7 @@ impl State {
 
     fn disconnected(&mut self, error: Error) -> Update {
         self.source = None;
-        let retry_in = self.backoff.next_delay().max(error.retry_after());
+        let retry_in = self.backoff.next_delay().max(error.retry_after()).max(self.retry);
         self.attempt_at = Instant::now() + retry_in;
         Update::Disconnected { error, retry_in }
     }
@@ -176,6 +183,7 @@ mod tests {
             delivered: None,
             updates: VecDeque::new(),
             backoff: Backoff::default(),
+            retry: Duration::ZERO,
             attempt_at: Instant::now(),
         }
     }

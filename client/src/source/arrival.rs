@@ -1,5 +1,7 @@
 //! What one step of receiving brings, whichever way.
 
+use std::time::Duration;
+
 use doorbell_protocol::Id;
 use doorbell_protocol::event::{Gap, Kind};
 

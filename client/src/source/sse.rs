@@ -1,9 +1,11 @@
 //! Receiving by server-sent events.
 //!
-//! Not a general `EventSource`: of the fields only `data` is kept, as its JSON says what the `id`
-//! and `event` fields say. Lines end in `\n` or `\r\n`.
+//! Read as the HTML standard says (section 9.2), but of the fields only `data` and `retry` are kept:
+//! the JSON of the data says what `id` and `event` say.
 
-use bytes::{Bytes, BytesMut};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::header::ACCEPT;
@@ -29,6 +31,7 @@ impl Events {
         let request = Request::get(format!("{}/sse?since={}", options.path(), options.since))
             .header(ACCEPT, "text/event-stream");
         let answer = client.send(request, Bytes::new(), ANSWER_DEADLINE).await?;
+        expect_type(&answer, "text/event-stream")?;
         Ok(Self { body: answer.into_body(), parser: Parser::default(), _client: client })
     }
 
@@ -48,12 +51,32 @@ impl Events {
     }
 }
 
+/// The longest that a `retry` is followed.
+const RETRY_MAX: Duration = Duration::from_secs(60);
+/// It may stand before the first line.
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+
 /// Takes the data out of server-sent events.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Parser {
     lines: Lines,
+    /// Whether no line was taken.
+    is_new: bool,
+    retry: Option<Duration>,
     data: BytesMut,
     has_data: bool,
+}
+
+impl Default for Parser {
+    fn default() -> Self {
+        Self {
+            lines: Lines::with_returns(),
+            is_new: true,
+            retry: None,
+            data: BytesMut::new(),
+            has_data: false,
+        }
+    }
 }
 
 impl Parser {
@@ -63,14 +86,20 @@ impl Parser {
 
     /// The data of the next whole event that has any; many `data` fields are joined by `\n`.
     fn next_data(&mut self) -> Result<Option<Bytes>, Error> {
-        while let Some(line) = self.lines.next_line()? {
+        while let Some(mut line) = self.lines.next_line()? {
+            if std::mem::take(&mut self.is_new) && line.starts_with(BYTE_ORDER_MARK) {
+                line.advance(BYTE_ORDER_MARK.len());
+            }
             if line.is_empty() {
                 if std::mem::take(&mut self.has_data) {
                     return Ok(Some(self.data.split().freeze()));
                 }
                 continue;
             }
-            let Some(value) = data_value(&line) else {
+            if let Some(millis) = value_of(b"retry", &line) {
+                self.note_retry(millis);
+            }
+            let Some(value) = value_of(b"data", &line) else {
                 continue;
             };
             if self.data.len() + value.len() > LINE_BYTES_MAX {
@@ -85,11 +114,22 @@ impl Parser {
         }
         Ok(None)
     }
+
+    /// Digits and nothing else are a time.
+    fn note_retry(&mut self, millis: &[u8]) {
+        if millis.iter().all(u8::is_ascii_digit)
+            && let Ok(text) = std::str::from_utf8(millis)
+            && !text.is_empty()
+        {
+            let retry = text.parse().map_or(RETRY_MAX, Duration::from_millis);
+            self.retry = Some(retry.min(RETRY_MAX));
+        }
+    }
 }
 
-/// The value of a `data` field: what follows the colon and one space, if there is one.
-fn data_value(line: &[u8]) -> Option<&[u8]> {
-    match line.strip_prefix(b"data")? {
+/// The value of a field: what follows the colon and one space, if there is one.
+fn value_of<'l>(field: &[u8], line: &'l [u8]) -> Option<&'l [u8]> {
+    match line.strip_prefix(field)? {
         [] => Some(&[]),
         [b':', b' ', value @ ..] | [b':', value @ ..] => Some(value),
         _ => None,
@@ -119,6 +159,37 @@ mod tests {
         let text = b"data: a\n\n: comment\nid: 1\nevent: open\ndata:b\r\n\r\n\
             retry: 5\n\ndata\ndata:  c\n\ndatum: x\n\ndata: half";
         assert_eq!(parse(&[text]), ["a", "b", "\n c"]);
+    }
+
+    #[test]
+    fn the_standards_ends_of_lines_marks_and_comments_are_taken() {
+        let mark = "\u{feff}";
+        for end in ["\n", "\r", "\r\n"] {
+            let text = format!("{mark}data: a{end}{end}:{end}: still there{end}data{end}{end}")
+                + &format!(
+                    "{mark}data: not at the beginning{end}{end}data:b{end}data: c{end}{end}"
+                );
+            assert_eq!(parse(&[text.as_bytes()]), ["a", "", "b\nc"], "{end:?}");
+            let bytes: Vec<&[u8]> = text.as_bytes().chunks(1).collect();
+            assert_eq!(parse(&bytes), ["a", "", "b\nc"], "{end:?}, a byte at a time");
+        }
+    }
+
+    #[test]
+    fn retry_is_digits_and_bounded() {
+        let retry = |text: &str| {
+            let mut parser = Parser::default();
+            parser.feed(text.as_bytes());
+            while parser.next_data().unwrap().is_some() {}
+            parser.retry.map(|retry| retry.as_millis())
+        };
+        assert_eq!(retry("retry: 2500\n\n"), Some(2500));
+        assert_eq!(retry("retry:7\n"), Some(7));
+        assert_eq!(retry("retry: 2500\nretry: soon\nretry:\nretry: -1\n"), Some(2500));
+        for long in ["3600000", "99999999999999999999999"] {
+            assert_eq!(retry(&format!("retry: {long}\n")), Some(60_000));
+        }
+        assert_eq!(retry("data: x\n\n"), None);
     }
 
     #[test]
