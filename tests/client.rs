@@ -1,6 +1,9 @@
 //! The program `doorbell`, as people run it.
 
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::support::client::{RunningClient, client, client_command};
@@ -467,6 +470,148 @@ fn the_help_of_every_command_teaches_by_examples() {
     for shell in ["bash", "fish", "zsh"] {
         let mut completions = client_command();
         assert!(succeed(completions.args(["completions", shell])).contains("doorbell"));
+    }
+}
+
+/// A proxy that answers by itself for a while.
+struct Front {
+    address: SocketAddr,
+    shared: Arc<Mutex<Between>>,
+}
+
+#[derive(Default)]
+struct Between {
+    /// What it answers by itself.
+    own: Option<&'static str>,
+    /// How often it has.
+    answered: usize,
+    open: Vec<TcpStream>,
+}
+
+impl Front {
+    fn before(server: SocketAddr) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let shared: Arc<Mutex<Between>> = Arc::default();
+        let between = shared.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let mut between = between.lock().unwrap();
+                if let Some(answer) = between.own {
+                    between.answered += 1;
+                    answer_by_itself(stream, answer);
+                    continue;
+                }
+                let onward = TcpStream::connect(server).unwrap();
+                between.open.extend([&stream, &onward].map(|end| end.try_clone().unwrap()));
+                for (from, to) in [(&stream, &onward), (&onward, &stream)] {
+                    let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
+                    std::thread::spawn(move || {
+                        let _ = std::io::copy(&mut from, &mut to);
+                        let _ = to.shutdown(Shutdown::Write);
+                    });
+                }
+            }
+        });
+        Self { address, shared }
+    }
+
+    /// Cuts what is open, and answers what comes by itself from now on, or not any more.
+    fn answer(&self, own: Option<&'static str>) {
+        let mut between = self.shared.lock().unwrap();
+        between.own = own;
+        for stream in between.open.drain(..) {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+
+    fn answered(&self) -> usize {
+        self.shared.lock().unwrap().answered
+    }
+}
+
+fn answer_by_itself(mut stream: TcpStream, answer: &str) {
+    let (status, kind, body) = match answer.split('|').collect::<Vec<_>>()[..] {
+        [status, kind, body] => (status, kind, body),
+        _ => panic!("{answer}"),
+    };
+    let mut request = Vec::new();
+    while !request.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        if stream.read(&mut byte).is_ok_and(|read| read == 1) {
+            request.push(byte[0]);
+        } else {
+            return;
+        }
+    }
+    let _ = write!(
+        stream,
+        "HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+        body.len()
+    );
+}
+
+const WRONG_ANSWERS: [&str; 4] = [
+    "404 Not Found|text/plain|404 page not found",
+    "401 Unauthorized|text/plain|who are you",
+    "503 Service Unavailable|text/html|<p>a moment</p>",
+    "200 OK|text/html|<p>welcome to the site</p>",
+];
+
+#[test]
+fn a_wrong_answer_when_it_comes_back_is_no_reason_to_give_up() {
+    for way in [WAYS[1], WAYS[2], WAYS[3], WAYS[4]] {
+        for answer in WRONG_ANSWERS {
+            let server = TestServer::start();
+            let front = Front::before(server.http);
+            let address = format!("http://{}", front.address);
+            let mut command = client_command();
+            command.args(["subscribe", "t", "--count", "2", "--server", &address]).args(way);
+            let mut running = RunningClient::start(&mut command);
+            await_reader(&server, way);
+            server.publish("t", "at first");
+            assert!(running.line().expect("a message").contains("at first"), "{way:?} {answer}");
+            front.answer(Some(answer));
+            crate::support::eventually("two wrong answers", || {
+                (front.answered() >= 2).then_some(())
+            });
+            front.answer(None);
+            server.publish("t", "after all");
+            assert!(running.line().expect("a message").contains("after all"), "{way:?} {answer}");
+            assert_eq!(running.line(), None, "{way:?} {answer}");
+            assert!(running.wait().success(), "{way:?} {answer}");
+            let talk: Vec<String> = std::iter::from_fn(|| running.talk()).collect();
+            let status = &answer[..3];
+            let said = if status == "200" { "text/html" } else { status };
+            // A WebSocket that is refused tells its status alone.
+            let said = if way[1] == "ws" { status } else { said };
+            assert!(talk.iter().any(|line| line.contains(said)), "{way:?} {answer}: {talk:?}");
+        }
+    }
+}
+
+#[test]
+fn a_wrong_answer_at_first_and_a_refusal_of_the_servers_own_are_final() {
+    let server = TestServer::start();
+    let front = Front::before(server.http);
+    let address = format!("http://{}", front.address);
+    for way in [WAYS[1], WAYS[2], WAYS[3], WAYS[4]] {
+        for answer in [WRONG_ANSWERS[0], WRONG_ANSWERS[1], WRONG_ANSWERS[3]] {
+            front.answer(Some(answer));
+            let mut command = client_command();
+            command.args(["subscribe", "t", "--server", &address]).args(way);
+            let output = run(&mut command);
+            assert_eq!(output.status.code(), Some(1), "{way:?} {answer}: {}", text(&output.stderr));
+        }
+        front.answer(None);
+        let mut command = client_command();
+        command.args(["subscribe", "t", "--server", &address]).args(way);
+        let mut running = RunningClient::start(&mut command);
+        await_reader(&server, way);
+        let own = "400 Bad Request|application/json|\
+            {\"code\":40009,\"http\":400,\"error\":\"no such filter\"}";
+        front.answer(Some(own));
+        assert_eq!(running.wait().code(), Some(1), "{way:?}");
     }
 }
 

@@ -39,6 +39,9 @@ pub enum Error {
     /// What came is nothing that a doorbell server says.
     #[error("{0}")]
     Unexpected(String),
+    /// What answered is no doorbell server, or something before it.
+    #[error("{0}")]
+    Foreign(String),
     /// The connection broke while publishes were under way and could not be had again. Each of
     /// them may have been stored or not.
     #[error("{cause}; {count} published without an answer, each may be stored or not")]
@@ -59,7 +62,17 @@ impl Error {
             Self::Address(_)
             | Self::Untrusted(_)
             | Self::Unexpected(_)
+            | Self::Foreign(_)
             | Self::Unacknowledged { .. } => false,
+        }
+    }
+
+    /// Whether it may be the word of something between this client and the server.
+    pub(crate) fn may_be_a_proxys(&self) -> bool {
+        match self {
+            Self::Refused(refusal) => !refusal.is_own(),
+            Self::Foreign(_) => true,
+            _ => false,
         }
     }
 
@@ -127,6 +140,11 @@ impl Refusal {
     /// Whether the same request may succeed later without being changed.
     pub fn is_transient(&self) -> bool {
         matches!(self.status, 408 | 429 | 500..)
+    }
+
+    /// Whether a doorbell server said it, whose numbers are longer than a status.
+    fn is_own(&self) -> bool {
+        self.code != u32::from(self.status)
     }
 
     /// The refusal in an `error` event.

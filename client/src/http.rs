@@ -4,10 +4,11 @@ use std::io;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use doorbell_protocol::code::quoted;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper::header::{AUTHORIZATION, HOST, HeaderMap, RETRY_AFTER};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, RETRY_AFTER};
 use hyper::{Request, Response, StatusCode, Uri, http};
 use hyper_util::rt::TokioIo;
 use tokio::task::JoinSet;
@@ -125,6 +126,18 @@ pub(crate) async fn piece(body: &mut Incoming, patience: Patience) -> Result<Opt
             None => return Ok(None),
         }
     }
+}
+
+/// Refuses an answer that is not of this media type; its parameters say nothing here.
+pub(crate) fn expect_type(answer: &Response<Incoming>, expected: &str) -> Result<(), Error> {
+    let found = answer.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let text = String::from_utf8_lossy(found.unwrap_or_default());
+    let essence = text.split(';').next().unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case(expected) {
+        return Ok(());
+    }
+    let text = quoted(&text);
+    Err(Error::Foreign(format!("the answer is {text}, not {expected}: is this a doorbell server?")))
 }
 
 /// A body as a whole.

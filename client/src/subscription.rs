@@ -48,7 +48,9 @@ pub enum Update {
 /// It connects when it is first polled. When a connection fails it says so, waits a little (full
 /// jitter, 100 ms doubling to 10 s) and resumes where it was: no message comes twice, none is left
 /// out, and what the server no longer holds is told as a [`Update::Gap`]. An `Err` is final and the
-/// last item; it is one that trying again would not change, such as a refused filter.
+/// last item; it is one that trying again would not change, such as a refused filter. Once there was
+/// a connection, an answer that is not the server's own is none: it is a proxy's, which may know
+/// better in a moment.
 ///
 /// Everything happens while it is polled: dropped, it leaves no connection and no task behind, and
 /// not polled, it lets the server wait.
@@ -63,6 +65,7 @@ impl Subscription {
             options,
             source: None,
             established: false,
+            was_established: false,
             delivered: None,
             updates: VecDeque::new(),
             backoff: Backoff::default(),
@@ -95,6 +98,8 @@ struct State {
     source: Option<Source>,
     /// Whether the source has yielded anything.
     established: bool,
+    /// Whether any source has.
+    was_established: bool,
     /// What was received and not yet told.
     updates: VecDeque<Update>,
     backoff: Backoff,
@@ -112,10 +117,14 @@ impl State {
             }
             match self.arrival().await {
                 Ok(arrival) => self.take(arrival),
-                Err(error) if error.is_transient() => return Ok(self.disconnected(error)),
+                Err(error) if self.may_pass(&error) => return Ok(self.disconnected(error)),
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    fn may_pass(&self, error: &Error) -> bool {
+        error.is_transient() || self.was_established && error.may_be_a_proxys()
     }
 
     async fn arrival(&mut self) -> Result<Arrival, Error> {
@@ -180,6 +189,7 @@ mod tests {
             options: Options::new(Server::local(Transport::Tcp), "t".parse().unwrap()),
             source: None,
             established: true,
+            was_established: true,
             delivered: None,
             updates: VecDeque::new(),
             backoff: Backoff::default(),

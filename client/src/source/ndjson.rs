@@ -5,7 +5,7 @@ use hyper::Request;
 use hyper::body::Incoming;
 
 use crate::error::Error;
-use crate::http::{ANSWER_DEADLINE, HttpClient, piece};
+use crate::http::{ANSWER_DEADLINE, HttpClient, expect_type, piece};
 use crate::lines::Lines;
 use crate::options::Options;
 use crate::received::Received;
@@ -24,6 +24,7 @@ impl Objects {
         let mut client = options.http()?;
         let request = Request::get(format!("{}/json?since={}", options.path(), options.since));
         let answer = client.send(request, Bytes::new(), ANSWER_DEADLINE).await?;
+        expect_type(&answer, "application/x-ndjson")?;
         Ok(Self { body: answer.into_body(), lines: Lines::default(), _client: client })
     }
 

@@ -15,7 +15,7 @@ use rand::RngExt;
 use tokio::time::{Instant, sleep_until};
 
 use crate::error::Error;
-use crate::http::{ANSWER_DEADLINE, HttpClient, piece};
+use crate::http::{ANSWER_DEADLINE, HttpClient, expect_type, piece};
 use crate::laboratory::{Habits, Observation};
 use crate::lines::Lines;
 use crate::options::Options;
@@ -158,10 +158,11 @@ impl Polls {
             self.client.observed().note(Observation::EmptyAnswer { not_modified: true });
             return Ok(None);
         }
+        expect_type(&answer, "application/x-ndjson")?;
         let headers = answer.headers();
         let next = text(headers, NEXT).and_then(|next| next.parse().ok());
         if next.is_none() {
-            return Err(Error::Unexpected(format!(
+            return Err(Error::Foreign(format!(
                 "the answer to a poll has no {NEXT}: is this a doorbell server?"
             )));
         }
@@ -206,7 +207,7 @@ impl Polls {
         if let (true, Pace::Every { due, .. }) = (answer.more, &mut self.pace) {
             *due = Instant::now();
         }
-        Ok(Arrival { gap: answer.gap, message: None, place: answer.next })
+        Ok(Arrival { gap: answer.gap, place: answer.next, ..Arrival::default() })
     }
 }
 

@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 use hyper::header::ACCEPT;
 
 use crate::error::Error;
-use crate::http::{ANSWER_DEADLINE, HttpClient, piece};
+use crate::http::{ANSWER_DEADLINE, HttpClient, expect_type, piece};
 use crate::lines::{LINE_BYTES_MAX, Lines};
 use crate::options::Options;
 use crate::received::Received;
