@@ -14,12 +14,15 @@ use crate::support::{Lines, Request, datagrams};
 
 /// The server, which finds these sockets from descriptor 3 on and is told these names.
 fn activated(sockets: &[OwnedFd], names: Option<&str>, flags: &[&str]) -> Command {
-    let mut script = String::new();
-    for (place, socket) in sockets.iter().enumerate() {
-        // Found by the shell, which puts it where the server looks for it.
-        fcntl_setfd(socket, FdFlags::empty()).unwrap();
-        script += &format!("exec {}<&{}; ", place + 3, socket.as_raw_fd());
-    }
+    // Each is found by the shell, which puts it where the server looks for it.
+    let script: Vec<String> = (3..)
+        .zip(sockets)
+        .map(|(place, socket)| {
+            fcntl_setfd(socket, FdFlags::empty()).unwrap();
+            format!("exec {place}<&{}; ", socket.as_raw_fd())
+        })
+        .collect();
+    let script = script.concat();
     let mut command = Command::new("/bin/bash");
     command
         .args(["-c", &format!("{script} LISTEN_PID=$$ exec \"$@\""), "sh"])
@@ -36,11 +39,12 @@ fn activated(sockets: &[OwnedFd], names: Option<&str>, flags: &[&str]) -> Comman
 fn tcp() -> (OwnedFd, std::net::SocketAddr) {
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = socket.local_addr().unwrap();
-    (high(socket.into()), address)
+    (high(socket), address)
 }
 
 /// The same socket beyond the descriptors that a shell puts others in.
-fn high(socket: OwnedFd) -> OwnedFd {
+fn high(socket: impl Into<OwnedFd>) -> OwnedFd {
+    let socket: OwnedFd = socket.into();
     rustix::io::fcntl_dupfd_cloexec(&socket, 20).unwrap()
 }
 
@@ -49,7 +53,7 @@ fn inherited_sockets_are_served_by_their_names() {
     let ((lines, tcp_at), (http, http_at)) = (tcp(), tcp());
     let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
     let udp_at = udp.local_addr().unwrap();
-    let sockets = [lines, high(udp.into()), http];
+    let sockets = [lines, high(udp), http];
     let mut running = RunningClient::start(&mut activated(&sockets, Some("tcp:udp:http"), &[]));
     drop(sockets);
     let ready = running.line().unwrap();
@@ -70,7 +74,7 @@ fn without_names_inherited_sockets_are_known_by_kind_and_order() {
     for names in [None, Some("doorbell.socket:doorbell.socket:doorbell.socket")] {
         let sockets = [
             http.try_clone().unwrap(),
-            high(unix.try_clone().unwrap().into()),
+            high(unix.try_clone().unwrap()),
             lines.try_clone().unwrap(),
         ];
         let mut running = RunningClient::start(&mut activated(&sockets, names, &[]));
@@ -92,7 +96,7 @@ fn inherited_sockets_that_cannot_be_served_are_refused_in_one_line() {
         assert_eq!((output.status.code(), stderr.lines().count()), (Some(2), 1), "{stderr}");
         stderr
     };
-    let udp = || high(UdpSocket::bind("127.0.0.1:0").unwrap().into());
+    let udp = || high(UdpSocket::bind("127.0.0.1:0").unwrap());
     let line = refused(&[udp()], Some("http"), &[]);
     assert!(line.contains("LISTEN_FDNAMES") && line.contains("http"), "{line}");
     let line = refused(&[tcp().0, tcp().0, tcp().0], None, &[]);

@@ -531,9 +531,8 @@ impl Front {
 }
 
 fn answer_by_itself(mut stream: TcpStream, answer: &str) {
-    let (status, kind, body) = match answer.split('|').collect::<Vec<_>>()[..] {
-        [status, kind, body] => (status, kind, body),
-        _ => panic!("{answer}"),
+    let [status, kind, body] = answer.split('|').collect::<Vec<_>>()[..] else {
+        panic!("{answer}");
     };
     let mut request = Vec::new();
     while !request.ends_with(b"\r\n\r\n") {
