@@ -201,9 +201,9 @@ mod tests {
     fn message(id: Id) -> Arrival {
         let event = Event::new(Kind::Message, 0).at(id);
         Arrival {
-            gap: None,
             place: Some(id),
             message: Some(Received { json: event.to_json().into(), event }),
+            ..Arrival::default()
         }
     }
 
