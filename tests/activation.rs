@@ -1,5 +1,5 @@
-//! Sockets that are bound by whoever starts the server (`LISTEN_FDS`): they are served, and nothing is
-//! bound in their place.
+//! Sockets that are bound by whoever starts the server (`LISTEN_FDS`): they are served, and nothing
+//! is bound in their place.
 
 use std::net::{TcpListener, UdpSocket};
 use std::os::fd::{AsRawFd, OwnedFd};

@@ -11,7 +11,7 @@ use crate::error::{Error, Refusal};
 use crate::laboratory::{ByteStream, Observed};
 use crate::lines::Lines;
 use crate::received::Received;
-use crate::socket::{CONNECT_DEADLINE, Patience, connect, heard};
+use crate::socket::{CONNECT_DEADLINE, Silence, connect, heard};
 
 /// An open conversation.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ pub(crate) struct Conversation {
     writer: WriteHalf<Box<dyn ByteStream>>,
     lines: Lines,
     outgoing: BytesMut,
-    patience: Patience,
+    silence: Silence,
 }
 
 impl Conversation {
@@ -43,11 +43,11 @@ impl Conversation {
             writer,
             lines: Lines::default(),
             outgoing: BytesMut::new(),
-            patience: Patience::default(),
+            silence: Silence::default(),
         };
         let opened = conversation.expect(Kind::Open, endpoint).await?;
         if let Some(seconds) = opened.event.keepalive {
-            conversation.patience = Patience::with_keepalive(seconds);
+            conversation.silence = Silence::with_keepalive(seconds);
         }
         if let Some(token) = token {
             conversation.say(&Command::Authenticate(token));
@@ -57,8 +57,8 @@ impl Conversation {
     }
 
     /// How long the server may be silent.
-    pub(crate) fn patience(&self) -> Patience {
-        self.patience
+    pub(crate) fn silence(&self) -> Silence {
+        self.silence
     }
 
     async fn expect(&mut self, wanted: Kind, endpoint: &Endpoint) -> Result<Received, Error> {

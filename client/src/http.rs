@@ -17,7 +17,7 @@ use crate::address::Site;
 use crate::error::{Error, Refusal};
 use crate::laboratory::{Observation, Observed};
 use crate::lines::LINE_BYTES_MAX;
-use crate::socket::{Patience, connect, heard};
+use crate::socket::{Silence, connect, heard};
 
 /// How long the head of an answer may take.
 pub(crate) const ANSWER_DEADLINE: Duration = Duration::from_secs(20);
@@ -114,9 +114,9 @@ impl HttpClient {
 }
 
 /// The next piece of a body, or `None` at its end.
-pub(crate) async fn piece(body: &mut Incoming, patience: Patience) -> Result<Option<Bytes>, Error> {
+pub(crate) async fn piece(body: &mut Incoming, silence: Silence) -> Result<Option<Bytes>, Error> {
     loop {
-        let frame = patience.hear(async { body.frame().await.transpose().map_err(lost) });
+        let frame = silence.hear(async { body.frame().await.transpose().map_err(lost) });
         match frame.await? {
             Some(frame) => {
                 if let Ok(bytes) = frame.into_data() {
@@ -143,7 +143,7 @@ pub(crate) fn expect_type(answer: &Response<Incoming>, expected: &str) -> Result
 /// A body as a whole.
 pub(crate) async fn whole(mut body: Incoming) -> Result<Bytes, Error> {
     let mut bytes = BytesMut::new();
-    while let Some(piece) = piece(&mut body, Patience::default()).await? {
+    while let Some(piece) = piece(&mut body, Silence::default()).await? {
         bytes.extend_from_slice(&piece);
         if bytes.len() > WHOLE_BYTES_MAX {
             return Err(Error::Unexpected(format!(

@@ -14,7 +14,7 @@ use crate::laboratory::{ByteStream, Observed, Socket};
 pub(crate) const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
 /// How long a connection may be silent before it counts as dead.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Patience(Duration);
+pub(crate) struct Silence(Duration);
 
 /// That with a server that does not say how often it shows that it lives: most do every 45 s.
 const SILENCE_DEADLINE: Duration = Duration::from_secs(120);
@@ -23,13 +23,13 @@ const KEEPALIVES_MISSED: u32 = 3;
 /// No server is waited for longer.
 const SILENCE_DEADLINE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
-impl Default for Patience {
+impl Default for Silence {
     fn default() -> Self {
         Self(SILENCE_DEADLINE)
     }
 }
 
-impl Patience {
+impl Silence {
     /// With a server that says after how many seconds it shows that it lives.
     pub(crate) fn with_keepalive(seconds: u64) -> Self {
         let wait = Duration::from_secs(seconds).saturating_mul(KEEPALIVES_MISSED);
@@ -95,8 +95,8 @@ mod tests {
 
     #[test]
     fn patience_follows_the_servers_keepalive_and_has_bounds() {
-        let seconds = |keepalive| Patience::with_keepalive(keepalive).0.as_secs();
-        assert_eq!(Patience::default().0.as_secs(), 120);
+        let seconds = |keepalive| Silence::with_keepalive(keepalive).0.as_secs();
+        assert_eq!(Silence::default().0.as_secs(), 120);
         assert_eq!([0, 1, 40].map(seconds), [120, 120, 120]);
         assert_eq!(seconds(300), 900);
         assert_eq!([1_000_000, u64::MAX].map(seconds), [86_400, 86_400]);

@@ -48,9 +48,9 @@ pub enum Update {
 /// It connects when it is first polled. When a connection fails it says so, waits a little (full
 /// jitter, 100 ms doubling to 10 s) and resumes where it was: no message comes twice, none is left
 /// out, and what the server no longer holds is told as a [`Update::Gap`]. An `Err` is final and the
-/// last item; it is one that trying again would not change, such as a refused filter. Once there was
-/// a connection, an answer that is not the server's own is none: it is a proxy's, which may know
-/// better in a moment.
+/// last item; it is one that trying again would not change, such as a refused filter. Once there
+/// was a connection, an answer that is not the server's own is none: it is a proxy's, which may
+/// know better in a moment.
 ///
 /// Everything happens while it is polled: dropped, it leaves no connection and no task behind, and
 /// not polled, it lets the server wait.

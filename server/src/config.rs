@@ -344,8 +344,8 @@ struct Given<'a> {
 }
 
 impl Given<'_> {
-    /// The same sentence, in which each setting that was given by a variable or by the file is named
-    /// so, and not by a flag that nobody used.
+    /// The same sentence, in which each setting that was given by a variable or by the file is
+    /// named so, and not by a flag that nobody used.
     fn name(&self, command: &Command, mut text: String) -> String {
         // An argument can be shown as clap shows it once its command is built.
         let mut command = command.clone();

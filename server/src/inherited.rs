@@ -1,6 +1,6 @@
 //! Sockets that whoever starts the server has bound for it and hands over, as systemd does for
-//! `.socket` units: `LISTEN_FDS` says how many, from descriptor 3 on, `LISTEN_PID` for which process,
-//! and `LISTEN_FDNAMES` which listener each is.
+//! `.socket` units: `LISTEN_FDS` says how many, from descriptor 3 on, `LISTEN_PID` for which
+//! process, and `LISTEN_FDNAMES` which listener each is.
 //!
 //! Here they are only told apart; `listen` makes listeners of them.
 

@@ -26,7 +26,7 @@ use crate::conversation::Conversation;
 use crate::error::Error;
 use crate::laboratory::Observation;
 use crate::options::Options;
-use crate::socket::Patience;
+use crate::socket::Silence;
 
 /// How long a server is asked to hold back a long poll's answer.
 const WAIT: Duration = Duration::from_secs(30);
@@ -34,7 +34,7 @@ const WAIT: Duration = Duration::from_secs(30);
 /// An open connection, and how long it may be silent.
 pub(crate) struct Source {
     way: Way,
-    patience: Patience,
+    silence: Silence,
 }
 
 /// An open way of receiving.
@@ -64,28 +64,28 @@ impl Source {
                 return Err(Error::Address(reason.to_owned()));
             }
         };
-        Ok(Self { way, patience: Patience::default() })
+        Ok(Self { way, silence: Silence::default() })
     }
 
     /// The next step.
     pub(crate) async fn next(&mut self) -> Result<Arrival, Error> {
-        let patience = self.patience;
+        let silence = self.silence;
         let arrival = match &mut self.way {
             Way::Lines(conversation) => {
-                let patience = conversation.patience();
-                Arrival::from_event(patience.hear(conversation.hear()).await?)?
+                let silence = conversation.silence();
+                Arrival::from_event(silence.hear(conversation.hear()).await?)?
             }
-            Way::WebSocket(frames) => Arrival::from_event(frames.next(patience).await?)?,
+            Way::WebSocket(frames) => Arrival::from_event(frames.next(silence).await?)?,
             Way::Sse(events) => {
-                let received = events.next(patience).await?;
+                let received = events.next(silence).await?;
                 Arrival { retry: events.retry(), ..Arrival::from_event(received)? }
             }
-            Way::Ndjson(objects) => Arrival::from_event(objects.next(patience).await?)?,
+            Way::Ndjson(objects) => Arrival::from_event(objects.next(silence).await?)?,
             Way::Poll(polls) => polls.next().await?,
             Way::Udp(datagrams) => datagrams.next().await?,
         };
         if let Some(seconds) = arrival.keepalive {
-            self.patience = Patience::with_keepalive(seconds);
+            self.silence = Silence::with_keepalive(seconds);
         }
         Ok(arrival)
     }

@@ -9,7 +9,7 @@ use crate::http::{ANSWER_DEADLINE, HttpClient, expect_type, piece};
 use crate::lines::Lines;
 use crate::options::Options;
 use crate::received::Received;
-use crate::socket::Patience;
+use crate::socket::Silence;
 
 /// An HTTP answer that does not end.
 pub(crate) struct Objects {
@@ -28,13 +28,13 @@ impl Objects {
         Ok(Self { body: answer.into_body(), lines: Lines::default(), _client: client })
     }
 
-    pub(crate) async fn next(&mut self, patience: Patience) -> Result<Received, Error> {
+    pub(crate) async fn next(&mut self, silence: Silence) -> Result<Received, Error> {
         loop {
             match self.lines.next_line()? {
                 Some(line) if line.is_empty() => {}
                 Some(line) => return Received::parse(line),
                 None => {
-                    let bytes = piece(&mut self.body, patience).await?.ok_or(Error::Closed)?;
+                    let bytes = piece(&mut self.body, silence).await?.ok_or(Error::Closed)?;
                     self.lines.feed(&bytes);
                 }
             }

@@ -20,7 +20,7 @@ use crate::laboratory::{Habits, Observation};
 use crate::lines::Lines;
 use crate::options::Options;
 use crate::received::Received;
-use crate::socket::Patience;
+use crate::socket::Silence;
 use crate::source::arrival::Arrival;
 
 const NEXT: &str = "doorbell-next";
@@ -126,7 +126,7 @@ impl Polls {
                 arrival.gap = answer.gap.take().or(arrival.gap);
                 return Ok(arrival);
             }
-            match piece(&mut answer.body, Patience::default()).await? {
+            match piece(&mut answer.body, Silence::default()).await? {
                 Some(bytes) => answer.lines.feed(&bytes),
                 None => return self.finish(),
             }

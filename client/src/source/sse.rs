@@ -1,7 +1,7 @@
 //! Receiving by server-sent events.
 //!
-//! Read as the HTML standard says (section 9.2), but of the fields only `data` and `retry` are kept:
-//! the JSON of the data says what `id` and `event` say.
+//! Read as the HTML standard says (section 9.2), but of the fields only `data` and `retry` are
+//! kept: the JSON of the data says what `id` and `event` say.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::http::{ANSWER_DEADLINE, HttpClient, expect_type, piece};
 use crate::lines::{LINE_BYTES_MAX, Lines};
 use crate::options::Options;
 use crate::received::Received;
-use crate::socket::Patience;
+use crate::socket::Silence;
 
 /// An HTTP answer that does not end.
 pub(crate) struct Events {
@@ -40,12 +40,12 @@ impl Events {
         self.parser.retry
     }
 
-    pub(crate) async fn next(&mut self, patience: Patience) -> Result<Received, Error> {
+    pub(crate) async fn next(&mut self, silence: Silence) -> Result<Received, Error> {
         loop {
             if let Some(data) = self.parser.next_data()? {
                 return Received::parse(data);
             }
-            let bytes = piece(&mut self.body, patience).await?.ok_or(Error::Closed)?;
+            let bytes = piece(&mut self.body, silence).await?.ok_or(Error::Closed)?;
             self.parser.feed(&bytes);
         }
     }

@@ -14,7 +14,7 @@ use crate::http::ANSWER_DEADLINE;
 use crate::laboratory::{ByteStream, Observation};
 use crate::options::Options;
 use crate::received::Received;
-use crate::socket::{Patience, connect, heard};
+use crate::socket::{Silence, connect, heard};
 
 const BUFFER_BYTES: usize = 8 << 10;
 
@@ -46,9 +46,9 @@ impl Frames {
     }
 
     /// The next event. Pings are answered on the way, and count as a sign of life.
-    pub(crate) async fn next(&mut self, patience: Patience) -> Result<Received, Error> {
+    pub(crate) async fn next(&mut self, silence: Silence) -> Result<Received, Error> {
         loop {
-            let frame = patience.hear(async { self.0.next().await.transpose().map_err(error) });
+            let frame = silence.hear(async { self.0.next().await.transpose().map_err(error) });
             match frame.await? {
                 Some(Message::Text(text)) => return Received::parse(Bytes::from(text)),
                 Some(Message::Close(_)) | None => return Err(Error::Closed),
