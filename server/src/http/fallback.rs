@@ -31,7 +31,7 @@ use super::dispatch::{Call, Route};
 use super::policy::ResponsePolicy;
 use super::poll::{Kept, Served};
 use super::reply::Reply;
-use super::request::{LIBRARY_HEADERS_MAX, Request, is_host, is_websocket};
+use super::request::{Request, is_host, is_websocket};
 use super::stalled::{self, Streams};
 use super::timeout::{RequestTimeout, TimedStream};
 use crate::connections::Connection;
@@ -222,11 +222,7 @@ impl Fallback {
     pub(super) fn new(app: App) -> Self {
         let router = Router::new().fallback(answer).with_state(app.clone());
         let mut http1 = http1::Builder::new();
-        http1
-            .timer(TokioTimer::new())
-            .header_read_timeout(None)
-            .max_headers(LIBRARY_HEADERS_MAX)
-            .max_buf_size(app.header_bytes);
+        http1.timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(app.header_bytes);
         let write_deadline = app.config.write_deadline;
         let mut http2 = http2::Builder::new(Streams { write_deadline });
         http2

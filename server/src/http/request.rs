@@ -22,8 +22,9 @@ use crate::proxy;
 
 /// Headers of a plain request.
 const HEADERS_MAX: usize = 64;
-/// Headers of any request.
-pub(super) const LIBRARY_HEADERS_MAX: usize = 100;
+/// Headers of any request: what the HTTP library takes by itself. Told a number, it would allocate
+/// room for them each time.
+const LIBRARY_HEADERS_MAX: usize = 100;
 
 /// A request without its body.
 #[derive(Debug)]
