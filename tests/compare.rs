@@ -303,7 +303,7 @@ fn waiting_is_measured_in_whole_polls_and_keepalives() {
                 "tcp" => {
                     assert_eq!(
                         (&idle["basis"], &idle["period_s"]),
-                        (&"scaled".into(), &45.0.into())
+                        (&"scaled".into(), &40.0.into())
                     );
                 }
                 via => {

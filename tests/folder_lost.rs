@@ -133,7 +133,7 @@ fn an_older_segment_that_is_deleted_is_read_on_and_told_as_missing_after_a_resta
         let gaps: Vec<usize> = (0..heard.len()).filter(|at| heard[*at].gap().is_some()).collect();
         assert_eq!(gaps.len(), 1, "{way:?}");
         let (before, after) = (&heard[gaps[0] - 1], &heard[gaps[0]]);
-        let gap = json!({"after": before.id(), "before": after.id(), "reason": "damaged"});
+        let gap = json!({"after": before.id(), "before": after.id(), "reason": "lost"});
         assert_eq!(after.gap(), Some(&gap), "{way:?}");
         let missing = after.seq() - before.seq() - 1;
         assert_eq!(heard.len() as u64 + missing, 302, "{way:?}");

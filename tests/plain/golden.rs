@@ -69,7 +69,7 @@ const GOLDEN: &[(&str, &str)] = &[
     ("POST /v1/health", "405 | open | allow: GET,HEAD | application/json"),
     ("GET /v1/config", "200 | open | application/json"),
     ("GET /v1/stats", "200 | open | application/json"),
-    ("GET /metrics", "200 | open | application/openmetrics-text; version=1.0.0; charset=utf-8"),
+    ("GET /metrics", "200 | open | text/plain; version=0.0.4; charset=utf-8"),
     ("GET /v1/nothing", "404 | open | application/json"),
     ("GET /static/main.js", "200 | open | text/javascript; charset=utf-8"),
     ("GET /static/main.js | accept-encoding: gzip", "200 | open | text/javascript; charset=utf-8"),

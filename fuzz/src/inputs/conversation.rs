@@ -123,10 +123,19 @@ pub(crate) fn http(bytes: &[u8]) {
         false,
         |heard| match comparable(heard) {
             _ if varies => String::new(),
-            heard if may_end => heard.replace("connection: close\n", ""),
-            heard => heard,
+            heard if may_end => without_last_words(&heard).replace("connection: close\n", ""),
+            heard => without_last_words(&heard).to_owned(),
         },
     );
+}
+
+/// What was heard before the connection was closed for what is no request: one reader says why, and
+/// the other does not.
+fn without_last_words(heard: &str) -> &str {
+    let lasts =
+        ["# Bad Request\nconnection: close", "# Request Header Fields Too Large\nconnection"];
+    let last = lasts.iter().filter_map(|last| heard.find(last)).min();
+    &heard[..last.unwrap_or(heard.len())]
 }
 
 /// Lines mean the same in whatever pieces they come.

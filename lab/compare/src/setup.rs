@@ -112,7 +112,7 @@ impl Setup {
             link: between.link.or(between.netem),
             _relays: relays,
             version: config.version,
-            keepalive: Duration::from_secs_f64(keepalive.unwrap_or(45.0).max(0.1)),
+            keepalive: Duration::from_secs_f64(keepalive.unwrap_or(40.0).max(0.1)),
             own,
             lively,
         })

@@ -175,11 +175,11 @@ impl Http {
         let unread = &client.wire.unread;
         let mut room = room();
         let plain = match parse(unread, &mut room) {
-            Parsed::Plain(plain) => plain,
+            Parsed::Plain(plain) if plain.head <= self.app.header_bytes => plain,
             Parsed::Head if unread.len() < self.app.header_bytes => {
                 return Next::Wait { for_body: false };
             }
-            Parsed::Head => {
+            Parsed::Plain(_) | Parsed::Head => {
                 let limit = self.app.header_bytes;
                 let text = format!("request head has more than {limit} bytes, which is the limit");
                 return Next::Refuse(Error::new(Code::HeadTooLong, text));
@@ -204,7 +204,7 @@ impl Http {
         let mut room = room();
         let Parsed::Plain(plain) = parse(&client.wire.unread, &mut room) else { return None };
         let route = Route::of(&self.app, &plain.request);
-        if !matches!(route, Route::Publish(_)) {
+        if !matches!(route, Route::Publish(_)) || plain.head > self.app.header_bytes {
             return None;
         }
         let (call, manner, length) = take(&self.app, client, plain, route).ok()?;

@@ -187,6 +187,8 @@ pub(super) struct Plain<'b> {
     pub(super) body: &'b [u8],
     /// Whether the client means to go on with the connection.
     pub(super) keep_alive: bool,
+    /// Bytes of its head.
+    pub(super) head: usize,
     /// Bytes of all of it.
     pub(super) length: usize,
 }
@@ -227,7 +229,7 @@ pub(super) fn parse<'b>(bytes: &'b [u8], room: &'b mut Room<'b>) -> Parsed<'b> {
     };
     let headers = Headers::Plain(headers);
     let request = Request { method, path, query, headers, upgrade: None };
-    Parsed::Plain(Plain { request, body, keep_alive, length })
+    Parsed::Plain(Plain { request, body, keep_alive, head, length })
 }
 
 /// A head with more headers than plain requests have.
