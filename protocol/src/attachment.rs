@@ -1,5 +1,5 @@
-//! A file that belongs to a message and is kept by somebody else: a message has its name and its
-//! address, never its bytes.
+//! A file that belongs to a message: a message has its name and its address, never its bytes, which
+//! its server keeps for a while, or somebody else.
 
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
@@ -10,11 +10,20 @@ use crate::limits::{ATTACHMENT_NAME_BYTES_MAX, URL_BYTES_MAX};
 /// The name of a file whose address has none.
 const NAMELESS: &str = "attachment";
 
-/// Where a file is, and what it is called.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// Where a file is, and what it is called; and what its server knows of one that it keeps.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attachment {
     /// What it is called.
     pub name: String,
+    /// Its media type.
+    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    pub media_type: Option<String>,
+    /// Its bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// Unix seconds when it goes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<u64>,
     /// Where it is.
     pub url: String,
 }
@@ -32,21 +41,32 @@ impl Attachment {
             let text = format!("attach {} is no http or https address", quoted(&url));
             return Err(invalid(text));
         };
-        let mut name = name.unwrap_or_else(|| name_in(rest));
-        // What is only shown is cut rather than refused.
-        let mut ends = (0..=ATTACHMENT_NAME_BYTES_MAX).rev();
-        let end = ends.find(|end| name.is_char_boundary(*end)).unwrap_or_default();
-        name.truncate(end);
-        let name = match name.trim() {
-            "" | "." | ".." => NAMELESS.to_owned(),
-            name => name.to_owned(),
-        };
-        Ok(Self { name, url })
+        let name = shown_name(name.unwrap_or_else(|| name_in(rest)));
+        Ok(Self { name, url, ..Self::default() })
+    }
+
+    /// A file that is still to come. A path before its name, and what is no character to be shown,
+    /// are left out: others store it under that name.
+    pub(crate) fn to_come(name: Option<&str>) -> Self {
+        let name = name.and_then(|name| name.rsplit(['/', '\\']).next()).unwrap_or_default();
+        let name = name.chars().filter(|c| !c.is_control()).collect();
+        Self { name: shown_name(name), ..Self::default() }
     }
 
     /// The text of a message that has none of its own.
     pub(crate) fn announcement(&self) -> String {
         format!("You received a file: {}", self.name)
+    }
+}
+
+/// A name that fits. What is only shown is cut rather than refused.
+fn shown_name(mut name: String) -> String {
+    let mut ends = (0..=ATTACHMENT_NAME_BYTES_MAX).rev();
+    let end = ends.find(|end| name.is_char_boundary(*end)).unwrap_or_default();
+    name.truncate(end);
+    match name.trim() {
+        "" | "." | ".." => NAMELESS.to_owned(),
+        name => name.to_owned(),
     }
 }
 
@@ -85,6 +105,20 @@ mod tests {
         }
         let named = Attachment::at("https://x.example/a".to_owned(), Some("b".to_owned()));
         assert_eq!(named.unwrap().name, "b");
+    }
+
+    #[test]
+    fn a_file_to_come_has_a_name_without_a_path() {
+        for (given, name) in [
+            (Some("a.jpg"), "a.jpg"),
+            (Some("../../etc/a b"), "a b"),
+            (Some("C:\\temp\\a\r\n.txt"), "a.txt"),
+            (Some(".."), "attachment"),
+            (Some("a/"), "attachment"),
+            (None, "attachment"),
+        ] {
+            assert_eq!(Attachment::to_come(given).name, name, "{given:?}");
+        }
     }
 
     #[test]

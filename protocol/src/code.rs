@@ -59,7 +59,7 @@ codes! {
     NotUtf8 = 40011, 400;
     /// The address of an attachment is no web address.
     AttachmentUrlInvalid = 40013, 400;
-    /// Files are not taken in here.
+    /// Files are not taken in here, or not in this way.
     AttachmentsUnsupported = 40014, 400;
     /// A plain request to the WebSocket address.
     NotWebSocket = 40016, 400;
@@ -93,7 +93,7 @@ codes! {
     Timeout = 40801, 408;
     /// The request names a host that is not this server.
     Misdirected = 42101, 421;
-    /// The message text is too long.
+    /// The message text, or a file, is too long.
     MessageTooLarge = 41301, 413;
     /// The notification of Matrix is too long.
     MatrixTooLarge = 41302, 413;
@@ -103,6 +103,8 @@ codes! {
     LineTooLong = 41304, 413;
     /// The body is encoded in a way that is not known here.
     CodingUnsupported = 41501, 415;
+    /// The file ends before the range that is wanted of it.
+    RangeNotSatisfiable = 41601, 416;
     /// What the client expects of the server is not 100-continue.
     ExpectationFailed = 41701, 417;
     /// Requests or publishes come faster than they are taken: try again shortly.
@@ -111,7 +113,7 @@ codes! {
     TooManySubscriptions = 42903, 429;
     /// The server holds as many topics as it may, or one client begins too many.
     TooManyTopics = 42904, 429;
-    /// One client publishes or reads back too many bytes.
+    /// One client publishes or reads back too many bytes, or files fill all of their room.
     TooManyBytes = 42905, 429;
     /// One client publishes too many messages.
     TooManyMessages = 42908, 429;

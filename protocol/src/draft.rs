@@ -145,9 +145,9 @@ pub struct Draft {
     /// Its buttons.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub actions: Vec<Action>,
-    /// A file that belongs to it.
+    /// A file that belongs to it; hardly any has one.
     #[serde(flatten, serialize_with = "serialize_attachment")]
-    pub attachment: Option<Attachment>,
+    pub attachment: Option<Box<Attachment>>,
     /// Whether the text is Markdown.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub markdown: bool,
@@ -178,7 +178,7 @@ fn serialize_cache<S: Serializer>(is_kept: &bool, serializer: S) -> Result<S::Ok
 /// As the two parameters that make one.
 #[allow(clippy::ref_option, reason = "serde gives the field as it is")]
 fn serialize_attachment<S: Serializer>(
-    attachment: &Option<Attachment>,
+    attachment: &Option<Box<Attachment>>,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     let members = attachment.iter();
@@ -223,11 +223,41 @@ impl Draft {
         mut parameter: impl FnMut(Parameter) -> Option<String>,
     ) -> Result<Self, Error> {
         debug_assert!(message_bytes_max <= MESSAGE_BYTES_MAX);
-        // Blanks around one mean nothing, and one that is empty is none, as in the JSON form.
-        let mut parameter =
-            |which| parameter(which).map(trimmed).filter(|text: &String| !text.is_empty());
+        let mut parameter = said_by(&mut parameter);
         refuse_unsupported(&mut parameter)?;
         let attachment = parse_attachment(&mut parameter)?;
+        Self::checked(topic, body, message_bytes_max, attachment, parameter)
+    }
+
+    /// A draft of a message with a file that is still to come, called `filename` if that is given.
+    pub fn with_file(
+        topic: Topic,
+        message_bytes_max: usize,
+        mut parameter: impl FnMut(Parameter) -> Option<String>,
+    ) -> Result<Self, Error> {
+        let mut parameter = said_by(&mut parameter);
+        refuse_unsupported(&mut parameter)?;
+        let name = parameter(Parameter::Filename);
+        let attachment = Some(Attachment::to_come(name.as_deref()));
+        Self::checked(topic, "", message_bytes_max, attachment, parameter)
+    }
+
+    /// Gives the message the file that has come.
+    pub fn attach(&mut self, file: Attachment) {
+        let announced = self.attachment.as_deref().map(Attachment::announcement);
+        if announced.as_ref() == Some(&self.message) {
+            self.message = file.announcement();
+        }
+        self.attachment = Some(Box::new(file));
+    }
+
+    fn checked(
+        topic: Topic,
+        body: &str,
+        message_bytes_max: usize,
+        attachment: Option<Attachment>,
+        mut parameter: impl FnMut(Parameter) -> Option<String>,
+    ) -> Result<Self, Error> {
         let unsaid =
             || attachment.as_ref().map_or(EMPTY_MESSAGE.to_owned(), Attachment::announcement);
         let (message, limit) = if body.trim().is_empty() {
@@ -258,7 +288,7 @@ impl Draft {
                 Some(text) => parse_actions(&text)?,
                 None => Vec::new(),
             },
-            attachment,
+            attachment: attachment.map(Box::new),
             markdown: parameter(Parameter::Markdown).is_some_and(|text| is_yes(&text)),
             is_kept: parameter(Parameter::Cache).is_none_or(|text| is_yes(&text)),
             is_base64: false,
@@ -314,6 +344,14 @@ impl JsonDraft {
     }
 }
 
+/// The parameters as they are meant: blanks around one mean nothing, and one that is empty is none,
+/// as in the JSON form.
+fn said_by(
+    parameter: &mut impl FnMut(Parameter) -> Option<String>,
+) -> impl FnMut(Parameter) -> Option<String> {
+    |which| parameter(which).map(trimmed).filter(|text| !text.is_empty())
+}
+
 /// What other servers of the dialect can do and this one can't is refused, never ignored.
 fn refuse_unsupported(
     parameter: &mut impl FnMut(Parameter) -> Option<String>,
@@ -334,7 +372,7 @@ fn refuse_unsupported(
     Ok(())
 }
 
-/// A file that is somewhere else already. None is taken in here.
+/// A file that is somewhere else already.
 fn parse_attachment(
     parameter: &mut impl FnMut(Parameter) -> Option<String>,
 ) -> Result<Option<Attachment>, Error> {
@@ -342,7 +380,7 @@ fn parse_attachment(
     match parameter(Parameter::Attach) {
         Some(url) => Attachment::at(url, name).map(Some),
         None if name.is_some() => {
-            let text = "files are not supported, but for those that attach gives the address of";
+            let text = "a file is the body of a publish over HTTP where files are kept, or attach names it";
             Err(Error::new(Code::AttachmentsUnsupported, text))
         }
         None => Ok(None),
@@ -523,6 +561,21 @@ mod tests {
         let file = (Parameter::Attach, "https://f.example/a.jpg");
         assert_eq!(draft(&[file], " ").unwrap().message, "You received a file: a.jpg");
         assert_eq!(draft(&[file], "text").unwrap().message, "text");
+    }
+
+    #[test]
+    fn a_file_that_comes_is_announced_by_the_name_that_it_has_then() {
+        let file = |parameters: &[(Parameter, &str)]| {
+            let mut draft = Draft::with_file("t".parse().unwrap(), 4096, |wanted| {
+                let found = parameters.iter().find(|(parameter, _)| *parameter == wanted);
+                found.map(|(_, value)| (*value).to_owned())
+            });
+            draft.as_mut().unwrap().attach(Attachment::to_come(Some("attachment.txt")));
+            draft.unwrap().message
+        };
+        assert_eq!(file(&[]), "You received a file: attachment.txt");
+        assert_eq!(file(&[(Parameter::Filename, "a")]), "You received a file: attachment.txt");
+        assert_eq!(file(&[(Parameter::Message, "text")]), "text");
     }
 
     #[test]

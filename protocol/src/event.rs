@@ -234,7 +234,7 @@ impl<'a> Event<'a> {
             click: text(&draft.click),
             icon: text(&draft.icon),
             actions: Cow::Borrowed(&draft.actions),
-            attachment: draft.attachment.clone(),
+            attachment: draft.attachment.as_deref().cloned(),
             content_type: draft.markdown.then_some(Cow::Borrowed("text/markdown")),
             encoding: draft.is_base64.then_some(Cow::Borrowed("base64")),
             expires,
@@ -406,7 +406,11 @@ mod tests {
             click: text("https://c"),
             icon: text("https://i"),
             actions: vec![serde_json::from_str(action).unwrap()].into(),
-            attachment: Some(Attachment { name: "a".to_owned(), url: "https://f".to_owned() }),
+            attachment: Some(Attachment {
+                name: "a".to_owned(),
+                url: "https://f".to_owned(),
+                ..Attachment::default()
+            }),
             content_type: text("text/markdown"),
             encoding: text("base64"),
             expires: Some(7),

@@ -189,7 +189,7 @@ fn draft(event: Event<'_>) -> Result<Draft, String> {
         click: text(event.click),
         icon: text(event.icon),
         actions: event.actions.into_owned(),
-        attachment: event.attachment,
+        attachment: event.attachment.map(Box::new),
         markdown: event.content_type.is_some_and(|kind| kind == "text/markdown"),
         is_kept: true,
         is_base64: event.encoding.is_some_and(|encoding| encoding == "base64"),
