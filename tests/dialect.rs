@@ -339,7 +339,7 @@ fn a_body_that_is_compressed_is_a_body() {
 
 #[test]
 fn no_more_of_a_body_is_decoded_than_a_message_may_have() {
-    let server = TestServer::start();
+    let server = TestServer::with("--attachment-total 0");
     let before = server.resident_bytes();
     for (coding, encode) in CODINGS {
         let bomb = encode(&vec![b'x'; 64 << 20]);
@@ -374,7 +374,7 @@ fn a_coding_that_is_not_known_is_named_and_a_body_of_another_one_is_refused() {
 
 #[test]
 fn a_body_is_read_in_its_own_charset_and_without_a_mark_of_its_byte_order() {
-    let server = TestServer::start();
+    let server = TestServer::with("--attachment-total 0");
     let utf_16: Vec<u8> = "\u{feff}caf\u{e9}".encode_utf16().flat_map(u16::to_le_bytes).collect();
     for (content_type, body) in [
         ("text/plain; charset=iso-8859-1", &b"caf\xe9"[..]),

@@ -71,6 +71,25 @@ fn everything(server: &TestServer) -> Vec<String> {
 }
 
 #[test]
+fn a_file_for_which_the_disk_has_no_room_is_refused_and_leaves_nothing() {
+    let Some(disk) = SmallDisk::mount() else {
+        skip("a full disk needs the right to mount a small file system");
+        return;
+    };
+    let data = disk.path().join("data");
+    let server = TestServer::durable(&format!("--data {}", data.display()));
+    let file = Request::new("PUT", "/t").header("Filename", "a").body(vec![0xff; 14 << 20]);
+    assert_eq!(server.send(&file).status, 200);
+    let refused = server.send(&file);
+    assert_eq!((refused.status, &refused.json()["code"]), (507, &50701.into()));
+    eventually("its part is gone", || {
+        (fs::read_dir(data.join("files")).unwrap().count() == 1).then_some(())
+    });
+    server.publish("t", "there is room for a text");
+    assert_eq!(server.poll("t", "all").len(), 2);
+}
+
+#[test]
 fn a_full_disk_refuses_publishes_loses_nothing_and_heals_when_there_is_room() {
     let Some(disk) = SmallDisk::mount() else {
         skip("a full disk needs the right to mount a small file system");

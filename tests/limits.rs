@@ -111,7 +111,7 @@ fn the_filters_of_a_connection_have_4096_topics_and_64_patterns_and_no_more() {
 
 #[test]
 fn messages_may_be_set_as_long_as_a_mebibyte() {
-    let server = TestServer::with("--message-bytes 1MiB");
+    let server = TestServer::with("--message-bytes 1MiB --attachment-total 0");
     let text = "x".repeat(1 << 20);
     let event = server.publish("t", &text);
     assert_eq!(event.message().len(), 1 << 20);
@@ -124,7 +124,7 @@ fn messages_may_be_set_as_long_as_a_mebibyte() {
 
 #[test]
 fn a_message_set_shorter_is_refused_above_that() {
-    let server = TestServer::with("--message-bytes 10");
+    let server = TestServer::with("--message-bytes 10 --attachment-total 0");
     server.publish("t", "0123456789");
     assert_eq!(server.send(&Request::post("/t", "0123456789a")).status, 413);
     assert_eq!(server.lines().ask("PUB t 0123456789a").code(), 41301);

@@ -22,6 +22,7 @@ mod dialect;
 mod disk;
 mod durability;
 mod examples;
+mod files;
 mod folder_lost;
 mod frames;
 mod gaps;

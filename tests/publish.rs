@@ -305,7 +305,7 @@ fn one_connection_carries_many_publishes_and_refusals() {
 
 #[test]
 fn what_this_server_cannot_do_is_refused_and_never_ignored() {
-    let server = TestServer::start();
+    let server = TestServer::with("--attachment-total 0");
     let groups: [(u64, &str, &[&str]); 6] = [
         (40014, "a.png", &["x-filename", "filename", "file", "f"]),
         (40001, "a@b.example", &["x-email", "x-e-mail", "email", "e-mail", "mail", "e"]),
@@ -388,7 +388,7 @@ fn names_of_the_servers_own_pages_are_no_topics() {
 
 #[test]
 fn a_message_may_be_as_long_as_the_limit_and_no_longer() {
-    let server = TestServer::start();
+    let server = TestServer::with("--attachment-total 0");
     let longest = "é".repeat(2048);
     assert_eq!(server.publish("t", &longest).message(), longest);
     let too_long = format!("{longest}x");

@@ -98,7 +98,7 @@ fn every_answer_says_that_it_is_what_it_says() {
 
 #[test]
 fn a_client_that_sends_too_much_comes_to_read_why_it_was_refused() {
-    let server = TestServer::start();
+    let server = TestServer::with("--attachment-total 0");
     for _ in 0..5 {
         let mut connection = Connection::open(server.http);
         // More than fits into the buffers between.

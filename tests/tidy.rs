@@ -63,7 +63,7 @@ const SERVER: &[&[&str]] = &[
     &["cursor"],
     &["conditions", "start"],
     &["access"],
-    &["hub"],
+    &["files", "hub"],
     &["writer"],
     &["tail"],
     &["log"],

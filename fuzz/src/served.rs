@@ -9,6 +9,7 @@ use doorbell_server::access::Gate;
 use doorbell_server::clock::SystemClock;
 use doorbell_server::config::{self, to_usize};
 use doorbell_server::connections::Ends;
+use doorbell_server::files::Files;
 use doorbell_server::guard::Timeouts;
 use doorbell_server::http::{App, Http, Origins};
 use doorbell_server::hub::Hub;
@@ -121,6 +122,7 @@ impl Served {
             proxies,
             base_path: settings.base_path.clone().into(),
             base_url: Some(Arc::new("http://x".parse().unwrap())),
+            files: Files::temporary(settings.files.limits()),
         };
         let service = Arc::new(Http::new(app));
         let (http, incoming) = incoming();

@@ -3,6 +3,7 @@
 //! There is one list of settings, the struct below. The file's values become the defaults of the
 //! flags before the command line is read, so each setting is parsed and checked in one place.
 
+mod files;
 mod visitors;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use doorbell_protocol::limits::{
 };
 use doorbell_protocol::since::parse_duration;
 
+pub use self::files::FileSettings;
 pub use self::visitors::VisitorSettings;
 use crate::admin::AdminCommand;
 use crate::http::{AllowedOrigin, BasePath, BaseUrl, HostName};
@@ -135,6 +137,10 @@ pub struct Config {
     #[arg(long, value_name = "COUNT", env = "DOORBELL_CONNECTIONS")]
     pub connections: Option<usize>,
 
+    /// What may be kept of files.
+    #[command(flatten)]
+    pub files: FileSettings,
+
     /// What one visitor may ask for.
     #[command(flatten)]
     pub visitors: VisitorSettings,
@@ -183,7 +189,8 @@ pub struct Config {
     #[arg(long, value_name = "PATH", env = "DOORBELL_BASE_PATH", default_value = "")]
     pub base_path: BasePath,
 
-    /// Address under which everybody knows the server; a gateway of Matrix needs it
+    /// Address under which everybody knows the server; a gateway of Matrix needs it, and without it
+    /// files have the address that their publishers used
     #[arg(long, value_name = "URL", env = "DOORBELL_BASE_URL")]
     pub base_url: Option<BaseUrl>,
 
@@ -272,6 +279,7 @@ impl Config {
             ("retention-age", self.retention_age),
             ("write-deadline", self.write_deadline),
             ("unfinished", self.unfinished),
+            ("attachment-age", self.files.attachment_age),
         ] {
             if duration < Duration::from_millis(100) {
                 return Err(format!("--{name} {duration:?} is below 100ms"));

@@ -16,6 +16,7 @@ pub mod connections;
 pub mod counters;
 pub mod cursor;
 pub mod datagram;
+pub mod files;
 pub mod guard;
 pub mod http;
 pub mod hub;

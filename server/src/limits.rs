@@ -109,7 +109,7 @@ pub const DATAGRAM_QUIET_FIRST: Duration = Duration::from_millis(250);
 /// Waiting connections that the kernel may hold before they are accepted.
 pub const BACKLOG: u32 = 4096;
 /// Descriptors kept for files, pipes and the listeners themselves.
-pub const DESCRIPTORS_RESERVED: u64 = 64;
+pub const DESCRIPTORS_RESERVED: u64 = 64 + FILES_OPEN_MAX as u64;
 /// How long a TLS handshake may take.
 pub const TLS_HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 /// How long a client that does not speak TLS is told so.
@@ -173,6 +173,26 @@ pub const LAB_FRAME_BYTES_MAX: usize = 4096;
 pub const LAB_TOLD_MAX: usize = 256;
 /// Traces of the lab at the same time: each has a ring of 8 MiB.
 pub const LAB_TRACES_MAX: usize = 4;
+
+/// Files that are held at the same time: each costs memory for as long as it is held.
+pub const FILES_MAX: usize = 65_536;
+/// Files that are sent or received at the same time: each has a descriptor.
+pub const FILES_OPEN_MAX: usize = 128;
+/// Those of one visitor: however slow it is, others have theirs.
+pub const FILES_OPEN_PER_VISITOR_MAX: usize = 16;
+/// Files that are read or written on disk at the same time; others wait their turn.
+pub const FILE_WORKERS_MAX: usize = 4;
+/// Bytes of a file that are read or written at once, and what of it is in memory.
+pub const FILE_PIECE_BYTES: usize = 64 << 10;
+/// Bytes that a file takes of the room for all, where it has fewer.
+pub const FILE_BYTES_MIN: u64 = 4096;
+/// Bytes of a file's beginning that are looked at to tell what it is.
+pub const FILE_KIND_BYTES: usize = 8 << 10;
+/// How fast a file must come, beyond the time that any request has.
+pub const FILE_BYTES_PER_SECOND_MIN: u64 = 4096;
+/// How far back from the last write to a file that was not finished its message is looked for:
+/// clocks are set.
+pub const FILE_CLOCK_SLACK: Duration = Duration::from_secs(600);
 
 /// Bytes of an access file.
 pub const ACCESS_FILE_BYTES_MAX: u64 = 64 << 20;

@@ -237,6 +237,8 @@ pub struct Metrics {
     limited: Family<LimitLabel, Counter>,
     visitors: Gauge,
     topics: Gauge,
+    files: Gauge,
+    file_bytes: Gauge,
     log: LogMetrics,
     tls: TlsMetrics,
     access: AccessMetrics,
@@ -356,6 +358,11 @@ impl Metrics {
         let topics = Gauge::default();
         registry.register("sockets", "Sockets open now", sockets.clone());
         registry.register("topics", "Topics known", topics.clone());
+        let files = Gauge::default();
+        registry.register("files", "Files that are kept", files.clone());
+        let file_bytes = Gauge::default();
+        let help = "Bytes that files take of the room for all";
+        registry.register_with_unit("files", help, Unit::Bytes, file_bytes.clone());
         let log = LogMetrics::register(&mut registry);
         Arc::new(Self {
             registry,
@@ -369,6 +376,8 @@ impl Metrics {
             limited,
             visitors,
             topics,
+            files,
+            file_bytes,
             log,
             tls,
             access,
@@ -418,6 +427,12 @@ impl Metrics {
         let generation = i64::try_from(generation).unwrap_or(i64::MAX);
         self.access.generation.get_or_create(&NoLabels {}).set(generation);
         self.access.broken.get_or_create(&NoLabels {}).set(is_broken.into());
+    }
+
+    /// Notes how many files are kept, and what they take of the room for all.
+    pub fn files(&self, files: usize, bytes: u64) {
+        self.files.set(i64::try_from(files).unwrap_or(i64::MAX));
+        self.file_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 
     /// Notes a publish that was stored, or refused.

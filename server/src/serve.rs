@@ -15,6 +15,7 @@ use crate::audit::Audit;
 use crate::clock::{SystemClock, unix_micros};
 use crate::config::{Config, LabSetting, to_usize};
 use crate::datagram::Datagrams;
+use crate::files::Files;
 use crate::guard::Timeouts;
 use crate::http::{App, Http, Origins};
 use crate::hub::Hub;
@@ -26,7 +27,7 @@ use crate::listen::{
     Acceptor, Addresses, Listen, Refusals, SocketMode, UnixSocket, adopt_tcp, adopt_udp, bind_tcp,
     bind_udp, full,
 };
-use crate::log::{Log, MemoryLog, SegmentLog};
+use crate::log::{Log, MemoryLog, SegmentLog, Sync};
 use crate::metrics::{Listener, Metrics, Transport};
 use crate::proxy::Proxies;
 use crate::rights::Rights;
@@ -38,6 +39,7 @@ use crate::visitors::{VisitorLimits, Visitors};
 #[derive(Debug)]
 pub struct Server {
     hub: Hub,
+    files: Files,
     gate: Gate,
     certificates: Option<Arc<Certificates>>,
     acceptor: Acceptor,
@@ -67,7 +69,7 @@ pub fn start(config: &Config, inherited: Inherited) -> Result<Server, StartError
         let port = addresses.http.or(addresses.tcp).map_or(0, |address| address.port());
         crate::lab::check_capture(port).map_err(StartError)?;
     }
-    let hub = open(config)?;
+    let (hub, files) = open(config)?;
     let metrics = Metrics::new(hub.commit_sizes().clone());
     let certificates = certificates(config, &addresses, &metrics)?;
     let proxies = Arc::new(Proxies::new(&config.trusted_proxies, &config.proxy_protocol));
@@ -75,6 +77,7 @@ pub fn start(config: &Config, inherited: Inherited) -> Result<Server, StartError
     let gate = gate(config, hub.clone(), &addresses)?;
     let gate = gate.charging(acceptor.visitors.clone()).auditing(audit);
     acceptor.tasks.spawn(gate.clone().keep(acceptor.stop.clone()));
+    acceptor.tasks.spawn(files.clone().keep(acceptor.stop.clone()));
     let sessions = sessions(config, gate.clone(), metrics.clone(), &acceptor, connections);
     let app = App {
         lab: lab(config, &acceptor, &addresses, &proxies),
@@ -89,6 +92,7 @@ pub fn start(config: &Config, inherited: Inherited) -> Result<Server, StartError
         proxies: proxies.clone(),
         base_path: config.base_path.clone().into(),
         base_url: config.base_url.clone().map(Arc::new),
+        files: files.clone(),
     };
     let http_service = Arc::new(Http::new(app));
     let by_tcp = Arc::new(LineService::new(&sessions, Transport::Tcp));
@@ -109,15 +113,33 @@ pub fn start(config: &Config, inherited: Inherited) -> Result<Server, StartError
     let serve = move |stream| by_tcp.serve(stream);
     acceptor.listen(tcp, Listener::Tcp, refusals.lines.clone(), serve);
     acceptor.listen(unix, Listener::Unix, refusals.lines, move |stream| by_unix.serve(stream));
-    if let Some(udp) = udp {
-        let (tasks, register) = (acceptor.tasks.clone(), acceptor.register.clone());
-        let datagrams = Datagrams::new(udp, sessions, tasks, register).map_err(no_address)?;
-        acceptor.tasks.spawn(datagrams.run());
-    }
+    listen_for_datagrams(udp, sessions, &acceptor)?;
     tracing::info!(connections, ?addresses, "serving");
     let fingerprint = certificates.as_ref().and_then(|own| own.self_signed_fingerprint());
     let grace = config.grace;
-    Ok(Server { hub, gate, certificates, acceptor, grace, connections, addresses, fingerprint })
+    Ok(Server {
+        hub,
+        files,
+        gate,
+        certificates,
+        acceptor,
+        grace,
+        connections,
+        addresses,
+        fingerprint,
+    })
+}
+
+fn listen_for_datagrams(
+    udp: Option<UdpSocket>,
+    sessions: Arc<SessionConfig>,
+    acceptor: &Acceptor,
+) -> Result<(), StartError> {
+    let Some(udp) = udp else { return Ok(()) };
+    let (tasks, register) = (acceptor.tasks.clone(), acceptor.register.clone());
+    let datagrams = Datagrams::new(udp, sessions, tasks, register).map_err(no_address)?;
+    acceptor.tasks.spawn(datagrams.run());
+    Ok(())
 }
 
 /// What accepts so many connections, and whose they are.
@@ -304,7 +326,7 @@ impl Server {
     /// Tells every session to end, waits for them within the grace, and closes the log. Returns how
     /// many tasks had not ended by then. `hurry` ends the wait at once.
     pub async fn stop(self, hurry: impl Future<Output = ()>) -> usize {
-        let Self { hub, gate, acceptor, grace, .. } = self;
+        let Self { hub, files, gate, acceptor, grace, .. } = self;
         acceptor.stop.cancel();
         acceptor.tasks.close();
         tokio::select! {
@@ -317,7 +339,10 @@ impl Server {
             tracing::warn!(left, "sessions were cut off");
         }
         gate.audit().close().await;
-        let closing = tokio::task::spawn_blocking(move || hub.close());
+        let closing = tokio::task::spawn_blocking(move || {
+            hub.close();
+            files.close();
+        });
         if closing.await.is_err() {
             tracing::error!("the log was not closed cleanly");
         }
@@ -378,7 +403,10 @@ fn no_address(error: std::io::Error) -> StartError {
     StartError(format!("a listener has no address: {error}"))
 }
 
-fn open(config: &Config) -> Result<Hub, StartError> {
+/// Where files are, in the folder of the log.
+const FILES_FOLDER: &str = "files";
+
+fn open(config: &Config) -> Result<(Hub, Files), StartError> {
     let retention = config.retention();
     let clock = Arc::new(SystemClock);
     let log: Arc<dyn Log> = if config.ephemeral {
@@ -387,9 +415,18 @@ fn open(config: &Config) -> Result<Hub, StartError> {
         let log = SegmentLog::open(&config.data, config.sync, retention, clock.clone());
         Arc::new(log.map_err(|error| StartError(error.to_string()))?)
     };
+    let limits = config.files.limits();
+    let files = if config.ephemeral {
+        Ok(Files::temporary(limits))
+    } else {
+        let is_synced = config.sync == Sync::Always;
+        Files::open(&config.data.join(FILES_FOLDER), is_synced, limits, log.as_ref())
+    };
+    let files = files.map_err(|error| StartError(format!("cannot use the files: {error}")))?;
     let room_bytes = to_usize(config.inflight_bytes);
-    Hub::start(log, room_bytes, &retention, config.wire_limits(), clock)
-        .map_err(|error| StartError(format!("cannot start the log's writer: {error}")))
+    let hub = Hub::start(log, room_bytes, &retention, config.wire_limits(), clock)
+        .map_err(|error| StartError(format!("cannot start the log's writer: {error}")))?;
+    Ok((hub, files))
 }
 
 /// Raises the soft limit of open files to the hard one and leaves a reserve.

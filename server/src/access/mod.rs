@@ -24,6 +24,7 @@ use std::ops::Deref;
 use std::path::Path;
 use std::sync::Arc;
 
+use doorbell_protocol::attachment::Attachment;
 use doorbell_protocol::{Code, Draft, Epoch, Error, Filter, Id, Topic};
 
 pub use self::applied::wait_until_applied;
@@ -292,6 +293,15 @@ pub struct Access {
 #[derive(Debug)]
 pub struct Permitted(Draft);
 
+impl Permitted {
+    /// The same with the file that has come for it.
+    #[must_use]
+    pub fn with_file(mut self, file: Attachment) -> Self {
+        self.0.attach(file);
+        self
+    }
+}
+
 /// A filter that may be read, without what may not be read of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Readable(Filter);
@@ -384,6 +394,15 @@ impl Access {
             ])?;
         }
         Ok(Permitted(draft))
+    }
+
+    /// Whether a draft may still be published that was permitted a while ago.
+    ///
+    /// # Errors
+    ///
+    /// That it may not.
+    pub fn still_permits(&self, Permitted(draft): &Permitted) -> Result<(), Error> {
+        self.permits(Operation::Publish(&draft.topic))
     }
 
     /// Whether the log has room for more of this visitor's messages.

@@ -37,6 +37,11 @@ impl BasePath {
         !path.is_empty() && path == self.0
     }
 
+    /// It, without a slash at its end.
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// Where the page is.
     pub(super) fn page(&self, query: Option<&str>) -> String {
         let query = query.map(|query| format!("?{query}")).unwrap_or_default();

@@ -33,6 +33,8 @@ pub(super) enum Longer {
     Refused(Code),
     /// It is cut: what is encrypted in it says where it ends.
     Cut,
+    /// It is a file, which may have so many bytes.
+    File(u64),
 }
 
 impl BodyLimit {
@@ -44,6 +46,10 @@ impl BodyLimit {
                 let text = format!("{what} is {bytes} bytes long, limit is {limit}");
                 Err(Error::new(code, text))
             }
+            Longer::File(limit) if bytes > limit => {
+                let text = format!("file is {bytes} bytes long, limit is {limit}");
+                Err(Error::new(Code::MessageTooLarge, text))
+            }
             _ => Ok(()),
         }
     }
@@ -51,16 +57,16 @@ impl BodyLimit {
     /// What is taken of a body that is too long, nobody knows how much.
     pub(super) fn passed(self, mut begun: Vec<u8>) -> Result<Vec<u8>, Error> {
         let Self { bytes, what, longer } = self;
-        match longer {
-            Longer::Refused(code) => {
-                let text = format!("{what} is longer than {bytes} bytes, which is the limit");
-                Err(Error::new(code, text))
-            }
+        let code = match longer {
+            Longer::Refused(code) => code,
+            Longer::File(_) => Code::MessageTooLarge,
             Longer::Cut => {
                 begun.truncate(bytes);
-                Ok(begun)
+                return Ok(begun);
             }
-        }
+        };
+        let text = format!("{what} is longer than {bytes} bytes, which is the limit");
+        Err(Error::new(code, text))
     }
 }
 

@@ -20,7 +20,7 @@ use super::fallback::{Fallback, Handed};
 use super::framing::StreamSession;
 use super::policy::ResponsePolicy;
 use super::poll::{Kept, Served};
-use super::publish::Acknowledgement;
+use super::publish::{Acknowledgement, Sent};
 use super::reply::{Body, Head, Reply};
 use super::request::{Parsed, Plain, parse, room};
 use super::wire::Wire;
@@ -86,7 +86,8 @@ fn take<S>(
     mut plain: Plain<'_>,
     route: Route<'_>,
 ) -> Result<(Call, Manner, usize), Box<Verification>> {
-    let call = Call::of(app, route, &mut plain.request, plain.body, &client.connection)?;
+    let sent = Sent { begun: plain.body, is_whole: true };
+    let call = Call::of(app, route, &mut plain.request, sent, &client.connection)?;
     let policy = ResponsePolicy::of(app, &plain.request);
     let watched = Some(client.watched.begin(plain.request.query));
     let keep_alive = plain.keep_alive && !client.connection.is_reserved();
@@ -270,7 +271,7 @@ impl Http {
     {
         let reply = {
             let Client { wire, connection, kept, .. } = client;
-            let served = Served { connection, kept };
+            let served = Served { connection, kept, rest: None };
             // Pinned here: a future keeps room for its arguments beside what it makes of them.
             let reply = pin!(call.perform(&self.app, served));
             wire.unless_gone(reply).await?
@@ -317,7 +318,8 @@ impl Http {
             let reply = match told {
                 Ok(told) => publish::answer(&self.app, answers.next(), told),
                 Err(answered) => {
-                    let served = Served { connection: &client.connection, kept: &mut client.kept };
+                    let Client { connection, kept, .. } = &mut *client;
+                    let served = Served { connection, kept, rest: None };
                     Box::pin(answered.perform(&self.app, served)).await
                 }
             };
@@ -354,8 +356,8 @@ impl Http {
                 outgoing.write_piece(&mut wire.stream, bytes).await?;
                 outgoing.end(&mut wire.stream).await?;
             }
-            Body::Pieces(pieces) => {
-                let outgoing = head.end(None, keep_alive);
+            Body::Pieces(pieces, length) => {
+                let outgoing = head.end(length, keep_alive);
                 if !Box::pin(wire.write_pieces(outgoing, pieces)).await? {
                     return Ok(Answered::Whole(false));
                 }

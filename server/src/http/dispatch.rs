@@ -14,14 +14,16 @@ use doorbell_protocol::{Code, Error, Topic};
 
 use super::bodies::BodyLimit;
 use super::credentials::{self, Credential};
+use super::download::Download;
 use super::framing::Framing;
 use super::observe::{self, Report};
 use super::params::Params;
 use super::poll::{ReadRequest, Served};
-use super::publish::{self, Acknowledgement, Prepared, Publish};
+use super::publish::{self, Acknowledgement, Prepared, Publish, Sent};
 use super::reply::{Body, Head, Reply};
 use super::request::{Request, decoded};
 use super::requester::Requester;
+use super::upload::{self, Upload};
 use super::websocket::OpenSocket;
 use super::{App, identity, lab, matrix, page, poll};
 use crate::access::{Access, Admission, Grant, Permitted, Verification};
@@ -42,6 +44,8 @@ pub(super) enum Route<'a> {
     Elsewhere(Option<&'a str>),
     /// A file of the page.
     File(&'a str),
+    /// A file that was published.
+    Download(&'a str),
     /// What the server tells about itself.
     Report(Report),
     /// The connections that are open.
@@ -101,6 +105,7 @@ fn address(path: &str) -> Option<Address<'_>> {
         ["v1", "connections", "", ..] => read(Route::Connections),
         ["v1", "lab", "", ..] => read(Route::Lab),
         ["metrics", "", ..] => read(Route::Report(Report::Metrics)),
+        ["file", name, "", ..] if !name.is_empty() => read(Route::Download(name)),
         ["_matrix", "push", "v1", "notify", ""] => publish(Route::Gateway, Publish::Matrix),
         // Not a slash too many, but a topic too few.
         ["json" | "sse" | "raw" | "ws" | "auth" | "publish" | "send" | "trigger", "", ..]
@@ -170,6 +175,7 @@ impl Route<'_> {
             | Self::Elsewhere(_)
             | Self::Page(_)
             | Self::File(_)
+            | Self::Download(_)
             | Self::Report(Report::Health)
             | Self::Gateway
             | Self::Preflight(_)
@@ -204,16 +210,19 @@ impl Route<'_> {
             | Self::BasePath
             | Self::Elsewhere(_)
             | Self::File(_)
+            | Self::Download(_)
             | Self::Preflight(_)
             | Self::Nothing
             | Self::NotAllowed(_) => AuditAction::Request,
         }
     }
 
-    /// What its body may be, where a message may have so many bytes; `None` if it takes none.
-    pub(super) fn body(self, request: &Request<'_>, message_bytes: usize) -> Option<BodyLimit> {
+    /// What its body may be; `None` if it takes none.
+    pub(super) fn body(self, app: &App, request: &Request<'_>) -> Option<BodyLimit> {
         match self {
-            Self::Publish(publish) => Some(publish.limit(&Params::of(request), message_bytes)),
+            Self::Publish(publish) => {
+                Some(publish.limit(app, &Params::of(request), app.message_bytes))
+            }
             Self::Ticket => Some(identity::TICKET_BODY),
             _ => None,
         }
@@ -224,6 +233,10 @@ impl Route<'_> {
 pub(super) enum Call {
     /// To publish, by this access, and to be told of it so.
     Publish(Access, Permitted, Acknowledgement),
+    /// To publish a file.
+    Upload(Box<Upload>),
+    /// To be sent a file.
+    Download(Box<Download>),
     /// To read, once or without an end.
     Read(Box<Asking<ReadRequest>>),
     /// To open a WebSocket.
@@ -248,7 +261,8 @@ pub(super) struct Asking<R> {
 }
 
 impl Call {
-    /// What a request asks for, or its refusal. `body` is all of its body if its route takes one.
+    /// What a request asks for, or its refusal. `sent` is all of its body if its route takes one,
+    /// or the beginning of a file.
     ///
     /// # Errors
     ///
@@ -257,7 +271,7 @@ impl Call {
         app: &App,
         route: Route<'_>,
         request: &mut Request<'_>,
-        body: &[u8],
+        sent: Sent<'_>,
         connection: &Connection,
     ) -> Result<Self, Box<Verification>> {
         let audit = app.config.gate.audit();
@@ -281,7 +295,7 @@ impl Call {
             return Ok(refused(&refusal, address, Some(access.grant())));
         }
         let grant = audit.is_on().then(|| access.grant().clone());
-        let looked = Self::look(app, access, route, request, body, connection, &requester);
+        let looked = Self::look(app, access, route, request, sent, connection, &requester);
         if let (Ok(call), Some(grant)) = (&looked, &grant)
             && let Some(action) = call.noted(route, request, grant)
         {
@@ -322,7 +336,7 @@ impl Call {
         access: Access,
         route: Route<'_>,
         request: &mut Request<'_>,
-        body: &[u8],
+        sent: Sent<'_>,
         connection: &Connection,
         requester: &Requester<'_>,
     ) -> Result<Self, Error> {
@@ -339,6 +353,11 @@ impl Call {
                 Self::Answered(moved(&page_from(path, topic.unwrap_or_default(), request.query)))
             }
             Route::File(name) => Self::Answered(page::file(&decoded(name)?, request)?),
+            Route::Download(name) => {
+                let sharing = requester.share(request, connection)?;
+                let download = Download::of(&app.files, access, name, request, sharing);
+                Self::Download(Box::new(download))
+            }
             Route::Report(report) => {
                 observe::admit(&access, report)?;
                 let accept = request.headers.get("accept");
@@ -352,10 +371,16 @@ impl Call {
             Route::Lab => Self::Lab(Box::new(lab::OpenLab::of(app, access, request, connection)?)),
             Route::Publish(publish) => {
                 let bound = access.limits().message_bytes;
-                match publish::prepare(app, publish, request, body, bound)? {
+                match publish::prepare(app, publish, request, sent, bound)? {
                     Prepared::Publish(draft, told) => {
                         let permitted = access.permit(draft)?;
                         Self::Publish(access, permitted, told)
+                    }
+                    Prepared::File(draft, is_named) => {
+                        let sharing = requester.share(request, connection)?;
+                        let base = upload::base_of(app, request, connection)?;
+                        let permitted = Upload::permitted(app, access, draft, base, sharing)?;
+                        Self::Upload(Box::new(permitted.begun(sent.begun, is_named)))
                     }
                     Prepared::Answered(reply) => Self::Answered(reply),
                 }
@@ -378,7 +403,7 @@ impl Call {
                 let success = serde_json::json!({"success": true});
                 Self::Answered(Reply::json(StatusCode::OK, &success))
             }
-            Route::Ticket => Self::Answered(identity::ticket(app, &access, request, body)?),
+            Route::Ticket => Self::Answered(identity::ticket(app, &access, request, sent.begun)?),
             Route::Account => Self::Answered(identity::account(app, &access)),
             Route::Preflight(allow) => Self::Answered(preflight(allow)),
             Route::Nothing => return Err(Error::new(Code::NotFound, "page not found")),
@@ -400,6 +425,16 @@ impl Call {
                 let answers = Box::pin(async { access.submit(vec![draft]).await.await }).await;
                 publish::answer(app, answers.into_iter().next(), told)
             }
+            Self::Upload(upload) => {
+                let (access, address) = (upload.access().clone(), served.connection.ends());
+                let answered = Box::pin(upload.receive(served.rest)).await;
+                if let Err(error) = &answered {
+                    let actor = actor(Some(access.grant()), address.address());
+                    app.config.refused(actor, AuditAction::Publish, error);
+                }
+                publish::answer(app, Some(answered), Acknowledgement::Event)
+            }
+            Self::Download(download) => Box::pin(download.answer()).await.into(),
             Self::Read(mut asking) => {
                 let Asking { request, sharing, address } = &mut *asking;
                 let answered = poll::answer(app, request, sharing, served).await;

@@ -26,14 +26,16 @@ use hyper_util::service::TowerToHyperService;
 use tokio::time::timeout;
 
 use super::App;
-use super::bodies::BodyLimit;
+use super::bodies::{BodyLimit, Longer};
 use super::dispatch::{Call, Route};
 use super::policy::ResponsePolicy;
 use super::poll::{Kept, Served};
+use super::publish::Sent;
 use super::reply::Reply;
 use super::request::{Request, is_host, is_websocket};
 use super::stalled::{self, Streams};
 use super::timeout::{RequestTimeout, TimedStream};
+use super::upload::BodyRest;
 use crate::connections::Connection;
 use crate::lab;
 use crate::limits::{
@@ -79,6 +81,7 @@ impl Notes {
     fn note(&self, request: &mut HttpRequest<Incoming>) -> lab::RequestGuard {
         self.timeout.clear();
         request.extensions_mut().insert(self.connection.clone());
+        request.extensions_mut().insert(self.timeout.clone());
         self.watched.begin(request.uri().query())
     }
 }
@@ -87,6 +90,7 @@ impl Notes {
 async fn answer(
     State(app): State<App>,
     Extension(connection): Extension<Arc<Connection>>,
+    Extension(timeout): Extension<RequestTimeout>,
     request: HttpRequest,
 ) -> Response {
     let (mut parts, body) = request.into_parts();
@@ -98,20 +102,24 @@ async fn answer(
     let reply = match breach(&parts, route) {
         Some(refusal) => refusal,
         None => {
-            let call = match read_body(&app, route.body(&request, app.message_bytes), body, &parts)
-                .await
-            {
-                Ok(body) => loop {
-                    match Call::of(&app, route, &mut request, &body, &connection) {
-                        Ok(call) => break call,
+            let limit = route.body(&app, &request);
+            let (call, mut rest) = match read_body(&app, limit, body, &parts, timeout).await {
+                Ok((begun, rest)) => loop {
+                    let sent = Sent { begun: &begun, is_whole: rest.is_none() };
+                    match Call::of(&app, route, &mut request, sent, &connection) {
+                        Ok(call) => break (call, rest),
                         Err(verification) => Box::pin(verification.run()).await,
                     }
                 },
-                Err(error) => Call::refused(&app, route, &error),
+                Err(error) => (Call::refused(&app, route, &error), None),
             };
             let mut kept = Kept::new(Wait::new(&app.config.stop));
-            let served = Served { connection: &connection, kept: &mut kept };
-            Box::pin(call.perform(&app, served)).await
+            let served = Served { connection: &connection, kept: &mut kept, rest: rest.as_mut() };
+            let reply = Box::pin(call.perform(&app, served)).await;
+            if let Some(rest) = rest {
+                refuse_body(rest.is_begun, rest.into_body(), &parts);
+            }
+            reply
         }
     };
     policy.apply(reply).into_response(only_head)
@@ -160,23 +168,28 @@ fn rule_broken(parts: &Parts, route: Route<'_>) -> Option<Error> {
     Some(Error::new(Code::ExpectationFailed, text))
 }
 
-/// All that is taken of a body, if one is, within the time for a request.
+/// All that is taken of a body, if one is, within the time for a request; and the rest, where it is
+/// a file.
 async fn read_body(
     app: &App,
     limit: Option<BodyLimit>,
     mut body: HttpBody,
     parts: &Parts,
-) -> Result<Bytes, Error> {
-    let Some(limit) = limit else { return Ok(Bytes::new()) };
-    let declared = body.size_hint().exact().map_or(Ok(()), |size| limit.check(size));
-    if let Err(error) = declared {
-        // A client that waits to be told to go on sends none of it.
-        if !parts.headers.contains_key(header::EXPECT) {
-            detach(throw_away(body));
-        }
+    timed: RequestTimeout,
+) -> Result<(Bytes, Option<BodyRest>), Error> {
+    let Some(limit) = limit else { return Ok((Bytes::new(), None)) };
+    let size = body.size_hint().exact();
+    if let Err(error) = size.map_or(Ok(()), |size| limit.check(size)) {
+        refuse_body(false, body, parts);
         return Err(error);
     }
     let unfinished = app.config.unfinished;
+    let is_file = matches!(limit.longer, Longer::File(_));
+    let is_long = limit.bytes == 0 || size.is_some_and(|size| size > limit.bytes as u64);
+    if is_file && is_long {
+        // None of it is read before it is known whether it may be published.
+        return Ok((Bytes::new(), Some(BodyRest::new(body, timed, unfinished, false))));
+    }
     let collecting = collect(&mut body, limit.bytes);
     let Ok(collected) = timeout(unfinished, collecting).await else {
         let text = format!("{} was not finished within {} s", limit.what, unfinished.as_secs_f64());
@@ -184,10 +197,21 @@ async fn read_body(
     };
     let collected = collected?;
     if collected.len() <= limit.bytes {
-        return Ok(collected.into());
+        return Ok((collected.into(), None));
+    }
+    if is_file {
+        return Ok((collected.into(), Some(BodyRest::new(body, timed, unfinished, true))));
     }
     detach(throw_away(body));
-    limit.passed(collected).map(Bytes::from)
+    Ok((limit.passed(collected)?.into(), None))
+}
+
+/// Reads no more of a body for what it is.
+fn refuse_body(is_begun: bool, body: HttpBody, parts: &Parts) {
+    // A client that waits to be told to go on sends none of it.
+    if is_begun || !parts.headers.contains_key(header::EXPECT) {
+        detach(throw_away(body));
+    }
 }
 
 /// All of a body, or of a longer one a little more than the limit.

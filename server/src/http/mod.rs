@@ -13,6 +13,7 @@
 //!   was meant; `matrix`: the gateway of Matrix; `framing`: how messages stand in a body;
 //!   `streaming`: a stream over a connection that is read here; `upgrade`: how a request becomes a
 //!   WebSocket
+//! - `upload`: a publish whose body is a file; `download`: the file
 //! - `identity`: the account of whoever asks, and tickets
 //! - `page`: the demo page; `observe`: health, configuration, statistics, metrics; `lab`: who is
 //!   connected, and the page that watches
@@ -23,6 +24,7 @@ mod bodies;
 mod connection;
 mod credentials;
 mod dispatch;
+mod download;
 mod encoded_words;
 mod fallback;
 mod framing;
@@ -44,6 +46,7 @@ mod stream;
 mod streaming;
 mod timeout;
 mod upgrade;
+mod upload;
 mod websocket;
 mod wire;
 
@@ -54,6 +57,7 @@ pub use self::base_url::BaseUrl;
 pub use self::connection::Http;
 pub use self::encoded_words::decode_words;
 pub use self::origin::{AllowedOrigin, HostName, Origins};
+use crate::files::{FileLimits, Files};
 use crate::lab::Lab;
 use crate::listen::Addresses;
 use crate::proxy::Proxies;
@@ -86,4 +90,13 @@ pub struct App {
     pub base_path: Arc<BasePath>,
     /// The address under which everybody knows the server, if it was told.
     pub base_url: Option<Arc<BaseUrl>>,
+    /// Files that were published.
+    pub files: Files,
+}
+
+impl App {
+    /// What files are taken in, if any are.
+    fn takes_files(&self) -> Option<FileLimits> {
+        Some(self.files.limits()).filter(|limits| limits.total > 0)
+    }
 }

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::App;
 use super::reply::Reply;
 use crate::access::{Access, Operation};
+use crate::files::FileCounts;
 use crate::metrics::{Exposition, Transport};
 use crate::process::usage;
 use crate::visitors::{Bucket, HeldLimits, Visitors};
@@ -100,6 +101,8 @@ fn config(app: &App, access: &Access) -> Value {
             "subscriptions_per_connection": limits.subscriptions,
             "connections": app.connections,
             "header_bytes": app.header_bytes,
+            "attachment_bytes": app.takes_files().map_or(0, |limits| limits.bytes),
+            "attachment_age_seconds": app.files.limits().age.as_secs_f64(),
             "poll_messages_max": POLL_MESSAGES_MAX,
             "wait_seconds_max": WAIT_SECONDS_MAX,
             "visitor": visitor_limits(config.gate.visitors()),
@@ -188,6 +191,8 @@ fn metrics(app: &App, access: &Access, exposition: Exposition) -> Result<Reply, 
     if let Some(state) = app.config.gate.file_state() {
         app.config.metrics.access_file(state.generation, state.fault.is_some());
     }
+    let FileCounts { files, bytes } = app.files.counts();
+    app.config.metrics.files(files, bytes);
     let (metrics, visitors) = (&app.config.metrics, app.config.gate.visitors());
     let (bounds, storage, topics) = (access.bounds(), access.storage(), access.topics());
     let text = metrics.encode(exposition, bounds, storage, topics, visitors);

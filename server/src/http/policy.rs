@@ -87,7 +87,7 @@ impl ResponsePolicy {
         }
         let whole = match &reply.body {
             Body::Whole(bytes) if COMPRESSED_BYTES.contains(&bytes.len()) => bytes,
-            Body::Whole(_) | Body::Pieces(_) | Body::Stream(_) | Body::Upgraded => return reply,
+            Body::Whole(_) | Body::Pieces(..) | Body::Stream(_) | Body::Upgraded => return reply,
         };
         if !reply.is_compressible {
             return reply;

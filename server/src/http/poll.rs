@@ -27,6 +27,7 @@ use super::framing::Framing;
 use super::params::Params;
 use super::reply::{Body, Head, Reply};
 use super::stream;
+use super::upload::BodyRest;
 use crate::access::{Access, Readable};
 use crate::conditions::Conditions;
 use crate::connections::{Connection, Service, Serving};
@@ -83,6 +84,8 @@ pub(super) struct Served<'c> {
     pub(super) connection: &'c Arc<Connection>,
     /// What is kept from one long poll to the next.
     pub(super) kept: &'c mut Kept,
+    /// What is left of its body, where that is a file.
+    pub(super) rest: Option<&'c mut BodyRest>,
 }
 
 impl ReadRequest {
@@ -163,7 +166,7 @@ async fn answer_once(
 ) -> Result<Reply, Error> {
     let ReadRequest { access, filter, framing, .. } = request;
     let PollOptions { max, wait, tags } = options;
-    let Served { connection, kept } = served;
+    let Served { connection, kept, .. } = served;
     let metrics = &app.config.metrics;
     let transport = if wait.is_some() { Transport::Longpoll } else { Transport::Poll };
     let reader =
@@ -207,7 +210,7 @@ async fn answer_once(
         let head = place.head(StatusCode::OK, found.gaps().take(1), Some(*framing));
         let left = most - found.messages;
         let pages = Pages { reader, found: found.into_batches(), cursor, end, left };
-        return Ok(poll_reply(head, Body::Pieces(Box::pin(pages))));
+        return Ok(poll_reply(head, Body::Pieces(Box::pin(pages), None)));
     }
     let place = Place::new(access, filter, cursor.place().seq()).await?;
     if wait.is_some() {

@@ -30,12 +30,30 @@ pub(super) enum Publish<'a> {
     Matrix,
 }
 
+/// What has come of a body when its request is looked at.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sent<'b> {
+    /// All of it, or the beginning of a file.
+    pub(super) begun: &'b [u8],
+    /// Whether that is all.
+    pub(super) is_whole: bool,
+}
+
 impl Publish<'_> {
     /// What its body may be, where a message may have so many bytes.
-    pub(super) fn limit(self, params: &Params<'_>, message_bytes: usize) -> BodyLimit {
+    pub(super) fn limit(self, app: &App, params: &Params<'_>, message_bytes: usize) -> BodyLimit {
         let (bytes, what, longer) = match self {
             Self::Body(..) if is_push(params) => (message_bytes, "message", Longer::Cut),
-            Self::Body(..) => (message_bytes, "message", Longer::Refused(Code::MessageTooLarge)),
+            Self::Body(..) => {
+                let refused = Longer::Refused(Code::MessageTooLarge);
+                match app.takes_files().filter(|_| !is_elsewhere(params)) {
+                    Some(limits) if is_named(params) => (0, "file", Longer::File(limits.bytes)),
+                    Some(limits) if coding(params) == Ok(Coding::Identity) => {
+                        (message_bytes, "message", Longer::File(limits.bytes))
+                    }
+                    _ => (message_bytes, "message", refused),
+                }
+            }
             Self::Json => {
                 let bytes = 2 * message_bytes + JSON_EXTRA_BYTES;
                 (bytes, "JSON body", Longer::Refused(Code::JsonTooLarge))
@@ -46,6 +64,16 @@ impl Publish<'_> {
         };
         BodyLimit { bytes, what, longer }
     }
+}
+
+/// Whether the body has the name of a file.
+fn is_named(params: &Params<'_>) -> bool {
+    params.parameter(Parameter::Filename).is_some_and(|name| !name.trim().is_empty())
+}
+
+/// Whether the file of a message is somewhere else, so that the body is its text.
+fn is_elsewhere(params: &Params<'_>) -> bool {
+    params.parameter(Parameter::Attach).is_some_and(|url| !url.trim().is_empty())
 }
 
 /// Whether a request is one of `UnifiedPush`: its body is for a program and is passed on as it is.
@@ -68,13 +96,7 @@ fn coding(params: &Params<'_>) -> Result<Coding, Error> {
 /// # Errors
 ///
 /// That it is too long, or malformed.
-pub(super) fn body<'b>(
-    publish: Publish<'_>,
-    params: &Params<'_>,
-    body: &'b [u8],
-    message_bytes: usize,
-) -> Result<Cow<'b, [u8]>, Error> {
-    let limit = publish.limit(params, message_bytes);
+fn body<'b>(limit: BodyLimit, params: &Params<'_>, body: &'b [u8]) -> Result<Cow<'b, [u8]>, Error> {
     limit.check(body.len() as u64)?;
     let body = &body[..body.len().min(limit.bytes)];
     coding(params)?.undo(body, limit)
@@ -86,15 +108,36 @@ fn text_of<'b>(body: &'b [u8], params: &Params<'_>) -> Result<Cow<'b, str>, Erro
     if is_text {
         return Ok(text);
     }
-    let text =
-        "body is not text, in UTF-8 or the charset that it names, and files are not supported";
+    let text = "body is not text, in UTF-8 or the charset that it names, and can be no file here";
     Err(Error::new(Code::AttachmentsUnsupported, text))
+}
+
+/// Whether a body is a file: it has the name of one, or is no text that a message may have.
+///
+/// # Errors
+///
+/// That it is one and may not be.
+fn is_file(limit: BodyLimit, params: &Params<'_>, sent: Sent<'_>) -> Result<bool, Error> {
+    let Longer::File(_) = limit.longer else { return Ok(false) };
+    let is_text = || bodies::text(sent.begun, params.header("content-type").as_deref()).1;
+    if is_named(params) && coding(params)? != Coding::Identity {
+        let text = "a file is kept as it is sent, and is to have no content-encoding";
+        return Err(Error::new(Code::CodingUnsupported, text));
+    }
+    let is_long = !sent.is_whole || sent.begun.len() > limit.bytes;
+    let is_file = is_named(params) || is_long || !is_text();
+    if is_file {
+        limit.check(sent.begun.len() as u64)?;
+    }
+    Ok(is_file)
 }
 
 /// What a publish asks for.
 pub(super) enum Prepared {
     /// To publish, and to be told of it so.
     Publish(Draft, Acknowledgement),
+    /// To publish a file; whether it has a name.
+    File(Draft, bool),
     /// Nothing more: this is the answer.
     Answered(Reply),
 }
@@ -108,11 +151,13 @@ pub(super) fn prepare(
     app: &App,
     publish: Publish<'_>,
     request: &Request<'_>,
-    sent: &[u8],
+    sent: Sent<'_>,
     message_bytes: usize,
 ) -> Result<Prepared, Error> {
     let params = Params::of(request);
-    let body = body(publish, &params, sent, message_bytes)?;
+    let limit = publish.limit(app, &params, message_bytes);
+    let is_file = is_file(limit, &params, sent)?;
+    let body = if is_file { Cow::default() } else { body(limit, &params, sent.begun)? };
     let draft = match publish {
         Publish::Body(topic, id) => {
             let topic = decoded(topic)?.parse()?;
@@ -121,6 +166,10 @@ pub(super) fn prepare(
                 (Parameter::SequenceId, Some(id)) => Some(id.clone().into_owned()),
                 _ => params.parameter(wanted),
             };
+            if is_file {
+                let draft = Draft::with_file(topic, message_bytes, parameter)?;
+                return Ok(Prepared::File(draft, is_named(&params)));
+            }
             if is_push(&params) {
                 let draft = Draft::new(topic, "", message_bytes, parameter);
                 draft.map(|draft| pass_on(draft, &body))

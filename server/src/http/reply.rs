@@ -38,9 +38,9 @@ pub(super) type Pieces = BoxStream<'static, Result<Bytes, Error>>;
 pub(super) enum Body {
     /// So many bytes.
     Whole(Bytes),
-    /// Piece after piece, as the client takes them. After an error the answer ends unfinished, so
-    /// that what has come cannot pass for the whole.
-    Pieces(Pieces),
+    /// Piece after piece, as the client takes them, of so many bytes together, if that is known.
+    /// After an error the answer ends unfinished, so that what has come cannot pass for the whole.
+    Pieces(Pieces, Option<u64>),
     /// What does not end.
     Stream(Box<StreamSession>),
     /// The connection speaks another protocol from here on.
@@ -191,16 +191,19 @@ impl Reply {
                 response.headers_mut().append(name, value);
             }
         }
+        // The library tells the length of what is whole.
+        let length = match &body {
+            Body::Whole(bytes) if only_head => Some(bytes.len() as u64),
+            Body::Pieces(_, length) => *length,
+            _ => None,
+        };
+        if let Some(length) = length.filter(|_| head.status != StatusCode::NOT_MODIFIED) {
+            response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+        }
         *response.body_mut() = match body {
-            Body::Whole(bytes) if only_head => {
-                let bare = head.status == StatusCode::NOT_MODIFIED;
-                let length = HeaderValue::from(bytes.len());
-                (!bare).then(|| response.headers_mut().insert(header::CONTENT_LENGTH, length));
-                HttpBody::empty()
-            }
             _ if only_head => HttpBody::empty(),
             Body::Whole(bytes) => HttpBody::from(bytes),
-            Body::Pieces(pieces) => HttpBody::from_stream(pieces),
+            Body::Pieces(pieces, _) => HttpBody::from_stream(pieces),
             Body::Stream(session) => HttpBody::from_stream(*session),
             Body::Upgraded => HttpBody::empty(),
         };
