@@ -64,6 +64,7 @@ mod tokens;
 mod torture;
 mod transports;
 mod unix;
+mod versions;
 mod visitors;
 mod websocket;
 mod websocket_cases;

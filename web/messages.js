@@ -1,5 +1,6 @@
 // messages.js: the list of the last messages. They come from strangers, so every word of them
-// goes in as text, is cut at a bound, and is kept apart from the page's own words.
+// goes in as text, is cut at a bound, and is kept apart from the page's own words. A new version of
+// a message takes the place of the one before; what was deleted goes.
 
 import { duration } from "./format.js";
 import { LANES } from "./lane/list.js";
@@ -19,6 +20,8 @@ export class MessageList {
   #empty;
   #journal;
   #rows = new Map();
+  /** What was brought here already, also if its row has gone. */
+  #taken = new WeakSet();
   #waiting = [];
 
   /**
@@ -37,7 +40,7 @@ export class MessageList {
    * @param {import("./journal.js").Entry} entry
    */
   add(entry) {
-    if (this.#rows.has(entry.id)) return;
+    if (this.#taken.has(entry)) return;
     this.#waiting.push(entry);
     if (this.#waiting.length > SHOWN) this.#waiting.shift();
   }
@@ -47,7 +50,7 @@ export class MessageList {
     // A lane that tells only ids may be the first: then the words are still to come.
     for (const entry of this.#waiting.splice(0)) {
       if (!entry.event) this.#waiting.push(entry);
-      else if (!this.#rows.has(entry.id)) this.#show(entry);
+      else if (!this.#taken.has(entry)) this.#take(entry);
     }
     this.#empty.hidden = this.#rows.size > 0;
     for (const row of this.#rows.values()) {
@@ -56,7 +59,19 @@ export class MessageList {
     }
   }
 
-  #show(entry) {
+  #take(entry) {
+    this.#taken.add(entry);
+    const { event } = entry;
+    const name = nameOf(event);
+    if (event.event === "message_clear") {
+      this.#rows.get(name)?.item.classList.add("message-seen");
+      return;
+    }
+    this.#drop(name);
+    if (event.event !== "message_delete") this.#show(name, entry);
+  }
+
+  #show(name, entry) {
     const item = document.createElement("li");
     const head = piece("div", "message-head");
     head.append(clock(entry.event), ...titleOf(entry.event), ...marksOf(entry.event));
@@ -65,15 +80,19 @@ export class MessageList {
     const arrivalLine = piece("p", "message-arrival");
     item.append(head, text, arrivalLine);
     this.#list.prepend(item);
-    this.#rows.set(entry.id, { entry, item, arrival: arrivalLine });
-    if (this.#rows.size > SHOWN) this.#dropOldest();
+    this.#rows.set(name, { entry, item, arrival: arrivalLine });
+    if (this.#rows.size > SHOWN) this.#drop(this.#rows.keys().next().value);
   }
 
-  #dropOldest() {
-    const [id, row] = this.#rows.entries().next().value;
-    row.item.remove();
-    this.#rows.delete(id);
+  #drop(name) {
+    this.#rows.get(name)?.item.remove();
+    this.#rows.delete(name);
   }
+}
+
+/** What all versions of a message have in common, and what is done to it. */
+function nameOf(event) {
+  return `${event.topic} ${event.sequence_id ?? event.id}`;
 }
 
 /** How the message came, in one line: bells first, as they rang, polling last. */

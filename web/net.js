@@ -16,6 +16,18 @@ const EVERY_REQUEST = { cache: "no-store", referrerPolicy: "no-referrer" };
 /** The longest wait that a server can impose on the page with Retry-After. */
 const RETRY_AFTER_LIMIT_S = 120;
 
+/** Events that were published: a message, or what was done to one. They have a place in the log. */
+const PUBLISHED = ["message", "message_clear", "message_delete"];
+
+/**
+ * Whether an event was published, so that it has a place of its own.
+ * @param {object|null} event
+ * @returns {boolean}
+ */
+export function isPublished(event) {
+  return PUBLISHED.includes(event?.event);
+}
+
 /**
  * Sends a request and reads the whole answer, or throws after the time limit.
  * @param {string} url

@@ -7,6 +7,7 @@ use std::io::Write;
 
 use anstyle::{AnsiColor, Style};
 use doorbell::Event;
+use doorbell_protocol::Kind;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -31,7 +32,11 @@ pub(crate) fn message(event: &Event<'_>, now: Timestamp, zone: &TimeZone) -> Str
     let topic = escape(event.topic.as_deref().unwrap_or_default(), " ");
     let mut parts = vec![paint(FAINT, &clock(event.time, now, zone)), paint(TOPIC, &topic)];
     parts.extend(priority(event.priority));
-    let text = escape(event.message.as_deref().unwrap_or_default(), INDENT);
+    let text = match event.event {
+        Kind::MessageClear => done(event, "seen"),
+        Kind::MessageDelete => done(event, "deleted"),
+        _ => escape(event.message.as_deref().unwrap_or_default(), INDENT),
+    };
     parts.push(match event.title.as_deref() {
         Some(title) => format!("{} — {text}", paint(TITLE, &escape(title, " "))),
         None => text,
@@ -41,6 +46,12 @@ pub(crate) fn message(event: &Event<'_>, now: Timestamp, zone: &TimeZone) -> Str
         parts.push(paint(TAGS, &tags.collect::<Vec<_>>().join(" ")));
     }
     parts.join("  ")
+}
+
+/// What was done to the messages of a sequence id.
+fn done(event: &Event<'_>, what: &str) -> String {
+    let of = escape(event.sequence_id.as_deref().unwrap_or_default(), " ");
+    paint(FAINT, &format!("{what}: {of}"))
 }
 
 fn paint(style: Style, text: &str) -> String {
@@ -113,6 +124,14 @@ mod tests {
         );
         assert!(line.contains('\u{1b}'));
         assert_eq!(strip_str(&line).to_string(), "22:20:00  a.b  [high]  T — hi  #x #y");
+    }
+
+    #[test]
+    fn what_was_done_to_a_message_is_told_in_a_word() {
+        let line = shown(
+            r#"{"time":1763850000,"event":"message_delete","topic":"a","sequence_id":"s\u001b1"}"#,
+        );
+        assert_eq!(strip_str(&line).to_string(), "22:20:00  a  deleted: s\\u{1b}1");
     }
 
     #[test]

@@ -119,13 +119,25 @@ impl Member for serde_json::Value {
     }
 }
 
+/// What a draft does to the messages of its sequence id.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Act {
+    /// It is one of them: the newest version.
+    #[default]
+    Say,
+    /// They have been seen.
+    Clear,
+    /// They are taken back.
+    Delete,
+}
+
 /// A message without a place. Written as JSON, it is what [`JsonDraft`] reads.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Draft {
     /// Where it goes.
     #[serde(serialize_with = "serialize_topic")]
     pub topic: Topic,
-    /// Its text; once it is checked, never empty.
+    /// Its text; once it is checked, never empty if it says something.
     pub message: String,
     /// Its title.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -164,6 +176,9 @@ pub struct Draft {
     /// What it updates: messages with one sequence id are versions of one notification.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sequence_id: Option<String>,
+    /// What it does to them.
+    #[serde(skip)]
+    pub act: Act,
 }
 
 fn serialize_topic<S: Serializer>(topic: &Topic, serializer: S) -> Result<S::Ok, S::Error> {
@@ -209,7 +224,18 @@ impl Draft {
             is_kept: true,
             is_base64: false,
             sequence_id: None,
+            act: Act::Say,
         }
+    }
+
+    /// A draft that does something to the messages of a sequence id, and says nothing.
+    ///
+    /// # Errors
+    ///
+    /// That the sequence id is malformed.
+    pub fn on(topic: Topic, sequence_id: &str, act: Act) -> Result<Self, Error> {
+        let sequence_id = Some(check_sequence_id(sequence_id.to_owned())?);
+        Ok(Self { sequence_id, act, ..Self::unchecked(topic, "") })
     }
 
     /// A draft from a body and the parameters that `parameter` finds.
@@ -293,6 +319,7 @@ impl Draft {
             is_kept: parameter(Parameter::Cache).is_none_or(|text| is_yes(&text)),
             is_base64: false,
             sequence_id: parameter(Parameter::SequenceId).map(check_sequence_id).transpose()?,
+            act: Act::Say,
         })
     }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::action::Action;
 use crate::attachment::Attachment;
 use crate::code::Error;
-use crate::draft::Draft;
+use crate::draft::{Act, Draft};
 use crate::id::{self, ID_CHARS, Id};
 use crate::json::Object;
 
@@ -23,6 +23,12 @@ pub enum Kind {
     Keepalive,
     /// A message.
     Message,
+    /// What was said by a sequence id has been seen: whoever shows it need not any more.
+    #[serde(rename = "message_clear")]
+    MessageClear,
+    /// What was said by a sequence id is taken back.
+    #[serde(rename = "message_delete")]
+    MessageDelete,
     /// Line protocol: the command was carried out.
     Ok,
     /// Line protocol: the command was refused.
@@ -35,6 +41,32 @@ pub enum Kind {
     #[default]
     #[serde(other)]
     Unknown,
+}
+
+impl Kind {
+    /// What tells readers of an act.
+    pub const fn of(act: Act) -> Self {
+        match act {
+            Act::Say => Self::Message,
+            Act::Clear => Self::MessageClear,
+            Act::Delete => Self::MessageDelete,
+        }
+    }
+
+    /// What it tells of, if it was published.
+    pub const fn act(self) -> Option<Act> {
+        match self {
+            Self::Message => Some(Act::Say),
+            Self::MessageClear => Some(Act::Clear),
+            Self::MessageDelete => Some(Act::Delete),
+            _ => None,
+        }
+    }
+
+    /// Whether it was published, so that it stands in the log and has a place of its own.
+    pub const fn is_published(self) -> bool {
+        self.act().is_some()
+    }
 }
 
 /// Messages that a cursor asked for and the log no longer holds.
@@ -221,14 +253,14 @@ impl<'a> Event<'a> {
         }
     }
 
-    /// The event of an accepted message. `expires` is in unix seconds.
+    /// The event of an accepted message, or of what was done to one. `expires` is in unix seconds.
     pub fn message(draft: &'a Draft, id: Id, time_us: u64, expires: Option<u64>) -> Self {
         let text = |text: &'a Option<String>| text.as_deref().map(Cow::Borrowed);
         Self {
             topic: Some(Cow::Borrowed(draft.topic.as_str())),
             sequence_id: text(&draft.sequence_id),
             title: text(&draft.title),
-            message: Some(Cow::Borrowed(&draft.message)),
+            message: (draft.act == Act::Say).then_some(Cow::Borrowed(&draft.message)),
             priority: draft.priority,
             tags: Cow::Borrowed(&draft.tags),
             click: text(&draft.click),
@@ -238,7 +270,7 @@ impl<'a> Event<'a> {
             content_type: draft.markdown.then_some(Cow::Borrowed("text/markdown")),
             encoding: draft.is_base64.then_some(Cow::Borrowed("base64")),
             expires,
-            ..Self::new(Kind::Message, time_us).at(id)
+            ..Self::new(Kind::of(draft.act), time_us).at(id)
         }
     }
 
@@ -364,6 +396,19 @@ mod tests {
     }
 
     #[test]
+    fn what_is_done_to_a_message_names_it_and_says_nothing() {
+        let id = Epoch::from_bits(1).id(42);
+        for (act, name) in [(Act::Clear, "message_clear"), (Act::Delete, "message_delete")] {
+            let draft = Draft::on("orders".parse().unwrap(), "s-1", act).unwrap();
+            let json = Event::message(&draft, id, 7, None).to_json();
+            let told =
+                format!("\"event\":\"{name}\",\"topic\":\"orders\",\"sequence_id\":\"s-1\"}}");
+            assert!(json.ends_with(&told), "{json}");
+            assert!(Event::parse(json.as_bytes()).unwrap().event.is_published());
+        }
+    }
+
+    #[test]
     fn every_framing_is_a_part_of_the_same_bytes() {
         let id = Epoch::from_bits(1).id(42);
         let draft = draft("hi");
@@ -387,7 +432,7 @@ mod tests {
 
     #[test]
     fn unknown_kinds_and_members_are_passed_over() {
-        let event = Event::parse(br#"{"time":1,"event":"message_clear","new":[1]}"#).unwrap();
+        let event = Event::parse(br#"{"time":1,"event":"message_shrunk","new":[1]}"#).unwrap();
         assert_eq!(event.event, Kind::Unknown);
     }
 

@@ -65,6 +65,8 @@ fn of_every_method() -> Vec<Vec<u8>> {
         "/t/auth",
         "/t/ws",
         "/t/sequence",
+        "/t/sequence/clear",
+        "/t/sequence/delete",
         "/held/json?poll=1",
         "/held/sse?poll=1",
         "/held/raw?poll=1",

@@ -78,7 +78,7 @@ impl Datagrams {
                 return Some(event);
             }
             let event = self.receive()?;
-            let is_message = event.kind() == "message";
+            let is_message = event.kind().starts_with("message");
             self.unacknowledged += usize::from(is_message);
             if self.unacknowledged >= MESSAGES_PER_PING && !self.ping() {
                 return None;

@@ -1,7 +1,7 @@
 // lane/bookmark.js: the place of a lane that asks: what it sends so that no message comes twice and
 // none is missed, and what an answer does to it. It sends nothing itself.
 
-import { parseJson } from "../net.js";
+import { isPublished, parseJson } from "../net.js";
 
 /** Where a lane that asks has got to. */
 export class Bookmark {
@@ -46,8 +46,8 @@ export class Bookmark {
   }
 }
 
-/** The messages of an NDJSON answer; other events and broken lines are left out. */
+/** What was published in an NDJSON answer; other events and broken lines are left out. */
 function messagesIn(text) {
   const events = text.split("\n").filter(Boolean).map(parseJson);
-  return events.filter((one) => one?.event === "message" && typeof one.id === "string");
+  return events.filter((one) => isPublished(one) && typeof one.id === "string");
 }

@@ -4,7 +4,7 @@
 // for the token itself. It never asks for messages.
 
 import { exchangeOverhead, frameOverhead, sseBytes, sseConnectBytes } from "./bytes.js";
-import { ROOT, exchange, parseJson, reasonOf } from "../net.js";
+import { ROOT, exchange, isPublished, parseJson, reasonOf } from "../net.js";
 import { Reconnecting } from "../reconnecting.js";
 import { hasToken } from "../token.js";
 
@@ -99,7 +99,7 @@ export class SseLane extends Reconnecting {
     const event = parseJson(data);
     if (event?.gap) this.#hooks.onGap(event.gap);
     const placed = typeof event?.id === "string";
-    const isMessage = placed && event.event === "message";
+    const isMessage = placed && isPublished(event);
     const counted = isMessage && this.#hooks.onMessage(event, at);
     const bytes = sseBytes(data, lastEventId, name);
     this.#hooks.onFrame(bytes, frameOverhead(bytes), counted);

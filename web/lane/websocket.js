@@ -3,7 +3,7 @@
 // asks for messages.
 
 import { askingBytes, connectBytes, exchangeOverhead, frameBytes, frameOverhead } from "./bytes.js";
-import { ROOT, parseJson } from "../net.js";
+import { ROOT, isPublished, parseJson } from "../net.js";
 import { Reconnecting, openSocket } from "../reconnecting.js";
 
 /** After so much silence the page asks whether the line is still alive, and waits so long for an
@@ -77,14 +77,14 @@ export class WebSocketLane extends Reconnecting {
     const event = parseJson(text);
     if (event?.gap) this.#hooks.onGap(event.gap);
     const placed = typeof event?.id === "string";
-    const isMessage = placed && event.event === "message";
+    const isMessage = placed && isPublished(event);
     const counted = isMessage && this.#hooks.onMessage(event, at);
     const bytes = frameBytes(text);
     this.#hooks.onFrame(bytes, frameOverhead(bytes), counted);
     if (event === null) return;
     if (event.event === "close") this.#said = words(event.reason ?? event.message);
     if (event.event === "error") this.#said = words(event.error ?? event.message);
-    if (placed && ["open", "keepalive", "message"].includes(event.event)) {
+    if (isMessage || (placed && ["open", "keepalive"].includes(event.event))) {
       this.#since = event.id;
       this.#hooks.onPlace(event.id);
     }

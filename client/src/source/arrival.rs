@@ -13,7 +13,7 @@ use crate::received::Received;
 pub(crate) struct Arrival {
     /// Messages that were lost before what follows.
     pub(crate) gap: Option<Gap>,
-    /// A message.
+    /// A message, or what was done to one.
     pub(crate) message: Option<Received>,
     /// The place that is reached after this step.
     pub(crate) place: Option<Id>,
@@ -30,7 +30,7 @@ impl Arrival {
         match event.event {
             Kind::Close => return Err(Error::Closed),
             Kind::Error => return Err(Error::Refused(Refusal::from_event(event))),
-            Kind::Message if event.id.is_none() => {
+            kind if kind.is_published() && event.id.is_none() => {
                 return Err(Error::Unexpected("a message without an id".to_owned()));
             }
             _ => {}
@@ -40,7 +40,7 @@ impl Arrival {
             place: event.id,
             keepalive: event.keepalive,
             retry: None,
-            message: (event.event == Kind::Message).then_some(received),
+            message: event.event.is_published().then_some(received),
         })
     }
 }

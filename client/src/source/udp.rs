@@ -262,7 +262,7 @@ impl Datagrams {
         let follows = members.prev <= reached;
         match received.event.event {
             Kind::Close => return Err(Error::Closed),
-            Kind::Message => {
+            kind if kind.is_published() => {
                 self.observed.note(Observation::MessageArrived);
                 self.unacknowledged += 1;
                 if self.unacknowledged >= MESSAGES_PER_PING {

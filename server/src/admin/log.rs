@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Subcommand;
-use doorbell_protocol::{Draft, Event, Filter, Since, event::Kind};
+use doorbell_protocol::draft::Act;
+use doorbell_protocol::{Draft, Event, Filter, Since};
 
 use super::{Outcome, print};
 use crate::clock::{Clock, Now, SystemClock, unix_micros};
@@ -161,11 +162,9 @@ fn import(folder: &Path, retention: Retention) -> Result<Outcome, String> {
             continue;
         }
         let event = Event::parse(line.as_bytes()).map_err(|error| wrong(&error.to_string()))?;
-        if event.event != Kind::Message {
-            continue;
-        }
+        let Some(act) = event.event.act() else { continue };
         let time_us = if event.time_us > 0 { event.time_us } else { event.time * 1_000_000 };
-        let draft = draft(event).map_err(|why| wrong(&why))?;
+        let draft = draft(event, act).map_err(|why| wrong(&why))?;
         let now = Now { unix_us: time_us, ..SystemClock.now() };
         log.append(&[draft.into()], now).map_err(|error| wrong(&error.to_string()))?;
         count += 1;
@@ -176,7 +175,7 @@ fn import(folder: &Path, retention: Retention) -> Result<Outcome, String> {
 }
 
 /// What was published, as far as its event tells it.
-fn draft(event: Event<'_>) -> Result<Draft, String> {
+fn draft(event: Event<'_>, act: Act) -> Result<Draft, String> {
     let event = event.into_owned();
     let text = |text: Option<Cow<'static, str>>| text.map(Cow::into_owned);
     let topic = event.topic.ok_or("a message without a topic")?;
@@ -194,5 +193,6 @@ fn draft(event: Event<'_>) -> Result<Draft, String> {
         is_kept: true,
         is_base64: event.encoding.is_some_and(|encoding| encoding == "base64"),
         sequence_id: text(event.sequence_id),
+        act,
     })
 }

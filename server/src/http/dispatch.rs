@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use axum::http::StatusCode;
 use bytes::Bytes;
+use doorbell_protocol::draft::Act;
 use doorbell_protocol::{Code, Error, Topic};
 
 use super::bodies::BodyLimit;
@@ -78,13 +79,23 @@ pub(super) enum Route<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Allow(&'static str);
 
-/// What stands at an address: for `GET`, and for `POST` and `PUT`.
-struct Address<'a>(Route<'a>, Option<Route<'a>>);
+/// What stands at an address for each method.
+struct Address<'a> {
+    get: Route<'a>,
+    /// For `PUT`, too.
+    post: Option<Route<'a>>,
+    delete: Option<Route<'a>>,
+}
 
 /// The one table of addresses.
 fn address(path: &str) -> Option<Address<'_>> {
-    let read = |route| Some(Address(route, None));
-    let publish = |route, publish| Some(Address(route, Some(Route::Publish(publish))));
+    let read = |get| Some(Address { get, post: None, delete: None });
+    let publish =
+        |get, publish| Some(Address { get, post: Some(Route::Publish(publish)), delete: None });
+    let act = |topic, id, act| {
+        let act = Publish::Act(topic, id, act);
+        publish(Route::Publish(act), act)
+    };
     let after = path.strip_prefix('/')?;
     let path = after.trim_start_matches('/');
     if let Some(file) = path.strip_prefix("static/") {
@@ -100,7 +111,8 @@ fn address(path: &str) -> Option<Address<'_>> {
         ["v1", "stats", "", ..] => read(Route::Report(Report::Stats)),
         ["v1", "account", "", ..] => read(Route::Account),
         ["v1", "ticket", "", ..] => {
-            Some(Address(Route::NotAllowed(Allow("POST,PUT")), Some(Route::Ticket)))
+            let get = Route::NotAllowed(Allow("POST,PUT"));
+            Some(Address { get, post: Some(Route::Ticket), delete: None })
         }
         ["v1", "connections", "", ..] => read(Route::Connections),
         ["v1", "lab", "", ..] => read(Route::Lab),
@@ -126,19 +138,27 @@ fn address(path: &str) -> Option<Address<'_>> {
         [filter, "raw", "", ..] => read(Route::Read(filter, Framing::Raw)),
         [filter, "ws", "", ..] => read(Route::WebSocket(filter)),
         [filter, "auth", "", ..] => read(Route::Auth(filter)),
-        [topic, id, "", ..] => publish(Route::Nothing, Publish::Body(topic, Some(id))),
+        [topic, id, "", ..] => Some(Address {
+            get: Route::Nothing,
+            post: Some(Route::Publish(Publish::Body(topic, Some(id)))),
+            delete: Some(Route::Publish(Publish::Act(topic, id, Act::Delete))),
+        }),
+        [topic, id, "clear" | "read", "", ..] => act(topic, id, Act::Clear),
+        [topic, id, "delete", "", ..] => act(topic, id, Act::Delete),
         _ => None,
     }
 }
 
 impl Address<'_> {
     fn allow(&self) -> Allow {
-        Allow(match self {
-            Self(Route::Publish(_), _) => "GET",
-            Self(Route::NotAllowed(Allow(methods)), _) => methods,
-            Self(Route::Nothing, _) => "POST,PUT,GET,HEAD",
-            Self(_, None) => "GET,HEAD",
-            Self(_, Some(_)) => "GET,HEAD,POST,PUT",
+        Allow(match (self.get, self.post) {
+            (Route::Publish(_), None) => "GET",
+            (Route::Publish(_), Some(_)) => "GET,POST,PUT",
+            (Route::NotAllowed(Allow(methods)), _) => methods,
+            (Route::Nothing, _) if self.delete.is_some() => "POST,PUT,DELETE,GET,HEAD",
+            (Route::Nothing, _) => "POST,PUT,GET,HEAD",
+            (_, None) => "GET,HEAD",
+            (_, Some(_)) => "GET,HEAD,POST,PUT",
         })
     }
 }
@@ -155,15 +175,18 @@ impl<'a> Route<'a> {
             return Self::Preflight(address.map(|address| address.allow()));
         }
         let Some(address) = address else { return Self::Nothing };
-        match (request.method, &address) {
-            ("GET" | "HEAD", Address(Self::Page(topic), _)) if has_slash_too_many(path) => {
-                Self::Elsewhere(*topic)
+        let route = match (request.method, address.get) {
+            ("GET" | "HEAD", Self::Page(topic)) if has_slash_too_many(path) => {
+                Some(Self::Elsewhere(topic))
             }
-            ("GET", Address(route, _)) | ("POST" | "PUT", Address(_, Some(route))) => *route,
+            ("GET", route) => Some(route),
             // It changes nothing, so it cannot publish.
-            ("HEAD", Address(route, _)) if !matches!(route, Route::Publish(_)) => *route,
-            _ => Self::NotAllowed(address.allow()),
-        }
+            ("HEAD", route) => Some(route).filter(|route| !matches!(route, Route::Publish(_))),
+            ("POST" | "PUT", _) => address.post,
+            ("DELETE", _) => address.delete,
+            _ => None,
+        };
+        route.unwrap_or_else(|| Self::NotAllowed(address.allow()))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use axum::http::StatusCode;
-use doorbell_protocol::draft::{JsonDraft, is_yes};
+use doorbell_protocol::draft::{Act, JsonDraft, is_yes};
 use doorbell_protocol::{Code, Draft, Error, Parameter};
 use serde_json::json;
 
@@ -24,6 +24,8 @@ pub(super) enum Publish<'a> {
     /// `POST` or `PUT /TOPIC`, or `GET /TOPIC/publish`: the body is the text, if there is one. With
     /// `/SEQUENCE_ID` it is a new version of a notification.
     Body(&'a str, Option<&'a str>),
+    /// `DELETE /TOPIC/SEQUENCE_ID` and the like: something is done to what was said by it.
+    Act(&'a str, &'a str, Act),
     /// `POST` or `PUT /`: the body is a JSON object with a `topic`.
     Json,
     /// `POST /_matrix/push/v1/notify`: the body is a notification of Matrix.
@@ -54,6 +56,7 @@ impl Publish<'_> {
                     _ => (message_bytes, "message", refused),
                 }
             }
+            Self::Act(..) => (message_bytes, "message", Longer::Refused(Code::MessageTooLarge)),
             Self::Json => {
                 let bytes = 2 * message_bytes + JSON_EXTRA_BYTES;
                 (bytes, "JSON body", Longer::Refused(Code::JsonTooLarge))
@@ -178,6 +181,7 @@ pub(super) fn prepare(
                 Draft::new(topic, text.trim(), message_bytes, parameter)
             }
         }
+        Publish::Act(topic, id, act) => Draft::on(decoded(topic)?.parse()?, &decoded(id)?, act),
         Publish::Json => {
             let (text, _) = bodies::text(&body, params.header("content-type").as_deref());
             let mut json = JsonDraft::parse(text.as_bytes())?;

@@ -39,7 +39,7 @@ pub(super) async fn receive(
             }
             event = talk.next() => event?,
         };
-        if let (Kind::Message, Some(id)) = (event.event, event.id) {
+        if let Some(id) = event.id.filter(|_| event.event.is_published()) {
             *reached = Some(id);
             subscriber.arrived(id, event.time_us).await;
         }

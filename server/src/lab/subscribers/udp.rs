@@ -64,7 +64,7 @@ pub(super) async fn receive(
             subscriber.say(Said::Lost { via: subscriber.way, count }).await;
             place = members.prev;
         }
-        if event.event == Kind::Message && id > place {
+        if event.event.is_published() && id > place {
             subscriber.arrived(id, event.time_us).await;
         }
         place = place.max(id);

@@ -11,8 +11,8 @@
 //! - checksum: CRC-32 (that of zlib) of all that follows it in the line, without the end of the
 //!   line, in hex.
 //! - mark: `----` if the batch goes on, else how many lines it had.
-//! - kind: `m` a message, `p` the place of one that is not kept, `h` the head of the segment, `s` a
-//!   start of the server, `e` its end. A reader passes over any other kind.
+//! - kind: `m` a message, or what was done to one; `p` the place of one that is not kept, `h` the
+//!   head of the segment, `s` a start of the server, `e` its end. A reader passes over any other.
 //! - chain: the seq of the message before it in the same topic, or a place up to which those were
 //!   let go; 0 if there is none.
 //! - owner: whose share of the log it fills, in one word; `-` for nobody's.
@@ -211,7 +211,9 @@ fn stored(json: &[u8]) -> Option<Stored<'_>> {
     let rest = skip_digits(rest).strip_prefix(b",\"time_us\":")?;
     let digits = rest.len() - skip_digits(rest).len();
     let time_us = decimal(&rest[..digits])?;
-    let rest = rest[digits..].strip_prefix(b",\"event\":\"message\",\"topic\":\"")?;
+    let rest = rest[digits..].strip_prefix(b",\"event\":\"message")?;
+    let done = [&b"_clear"[..], b"_delete"].into_iter().find_map(|done| rest.strip_prefix(done));
+    let rest = done.unwrap_or(rest).strip_prefix(b"\",\"topic\":\"")?;
     // Nothing in a topic's name needs to be escaped.
     let topic = str::from_utf8(&rest[..memchr(b'"', rest)?]).ok()?;
     Some(Stored { id, time_us, topic })
