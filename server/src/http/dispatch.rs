@@ -430,12 +430,7 @@ impl Call {
             Route::Account => Self::Answered(identity::account(app, &access)),
             Route::Preflight(allow) => Self::Answered(preflight(allow)),
             Route::Nothing => return Err(Error::new(Code::NotFound, "page not found")),
-            Route::NotAllowed(allow) => {
-                let error = Error::new(Code::MethodNotAllowed, "method not allowed");
-                let mut reply = Reply::refusal(&error);
-                reply.head.add("allow", allow.0.as_bytes());
-                Self::Answered(reply)
-            }
+            Route::NotAllowed(allow) => Self::Answered(not_allowed(allow)),
         })
     }
 
@@ -571,6 +566,12 @@ fn page_from(path: &str, topic: &str, query: Option<&str>) -> String {
     let up = "../".repeat(path.matches('/').count().saturating_sub(1));
     let query = query.map(|query| format!("?{query}")).unwrap_or_default();
     format!("{up}{topic}{query}")
+}
+
+fn not_allowed(allow: Allow) -> Reply {
+    let mut reply = Reply::refusal(&Error::new(Code::MethodNotAllowed, "method not allowed"));
+    reply.head.add("allow", allow.0.as_bytes());
+    reply
 }
 
 /// What is asked for is there.
