@@ -41,9 +41,9 @@ pub const COMMIT_LOOK: Duration = Duration::from_millis(100);
 
 /// Messages kept in memory for readers that are not far behind. Tests keep few, so that their
 /// readers cross from the log to memory often.
-pub const TAIL_MESSAGES_MAX: usize = if cfg!(test) { 16 } else { 65_536 };
+pub const TAIL_MESSAGES_MAX: usize = if cfg!(test) { 16 } else { 32_768 };
 /// Bytes kept in memory for readers that are not far behind.
-pub const TAIL_BYTES_MAX: usize = 32 << 20;
+pub const TAIL_BYTES_MAX: usize = 16 << 20;
 
 /// Patterns held against messages for one page from memory: a reader of many patterns that match
 /// nothing keeps others waiting no longer than one of a few that match much.
