@@ -13,6 +13,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::publish::{accepted, assert_refused};
+use crate::support::access::token;
 use crate::support::http::Connection;
 use crate::support::{
     AccessFile, Event, PATIENCE, Request, Response, TestServer, eventually, skip,
@@ -426,21 +427,30 @@ fn a_file_may_take_longer_than_a_request_while_it_comes_and_no_longer_where_it_d
 
 #[test]
 fn slow_files_of_one_client_keep_nobody_else_waiting() {
-    let server = TestServer::start();
-    let begin =
-        "PUT /t HTTP/1.1\r\nhost: localhost\r\nfilename: a\r\ncontent-length: 100000\r\n\r\n";
-    let slow: Vec<Connection> = (0..40)
+    let entries = ["slow", "other"].map(|name| token(name, "allow = [\"pubsub t\"]"));
+    let access = AccessFile::new(&entries.concat());
+    let server = TestServer::durable(&access.flag());
+    let slow: Vec<Connection> = (0..16)
         .map(|_| {
             let mut connection = Connection::open(server.http);
+            let begin = "PUT /t HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer tk_slow\r\n\
+                         filename: a\r\ncontent-length: 100000\r\n\r\n";
             connection.write(begin.as_bytes());
             connection.write(&bytes(70_000));
             connection
         })
         .collect();
-    let event = upload(&server, "a", PNG);
-    assert_eq!(fetch(&server, &event).body, PNG);
-    server.publish("t", "a text");
+    eventually("all are on their way", || (names(&server).len() == 16).then_some(()));
+    let file = |name| {
+        let request = Request::new("PUT", "/t").header("Filename", "a").token(Some(name));
+        server.send(&request.body(PNG))
+    };
+    let refused = file("tk_slow");
+    assert_refused(&refused, 42901, "one more of the same");
+    assert!(refused.text().contains("16"), "{}", refused.text());
+    assert_eq!(fetch(&server, &accepted(&file("tk_other"))).body, PNG);
     drop(slow);
+    eventually("it may again", || (file("tk_slow").status == 200).then_some(()));
 }
 
 #[test]
