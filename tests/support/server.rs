@@ -364,6 +364,8 @@ fn launch(
         .arg("--unix")
         .arg(unix(folder))
         .args(flags)
+        // What a killed server leaves there goes with the folder.
+        .env("TMPDIR", folder)
         .envs(variables.iter().map(|(name, value)| (*name, value)))
         .stdout(Stdio::piped())
         .stderr(talk)
