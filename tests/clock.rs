@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{Event, TestServer, messages, skip_unless_ci};
+use crate::support::{Event, Request, TestServer, eventually, messages, skip_unless_ci};
 
 /// A clock that stands where it is set, for servers that are started by it.
 struct FalseClock {
@@ -94,4 +94,27 @@ fn a_clock_that_once_said_2030_marks_one_message_and_no_other() {
     let eighth = server.publish("a", "H");
     assert_eq!(server.poll("a", seventh.id()), [eighth]);
     assert_eq!(server.poll("a", "all").len(), 8);
+}
+
+#[test]
+fn a_message_that_waits_is_due_when_the_clock_of_the_wall_says_so() {
+    let Some(clock) = FalseClock::new() else { return };
+    let mut server = clock.server("");
+    let later = |server: &TestServer, text: &str, delay: &str| {
+        let response = server.send(&Request::post("/a", text).header("In", delay));
+        assert_eq!(response.status, 200, "{}", response.text());
+    };
+    let await_published = |server: &TestServer, texts: &[&str]| {
+        eventually("what is due is published", || {
+            (messages(&server.poll("a", "all")) == texts).then_some(())
+        });
+    };
+    later(&server, "an hour", "1h");
+    later(&server, "at two", "tomorrow, 2pm");
+    clock.set("2026-11-29 13:00:01");
+    await_published(&server, &["an hour"]);
+    server.kill();
+    clock.set("2026-11-30 14:00:01");
+    server.restart();
+    await_published(&server, &["an hour", "at two"]);
 }

@@ -53,6 +53,7 @@ mod publish;
 mod readme;
 mod resume;
 mod rights;
+mod scheduled;
 mod shutdown;
 mod slow_reader;
 mod start;

@@ -64,7 +64,7 @@ const SERVER: &[&[&str]] = &[
     &["conditions", "start"],
     &["access"],
     &["files", "hub"],
-    &["writer"],
+    &["schedule", "writer"],
     &["tail"],
     &["log"],
     &["message", "patterns"],

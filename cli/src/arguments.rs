@@ -178,6 +178,12 @@ pub(crate) struct PublishArguments {
     /// The message is Markdown
     #[arg(long)]
     pub(crate) markdown: bool,
+    /// What the message is a new version of
+    #[arg(long, value_name = "ID")]
+    pub(crate) sequence_id: Option<String>,
+    /// When it is published: a duration such as 30m, a unix time, or 'tomorrow, 10am'
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) delay: Option<String>,
     /// What is printed of the server's answer: the id alone, or its JSON
     #[arg(long, value_enum, default_value_t = OutputFormat::Text)]
     pub(crate) format: OutputFormat,
@@ -196,6 +202,8 @@ impl PublishArguments {
             Parameter::Click => self.click.clone(),
             Parameter::Icon => self.icon.clone(),
             Parameter::Markdown => Some(self.markdown.to_string()),
+            Parameter::SequenceId => self.sequence_id.clone(),
+            Parameter::Delay => self.delay.clone(),
             _ => None,
         }
     }

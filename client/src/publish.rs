@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use doorbell_protocol::Draft;
+use doorbell_protocol::draft::Delay;
 use tokio::sync::Mutex;
 
 use crate::error::Error;
@@ -59,6 +60,12 @@ impl Publish {
     /// The text is Markdown.
     pub fn markdown(mut self) -> Self {
         self.draft.markdown = true;
+        self
+    }
+
+    /// When it is to be published: a duration (`30m`), a unix time, or words (`tomorrow, 10am`).
+    pub fn delay(mut self, delay: impl Into<String>) -> Self {
+        self.draft.delay = Some(Delay::said(delay));
         self
     }
 

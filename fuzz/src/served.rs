@@ -19,6 +19,7 @@ use doorbell_server::listen::{Accept, Acceptor, Addresses, Refusals};
 use doorbell_server::log::MemoryLog;
 use doorbell_server::metrics::{Listener, Metrics, Transport};
 use doorbell_server::proxy::Proxies;
+use doorbell_server::schedule::Schedule;
 use doorbell_server::serve::sessions;
 use doorbell_server::visitors::{VisitorLimits, Visitors};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
@@ -79,8 +80,9 @@ impl Served {
         let retention = settings.retention();
         let log = Arc::new(MemoryLog::new(retention));
         let room = to_usize(settings.inflight_bytes);
-        let hub = Hub::start(log, room, &retention, settings.wire_limits(), Arc::new(SystemClock))
-            .unwrap();
+        let (clock, schedule) = (Arc::new(SystemClock), Schedule::default());
+        let limits = settings.wire_limits();
+        let hub = Hub::start(log, room, &retention, limits, clock, schedule).unwrap();
         let metrics = Metrics::new(hub.commit_sizes().clone());
         let (write_deadline, keepalive) = (settings.write_deadline, settings.keepalive);
         let visitors = Visitors::new(VisitorLimits::default(), false);

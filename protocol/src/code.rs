@@ -45,8 +45,14 @@ codes! {
     BadRequest = 40000, 400;
     /// E-mail notifications do not exist here.
     EmailUnsupported = 40001, 400;
-    /// Delayed delivery does not exist here.
-    DelayUnsupported = 40004, 400;
+    /// A message that is not kept cannot be delayed.
+    DelayNotKept = 40002, 400;
+    /// The delay is no time, duration or moment in words.
+    DelayInvalid = 40004, 400;
+    /// The delay is too short.
+    DelayTooShort = 40005, 400;
+    /// The delay is too long.
+    DelayTooLong = 40006, 400;
     /// The priority is none of 1 to 5 or their names.
     PriorityInvalid = 40007, 400;
     /// `since` is no id, time, duration or keyword, or a time more than a day ahead.

@@ -11,8 +11,8 @@ use crate::attachment::Attachment;
 use crate::code::{Code, Error, quoted, said};
 use crate::lenient::{self, members};
 use crate::limits::{
-    MESSAGE_BYTES_MAX, MESSAGE_PARAMETER_BYTES_MAX, SEQUENCE_ID_BYTES_MAX, TAGS_BYTES_MAX,
-    TITLE_BYTES_MAX, URL_BYTES_MAX,
+    DELAY_BYTES_MAX, MESSAGE_BYTES_MAX, MESSAGE_PARAMETER_BYTES_MAX, SEQUENCE_ID_BYTES_MAX,
+    TAGS_BYTES_MAX, TITLE_BYTES_MAX, URL_BYTES_MAX,
 };
 use crate::topic::Topic;
 
@@ -179,6 +179,32 @@ pub struct Draft {
     /// What it does to them.
     #[serde(skip)]
     pub act: Act,
+    /// When it is to be published, if not at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delay: Option<Box<Delay>>,
+}
+
+/// When a message is to be published. Written as JSON, it is its text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(into = "String")]
+pub struct Delay {
+    /// In the words of whoever publishes it.
+    pub text: String,
+    /// In unix microseconds, once the server has understood it.
+    pub due_us: Option<u64>,
+}
+
+impl Delay {
+    /// One that is not understood yet.
+    pub fn said(text: impl Into<String>) -> Box<Self> {
+        Box::new(Self { text: text.into(), due_us: None })
+    }
+}
+
+impl From<Delay> for String {
+    fn from(delay: Delay) -> Self {
+        delay.text
+    }
 }
 
 fn serialize_topic<S: Serializer>(topic: &Topic, serializer: S) -> Result<S::Ok, S::Error> {
@@ -225,6 +251,7 @@ impl Draft {
             is_base64: false,
             sequence_id: None,
             act: Act::Say,
+            delay: None,
         }
     }
 
@@ -296,6 +323,12 @@ impl Draft {
             (body.to_owned(), message_bytes_max)
         };
         check_message(&message, limit)?;
+        let is_kept = parameter(Parameter::Cache).is_none_or(|text| is_yes(&text));
+        let delay = parameter(Parameter::Delay).map(check_delay).transpose()?;
+        if delay.is_some() && !is_kept {
+            let text = "a message with a delay is kept, so it cannot have cache=no";
+            return Err(Error::new(Code::DelayNotKept, text));
+        }
         Ok(Self {
             topic,
             message,
@@ -316,11 +349,17 @@ impl Draft {
             },
             attachment: attachment.map(Box::new),
             markdown: parameter(Parameter::Markdown).is_some_and(|text| is_yes(&text)),
-            is_kept: parameter(Parameter::Cache).is_none_or(|text| is_yes(&text)),
+            is_kept,
             is_base64: false,
             sequence_id: parameter(Parameter::SequenceId).map(check_sequence_id).transpose()?,
             act: Act::Say,
+            delay,
         })
+    }
+
+    /// When it is to be published in unix microseconds, if not at once, once that is understood.
+    pub fn due_us(&self) -> Option<u64> {
+        self.delay.as_ref()?.due_us
     }
 
     /// The draft as one line of JSON without its end: the body of `POST /`, the rest of `PUBJ`.
@@ -333,6 +372,7 @@ impl Draft {
         let texts = [&self.title, &self.click, &self.icon, &self.sequence_id];
         self.topic.as_str().len()
             + self.message.len()
+            + self.delay.as_ref().map_or(0, |delay| delay.text.len())
             + texts.into_iter().flatten().map(String::len).sum::<usize>()
             + self.tags.iter().map(String::len).sum::<usize>()
             + self.actions.iter().map(Action::bytes).sum::<usize>()
@@ -383,10 +423,9 @@ fn said_by(
 fn refuse_unsupported(
     parameter: &mut impl FnMut(Parameter) -> Option<String>,
 ) -> Result<(), Error> {
-    let unsupported: [(Parameter, Code, &str); 5] = [
+    let unsupported: [(Parameter, Code, &str); 4] = [
         (Parameter::Email, Code::EmailUnsupported, "e-mail notifications are not supported"),
         (Parameter::Call, Code::CallsUnsupported, "phone calls are not supported"),
-        (Parameter::Delay, Code::DelayUnsupported, "delayed delivery is not supported"),
         (Parameter::Template, Code::TemplatesUnsupported, "templates are not supported"),
         (Parameter::PollId, Code::BadRequest, "poll requests are not supported"),
     ];
@@ -513,6 +552,14 @@ fn check_icon(url: String) -> Result<String, Error> {
     Err(Error::new(Code::IconInvalid, format!("icon {} is no http or https address", quoted(&url))))
 }
 
+fn check_delay(delay: String) -> Result<Box<Delay>, Error> {
+    if delay.len() > DELAY_BYTES_MAX {
+        let text = format!("delay is {} bytes long, limit is {DELAY_BYTES_MAX}", delay.len());
+        return Err(Error::new(Code::DelayInvalid, text));
+    }
+    Ok(Delay::said(delay))
+}
+
 fn check_sequence_id(id: String) -> Result<String, Error> {
     let fits = (1..=SEQUENCE_ID_BYTES_MAX).contains(&id.len());
     if fits && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-') {
@@ -633,7 +680,7 @@ mod tests {
             (Parameter::Attach, "x", 40013),
             (Parameter::Filename, "x", 40014),
             (Parameter::Email, "a@b", 40001),
-            (Parameter::Delay, "10m", 40004),
+            (Parameter::Delay, &long, 40004),
             (Parameter::Call, "yes", 40032),
         ];
         for (parameter, value, number) in cases {
@@ -674,12 +721,13 @@ mod tests {
                 (Parameter::Filename, "b"),
                 (Parameter::Markdown, "yes"),
                 (Parameter::SequenceId, "s1"),
-                (Parameter::Cache, "no"),
+                (Parameter::Delay, "10m"),
             ],
             "body",
         )
         .unwrap();
-        for draft in [plain, full] {
+        let passing = draft(&[(Parameter::Cache, "no")], "body").unwrap();
+        for draft in [plain, full, passing] {
             let json = draft.to_json();
             assert!(!json.contains('\n'));
             let read = JsonDraft::parse(json.as_bytes()).unwrap();

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::action::Action;
 use crate::attachment::Attachment;
-use crate::code::Error;
+use crate::code::{Code, Error};
 use crate::draft::{Act, Draft};
 use crate::id::{self, ID_CHARS, Id};
 use crate::json::Object;
@@ -272,6 +272,32 @@ impl<'a> Event<'a> {
             expires,
             ..Self::new(Kind::of(draft.act), time_us).at(id)
         }
+    }
+
+    /// What was published, as far as its event tells it.
+    ///
+    /// # Errors
+    ///
+    /// It was not published, or its topic is malformed.
+    pub fn into_draft(self) -> Result<Draft, Error> {
+        let text = |text: Option<Cow<'a, str>>| text.map(Cow::into_owned);
+        let unpublished = || Error::new(Code::BadRequest, "the event is no message with a topic");
+        let act = self.event.act().ok_or_else(unpublished)?;
+        let topic = self.topic.ok_or_else(unpublished)?.parse()?;
+        Ok(Draft {
+            title: text(self.title),
+            priority: self.priority,
+            tags: self.tags.into_owned(),
+            click: text(self.click),
+            icon: text(self.icon),
+            actions: self.actions.into_owned(),
+            attachment: self.attachment.map(Box::new),
+            markdown: self.content_type.is_some_and(|kind| kind == "text/markdown"),
+            is_base64: self.encoding.is_some_and(|encoding| encoding == "base64"),
+            sequence_id: text(self.sequence_id),
+            act,
+            ..Draft::unchecked(topic, text(self.message).unwrap_or_default())
+        })
     }
 
     /// Reads one JSON object.

@@ -32,6 +32,12 @@ pub const EVENT_BYTES_MAX: usize = 6
         + ATTACHMENT_NAME_BYTES_MAX
         + 2 * ACTIONS_BYTES_MAX
         + 1024);
+/// Bytes of the delay of a message, as it is said.
+pub const DELAY_BYTES_MAX: usize = 64;
+/// Seconds that the delay of a message is at least.
+pub const DELAY_SECONDS_MIN: u64 = 10;
+/// Seconds that the delay of a message is at most.
+pub const DELAY_SECONDS_MAX: u64 = 3 * 24 * 60 * 60;
 /// Action buttons of one message.
 pub const ACTIONS_MAX: usize = 3;
 /// Bytes of the actions parameter, in either of its forms.

@@ -24,6 +24,7 @@ pub use self::visitors::VisitorSettings;
 use crate::admin::AdminCommand;
 use crate::http::{AllowedOrigin, BasePath, BaseUrl, HostName};
 use crate::hub::WireLimits;
+use crate::limits::{SCHEDULE_DEFAULT, SCHEDULE_MAX};
 use crate::listen::{Listen, SocketMode, listen_address};
 use crate::log::{Retention, Sync};
 use crate::metrics::Listener;
@@ -122,6 +123,11 @@ pub struct Config {
     #[arg(long, value_name = "BYTES", env = "DOORBELL_INFLIGHT_BYTES", default_value = "64MiB",
         value_parser = bytes)]
     pub inflight_bytes: u64,
+
+    /// Messages that wait for their time
+    #[arg(long, value_name = "COUNT", env = "DOORBELL_SCHEDULE_MAX",
+        default_value_t = SCHEDULE_DEFAULT)]
+    pub schedule_max: usize,
 
     /// Topics without a wildcard in one filter
     #[arg(long, value_name = "COUNT", env = "DOORBELL_FILTER_TOPICS",
@@ -267,6 +273,7 @@ impl Config {
         at_least("inflight-bytes", self.inflight_bytes, 64 << 10)?;
         at_most("inflight-bytes", self.inflight_bytes, 16 << 30)?;
         at_least("retention-bytes", self.retention_bytes, 64 << 10)?;
+        at_most("schedule-max", self.schedule_max as u64, SCHEDULE_MAX as u64)?;
         at_least("filter-topics", self.filter_topics as u64, 1)?;
         at_most("filter-topics", self.filter_topics as u64, FILTER_TOPICS_MAX as u64)?;
         at_least("subscriptions", self.subscriptions as u64, 1)?;

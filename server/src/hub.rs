@@ -18,14 +18,17 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::clock::{Clock, Now};
 use crate::counters::Sizes;
-use crate::limits::LOG_READERS_MAX;
+use crate::limits::{LOG_READERS_MAX, SCHEDULE_LOOK};
 use crate::log::{
     Bounds, Entry, Expired, Finding, HeadSearch, Latest, Located, Log, Newest, Owner, Page,
     PageLimit, Query, Retention, Selection, Storage,
 };
+use crate::message::Message;
+use crate::schedule::{self, Schedule};
+use crate::stop::Stop;
 use crate::tail::{NamesClaim, Registration, Tail};
 use crate::visitors::{Bucket, Visitor};
-use crate::writer::{Health, Pending, Writer};
+use crate::writer::{Answer, Health, Pending, Writer, refusal};
 
 /// One log with its readers and publishers. Clones share it.
 #[derive(Clone)]
@@ -40,6 +43,8 @@ struct Shared {
     writer: Writer,
     clock: Arc<dyn Clock>,
     retention_age: Duration,
+    /// What waits for its time.
+    schedule: Arc<Schedule>,
     /// Ends with the hub.
     _retention: RetentionThread,
     /// Permits to look into the log on disk.
@@ -99,6 +104,7 @@ impl Hub {
         retention: &Retention,
         limits: WireLimits,
         clock: Arc<dyn Clock>,
+        schedule: Schedule,
     ) -> std::io::Result<Self> {
         let tail = Tail::follow(log.as_ref());
         // A message may stay a tenth of its time longer than retention says.
@@ -113,6 +119,7 @@ impl Hub {
             writer,
             clock,
             retention_age: retention.age,
+            schedule: Arc::new(schedule),
             _retention: retention_thread,
             readers,
             limits,
@@ -129,7 +136,146 @@ impl Hub {
     /// submitted before them. What it returns is the second half, and resolves to the answer to
     /// each. If the caller goes away after that, they are stored all the same.
     pub async fn submit(&self, entries: Vec<Entry>) -> Pending {
-        self.0.writer.submit(entries).await
+        if !self.0.schedule.concerns(&entries) {
+            return self.0.writer.submit(entries).await;
+        }
+        let count = entries.len();
+        let hub = self.clone();
+        let submitting = async move { hub.submit_in_turn(entries).await };
+        #[allow(
+            clippy::disallowed_methods,
+            reason = "it is waited for, and ends what it began if nobody waits any more"
+        )]
+        let answers = tokio::spawn(submitting).await;
+        Pending::answered(answers.unwrap_or_else(|_| {
+            let ended = || Err(Error::new(Code::Internal, "the publish ended early"));
+            (0..count).map(|_| ended()).collect()
+        }))
+    }
+
+    /// Publishes, one after the other, what is to wait or takes away what does.
+    async fn submit_in_turn(&self, entries: Vec<Entry>) -> Vec<Answer> {
+        let _turn = match self.0.schedule.turn().await {
+            Ok(turn) => turn,
+            Err(error) => return vec![Err(error); entries.len()],
+        };
+        let mut answers = Vec::with_capacity(entries.len());
+        for entry in entries {
+            answers.push(self.submit_one(entry).await);
+        }
+        answers
+    }
+
+    async fn submit_one(&self, entry: Entry) -> Answer {
+        let schedule = &self.0.schedule;
+        let waits = entry.draft.due_us().is_some();
+        if waits {
+            schedule.check_room()?;
+        }
+        let none = || Err(Error::new(Code::Internal, "there was no answer"));
+        let answers = self.0.writer.submit(vec![entry.clone()]).await.await;
+        let message = answers.into_iter().next().unwrap_or_else(none)?;
+        let now = self.now();
+        if waits {
+            let (schedule, added) = (schedule.clone(), message.clone());
+            self.off_thread(move || schedule.add(added, &entry, now))
+                .await?
+                .map_err(|error| refusal(&error))?;
+        } else if let Some(name) = schedule::name_in(&message) {
+            schedule.take(&name, message.seq(), now);
+        }
+        Ok(message)
+    }
+
+    /// Publishes what waits as it is due, until the stop.
+    pub async fn deliver_scheduled(self, stop: Stop) {
+        let deliver = async {
+            while let Err(error) = self.settle_scheduled().await {
+                tracing::error!(%error, "what waits for its time could not be settled");
+                tokio::time::sleep(SCHEDULE_LOOK).await;
+            }
+            self.0.schedule.begin();
+            loop {
+                let all_went = self.publish_due().await;
+                let next = self.0.schedule.until_next(self.now()).filter(|_| all_went);
+                let wait = next.map_or(SCHEDULE_LOOK, |next| next.min(SCHEDULE_LOOK));
+                tokio::time::sleep(wait).await;
+            }
+        };
+        // What is cut off in the midst of it is settled at the next start.
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = deliver => {}
+        }
+    }
+
+    /// Takes away what was published, or replaced, by a process that died before it forgot it.
+    async fn settle_scheduled(&self) -> Result<(), Error> {
+        for (topic, first) in self.0.schedule.topics() {
+            let filter = Filter::from(topic);
+            let newest = self.newest(&filter).await?;
+            let mut after = first;
+            while after < newest {
+                let filter = filter.clone();
+                let page = self
+                    .blocking(move |log| {
+                        let selection = Selection(std::slice::from_ref(&filter));
+                        let limit = PageLimit::BATCH;
+                        log.read(&Query { selection, after, until: newest, limit })
+                    })
+                    .await?;
+                for message in &page.messages {
+                    if let Some(name) = schedule::name_in(message) {
+                        self.0.schedule.take(&name, message.seq(), self.now());
+                    }
+                }
+                after = page.through.max(after + 1);
+            }
+        }
+        Ok(())
+    }
+
+    /// Publishes what is due; returns whether all of it went.
+    async fn publish_due(&self) -> bool {
+        let Ok(_turn) = self.0.schedule.turn().await else { return false };
+        let due = self.0.schedule.due(self.now());
+        let due = due.into_iter().filter_map(|(name, waiting)| Some((name, waiting.entry()?)));
+        let (due, entries): (Vec<_>, Vec<_>) = due.unzip();
+        let answers =
+            if entries.is_empty() { Vec::new() } else { self.0.writer.submit(entries).await.await };
+        let mut went = 0;
+        for (name, answer) in due.iter().zip(&answers) {
+            if let Ok(message) = answer {
+                self.0.schedule.take(name, message.seq(), self.now());
+                went += 1;
+            }
+        }
+        let (schedule, now) = (self.0.schedule.clone(), self.now());
+        if schedule.is_to_be_kept()
+            && let Ok(Err(error)) = self.off_thread(move || schedule.keep(now)).await
+        {
+            tracing::warn!(%error, "the file of messages that wait could not be brought up to date");
+        }
+        went == due.len()
+    }
+
+    /// Messages that wait for a filter, as they are due.
+    ///
+    /// # Errors
+    ///
+    /// They are not at hand.
+    pub(crate) async fn scheduled(&self, filter: &Filter) -> Result<Vec<Message>, Error> {
+        let _turn = self.0.schedule.turn().await?;
+        Ok(self.0.schedule.list(filter))
+    }
+
+    /// Does what may wait for the disk.
+    async fn off_thread<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        let done = tokio::task::spawn_blocking(work).await;
+        done.map_err(|_| Error::new(Code::Internal, "what was begun ended early"))
     }
 
     /// The newest message ever published for a filter, as far as readers may see it; 0 if none was.

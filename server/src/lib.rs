@@ -32,6 +32,7 @@ pub mod patterns;
 mod process;
 pub mod proxy;
 pub mod rights;
+pub mod schedule;
 pub mod serve;
 pub mod session;
 mod start;

@@ -29,6 +29,22 @@ pub const LATEST_MESSAGES_MAX: usize = 10_000;
 /// by less, and milliseconds taken for seconds by far more.
 pub const SINCE_AHEAD_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// Messages that wait for their time, unless it is configured otherwise, and at most.
+pub const SCHEDULE_DEFAULT: usize = 10_000;
+/// The most that can be configured: all of them are looked at when one may be due.
+pub const SCHEDULE_MAX: usize = 100_000;
+/// Bytes that they hold in memory.
+pub const SCHEDULE_BYTES_MAX: usize = 64 << 20;
+/// Messages that are due and published together.
+pub const SCHEDULE_DUE_MAX: usize = 256;
+/// How often it is looked whether one is due: so late is it known that a clock was set.
+pub const SCHEDULE_LOOK: Duration = Duration::from_secs(1);
+/// How long what was published is remembered as waiting: by then the log is on the disk.
+pub const SCHEDULE_FORGET: Duration = Duration::from_secs(3);
+/// Lines of those that wait no more, beside as many of those that do, before the file is written
+/// anew.
+pub const SCHEDULE_LINES_SPARE: usize = 1024;
+
 /// Messages in one batch of group commit.
 pub const COMMIT_MESSAGES_MAX: usize = 4096;
 /// A publisher commits by itself while commits take no longer than this: its thread serves others.

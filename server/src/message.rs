@@ -18,12 +18,15 @@ struct Stored {
     frame: Frame,
     /// Whether it is there for those who come later.
     is_kept: bool,
+    /// Whether it is there for those who read already.
+    is_told: bool,
     /// When this process accepted it; absent on what was read back from storage.
     accepted: Option<Instant>,
 }
 
 impl Message {
-    /// Gives a draft its place and encodes it. `expires` is in unix seconds.
+    /// Gives a draft its place and encodes it. `expires` is in unix seconds. Of one that is to be
+    /// published later it is the place alone, and tells when that will be.
     pub fn new(
         draft: &Draft,
         id: Id,
@@ -31,21 +34,26 @@ impl Message {
         expires: Option<u64>,
         accepted: Instant,
     ) -> Self {
-        let expires = expires.filter(|_| draft.is_kept);
+        let is_told = draft.due_us().is_none();
+        let is_kept = draft.is_kept && is_told;
+        let event_us = draft.due_us().unwrap_or(time_us);
+        let expires = expires.filter(|_| is_kept);
         Self(Arc::new(Stored {
             id,
             time_us,
             topic: draft.topic.clone(),
-            frame: Frame::new(id, &Event::message(draft, id, time_us, expires)),
-            is_kept: draft.is_kept,
-            accepted: Some(accepted),
+            frame: Frame::new(id, &Event::message(draft, id, event_us, expires)),
+            is_kept,
+            is_told,
+            accepted: is_told.then_some(accepted),
         }))
     }
 
     /// A message whose JSON was read back from storage.
     pub fn from_storage(id: Id, time_us: u64, topic: Topic, json: &[u8]) -> Self {
         let frame = Frame::from_json(id, json);
-        Self(Arc::new(Stored { id, time_us, topic, frame, is_kept: true, accepted: None }))
+        let (is_kept, is_told) = (true, true);
+        Self(Arc::new(Stored { id, time_us, topic, frame, is_kept, is_told, accepted: None }))
     }
 
     /// The place.
@@ -73,6 +81,11 @@ impl Message {
     /// has its place, and not its text.
     pub fn is_kept(&self) -> bool {
         self.0.is_kept
+    }
+
+    /// Whether it is for anybody now. Else it waits for its time: the log has its place.
+    pub fn is_told(&self) -> bool {
+        self.0.is_told
     }
 
     /// The encoded event.

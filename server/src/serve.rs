@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, UdpSocket};
 use crate::access::Gate;
 use crate::announce::advice;
 use crate::audit::Audit;
-use crate::clock::{SystemClock, unix_micros};
+use crate::clock::{Clock, SystemClock, unix_micros};
 use crate::config::{Config, LabSetting, to_usize};
 use crate::datagram::Datagrams;
 use crate::files::Files;
@@ -27,10 +27,11 @@ use crate::listen::{
     Acceptor, Addresses, Listen, Refusals, SocketMode, UnixSocket, adopt_tcp, adopt_udp, bind_tcp,
     bind_udp, full,
 };
-use crate::log::{Log, MemoryLog, SegmentLog, Sync};
+use crate::log::{Log, MemoryLog, OpenError, SegmentLog, Sync};
 use crate::metrics::{Listener, Metrics, Transport};
 use crate::proxy::Proxies;
 use crate::rights::Rights;
+use crate::schedule::Schedule;
 use crate::session::{Groups, HalfClosed, SessionConfig};
 use crate::tls::{Certificates, SelfSigned, Source, Spoken, Tls, TlsConfig};
 use crate::visitors::{VisitorLimits, Visitors};
@@ -78,6 +79,7 @@ pub fn start(config: &Config, inherited: Inherited) -> Result<Server, StartError
     let gate = gate.charging(acceptor.visitors.clone()).auditing(audit);
     acceptor.tasks.spawn(gate.clone().keep(acceptor.stop.clone()));
     acceptor.tasks.spawn(files.clone().keep(acceptor.stop.clone()));
+    acceptor.tasks.spawn(hub.clone().deliver_scheduled(acceptor.stop.clone()));
     let sessions = sessions(config, gate.clone(), metrics.clone(), &acceptor, connections);
     let app = App {
         lab: lab(config, &acceptor, &addresses, &proxies),
@@ -409,11 +411,14 @@ const FILES_FOLDER: &str = "files";
 fn open(config: &Config) -> Result<(Hub, Files), StartError> {
     let retention = config.retention();
     let clock = Arc::new(SystemClock);
-    let log: Arc<dyn Log> = if config.ephemeral {
-        Arc::new(MemoryLog::new(retention))
+    let refused = |error: OpenError| StartError(error.to_string());
+    let (log, schedule): (Arc<dyn Log>, _) = if config.ephemeral {
+        (Arc::new(MemoryLog::new(retention)), Schedule::in_memory(config.schedule_max))
     } else {
-        let log = SegmentLog::open(&config.data, config.sync, retention, clock.clone());
-        Arc::new(log.map_err(|error| StartError(error.to_string()))?)
+        let (folder, sync) = (&config.data, config.sync);
+        let log = SegmentLog::open(folder, sync, retention, clock.clone()).map_err(refused)?;
+        let schedule = Schedule::open(folder, sync, config.schedule_max, clock.now());
+        (Arc::new(log), schedule.map_err(refused)?)
     };
     let limits = config.files.limits();
     let files = if config.ephemeral {
@@ -424,7 +429,7 @@ fn open(config: &Config) -> Result<(Hub, Files), StartError> {
     };
     let files = files.map_err(|error| StartError(format!("cannot use the files: {error}")))?;
     let room_bytes = to_usize(config.inflight_bytes);
-    let hub = Hub::start(log, room_bytes, &retention, config.wire_limits(), clock)
+    let hub = Hub::start(log, room_bytes, &retention, config.wire_limits(), clock, schedule)
         .map_err(|error| StartError(format!("cannot start the log's writer: {error}")))?;
     Ok((hub, files))
 }

@@ -115,7 +115,7 @@ impl Feed for Tail {
         assert!(first.seq() > visible, "seq {} after {visible}", first.seq());
         {
             let mut recent = self.recent_mut();
-            for message in batch {
+            for message in batch.iter().filter(|message| message.is_told()) {
                 recent.ring.push(message.clone());
             }
             while recent.ring.len() > TAIL_MESSAGES_MAX || recent.ring.bytes() > TAIL_BYTES_MAX {
@@ -146,7 +146,10 @@ impl Tail {
         let mut woken = self.woken.lock().unwrap_or_else(PoisonError::into_inner);
         let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         for run in batch.chunk_by(|one, next| one.topic() == next.topic()) {
-            let (Some(first), Some(last)) = (run.first(), run.last()) else { continue };
+            // What waits for its time is for nobody now.
+            let mut told = run.iter().filter(|message| message.is_told());
+            let Some(first) = told.next() else { continue };
+            let last = told.next_back().unwrap_or(first);
             let topic = first.topic();
             let mut note = |waiter: &Waiter| woken.extend(waiter.note(first.seq(), last.seq()));
             let mut note_all = |waiters: &Slab<Arc<Waiter>>| {

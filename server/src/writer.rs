@@ -18,6 +18,7 @@ use doorbell_protocol::{Code, Error};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot};
 
 use self::queue::CommitQueue;
+pub(crate) use self::queue::refusal;
 use crate::clock::Clock;
 use crate::counters::Sizes;
 use crate::limits::{PUBLISH_WAIT_MAX, RETRY_AFTER_SECONDS};
@@ -49,6 +50,16 @@ pub struct Pending {
     answers: oneshot::Receiver<Vec<Answer>>,
     /// How many answers there will be.
     drafts: usize,
+}
+
+impl Pending {
+    /// What is answered already.
+    pub(crate) fn answered(answers: Vec<Answer>) -> Self {
+        let drafts = answers.len();
+        let (reply, receiver) = oneshot::channel();
+        let _ = reply.send(answers);
+        Self { answers: receiver, drafts }
+    }
 }
 
 impl Future for Pending {

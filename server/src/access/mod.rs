@@ -26,6 +26,7 @@ use std::sync::Arc;
 
 use doorbell_protocol::attachment::Attachment;
 use doorbell_protocol::{Code, Draft, Epoch, Error, Filter, Id, Topic};
+use jiff::tz::TimeZone;
 
 pub use self::applied::wait_until_applied;
 use self::authority::Authority;
@@ -37,7 +38,9 @@ use crate::audit::Audit;
 use crate::hub::{Hub, PageRead, WireLimits};
 use crate::limits::ACCESS_LOOK;
 use crate::log::{Bounds, Entry, Owner, PageLimit, Storage};
+use crate::message::Message;
 use crate::rights::{Identity, Rights};
+use crate::schedule::moment;
 use crate::stop::Stop;
 use crate::tail::{Registration, Waiter};
 use crate::visitors::{Bucket, Visitor, Visitors};
@@ -381,8 +384,12 @@ impl Access {
     /// # Errors
     ///
     /// That its topic may not be published to, or that there were too many.
-    pub fn permit(&self, draft: Draft) -> Result<Permitted, Error> {
+    pub fn permit(&self, mut draft: Draft) -> Result<Permitted, Error> {
         self.permits(Operation::Publish(&draft.topic))?;
+        if let Some(delay) = &mut draft.delay {
+            let now_us = self.hub.now().unix_us;
+            delay.due_us = Some(moment::due(&delay.text, now_us, &TimeZone::system())?);
+        }
         if self.visitor.is_counted() {
             let topics = u64::from(!self.hub.has_topic(&draft.topic));
             let bytes = draft.weight() as u64;
@@ -403,6 +410,15 @@ impl Access {
     /// That it may not.
     pub fn still_permits(&self, Permitted(draft): &Permitted) -> Result<(), Error> {
         self.permits(Operation::Publish(&draft.topic))
+    }
+
+    /// Messages that wait for a filter, as they are due.
+    ///
+    /// # Errors
+    ///
+    /// They are not at hand.
+    pub(crate) async fn scheduled(&self, filter: &Readable) -> Result<Vec<Message>, Error> {
+        self.hub.scheduled(filter).await
     }
 
     /// Whether the log has room for more of this visitor's messages.

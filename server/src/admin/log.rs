@@ -1,13 +1,11 @@
 //! What can be done with the folder of a log: verify, read, copy and fill it.
 
-use std::borrow::Cow;
 use std::io::{self, BufRead, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Subcommand;
-use doorbell_protocol::draft::Act;
-use doorbell_protocol::{Draft, Event, Filter, Since};
+use doorbell_protocol::{Event, Filter, Since};
 
 use super::{Outcome, print};
 use crate::clock::{Clock, Now, SystemClock, unix_micros};
@@ -162,9 +160,11 @@ fn import(folder: &Path, retention: Retention) -> Result<Outcome, String> {
             continue;
         }
         let event = Event::parse(line.as_bytes()).map_err(|error| wrong(&error.to_string()))?;
-        let Some(act) = event.event.act() else { continue };
+        if !event.event.is_published() {
+            continue;
+        }
         let time_us = if event.time_us > 0 { event.time_us } else { event.time * 1_000_000 };
-        let draft = draft(event, act).map_err(|why| wrong(&why))?;
+        let draft = event.into_draft().map_err(|error| wrong(error.text()))?;
         let now = Now { unix_us: time_us, ..SystemClock.now() };
         log.append(&[draft.into()], now).map_err(|error| wrong(&error.to_string()))?;
         count += 1;
@@ -172,27 +172,4 @@ fn import(folder: &Path, retention: Retention) -> Result<Outcome, String> {
     log.close().map_err(|error| error.to_string())?;
     eprintln!("{count} messages stored in {}", folder.display());
     Ok(Outcome::Done)
-}
-
-/// What was published, as far as its event tells it.
-fn draft(event: Event<'_>, act: Act) -> Result<Draft, String> {
-    let event = event.into_owned();
-    let text = |text: Option<Cow<'static, str>>| text.map(Cow::into_owned);
-    let topic = event.topic.ok_or("a message without a topic")?;
-    Ok(Draft {
-        topic: topic.parse().map_err(|error: doorbell_protocol::Error| error.text().to_owned())?,
-        message: text(event.message).unwrap_or_default(),
-        title: text(event.title),
-        priority: event.priority,
-        tags: event.tags.into_owned(),
-        click: text(event.click),
-        icon: text(event.icon),
-        actions: event.actions.into_owned(),
-        attachment: event.attachment.map(Box::new),
-        markdown: event.content_type.is_some_and(|kind| kind == "text/markdown"),
-        is_kept: true,
-        is_base64: event.encoding.is_some_and(|encoding| encoding == "base64"),
-        sequence_id: text(event.sequence_id),
-        act,
-    })
 }

@@ -35,7 +35,15 @@ fn hub(log: Arc<dyn Log>, retention: &Retention) -> Hub {
         filter_topics: FILTER_TOPICS_MAX,
         subscriptions: SUBSCRIPTIONS_DEFAULT,
     };
-    Hub::start(log, 1 << 20, retention, limits, Arc::new(SystemClock)).unwrap()
+    Hub::start(
+        log,
+        1 << 20,
+        retention,
+        limits,
+        Arc::new(SystemClock),
+        crate::schedule::Schedule::default(),
+    )
+    .unwrap()
 }
 
 fn memory(bytes: u64) -> Hub {

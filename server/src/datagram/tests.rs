@@ -38,7 +38,15 @@ impl Server {
             subscriptions: SUBSCRIPTIONS_DEFAULT,
         };
         let log = Arc::new(MemoryLog::new(retention));
-        let hub = Hub::start(log, 1 << 20, &retention, limits, Arc::new(SystemClock)).unwrap();
+        let hub = Hub::start(
+            log,
+            1 << 20,
+            &retention,
+            limits,
+            Arc::new(SystemClock),
+            crate::schedule::Schedule::default(),
+        )
+        .unwrap();
         let (metrics, stop) = (Metrics::new(hub.commit_sizes().clone()), Stop::default());
         let config = SessionConfig {
             gate: Gate::open(hub.clone(), None),

@@ -69,6 +69,12 @@ impl<'a> Params<'a> {
         self.get(&["x-poll", "poll", "po"]).is_some_and(|value| is_yes(&value))
     }
 
+    /// Whether the request asks for what waits for its time, too.
+    pub(super) fn scheduled(&self) -> bool {
+        let asked = self.get(&["x-scheduled", "scheduled", "sched"]);
+        asked.is_some_and(|value| is_yes(&value))
+    }
+
     /// Where the reader wants to begin; `default` where it does not say. The last id that it has
     /// seen comes before what its address says, which never changes.
     pub(super) fn since(&self, default: Since) -> Result<Since, Error> {

@@ -56,6 +56,8 @@ struct PollOptions {
     wait: Option<Duration>,
     /// The tags that the client knows.
     tags: Option<String>,
+    /// Whether it asks for what waits for its time, too.
+    scheduled: bool,
 }
 
 /// What a connection keeps from one long poll to the next.
@@ -99,7 +101,10 @@ impl ReadRequest {
         let poll = if params.poll() {
             let (max, wait) = (poll_max(params)?, poll_wait(params)?);
             let tags = params.header("if-none-match").map(Cow::into_owned);
-            Some(PollOptions { max, wait, tags })
+            let scheduled = params.scheduled();
+            // A tag says nothing of what waits.
+            let tags = tags.filter(|_| !scheduled);
+            Some(PollOptions { max, wait, tags, scheduled })
         } else {
             None
         };
@@ -123,6 +128,16 @@ impl ReadRequest {
             && self.access.grant() == cursor.access().grant()
             && self.conditions.is_empty()
             && cursor.sole_filter() == Some(&*self.filter)
+    }
+
+    /// What waits for its time, if that is asked for and the answer reaches all that is held.
+    async fn scheduled(&self, place: &Place) -> Result<Option<Batch>, Error> {
+        if place.more || !self.poll.as_ref().is_some_and(|options| options.scheduled) {
+            return Ok(None);
+        }
+        let mut messages = Box::pin(self.access.scheduled(&self.filter)).await?;
+        messages.retain(|message| self.conditions.met_by(message));
+        Ok((!messages.is_empty()).then_some(Batch { gap: None, messages }))
     }
 
     /// A cursor from a place on. To be boxed: finding a place may take much room, and a poll that
@@ -165,7 +180,7 @@ async fn answer_once(
     served: Served<'_>,
 ) -> Result<Reply, Error> {
     let ReadRequest { access, filter, framing, .. } = request;
-    let PollOptions { max, wait, tags } = options;
+    let PollOptions { max, wait, tags, .. } = options;
     let Served { connection, kept, .. } = served;
     let metrics = &app.config.metrics;
     let transport = if wait.is_some() { Transport::Longpoll } else { Transport::Poll };
@@ -209,7 +224,8 @@ async fn answer_once(
         // Losses further on are told on their events.
         let head = place.head(StatusCode::OK, found.gaps().take(1), Some(*framing));
         let left = most - found.messages;
-        let pages = Pages { reader, found: found.into_batches(), cursor, end, left };
+        let scheduled = request.scheduled(&place).await?;
+        let pages = Pages { reader, found: found.into_batches(), cursor, end, left, scheduled };
         return Ok(poll_reply(head, Body::Pieces(Box::pin(pages), None)));
     }
     let place = Place::new(access, filter, cursor.place().seq()).await?;
@@ -221,9 +237,13 @@ async fn answer_once(
         return Ok(Reply::new(head, Body::Whole(Bytes::new())));
     }
     let head = place.head(StatusCode::OK, found.gaps(), Some(*framing));
+    let scheduled = request.scheduled(&place).await?;
     let body = match found.others.as_slice() {
-        [] => reader.body(&found.first),
-        _ => found.batches().map(|batch| reader.body(batch)).collect::<Vec<_>>().concat().into(),
+        [] if scheduled.is_none() => reader.body(&found.first),
+        _ => {
+            let batches = found.batches().chain(&scheduled);
+            batches.map(|batch| reader.body(batch)).collect::<Vec<_>>().concat().into()
+        }
     };
     Ok(poll_reply(head, Body::Whole(body)))
 }
@@ -413,6 +433,8 @@ struct Pages {
     end: u64,
     /// Messages that may still be read.
     left: usize,
+    /// What is told behind them.
+    scheduled: Option<Batch>,
 }
 
 impl Pages {
@@ -449,7 +471,7 @@ impl Stream for Pages {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, Error>>> {
-        let batch = ready!(self.poll_batch(context)?);
+        let batch = ready!(self.poll_batch(context)?).or_else(|| self.scheduled.take());
         Poll::Ready(batch.map(|batch| Ok(self.reader.body(&batch))))
     }
 }

@@ -365,7 +365,15 @@ fn others_messages_may_come_between_ours(subject: &Subject) {
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let hub = {
         let _runtime = runtime.enter();
-        Hub::start(subject.log.clone(), 1 << 20, &KEEP, limits, Arc::new(SystemClock)).unwrap()
+        Hub::start(
+            subject.log.clone(),
+            1 << 20,
+            &KEEP,
+            limits,
+            Arc::new(SystemClock),
+            crate::schedule::Schedule::default(),
+        )
+        .unwrap()
     };
     let are_ours_stored = Arc::new(AtomicBool::new(false));
     let (log, enough) = (subject.log.clone(), are_ours_stored.clone());

@@ -38,7 +38,7 @@ pub use epochs::{Epochs, Located, Span};
 pub use heads::{Expired, Finding, HeadSearch, Heads, Latest, Newest};
 pub use memory::MemoryLog;
 pub use ring::Ring;
-pub use segments::{FileReport, LogFolder, SegmentLog, StoredMessage, Sync};
+pub use segments::{FileReport, LogFolder, SegmentLog, StoredMessage, Sync, WaitingFile};
 
 /// One sequence of messages.
 ///

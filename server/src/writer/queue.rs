@@ -360,7 +360,8 @@ fn too_many_topics() -> Error {
     Error::new(Code::TooManyTopics, text)
 }
 
-fn refusal(error: &LogError) -> Error {
+/// What a publisher is told of it.
+pub(crate) fn refusal(error: &LogError) -> Error {
     match error {
         LogError::Full => Error::new(Code::StorageFull, "no room left to store messages"),
         LogError::Refused(reason) => {

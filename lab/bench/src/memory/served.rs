@@ -171,7 +171,14 @@ impl Sessions {
         let retention = settings.retention();
         let log = Arc::new(MemoryLog::new(retention));
         let room = to_usize(settings.inflight_bytes);
-        let hub = Hub::start(log, room, &retention, settings.wire_limits(), Arc::new(SystemClock))?;
+        let hub = Hub::start(
+            log,
+            room,
+            &retention,
+            settings.wire_limits(),
+            Arc::new(SystemClock),
+            doorbell_server::schedule::Schedule::default(),
+        )?;
         let metrics = Metrics::new(hub.commit_sizes().clone());
         let (write_deadline, keepalive) = (settings.write_deadline, settings.keepalive);
         let timeouts = Timeouts { write_deadline, keepalive };

@@ -199,6 +199,28 @@ impl Folder {
         Ok(String::from_utf8(bytes).ok().map(|text| (file, text)))
     }
 
+    /// Puts a file in the place of the one of that name. It is on the disk then.
+    pub(super) fn replace_file(&self, name: &str, bytes: &[u8]) -> io::Result<File> {
+        self.check_path()?;
+        let new = self.path.join(format!("{name}.new"));
+        let mut options = File::options();
+        options.write(true).create(true).truncate(true).mode(FILE_MODE);
+        let file = options.open(&new)?;
+        file.write_all_at(bytes, 0)?;
+        file.sync_all()?;
+        fs::rename(new, self.path.join(name))?;
+        self.sync()?;
+        Ok(file)
+    }
+
+    /// All of a file; nothing if it is not there.
+    pub(super) fn read_file(&self, name: &str) -> io::Result<Vec<u8>> {
+        match fs::read(self.path.join(name)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            bytes => bytes,
+        }
+    }
+
     /// Another folder may stand under this name by now: it is not ours to write in.
     fn check_path(&self) -> io::Result<()> {
         if identity(&self.handle.metadata()?) == identity(&fs::metadata(&self.path)?) {

@@ -39,6 +39,7 @@ mod tasks;
 #[cfg(test)]
 mod tests;
 mod topics;
+mod waiting;
 
 use std::fs::File;
 use std::path::Path;
@@ -54,6 +55,7 @@ pub use self::offline::{FileReport, LogFolder, StoredMessage};
 use self::owners::Owners;
 use self::segment::Segment;
 use self::tasks::Threads;
+pub use self::waiting::WaitingFile;
 use super::{
     Bounds, Entry, Epochs, Feed, Heads, Log, LogError, OpenError, Owner, Page, Query, Retention,
     Storage,

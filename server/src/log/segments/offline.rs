@@ -15,6 +15,7 @@ use super::line;
 use super::lines::LineReader;
 use super::scan::{self, Content, End, Rest};
 use super::summary;
+use super::waiting::WAITING;
 use crate::log::{Epochs, OpenError};
 
 /// Bytes read at a time.
@@ -185,6 +186,10 @@ impl LogFolder {
             let file = folder.create_segment(found.ordinal).map_err(refuse)?;
             copy_file(&found.file, &file, found.content.bytes).map_err(refuse)?;
             copied += found.content.bytes;
+        }
+        let waiting = self.folder.read_file(WAITING).map_err(refuse)?;
+        if !waiting.is_empty() {
+            folder.replace_file(WAITING, &waiting).map_err(refuse)?;
         }
         folder.sync().map_err(refuse)?;
         Ok(copied)

@@ -159,7 +159,15 @@ impl World {
         let retention = Retention { age: Duration::from_secs(3600), bytes: 1 << 30 };
         let limits = WireLimits { message_bytes: 4096, filter_topics: 64, subscriptions: 64 };
         let log = Arc::new(MemoryLog::new(retention));
-        let hub = Hub::start(log, 1 << 20, &retention, limits, Arc::new(SystemClock)).unwrap();
+        let hub = Hub::start(
+            log,
+            1 << 20,
+            &retention,
+            limits,
+            Arc::new(SystemClock),
+            crate::schedule::Schedule::default(),
+        )
+        .unwrap();
         let (metrics, stop) = (Metrics::new(hub.commit_sizes().clone()), Stop::default());
         let groups = Groups::new(Duration::from_secs(3600), metrics.clone(), stop.clone());
         Self { hub, groups, metrics, stop, peers: Vec::new(), missed: Vec::new() }
