@@ -313,3 +313,24 @@ pub(crate) fn name_in(message: &Message) -> Option<Series> {
     let sequence_id = |event: Option<&Event<'_>>| event?.sequence_id.as_deref().map(str::to_owned);
     Some((message.topic().clone(), message.with_event(sequence_id)?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_set_back_makes_none_wait_longer_and_one_set_forward_makes_it_due() {
+        let accepted = Now { unix_us: 1_000_000_000, since_boot_us: 5_000_000 };
+        let id = doorbell_protocol::Epoch::from_bits(1).id(1);
+        let message = Message::from_storage(id, 0, "t".parse().unwrap(), b"{}");
+        let due_us = accepted.unix_us + 10_000_000;
+        let waiting = Waiting::new(message, Owner::nobody(), due_us, accepted);
+        let remaining = |unix_us: u64, since_boot_us: i64| {
+            waiting.remaining_us(Now { unix_us, since_boot_us: since_boot_us + 5_000_000 })
+        };
+        assert_eq!(remaining(1_004_000_000, 4_000_000), 6_000_000);
+        assert_eq!(remaining(0, 4_000_000), 6_000_000, "set back");
+        assert_eq!(remaining(0, 10_000_000), 0, "set back");
+        assert_eq!(remaining(9_000_000_000, 1), 0, "set forward");
+    }
+}

@@ -295,7 +295,7 @@ mod tests {
             (40004, &["1:2:3:4", "next", "next noon", "1.5", "5 parsecs", "in 5", "m", "ü", "-5m"]),
             (40005, &["9s", "1", "0s", "10", "2020-01-01T00:00:00Z", "today 9am", "250ms"]),
             (40006, &["4 days", "73h", "1w", "99999999999999999999999", "next monday"]),
-            (40006, &["999999999999d", "monday 9am"]),
+            (40006, &["monday 9am"]),
         ] {
             for text in texts {
                 assert_eq!(at(text).map_err(|error| error.code().number()), Err(code), "{text}");
