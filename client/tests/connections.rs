@@ -198,7 +198,8 @@ async fn polls_carry_the_cursor_and_the_etag_and_do_not_wait_for_more() {
         let length = body.len();
         let next = id(next);
         format!(
-            "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nDoorbell-Next: {next}\r\n\
+            "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\
+             content-type: application/x-ndjson\r\nDoorbell-Next: {next}\r\n\
              {headers}\r\n{body}"
         )
     };
