@@ -99,7 +99,7 @@ fn a_clock_that_once_said_2030_marks_one_message_and_no_other() {
 #[test]
 fn a_message_that_waits_is_due_when_the_clock_of_the_wall_says_so() {
     let Some(clock) = FalseClock::new() else { return };
-    let mut server = clock.server("");
+    let mut server = clock.server("--retention-age 10d");
     let later = |server: &TestServer, text: &str, delay: &str| {
         let response = server.send(&Request::post("/a", text).header("In", delay));
         assert_eq!(response.status, 200, "{}", response.text());

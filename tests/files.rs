@@ -138,7 +138,7 @@ fn a_file_may_be_as_long_as_the_limit_and_no_longer_and_a_refused_one_leaves_not
     connection.write(&[begin.as_bytes(), &body, b"\r\n0\r\n\r\n"].concat());
     assert_refused(&connection.response(), 41301, "chunks");
     for (header, value, code) in
-        [("Delay", "1h", 40004), ("Priority", "9", 40007), ("Content-Encoding", "gzip", 41501)]
+        [("Delay", "4h", 40015), ("Priority", "9", 40007), ("Content-Encoding", "gzip", 41501)]
     {
         let request = Request::new("PUT", "/t").header("Filename", "a").header(header, value);
         assert_refused(&server.send(&request.body(&body[1..])), code, header);

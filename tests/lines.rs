@@ -151,7 +151,8 @@ fn pubj_takes_the_json_of_a_publish() {
     assert_eq!((&events[0]["title"], &events[0]["tags"][0]), (&"T".into(), &"x".into()));
     assert_eq!(lines.ask("PUBJ {").code(), 40024);
     assert_eq!(lines.ask(r#"PUBJ {"message":"x"}"#).code(), 40009);
-    assert_eq!(lines.ask(r#"PUBJ {"topic":"t","delay":"10m"}"#).code(), 40004);
+    assert_eq!(lines.ask(r#"PUBJ {"topic":"t","delay":"10m"}"#).kind(), "ok");
+    assert_eq!(lines.ask(r#"PUBJ {"topic":"t","delay":"1s"}"#).code(), 40005);
 }
 
 #[test]

@@ -310,7 +310,7 @@ fn what_this_server_cannot_do_is_refused_and_never_ignored() {
         (40014, "a.png", &["x-filename", "filename", "file", "f"]),
         (40001, "a@b.example", &["x-email", "x-e-mail", "email", "e-mail", "mail", "e"]),
         (40032, "yes", &["x-call", "call"]),
-        (40004, "10m", &["x-delay", "delay", "x-at", "at", "x-in", "in"]),
+        (40004, "someday", &["x-delay", "delay", "x-at", "at", "x-in", "in"]),
         (40041, "yes", &["x-template", "template", "tpl"]),
         (40000, "x", &["x-poll-id", "poll-id"]),
     ];

@@ -67,6 +67,8 @@ codes! {
     AttachmentUrlInvalid = 40013, 400;
     /// Files are not taken in here, or not in this way.
     AttachmentsUnsupported = 40014, 400;
+    /// The file would be let go of before its message comes.
+    AttachmentExpiresBefore = 40015, 400;
     /// A plain request to the WebSocket address.
     NotWebSocket = 40016, 400;
     /// The actions are malformed.

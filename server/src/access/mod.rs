@@ -297,6 +297,11 @@ pub struct Access {
 pub struct Permitted(Draft);
 
 impl Permitted {
+    /// When it is to be published, in unix microseconds, if not at once.
+    pub fn due_us(&self) -> Option<u64> {
+        self.0.due_us()
+    }
+
     /// The same with the file that has come for it.
     #[must_use]
     pub fn with_file(mut self, file: Attachment) -> Self {

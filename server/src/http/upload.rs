@@ -14,6 +14,7 @@ use super::App;
 use super::request::{Request, is_host};
 use super::timeout::RequestTimeout;
 use crate::access::{Access, Permitted};
+use crate::clock::unix_micros;
 use crate::connections::Connection;
 use crate::files::{CompleteFile, Files};
 use crate::limits::FILE_BYTES_PER_SECOND_MIN;
@@ -96,7 +97,7 @@ impl Upload {
     ///
     /// # Errors
     ///
-    /// That it may not, or that the server does not know its own address.
+    /// That it may not, or that its file would not be kept until it comes.
     pub(super) fn permitted(
         app: &App,
         access: Access,
@@ -106,6 +107,13 @@ impl Upload {
     ) -> Result<Self, Error> {
         let name = draft.attachment.as_ref().map(|file| file.name.clone()).unwrap_or_default();
         let permitted = access.permit(draft)?;
+        let age = app.files.limits().age;
+        let age_us = u64::try_from(age.as_micros()).unwrap_or(u64::MAX);
+        let expires_us = unix_micros().saturating_add(age_us);
+        if permitted.due_us().is_some_and(|due_us| due_us >= expires_us) {
+            let text = format!("a file is kept for {age:?}, and its message would come later");
+            return Err(Error::new(Code::AttachmentExpiresBefore, text));
+        }
         let (files, begun, is_named) = (app.files.clone(), Bytes::new(), true);
         Ok(Self { files, access, permitted, name, is_named, base, begun, _sharing: sharing })
     }
