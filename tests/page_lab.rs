@@ -62,7 +62,7 @@ fn bytes_on_the_wire_are_those_that_the_servers_kernel_counted() {
         let application = bytes(&page.text("ws-bytes").await);
         assert!(told > application, "{told} on the wire, {application} of the application");
         let packets = page.number("ws-packets").await;
-        assert!(packets > 12, "{packets} packets: ten messages, a handshake and more");
+        assert!(packets > 20, "{packets} packets: ten messages, their acknowledgements and more");
         // Each packet has 52 bytes of headers, and what is not headers is the application's.
         let headers = 52.0 * f64::from(u32::try_from(packets).unwrap());
         let sum = application + headers;
