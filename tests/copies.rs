@@ -105,8 +105,11 @@ fn assert_told_what_is_missing(events: &[Event], published: &[Event], from: u64,
         assert_eq!(event.plain(), own.plain());
         assert!(event.seq() > place);
         if place > 0 && event.seq() > place + 1 {
+            // A file that grew while it was copied ends with a whole line, or within one; one that
+            // retention took is not in the copy.
+            let reasons = ["lost", "damaged", "expired"];
             let gap = event.gap().expect("a gap");
-            assert!(["damaged", "expired"].contains(&gap["reason"].as_str().unwrap()), "{gap}");
+            assert!(reasons.contains(&gap["reason"].as_str().unwrap()), "{gap}");
         }
         place = event.seq();
     }

@@ -114,6 +114,33 @@ fn what_is_no_text_or_longer_than_one_may_be_is_a_file() {
 }
 
 #[test]
+fn the_text_of_a_json_publish_is_a_file_by_its_name_or_its_length_as_a_body_is() {
+    let server = TestServer::with("--message-bytes 100");
+    let publish = |json: &str| server.send(&Request::post("/", json));
+    let long = "ü".repeat(51);
+    for (json, name, text) in [
+        (format!(r#"{{"topic":"t","message":"{long}"}}"#), "attachment.txt", &*long),
+        (r#"{"topic":"t","message":"x","filename":"a.log"}"#.to_owned(), "a.log", "x"),
+    ] {
+        let event = accepted(&publish(&json));
+        assert_eq!(event["attachment"]["name"], name);
+        assert_eq!(event.message(), format!("You received a file: {name}"));
+        assert_eq!(fetch(&server, &event).text(), text);
+    }
+    let elsewhere = "https://example.org/a";
+    let attached =
+        format!(r#"{{"topic":"t","message":"x","attach":"{elsewhere}","filename":"b"}}"#);
+    let event = accepted(&publish(&attached));
+    assert_eq!((event.message(), &event["attachment"]["url"]), ("x", &elsewhere.into()));
+    let too_long = attached.replace(r#""x""#, &format!(r#""{long}""#));
+    assert_refused(&publish(&too_long), 41301, "102 bytes long, limit is 100");
+
+    let without = TestServer::with("--message-bytes 100 --attachment-total 0");
+    let json = format!(r#"{{"topic":"t","message":"{long}"}}"#);
+    assert_refused(&without.send(&Request::post("/", &json)), 41301, "limit is 100");
+}
+
+#[test]
 fn an_empty_file_is_a_file() {
     let server = TestServer::start();
     let event = upload(&server, "empty", b"");

@@ -57,6 +57,7 @@ mod scheduled;
 mod shutdown;
 mod slow_reader;
 mod start;
+mod strangers;
 mod streams;
 mod strict;
 mod tickets;

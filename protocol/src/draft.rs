@@ -50,7 +50,8 @@ macro_rules! parameters {
         }
 
         impl JsonDraft {
-            fn parameter(&self, parameter: Parameter) -> Option<String> {
+            /// What a member says, as the parameter that it stands for.
+            pub fn parameter(&self, parameter: Parameter) -> Option<String> {
                 let text = match parameter {
                     $($(Parameter::$parameter => self.$member.as_ref().and_then(Member::text),)?)+
                     _ => None,
@@ -398,16 +399,28 @@ impl JsonDraft {
         message_bytes_max: usize,
         mut fallback: impl FnMut(Parameter) -> Option<String>,
     ) -> Result<Draft, Error> {
-        let topic = self
-            .topic
-            .as_deref()
-            .ok_or_else(|| Error::new(Code::TopicInvalid, "message JSON has no topic"))?;
-        let topic = topic.parse()?;
+        let topic = self.topic()?;
         // A body keeps its two characters `\n`; a parameter would turn them into a line's end.
         let body = self.message.as_deref().unwrap_or_default();
         Draft::new(topic, body, message_bytes_max, |parameter| {
             self.parameter(parameter).or_else(|| fallback(parameter))
         })
+    }
+
+    /// As [`Self::into_draft`], with a file that is still to come in the place of its text.
+    pub fn into_draft_with_file(
+        self,
+        message_bytes_max: usize,
+        mut fallback: impl FnMut(Parameter) -> Option<String>,
+    ) -> Result<Draft, Error> {
+        Draft::with_file(self.topic()?, message_bytes_max, |parameter| {
+            self.parameter(parameter).or_else(|| fallback(parameter))
+        })
+    }
+
+    fn topic(&self) -> Result<Topic, Error> {
+        let topic = self.topic.as_deref();
+        topic.ok_or_else(|| Error::new(Code::TopicInvalid, "message JSON has no topic"))?.parse()
     }
 }
 

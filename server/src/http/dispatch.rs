@@ -399,11 +399,11 @@ impl Call {
                         let permitted = access.permit(draft)?;
                         Self::Publish(access, permitted, told)
                     }
-                    Prepared::File(draft, is_named) => {
+                    Prepared::File(draft, begun) => {
                         let sharing = requester.share(request, connection)?;
                         let base = upload::base_of(app, request, connection)?;
                         let permitted = Upload::permitted(app, access, draft, base, sharing)?;
-                        Self::Upload(Box::new(permitted.begun(sent.begun, is_named)))
+                        Self::Upload(Box::new(permitted.begun(begun)))
                     }
                     Prepared::Answered(reply) => Self::Answered(reply),
                 }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use axum::http::StatusCode;
+use bytes::Bytes;
 use doorbell_protocol::draft::{Act, JsonDraft, is_yes};
 use doorbell_protocol::{Code, Draft, Error, Parameter};
 use serde_json::json;
@@ -48,8 +49,11 @@ impl Publish<'_> {
             Self::Body(..) if is_push(params) => (message_bytes, "message", Longer::Cut),
             Self::Body(..) => {
                 let refused = Longer::Refused(Code::MessageTooLarge);
-                match app.takes_files().filter(|_| !is_elsewhere(params)) {
-                    Some(limits) if is_named(params) => (0, "file", Longer::File(limits.bytes)),
+                let parameter = |wanted| params.parameter(wanted);
+                match app.takes_files().filter(|_| !says(parameter, Parameter::Attach)) {
+                    Some(limits) if says(parameter, Parameter::Filename) => {
+                        (0, "file", Longer::File(limits.bytes))
+                    }
                     Some(limits) if coding(params) == Ok(Coding::Identity) => {
                         (message_bytes, "message", Longer::File(limits.bytes))
                     }
@@ -69,14 +73,10 @@ impl Publish<'_> {
     }
 }
 
-/// Whether the body has the name of a file.
-fn is_named(params: &Params<'_>) -> bool {
-    params.parameter(Parameter::Filename).is_some_and(|name| !name.trim().is_empty())
-}
-
-/// Whether the file of a message is somewhere else, so that the body is its text.
-fn is_elsewhere(params: &Params<'_>) -> bool {
-    params.parameter(Parameter::Attach).is_some_and(|url| !url.trim().is_empty())
+/// Whether a parameter is given. With the name of a file the body is one; with the address of a
+/// file, which is somewhere else, it is the text.
+fn says(parameter: impl Fn(Parameter) -> Option<String>, wanted: Parameter) -> bool {
+    parameter(wanted).is_some_and(|value| !value.trim().is_empty())
 }
 
 /// Whether a request is one of `UnifiedPush`: its body is for a program and is passed on as it is.
@@ -122,13 +122,14 @@ fn text_of<'b>(body: &'b [u8], params: &Params<'_>) -> Result<Cow<'b, str>, Erro
 /// That it is one and may not be.
 fn is_file(limit: BodyLimit, params: &Params<'_>, sent: Sent<'_>) -> Result<bool, Error> {
     let Longer::File(_) = limit.longer else { return Ok(false) };
+    let is_named = says(|wanted| params.parameter(wanted), Parameter::Filename);
     let is_text = || bodies::text(sent.begun, params.header("content-type").as_deref()).1;
-    if is_named(params) && coding(params)? != Coding::Identity {
+    if is_named && coding(params)? != Coding::Identity {
         let text = "a file is kept as it is sent, and is to have no content-encoding";
         return Err(Error::new(Code::CodingUnsupported, text));
     }
     let is_long = !sent.is_whole || sent.begun.len() > limit.bytes;
-    let is_file = is_named(params) || is_long || !is_text();
+    let is_file = is_named || is_long || !is_text();
     if is_file {
         limit.check(sent.begun.len() as u64)?;
     }
@@ -139,10 +140,17 @@ fn is_file(limit: BodyLimit, params: &Params<'_>, sent: Sent<'_>) -> Result<bool
 pub(super) enum Prepared {
     /// To publish, and to be told of it so.
     Publish(Draft, Acknowledgement),
-    /// To publish a file; whether it has a name.
-    File(Draft, bool),
+    /// To publish a file.
+    File(Draft, FileBegun),
     /// Nothing more: this is the answer.
     Answered(Reply),
+}
+
+/// What there is of a file before it is read as it comes.
+pub(super) struct FileBegun {
+    pub(super) bytes: Bytes,
+    /// Whether it has a name, or is to have the ending of what it is.
+    pub(super) is_named: bool,
 }
 
 /// What is to be published.
@@ -171,7 +179,9 @@ pub(super) fn prepare(
             };
             if is_file {
                 let draft = Draft::with_file(topic, message_bytes, parameter)?;
-                return Ok(Prepared::File(draft, is_named(&params)));
+                let bytes = Bytes::copy_from_slice(sent.begun);
+                let is_named = says(|wanted| params.parameter(wanted), Parameter::Filename);
+                return Ok(Prepared::File(draft, FileBegun { bytes, is_named }));
             }
             if is_push(&params) {
                 let draft = Draft::new(topic, "", message_bytes, parameter);
@@ -186,7 +196,12 @@ pub(super) fn prepare(
             let (text, _) = bodies::text(&body, params.header("content-type").as_deref());
             let mut json = JsonDraft::parse(text.as_bytes())?;
             json.message = json.message.map(|text| text.trim().to_owned());
-            json.into_draft(message_bytes, |wanted| params.parameter(wanted))
+            let fallback = |wanted| params.parameter(wanted);
+            if let Some(begun) = json_file(app, &json, fallback, message_bytes) {
+                let draft = json.into_draft_with_file(message_bytes, fallback)?;
+                return Ok(Prepared::File(draft, begun));
+            }
+            json.into_draft(message_bytes, fallback)
         }
         Publish::Matrix => {
             return Ok(match matrix::notification(app, &body, message_bytes)? {
@@ -198,6 +213,23 @@ pub(super) fn prepare(
         }
     };
     Ok(Prepared::Publish(draft?, Acknowledgement::Event))
+}
+
+/// The text of a JSON publish where it is a file, as a body would be: it has the name of one, or is
+/// longer than the text of a message may be.
+fn json_file(
+    app: &App,
+    json: &JsonDraft,
+    fallback: impl Fn(Parameter) -> Option<String>,
+    message_bytes: usize,
+) -> Option<FileBegun> {
+    app.takes_files()?;
+    let text = json.message.as_deref().filter(|text| !text.is_empty())?;
+    let parameter = |wanted| json.parameter(wanted).or_else(|| fallback(wanted));
+    let is_named = says(parameter, Parameter::Filename);
+    let is_file = is_named || text.len() > message_bytes;
+    (is_file && !says(parameter, Parameter::Attach))
+        .then(|| FileBegun { bytes: Bytes::copy_from_slice(text.as_bytes()), is_named })
 }
 
 /// How a publisher is told that its message is stored.

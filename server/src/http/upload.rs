@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
 use super::App;
+use super::publish::FileBegun;
 use super::request::{Request, is_host};
 use super::timeout::RequestTimeout;
 use crate::access::{Access, Permitted};
@@ -120,9 +121,8 @@ impl Upload {
 
     /// The same with what has come of the file, which may have no name of its own.
     #[must_use]
-    pub(super) fn begun(mut self, begun: &[u8], is_named: bool) -> Self {
-        (self.begun, self.is_named) = (Bytes::copy_from_slice(begun), is_named);
-        self
+    pub(super) fn begun(self, begun: FileBegun) -> Self {
+        Self { begun: begun.bytes, is_named: begun.is_named, ..self }
     }
 
     /// By what right.
