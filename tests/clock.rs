@@ -118,3 +118,41 @@ fn a_message_that_waits_is_due_when_the_clock_of_the_wall_says_so() {
     server.restart();
     await_published(&server, &["an hour", "at two"]);
 }
+
+#[test]
+fn a_message_that_waits_is_not_late_when_the_clock_is_set_back_by_years() {
+    let Some(clock) = FalseClock::new() else { return };
+    let server = clock.server("--retention-age 10d");
+    assert_eq!(server.send(&Request::post("/a", "soon").header("In", "10s")).status, 200);
+    clock.set("2020-01-01 00:00:00");
+    let published = eventually("what is due is published", || server.poll("a", "all").pop());
+    assert_eq!(published.message(), "soon");
+}
+
+#[test]
+fn what_is_due_is_published_once_whenever_the_server_dies() {
+    let Some(clock) = FalseClock::new() else { return };
+    let mut server = clock.server("--retention-age 10d");
+    let mut texts = Vec::new();
+    for round in 0..8 {
+        let new: Vec<String> = (0..20).map(|number| format!("{round} {number}")).collect();
+        for text in &new {
+            let request = Request::post("/a", text).header("In", "10m");
+            assert_eq!(server.send(&request).status, 200);
+        }
+        texts.extend(new);
+        clock.set(&format!("2026-11-29 {}:00:00", 13 + round));
+        // From before the first of them is published to after all are forgotten.
+        std::thread::sleep(std::time::Duration::from_millis(150 * round));
+        server.kill();
+        server.restart();
+    }
+    let published = eventually("all are published", || {
+        let events = server.poll("a", "all");
+        (events.len() >= texts.len()).then_some(events)
+    });
+    let mut found = messages(&published);
+    found.sort_unstable();
+    texts.sort_unstable();
+    assert_eq!(found, texts);
+}
