@@ -195,3 +195,74 @@ fn read(bytes: &[u8]) -> Found {
     }
     found
 }
+
+#[cfg(test)]
+mod tests {
+    use doorbell_protocol::Epoch;
+
+    use super::*;
+
+    fn message(seq: u64) -> Message {
+        let id = Epoch::from_bits(1).id(seq);
+        let json = format!(
+            r#"{{"id":"{id}","seq":{seq},"time":9,"time_us":9000000,"event":"message","topic":"t","message":"m{seq}"}}"#
+        );
+        Message::from_storage(id, 9_000_000, "t".parse().unwrap(), json.as_bytes())
+    }
+
+    fn seqs(waiting: &[(Message, Owner)]) -> Vec<u64> {
+        waiting.iter().map(|(message, _)| message.seq()).collect()
+    }
+
+    /// A file in which three wait, or a part of it, or something else.
+    fn opened(change: impl FnOnce(&mut Vec<u8>)) -> Vec<u64> {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, found) = WaitingFile::open(folder.path(), Sync::Os).unwrap();
+        assert!(found.is_empty());
+        for seq in 1..=4 {
+            file.add(&message(seq), &Owner::nobody()).unwrap();
+        }
+        file.forget(&[message(2).id()]).unwrap();
+        drop(file);
+        let path = folder.path().join(WAITING);
+        let mut bytes = std::fs::read(&path).unwrap();
+        change(&mut bytes);
+        std::fs::write(&path, bytes).unwrap();
+        let (file, found) = WaitingFile::open(folder.path(), Sync::Os).unwrap();
+        // Whatever it was, it is whole now, and goes on.
+        file.add(&message(5), &Owner::nobody()).unwrap();
+        file.rewrite(&found).unwrap();
+        file.add(&message(6), &Owner::nobody()).unwrap();
+        drop(file);
+        let (_, again) = WaitingFile::open(folder.path(), Sync::Os).unwrap();
+        let mut expected = seqs(&found);
+        expected.push(6);
+        assert_eq!(seqs(&again), expected);
+        seqs(&found)
+    }
+
+    #[test]
+    fn what_waits_is_found_again_without_what_is_forgotten() {
+        assert_eq!(opened(|_| {}), [1, 3, 4]);
+    }
+
+    #[test]
+    fn a_damaged_line_costs_itself_and_a_cut_end_what_was_not_whole() {
+        let third = |bytes: &[u8]| bytes.windows(2).position(|pair| pair == b"m3").unwrap();
+        assert_eq!(
+            opened(|bytes| {
+                let at = third(bytes);
+                bytes[at] ^= 1;
+            }),
+            [1, 4]
+        );
+        assert_eq!(
+            opened(|bytes| {
+                let at = third(bytes);
+                bytes.truncate(at);
+            }),
+            [1, 2]
+        );
+        assert!(opened(Vec::clear).is_empty());
+    }
+}
