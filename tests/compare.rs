@@ -118,6 +118,29 @@ fn unlike_arithmetic(row: &Value) -> Vec<String> {
 }
 
 #[test]
+fn a_run_that_is_too_short_for_a_figure_leaves_it_out_or_says_so() {
+    let report = json("--via poll,tcp --rate 10 --interval 1s --duration 4s --seed 5 --idle 1s");
+    for row in rows(&report) {
+        let delays = &row["latency_us"];
+        assert!((10..100).contains(&delays["count"].as_u64().unwrap()), "{delays}");
+        assert!(delays["p90"].is_u64() && delays["p99"].is_null() && delays["p999"].is_null());
+        let [least, most] = [0, 1].map(|end| number(&delays["p50_range"][end]));
+        assert!(least <= number(&delays["p50"]) && number(&delays["p50"]) <= most, "{delays}");
+    }
+    let warnings = report["generator"]["warnings"].to_string();
+    assert!(warnings.contains("shorter than 10 intervals") && warnings.contains("10s"));
+    // Four polls brought what some forty messages share, of which the last came after the window.
+    let poll = &rows(&report)[0];
+    let each = number(&poll["wire_bytes_per_delivery"]);
+    let window = &poll["window"];
+    let bytes = number(&window["wire_bytes"]["in"]) + number(&window["wire_bytes"]["out"]);
+    assert!(number(&window["delivered"]) < number(&poll["delivered"]), "{window}");
+    assert!(each < bytes / number(&window["delivered"]), "{each}: {window}");
+    assert!(each > bytes / number(&poll["delivered"]), "{each}: {window}");
+    assert!(number(&poll["wire_bytes_per_delivery_error"]) > 1.0);
+}
+
+#[test]
 fn the_rate_at_which_polling_wins_is_found_by_measurement_and_by_formula() {
     in_the_end("sweep --rates 5,15,45,135 --interval 200ms --duration 2s --seed 7", |report| {
         let crossovers = report["sweep"]["crossovers"].as_array().unwrap();

@@ -87,17 +87,20 @@ pub trait Observer: Debug + Send + Sync {
 }
 
 /// What polls at an interval do beyond asking. The default is polling's best case.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Habits {
     /// One connection for all polls, or one for each.
     pub keeps_connection: bool,
     /// Whether a poll says which answer it has, so that no news costs a `304`.
     pub sends_etag: bool,
+    /// When the second poll is, after the first, as a part of the interval from 0 to 1; at random
+    /// if it is not said.
+    pub phase: Option<f64>,
 }
 
 impl Default for Habits {
     fn default() -> Self {
-        Self { keeps_connection: true, sends_etag: true }
+        Self { keeps_connection: true, sends_etag: true, phase: None }
     }
 }
 

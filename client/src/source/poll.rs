@@ -69,7 +69,8 @@ impl Polls {
     pub(crate) fn every(options: &Options) -> Result<Self, Error> {
         let interval = options.interval.max(INTERVAL_MIN);
         let due = Instant::now();
-        let phase = rand::rng().random_range(Duration::ZERO..=interval);
+        let phase = options.habits.phase.unwrap_or_else(|| rand::rng().random());
+        let phase = interval.mul_f64(phase.clamp(0.0, 1.0));
         let pace = Pace::Every {
             interval,
             // One interval before the second poll, so never later than the first.

@@ -80,7 +80,7 @@ impl Experiment {
             Some(tap) => Some(tap.finish().await?),
             None => None,
         };
-        results.conclude(plan.mode);
+        results.conclude(plan, &contenders);
         results.run.idle_s = arguments.idle.as_secs_f64();
         results.run.kernel_memory = costs.kernel.clone();
         let rows = results.rows(plan, &contenders, &costs, self.setup.keepalive, seen.as_ref());

@@ -10,8 +10,7 @@ use crate::figure::{bytes, float, percent, short_time, time};
 use crate::flags::Mode;
 use crate::idle::Basis;
 use crate::report::Report;
-use crate::row::Row;
-use crate::row::complete;
+use crate::row::{Latency, Row, complete};
 use crate::theory;
 use crate::way::Way;
 
@@ -95,21 +94,45 @@ fn disagreement(report: &Report) -> Vec<String> {
     report.contenders.iter().filter_map(apart).collect()
 }
 
+/// By how much two contenders may differ that are served together, for each that stands between
+/// them: the server serves one after another, in the order in which they came.
+const TURN_US: u64 = 100;
+
+/// Who was quickest, and who was not told from that one.
 fn quickest(report: &Report) -> Option<String> {
     let rows = complete(&report.contenders);
-    let p50 = |row: &&Row| row.latency_us.map(|latency| latency.p50);
-    let quickest = rows.iter().copied().min_by_key(p50)?;
-    let slowest = rows.iter().copied().max_by_key(p50)?;
-    if quickest.name == slowest.name {
-        return None;
+    let with_latency = rows.iter().filter_map(|row| Some((*row, row.latency_us?)));
+    let rows: Vec<(&Row, Latency)> = with_latency.collect();
+    let (quickest, best) = rows.iter().min_by_key(|(_, latency)| latency.p50)?;
+    let (slowest, worst) = rows.iter().max_by_key(|(_, latency)| latency.p50)?;
+    let turns = match report.run.mode {
+        Mode::Together => TURN_US * (rows.len() as u64 - 1),
+        Mode::Apart => 0,
+    };
+    let is_alike = |latency: &Latency| latency.p50_range.0 <= best.p50_range.1 + turns;
+    let alike: Vec<_> = rows.iter().filter(|(_, latency)| is_alike(latency)).collect();
+    let (least, most) = (time(float(best.p50)), time(float(worst.p50)));
+    if alike.len() == rows.len() {
+        return (rows.len() > 1).then(|| {
+            format!(
+                "No difference in delay is told from chance: half of the messages of each within \
+                 {least} to {most}."
+            )
+        });
     }
-    Some(format!(
-        "Quickest: {}, half of the messages within {}; slowest: {}, {}.",
-        quickest.name,
-        time(float(p50(&quickest)?)),
-        slowest.name,
-        time(float(p50(&slowest)?))
-    ))
+    let slowest = format!("slowest: {}, {most}.", slowest.name);
+    Some(if alike.len() == 1 {
+        format!("Quickest: {}, half of the messages within {least}; {slowest}", quickest.name)
+    } else {
+        let names: Vec<&str> = alike.iter().map(|(row, _)| row.name.as_str()).collect();
+        let last = alike.iter().map(|(_, latency)| latency.p50).max()?;
+        format!(
+            "Quickest, without a difference that is told from chance and from the order in which \
+             they are served: {}, half of the messages within {least} to {}; {slowest}",
+            names.join(", "),
+            time(float(last))
+        )
+    })
 }
 
 /// Which contender moved the fewest bytes, said as plainly when it was not push.
@@ -124,9 +147,23 @@ fn fewest_bytes(report: &Report) -> Option<String> {
         rows.min_by(|left, right| bytes_of(left).total_cmp(&bytes_of(right)))
     };
     let (poll, push) = (fewest(true)?, fewest(false)?);
-    let told = |row: &Row| format!("{} {}", row.name, bytes(bytes_of(row)));
+    let error_of = |row: &Row| row.wire_bytes_per_delivery_error.unwrap_or_default();
+    let told = |row: &Row| match error_of(row) {
+        error if error >= 0.5 => {
+            format!("{} {} ± {}", row.name, bytes(bytes_of(row)), bytes(error))
+        }
+        _ => format!("{} {}", row.name, bytes(bytes_of(row))),
+    };
     let crossing = crossing(report, poll, push).unwrap_or_default();
-    Some(if bytes_of(poll) < bytes_of(push) {
+    let error = error_of(poll).hypot(error_of(push));
+    Some(if (bytes_of(poll) - bytes_of(push)).abs() < 2.0 * error {
+        format!(
+            "Polling and push moved as many bytes for each message, as far as so few of them tell: \
+             {}, {}.{crossing}",
+            told(poll),
+            told(push)
+        )
+    } else if bytes_of(poll) < bytes_of(push) {
         format!(
             "Polling moved fewer bytes for each message than push: {}, {}. One answer brings many \
              messages, and each of them waited for it.{crossing}",
@@ -221,8 +258,8 @@ fn captured(report: &Report) -> Option<String> {
 }
 
 /// How it was measured.
-fn how(report: &Report) -> [String; 2] {
-    [
+fn how(report: &Report) -> Vec<String> {
+    let mut told = vec![
         format!(
             "Delay counts from the planned time of sending; the publisher was {} late at most, which \
              is in it. \"ack\" counts from the moment when the publisher heard that the message was \
@@ -232,9 +269,15 @@ fn how(report: &Report) -> [String; 2] {
         ),
         "Wire bytes are the kernel's counts of packets with the headers of IP and TCP, handshakes \
          and closes included, as the client sees them; a Unix socket has no packets. B/ev and pkt/ev \
-         count only while messages were published."
+         count only while messages were published; in B/ev those that came later are added at what \
+         one costs. \"±\" is one standard error, were the run made again. A percentile is shown \
+         where at least one message lies beyond it."
             .to_owned(),
-    ]
+    ];
+    if report.run.own_server {
+        told.push("The server was started for this run, and keeps its log in memory.".to_owned());
+    }
+    told
 }
 
 /// Whose memory is shown.

@@ -71,7 +71,7 @@ pub struct CompareArguments {
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
     pub(crate) duration: Duration,
     /// Time from one poll to the next; several, parted by commas, make as many contenders
-    #[arg(long, value_name = "LIST", default_value = "5s", value_delimiter = ',',
+    #[arg(long, value_name = "LIST", default_value = "2s", value_delimiter = ',',
         value_parser = interval)]
     pub(crate) interval: Vec<Duration>,
     /// Subscribers of each contender; each receives every message

@@ -137,13 +137,17 @@ impl Plan {
         Ok(())
     }
 
+    /// The seed of all that is left to chance in a round.
+    pub(crate) fn seed_of(&self, round: u32) -> u64 {
+        self.seed.wrapping_add(u64::from(round))
+    }
+
     /// The messages of a round. Rounds have different times, contenders of a round the same.
     pub(crate) fn messages(&self, round: u32) -> Arc<[Planned]> {
         if let Some(replayed) = &self.replayed {
             return Arc::clone(replayed);
         }
-        let seed = self.seed.wrapping_add(u64::from(round));
-        let times = draw(self.process, self.rate, self.duration, seed);
+        let times = draw(self.process, self.rate, self.duration, self.seed_of(round));
         let planned = times.into_iter().zip((0..self.topics).cycle());
         planned.map(|(at, topic)| Planned { at, topic, bytes: self.payload }).collect()
     }

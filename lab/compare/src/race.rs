@@ -5,9 +5,12 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use doorbell::laboratory::Habits;
 use doorbell::{Client, Publisher, Receipt, Server};
 use doorbell_instruments::{Connection, Failure, Meter, Traffic};
 use futures_util::StreamExt;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{interval, sleep, sleep_until, timeout};
@@ -41,6 +44,8 @@ pub(crate) struct Race<'a> {
     pub(crate) places: &'a Places,
     pub(crate) contenders: &'a [Contender],
     pub(crate) subscribers: usize,
+    /// Of the phases of polls, and of the order in which contenders connect.
+    pub(crate) seed: u64,
     pub(crate) schedule: Arc<Schedule>,
     /// Whether the connections are wanted one by one.
     pub(crate) lists: bool,
@@ -168,15 +173,23 @@ impl Race<'_> {
         let count = self.contenders.len() * self.subscribers;
         let (sender, signals) = mpsc::channel(2 * count.max(1));
         let mut field = Field { teams: Vec::new(), tasks: JoinSet::new(), phase, signals };
-        for (index, contender) in self.contenders.iter().enumerate() {
-            let mut team = Team { shared: Arc::default(), meters: Vec::new() };
+        let mut phases = StdRng::seed_from_u64(self.seed);
+        let team = || Team { shared: Arc::default(), meters: Vec::new() };
+        field.teams = self.contenders.iter().map(|_| team()).collect();
+        // The server serves them in the order in which they came: another one in each round.
+        let first = phases.random_range(0..self.contenders.len().max(1));
+        for (index, contender) in
+            self.contenders.iter().enumerate().cycle().skip(first).take(self.contenders.len())
+        {
+            let team = &mut field.teams[index];
             for number in 0..self.subscribers {
                 let filter = self.schedule.filter()?;
                 let meter = Arc::new(Meter::default());
                 if self.lists {
                     meter.list_connections();
                 }
-                let subscribe = contender.subscribe(self.places, filter)?;
+                let habits = Habits { phase: Some(phases.random()), ..contender.way.habits() };
+                let subscribe = contender.subscribe(self.places, filter)?.habits(habits);
                 let updates = subscribe.observed(Arc::clone(&meter) as _).stream();
                 team.meters.push(meter);
                 let subscriber = Subscriber {
@@ -190,7 +203,6 @@ impl Race<'_> {
                 let phase = field.phase.subscribe();
                 field.tasks.spawn(subscriber.receive(phase, sender.clone()));
             }
-            field.teams.push(team);
         }
         Ok(field)
     }

@@ -17,10 +17,12 @@ use crate::report::{Generator, Run};
 use crate::row::Row;
 use crate::schedule::Planned;
 use crate::tally::Tally;
-use crate::theory;
+use crate::theory::OverPhases;
 use crate::usage::Spent;
 use crate::way::Way;
 
+/// Intervals that a run has at least, or it is said.
+const INTERVALS_MIN: u32 = 10;
 /// A busier generator than this share of a core may be what is measured.
 const CPU_SHARE_MAX: f64 = 0.7;
 /// The share of the time for publishing by which two runs differ of themselves.
@@ -67,17 +69,13 @@ impl Results {
         self.generator.schedule_lag_us = self.generator.schedule_lag_us.max(lag);
     }
 
-    pub(crate) fn expect_empty(
-        &mut self,
-        plan: &Plan,
-        contenders: &[Contender],
-        planned: &[Planned],
-    ) {
+    /// Notes what the times of a round let expect of polls.
+    pub(crate) fn expect(&mut self, plan: &Plan, contenders: &[Contender], planned: &[Planned]) {
         let times: Vec<Duration> = planned.iter().map(|message| message.at).collect();
         for (tally, contender) in self.tallies.iter_mut().zip(contenders) {
             if let Some(interval) = contender.interval {
                 let interval = interval.as_secs_f64();
-                tally.expect_empty(theory::empty_share_of(&times, plan.duration, interval));
+                tally.expect(OverPhases::of(&times, plan.duration, interval));
             }
         }
     }
@@ -110,9 +108,9 @@ impl Results {
     }
 
     /// Works out what is of the run as a whole.
-    pub(crate) fn conclude(&mut self, mode: Mode) {
+    pub(crate) fn conclude(&mut self, plan: &Plan, contenders: &[Contender]) {
         let cpu = self.baseline.cpu_seconds * 1e6;
-        match mode {
+        match plan.mode {
             Mode::Apart if self.baseline_messages > 0 => {
                 let each = cpu / float_of(self.baseline_messages);
                 self.run.publishing_cpu_us = Some(each);
@@ -128,6 +126,14 @@ impl Results {
             self.generator.warnings.push(format!(
                 "this process used {} of a core, so it may be what was measured",
                 percent(self.generator.cpu_share)
+            ));
+        }
+        let longest = contenders.iter().filter_map(|contender| contender.interval).max();
+        let least = longest.unwrap_or_default() * INTERVALS_MIN;
+        if plan.duration < least {
+            self.generator.warnings.push(format!(
+                "the run is shorter than {INTERVALS_MIN} intervals, so what is said of polls rests on \
+                 few of them; --duration {least:?} is long enough"
             ));
         }
         let lag = self.generator.schedule_lag_us;

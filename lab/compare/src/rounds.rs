@@ -38,7 +38,7 @@ impl<'a> Rounds<'a> {
                 Mode::Together => self.together(&planned, round, &mut results).await?,
                 Mode::Apart => self.apart(&planned, round, &mut results).await?,
             }
-            results.expect_empty(plan, self.contenders, &planned);
+            results.expect(plan, self.contenders, &planned);
             if results.run.interrupted {
                 break;
             }
@@ -55,7 +55,7 @@ impl<'a> Rounds<'a> {
         results: &mut Results,
     ) -> Result<(), Failure> {
         self.stage(round, &format!("{} contenders", self.contenders.len()));
-        let race = self.race(self.contenders, planned)?;
+        let race = self.race(self.contenders, planned, round)?;
         let (outcome, finishes) = race.run(self.interrupt, self.progress).await?;
         results.take(&outcome);
         for (index, finish) in finishes.into_iter().enumerate() {
@@ -74,7 +74,7 @@ impl<'a> Rounds<'a> {
         results: &mut Results,
     ) -> Result<(), Failure> {
         self.stage(round, "publishing alone");
-        let race = self.race(&[], planned)?;
+        let race = self.race(&[], planned, round)?;
         let (outcome, _) = race.run(self.interrupt, self.progress).await?;
         let baseline = outcome.server;
         results.baseline.add(baseline.unwrap_or_default());
@@ -87,7 +87,7 @@ impl<'a> Rounds<'a> {
             let index = (index + round as usize) % self.contenders.len();
             let one = &self.contenders[index..=index];
             self.stage(round, &one[0].name());
-            let race = self.race(one, planned)?;
+            let race = self.race(one, planned, round)?;
             let (outcome, finishes) = race.run(self.interrupt, self.progress).await?;
             results.take(&outcome);
             for finish in finishes {
@@ -110,12 +110,14 @@ impl<'a> Rounds<'a> {
         &self,
         contenders: &'a [Contender],
         planned: &Arc<[Planned]>,
+        round: u32,
     ) -> Result<Race<'a>, Failure> {
         Ok(Race {
             server: &self.setup.server,
             places: &self.setup.places,
             contenders,
             subscribers: self.plan.subscribers as usize,
+            seed: self.plan.seed_of(round),
             schedule: Arc::new(Schedule::new(Arc::clone(planned), self.plan.duration)?),
             lists: self.lists,
         })

@@ -55,7 +55,10 @@ pub(crate) struct Row {
     pub(crate) acks: Both,
     /// While messages were published: connecting and waiting for stragglers is not in it.
     pub(crate) window: Window,
+    /// Of the window, with what was published in it and came later at what a message costs.
     pub(crate) wire_bytes_per_delivery: Option<f64>,
+    /// One standard error, if the run were made again at the rate that was asked for.
+    pub(crate) wire_bytes_per_delivery_error: Option<f64>,
     pub(crate) packets_per_delivery: Option<f64>,
     /// Measured: the server's processor time less that of publishing. Mode `apart` only.
     pub(crate) server_cpu_us_per_delivery: Option<f64>,
@@ -125,7 +128,7 @@ impl Datagrams {
 pub(crate) struct Expected {
     /// Half an interval, and the delay that the quickest contender measured.
     pub(crate) mean_us: f64,
-    /// One standard error of the measured mean.
+    /// One standard error of the measured mean: what the phase of the polls leaves to chance.
     pub(crate) mean_error_us: f64,
     /// By formula, from the rate that was asked for.
     pub(crate) empty_share: f64,
@@ -166,22 +169,27 @@ impl Window {
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(crate) struct Round {
     pub(crate) delivered: usize,
+    /// While messages were published, and the bytes on the wire of that time.
+    pub(crate) delivered_in_window: u64,
+    pub(crate) window_wire_bytes: u64,
     pub(crate) mean_us: f64,
     pub(crate) p50_us: u64,
-    pub(crate) p99_us: u64,
+    pub(crate) p99_us: Option<u64>,
     pub(crate) wire_bytes_per_delivery: Option<f64>,
     pub(crate) server_cpu_us_per_delivery: Option<f64>,
 }
 
-/// A distribution in microseconds.
+/// A distribution in microseconds. A percentile is there where some messages lie beyond it.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(crate) struct Latency {
     pub(crate) count: u64,
     pub(crate) mean: f64,
     pub(crate) p50: u64,
-    pub(crate) p90: u64,
-    pub(crate) p99: u64,
-    pub(crate) p999: u64,
+    /// Between these the median lies, 19 times in 20, by the ranks of the order statistics.
+    pub(crate) p50_range: (u64, u64),
+    pub(crate) p90: Option<u64>,
+    pub(crate) p99: Option<u64>,
+    pub(crate) p999: Option<u64>,
     pub(crate) max: u64,
 }
 
@@ -191,12 +199,30 @@ impl Latency {
             count: histogram.len(),
             mean: histogram.mean(),
             p50: histogram.value_at_quantile(0.5),
-            p90: histogram.value_at_quantile(0.9),
-            p99: histogram.value_at_quantile(0.99),
-            p999: histogram.value_at_quantile(0.999),
+            p50_range: around_the_median(histogram),
+            p90: beyond(histogram, 10),
+            p99: beyond(histogram, 100),
+            p999: beyond(histogram, 1000),
             max: histogram.max(),
         })
     }
+}
+
+/// How many standard deviations to either side 19 of 20 are within.
+const NINETEEN_OF_20: f64 = 1.96;
+
+/// The values whose ranks are so far from the middle as chance moves it: the number of messages
+/// below the median is binomial.
+fn around_the_median(histogram: &Histogram<u64>) -> (u64, u64) {
+    let away = NINETEEN_OF_20 / (2.0 * float(histogram.len()).sqrt());
+    let at = |quantile: f64| histogram.value_at_quantile(quantile.clamp(0.0, 1.0));
+    (at(0.5 - away), at(0.5 + away))
+}
+
+/// What one in so many exceeds, if there are so many.
+fn beyond(histogram: &Histogram<u64>, one_in: u32) -> Option<u64> {
+    let quantile = 1.0 - 1.0 / f64::from(one_in);
+    (histogram.len() >= one_in.into()).then(|| histogram.value_at_quantile(quantile))
 }
 
 /// The values of a histogram that occur, and how often.

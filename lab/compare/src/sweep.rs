@@ -177,9 +177,10 @@ impl Settings {
                 format!("sweep {}/{}: {rate:.2} messages a second", index + 1, self.rates.len());
             progress.stage(stage);
             let schedule = Arc::new(Schedule::new(self.planned(*rate), self.duration)?);
-            let subscribers = SUBSCRIBERS;
+            let (subscribers, seed) = (SUBSCRIBERS, self.seed);
             let contenders = &contenders;
-            let race = Race { server, places, contenders, subscribers, schedule, lists: false };
+            let race =
+                Race { server, places, contenders, subscribers, seed, schedule, lists: false };
             let (outcome, finishes) = race.run(interrupt, progress).await?;
             let seconds = outcome.window.as_secs_f64() * float_of(SUBSCRIBERS);
             for (contender, finish) in contenders.iter().zip(finishes) {

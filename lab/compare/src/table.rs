@@ -44,20 +44,20 @@ pub(crate) fn delay(report: &Report) -> Grid {
         ["contender", "mean", "p50", "p90", "p99", "p99.9", "max", "ack p50", "ack p99", "first"];
     let mut grid = Grid::new("Delay from planned to delivered", &columns);
     for row in &report.contenders {
-        let of = |latency: &Option<Latency>, value: fn(&Latency) -> u64| {
-            figure(latency.as_ref().map(|latency| float(value(latency))), time)
+        let of = |latency: &Option<Latency>, value: fn(&Latency) -> Option<u64>| {
+            figure(latency.as_ref().and_then(value).map(float), time)
         };
         let planned = &row.latency_us;
         let accepted = &row.latency_from_accepted_us;
         grid.row(vec![
             row.name.clone(),
             figure(planned.as_ref().map(|latency| latency.mean), time),
-            of(planned, |latency| latency.p50),
+            of(planned, |latency| Some(latency.p50)),
             of(planned, |latency| latency.p90),
             of(planned, |latency| latency.p99),
             of(planned, |latency| latency.p999),
-            of(planned, |latency| latency.max),
-            of(accepted, |latency| latency.p50),
+            of(planned, |latency| Some(latency.max)),
+            of(accepted, |latency| Some(latency.p50)),
             of(accepted, |latency| latency.p99),
             figure(row.first_event_us.map(float), time),
         ]);
@@ -110,13 +110,22 @@ pub(crate) fn cost(report: &Report) -> Grid {
             row.name.clone(),
             bytes(float(wire.r#in)),
             bytes(float(wire.out)),
-            figure(row.wire_bytes_per_delivery, bytes),
+            each(row),
             figure(row.packets_per_delivery, |packets| format!("{packets:.2}")),
             processor(report, row),
             figure(row.server_context_switches_per_delivery, |count| format!("{count:.2}")),
         ]);
     }
     grid
+}
+
+/// Bytes of a message and their error, where chance has a say in them.
+fn each(row: &Row) -> String {
+    let figure = figure(row.wire_bytes_per_delivery, bytes);
+    match row.wire_bytes_per_delivery_error {
+        Some(error) if error >= 0.5 => format!("{figure} ± {}", bytes(error)),
+        _ => figure,
+    }
 }
 
 /// What it costs to be connected and to wait.
@@ -194,7 +203,11 @@ pub(crate) fn theory(report: &Report) -> Option<Grid> {
             row.name.clone(),
             format!("{} ± {}", time(expected.mean_us), time(expected.mean_error_us)),
             time(latency.mean),
-            format!("{} ± {}", percent(expected.empty_share), percent(expected.empty_share_error)),
+            format!(
+                "{} ± {}",
+                percent(expected.empty_share_of_these_times),
+                percent(expected.empty_share_error)
+            ),
             figure(row.window.empty_share(), percent),
             bytes(expected.wire_bytes_per_s),
             bytes(float(row.window_bytes()) / row.window.seconds),
@@ -230,7 +243,7 @@ pub(crate) fn spread(report: &Report) -> Grid {
         grid.row(vec![
             row.name.clone(),
             shown(rounds.iter().map(|round| float(round.p50_us)).collect(), time),
-            shown(rounds.iter().map(|round| float(round.p99_us)).collect(), time),
+            shown(rounds.iter().filter_map(|round| round.p99_us.map(float)).collect(), time),
             shown(rounds.iter().filter_map(|round| round.wire_bytes_per_delivery).collect(), bytes),
             shown(
                 rounds.iter().filter_map(|round| round.server_cpu_us_per_delivery).collect(),

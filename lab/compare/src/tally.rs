@@ -13,7 +13,7 @@ use crate::measure::Latencies;
 use crate::plan::Plan;
 use crate::race::{Finish, Outcome};
 use crate::row::{Computed, Datagrams, Expected, Latency, Round, Row, Window, recorded};
-use crate::theory;
+use crate::theory::{self, OverPhases};
 use crate::unit_cost::UnitCost;
 use crate::usage::Spent;
 
@@ -37,10 +37,17 @@ pub(crate) struct Tally {
     window_delivered: u64,
     /// What the server used for it alone, and in how many seconds; `None` if it was not alone.
     server: Option<(Spent, f64)>,
-    /// The share of empty polls that the times of each round let expect, added up.
-    empty_share_of_times: f64,
+    /// What the times of each round let expect of polls.
+    phases: Vec<OverPhases>,
     rounds: Vec<Round>,
     connections: Vec<Connection>,
+}
+
+/// Bytes of a message, and their standard error.
+#[derive(Debug, Clone, Copy)]
+struct Each {
+    bytes: f64,
+    error: f64,
 }
 
 /// What the server used for it alone, less what it uses for publishing.
@@ -105,9 +112,9 @@ impl Tally {
         &self.connections
     }
 
-    /// Notes the share of empty polls that a round's times let expect.
-    pub(crate) fn expect_empty(&mut self, share: f64) {
-        self.empty_share_of_times += share;
+    /// Notes what a round's times let expect of polls.
+    pub(crate) fn expect(&mut self, phases: OverPhases) {
+        self.phases.push(phases);
     }
 
     /// The row of a contender. `quickest` is the mean delay of the quickest contender, in
@@ -120,6 +127,7 @@ impl Tally {
         quickest: f64,
     ) -> Row {
         let delivered = self.delivered as u64;
+        let each = self.bytes_of_each(contender, plan, unit);
         let subscribers = f64::from(plan.subscribers);
         let spent = self.server.map(|(spent, _)| spent);
         let cores = self.server.map(|(spent, wall)| spent.cpu_seconds / wall / subscribers);
@@ -151,7 +159,8 @@ impl Tally {
             packets: packets(self.whole),
             acks: Both { r#in: self.whole.wire.acks_in, out: self.whole.wire.acks_out },
             window: self.window(),
-            wire_bytes_per_delivery: per(float(self.window.bytes_on_wire()), self.window_delivered),
+            wire_bytes_per_delivery: each.map(|each| each.bytes),
+            wire_bytes_per_delivery_error: each.map(|each| each.error),
             packets_per_delivery: per(float(packets(self.window).sum()), self.window_delivered)
                 .filter(|packets| *packets > 0.0),
             server_cpu_us_per_delivery: spent
@@ -169,11 +178,53 @@ impl Tally {
             },
             idle: None,
             capture: None,
-            rounds: self.rounds.clone(),
+            rounds: self
+                .rounds
+                .iter()
+                .map(|round| Round {
+                    wire_bytes_per_delivery: each_of(round, message_cost(unit)),
+                    ..*round
+                })
+                .collect(),
             histogram_us: recorded(&self.latencies.planned),
             histogram_from_accepted_us: recorded(&self.latencies.accepted),
             deliveries: self.latencies.dots.clone(),
         }
+    }
+
+    /// Bytes on the wire for each message, of those while messages were published. What was published
+    /// in that time and came later is added at what a message costs, or slow polls would seem dear:
+    /// all of their questions are counted, and of the answers the last are missing.
+    fn bytes_of_each(
+        &self,
+        contender: &Contender,
+        plan: &Plan,
+        unit: Option<&UnitCost>,
+    ) -> Option<Each> {
+        let message = message_cost(unit);
+        let all = self.rounds.iter().copied().reduce(|sum, round| Round {
+            delivered: sum.delivered + round.delivered,
+            delivered_in_window: sum.delivered_in_window + round.delivered_in_window,
+            window_wire_bytes: sum.window_wire_bytes + round.window_wire_bytes,
+            ..sum
+        })?;
+        let bytes = each_of(&all, message)?;
+        let delivered = float_of(all.delivered);
+        // Chance has a say in how many messages share what is spent on waiting, and in how often was
+        // asked in the time.
+        let shared = (bytes - message).max(0.0);
+        let runs = f64::from(plan.subscribers) * float_of(self.rounds.len().max(1));
+        let messages = self.delivered / (plan.subscribers as usize).max(1);
+        let by_count = shared * theory::count_error(plan.process, messages);
+        let by_phase = match (unit.and_then(|unit| unit.poll), contender.interval) {
+            (Some(cost), Some(interval)) => {
+                let seconds = plan.duration.as_secs_f64();
+                let polls = theory::polls_deviation(seconds, interval.as_secs_f64());
+                polls * runs.sqrt() * cost.empty / delivered
+            }
+            _ => 0.0,
+        };
+        Some(Each { bytes, error: by_count.hypot(by_phase) })
     }
 
     fn window(&self) -> Window {
@@ -200,35 +251,46 @@ impl Tally {
         }
         let interval = contender.interval?.as_secs_f64();
         let cost = unit?.poll?;
-        let polls = usize::try_from(self.window.requests).unwrap_or(usize::MAX);
-        let share = theory::empty_share(plan.process, plan.rate, interval);
-        let these = self.empty_share_of_times / float_of(self.rounds.len());
-        let full = 1.0 - share;
+        let phases = OverPhases::averaged(&self.phases, plan.subscribers);
+        let full = 1.0 - phases.empty_share;
         let seconds = self.window_seconds * f64::from(plan.subscribers);
         let rate = float(self.window_delivered) / seconds.max(f64::MIN_POSITIVE);
         let bytes = (cost.empty + full * cost.full) / interval + rate * cost.message;
         Some(Expected {
             mean_us: theory::mean_wait(interval) * 1e6 + quickest,
-            mean_error_us: theory::mean_wait_error(interval, self.delivered) * 1e6,
-            empty_share: share,
-            empty_share_of_these_times: these,
-            empty_share_error: theory::share_error(share, polls),
+            mean_error_us: phases.wait_deviation * 1e6,
+            empty_share: theory::empty_share(plan.process, plan.rate, interval),
+            empty_share_of_these_times: phases.empty_share,
+            empty_share_error: phases.empty_deviation,
             wire_bytes_per_s: bytes * f64::from(plan.subscribers),
         })
     }
+}
+
+/// What a message costs beyond asking and waiting.
+fn message_cost(unit: Option<&UnitCost>) -> f64 {
+    let poll = unit.and_then(|unit| unit.poll).map(|cost| cost.message);
+    let push = unit.and_then(|unit| unit.push).map(|cost| cost.message);
+    poll.or(push).unwrap_or_default()
+}
+
+/// Bytes of each message of a round, of which each costs so many at least.
+fn each_of(round: &Round, message: f64) -> Option<f64> {
+    let later = float_of(round.delivered) - float(round.delivered_in_window);
+    per(float(round.window_wire_bytes) + later * message, round.delivered as u64)
 }
 
 fn round(finish: &Finish, delivered: usize, spent: Option<Spent>) -> Option<Round> {
     let latency = Latency::of(&finish.latencies.planned)?;
     Some(Round {
         delivered,
+        delivered_in_window: finish.delivered_in_window,
+        window_wire_bytes: finish.window.bytes_on_wire(),
         mean_us: latency.mean,
         p50_us: latency.p50,
         p99_us: latency.p99,
-        wire_bytes_per_delivery: per(
-            float(finish.window.bytes_on_wire()),
-            finish.delivered_in_window,
-        ),
+        // Once it is known what one costs.
+        wire_bytes_per_delivery: None,
         server_cpu_us_per_delivery: spent
             .and_then(|spent| per(spent.cpu_seconds * 1e6, delivered as u64)),
     })

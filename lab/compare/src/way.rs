@@ -50,8 +50,10 @@ impl Way {
     /// What its polls do beyond asking.
     pub(crate) fn habits(self) -> Habits {
         match self {
-            Self::PollNew => Habits { keeps_connection: false, sends_etag: false },
-            Self::PollPlain => Habits { keeps_connection: true, sends_etag: false },
+            Self::PollNew => {
+                Habits { keeps_connection: false, sends_etag: false, ..Habits::default() }
+            }
+            Self::PollPlain => Habits { sends_etag: false, ..Habits::default() },
             Self::Best(_) => Habits::default(),
         }
     }

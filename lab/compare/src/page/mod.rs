@@ -106,7 +106,10 @@ fn facts(report: &Report) -> Vec<Fact> {
                     escape(&row.name)
                 ),
                 time(float(latency.p50)),
-                format!("99 of 100 within {}", time(float(latency.p99))),
+                latency.p99.map_or_else(
+                    || format!("all {} within {}", latency.count, time(float(latency.max))),
+                    |p99| format!("99 of 100 within {}", time(float(p99))),
+                ),
                 class,
             ));
         }
@@ -117,7 +120,7 @@ fn facts(report: &Report) -> Vec<Fact> {
 }
 
 fn asked_for_nothing(row: &Row) -> Option<Fact> {
-    let (share, expected) = (row.window.empty_share()?, row.expected?.empty_share);
+    let (share, expected) = (row.window.empty_share()?, row.expected?.empty_share_of_these_times);
     let Window { empty, requests, .. } = row.window;
     Some((
         format!("Asked for nothing, <b>{}</b>", escape(&row.name)),

@@ -208,8 +208,8 @@ fn lane(svg: &mut String, row: &Row, ink: Ink, y: f64, x: &dyn Fn(f64) -> f64) {
          stroke=\"#fff\"/>"
     );
     let each = row.wire_bytes_per_delivery.map_or_else(|| "–".to_owned(), bytes);
-    let cells =
-        [time(float(latency.p50)), time(float(latency.p99)), row.requests.to_string(), each];
+    let p99 = latency.p99.map_or_else(|| "–".to_owned(), |p99| time(float(p99)));
+    let cells = [time(float(latency.p50)), p99, row.requests.to_string(), each];
     for (index, ((right, _), words)) in COLUMNS.into_iter().zip(cells).enumerate() {
         let class = if index == 0 { "most end" } else { "end" };
         text(svg, (right, y + 4.5), class, STRONG.light, &words);
