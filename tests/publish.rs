@@ -312,7 +312,6 @@ fn what_this_server_cannot_do_is_refused_and_never_ignored() {
         (40032, "yes", &["x-call", "call"]),
         (40004, "someday", &["x-delay", "delay", "x-at", "at", "x-in", "in"]),
         (40041, "yes", &["x-template", "template", "tpl"]),
-        (40000, "x", &["x-poll-id", "poll-id"]),
     ];
     for (code, value, names) in groups {
         for name in names {

@@ -17,7 +17,7 @@ const EVERY_REQUEST = { cache: "no-store", referrerPolicy: "no-referrer" };
 const RETRY_AFTER_LIMIT_S = 120;
 
 /** Events that were published: a message, or what was done to one. They have a place in the log. */
-const PUBLISHED = ["message", "message_clear", "message_delete"];
+const PUBLISHED = ["message", "message_clear", "message_delete", "poll_request"];
 
 /**
  * Whether an event was published, so that it has a place of its own.

@@ -18,6 +18,8 @@ use crate::topic::Topic;
 
 /// The text of a message that was published without one, as in the ntfy dialect.
 const EMPTY_MESSAGE: &str = "triggered";
+/// The text of a request to fetch one from elsewhere, as in the ntfy dialect.
+const POLL_MESSAGE: &str = "New message";
 
 /// Makes [`Parameter`] and [`JsonDraft`] of one line a parameter: its names, and the member of a
 /// JSON object that holds it, if one does.
@@ -130,6 +132,8 @@ pub enum Act {
     Clear,
     /// They are taken back.
     Delete,
+    /// Nothing: it asks to fetch a message from another server.
+    Poll,
 }
 
 /// A message without a place. Written as JSON, it is what [`JsonDraft`] reads.
@@ -180,6 +184,9 @@ pub struct Draft {
     /// What it does to them.
     #[serde(skip)]
     pub act: Act,
+    /// What is to be fetched, if that is all that it asks for.
+    #[serde(skip)]
+    pub poll_id: Option<Box<str>>,
     /// When it is to be published, if not at once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delay: Option<Box<Delay>>,
@@ -252,6 +259,7 @@ impl Draft {
             is_base64: false,
             sequence_id: None,
             act: Act::Say,
+            poll_id: None,
             delay: None,
         }
     }
@@ -278,6 +286,9 @@ impl Draft {
     ) -> Result<Self, Error> {
         debug_assert!(message_bytes_max <= MESSAGE_BYTES_MAX);
         let mut parameter = said_by(&mut parameter);
+        if let Some(id) = parameter(Parameter::PollId) {
+            return Self::poll_request(topic, &id);
+        }
         refuse_unsupported(&mut parameter)?;
         let attachment = parse_attachment(&mut parameter)?;
         Self::checked(topic, body, message_bytes_max, attachment, parameter)
@@ -290,6 +301,9 @@ impl Draft {
         mut parameter: impl FnMut(Parameter) -> Option<String>,
     ) -> Result<Self, Error> {
         let mut parameter = said_by(&mut parameter);
+        if parameter(Parameter::PollId).is_some() {
+            return Err(Error::new(Code::BadRequest, "a poll request has no file"));
+        }
         refuse_unsupported(&mut parameter)?;
         let name = parameter(Parameter::Filename);
         let attachment = Some(Attachment::to_come(name.as_deref()));
@@ -354,6 +368,7 @@ impl Draft {
             is_base64: false,
             sequence_id: parameter(Parameter::SequenceId).map(check_sequence_id).transpose()?,
             act: Act::Say,
+            poll_id: None,
             delay,
         })
     }
@@ -436,14 +451,13 @@ fn said_by(
 fn refuse_unsupported(
     parameter: &mut impl FnMut(Parameter) -> Option<String>,
 ) -> Result<(), Error> {
-    let unsupported: [(Parameter, Code, &str); 4] = [
+    let unsupported: [(Parameter, Code, &str); 3] = [
         (Parameter::Email, Code::EmailUnsupported, "e-mail notifications are not supported"),
         (Parameter::Call, Code::CallsUnsupported, "phone calls are not supported"),
         (Parameter::Template, Code::TemplatesUnsupported, "templates are not supported"),
-        (Parameter::PollId, Code::BadRequest, "poll requests are not supported"),
     ];
     for (which, code, text) in unsupported {
-        let asked = parameter(which).filter(|value| !matches!(value.as_str(), "no" | "0"));
+        let asked = parameter(which).filter(|value| !is_no(value));
         if asked.is_some() {
             return Err(Error::new(code, text));
         }
@@ -469,6 +483,11 @@ fn parse_attachment(
 /// Whether a parameter says yes: `1`, `yes` or `true` in any case.
 pub fn is_yes(text: &str) -> bool {
     ["1", "yes", "true"].iter().any(|yes| text.trim().eq_ignore_ascii_case(yes))
+}
+
+/// Whether a parameter that is no choice says no.
+fn is_no(text: &str) -> bool {
+    matches!(text, "no" | "0")
 }
 
 /// The text without blanks around it.
@@ -573,9 +592,13 @@ fn check_delay(delay: String) -> Result<Box<Delay>, Error> {
     Ok(Delay::said(delay))
 }
 
-fn check_sequence_id(id: String) -> Result<String, Error> {
+fn is_plain_id(id: &str) -> bool {
     let fits = (1..=SEQUENCE_ID_BYTES_MAX).contains(&id.len());
-    if fits && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-') {
+    fits && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+}
+
+fn check_sequence_id(id: String) -> Result<String, Error> {
+    if is_plain_id(&id) {
         return Ok(id);
     }
     Err(Error::new(
@@ -641,6 +664,21 @@ mod tests {
         assert_eq!(tags, [tag.clone(), tag.clone()]);
         let error = draft(&[(Parameter::Tags, &format!("{tag},{tag},x"))], "x").unwrap_err();
         assert_eq!(error.code(), Code::TagsTooLong);
+    }
+
+    #[test]
+    fn a_poll_request_has_its_id_and_passes_and_nothing_else_is_looked_at() {
+        let id = (Parameter::PollId, "00004ziepp2w");
+        let request = draft(&[id, (Parameter::Title, "T"), (Parameter::Priority, "9")], "body");
+        let request = request.unwrap();
+        assert_eq!((request.act, request.poll_id.as_deref()), (Act::Poll, Some(id.1)));
+        assert_eq!((&*request.message, request.title), ("New message", None));
+        assert!(!request.is_kept);
+        let long = "x".repeat(SEQUENCE_ID_BYTES_MAX + 1);
+        for wrong in ["a b", "a\nb", &long] {
+            let error = draft(&[(Parameter::PollId, wrong)], "").unwrap_err();
+            assert_eq!(error.code(), Code::BadRequest, "{wrong:?}");
+        }
     }
 
     #[test]

@@ -29,6 +29,9 @@ pub enum Kind {
     /// What was said by a sequence id is taken back.
     #[serde(rename = "message_delete")]
     MessageDelete,
+    /// Another server has a message of this id for whoever reads this.
+    #[serde(rename = "poll_request")]
+    PollRequest,
     /// Line protocol: the command was carried out.
     Ok,
     /// Line protocol: the command was refused.
@@ -50,6 +53,7 @@ impl Kind {
             Act::Say => Self::Message,
             Act::Clear => Self::MessageClear,
             Act::Delete => Self::MessageDelete,
+            Act::Poll => Self::PollRequest,
         }
     }
 
@@ -59,6 +63,7 @@ impl Kind {
             Self::Message => Some(Act::Say),
             Self::MessageClear => Some(Act::Clear),
             Self::MessageDelete => Some(Act::Delete),
+            Self::PollRequest => Some(Act::Poll),
             _ => None,
         }
     }
@@ -202,6 +207,9 @@ event! {
     /// A file.
     #[serde(default)]
     value attachment: Option<Attachment>,
+    /// What is to be fetched from another server.
+    #[serde(default, borrow)]
+    text poll_id: Option<Cow<'a, str>>,
     /// `text/markdown`, or absent.
     #[serde(default, borrow)]
     text content_type: Option<Cow<'a, str>>,
@@ -260,13 +268,15 @@ impl<'a> Event<'a> {
             topic: Some(Cow::Borrowed(draft.topic.as_str())),
             sequence_id: text(&draft.sequence_id),
             title: text(&draft.title),
-            message: (draft.act == Act::Say).then_some(Cow::Borrowed(&draft.message)),
+            message: matches!(draft.act, Act::Say | Act::Poll)
+                .then_some(Cow::Borrowed(&draft.message)),
             priority: draft.priority,
             tags: Cow::Borrowed(&draft.tags),
             click: text(&draft.click),
             icon: text(&draft.icon),
             actions: Cow::Borrowed(&draft.actions),
             attachment: draft.attachment.as_deref().cloned(),
+            poll_id: draft.poll_id.as_deref().map(Cow::Borrowed),
             content_type: draft.markdown.then_some(Cow::Borrowed("text/markdown")),
             encoding: draft.is_base64.then_some(Cow::Borrowed("base64")),
             expires,
@@ -295,6 +305,7 @@ impl<'a> Event<'a> {
             markdown: self.content_type.is_some_and(|kind| kind == "text/markdown"),
             is_base64: self.encoding.is_some_and(|encoding| encoding == "base64"),
             sequence_id: text(self.sequence_id),
+            poll_id: text(self.poll_id).map(Into::into),
             act,
             ..Draft::unchecked(topic, text(self.message).unwrap_or_default())
         })
@@ -482,6 +493,7 @@ mod tests {
                 url: "https://f".to_owned(),
                 ..Attachment::default()
             }),
+            poll_id: text("00004ziepp2w"),
             content_type: text("text/markdown"),
             encoding: text("base64"),
             expires: Some(7),
@@ -494,7 +506,7 @@ mod tests {
         let json = event.to_json();
         assert_eq!(Event::parse(json.as_bytes()).unwrap(), event);
         let members = serde_json::from_str::<serde_json::Value>(&json).unwrap();
-        assert_eq!(members.as_object().unwrap().len(), 22);
+        assert_eq!(members.as_object().unwrap().len(), 23);
     }
 
     proptest! {
