@@ -66,6 +66,7 @@ mod tokens;
 mod torture;
 mod transports;
 mod unix;
+mod upstream;
 mod versions;
 mod visitors;
 mod websocket;

@@ -50,7 +50,7 @@ const SERVER: &[&[&str]] = &[
     &["announce", "config"],
     &["admin", "http"],
     &["line", "datagram"],
-    &["lab"],
+    &["lab", "relay"],
     &["session"],
     &["tls"],
     &["websocket"],
@@ -63,7 +63,7 @@ const SERVER: &[&[&str]] = &[
     &["cursor"],
     &["conditions", "start"],
     &["access"],
-    &["files", "hub"],
+    &["files", "hub", "outbound"],
     &["schedule", "writer"],
     &["tail"],
     &["log"],
@@ -75,7 +75,7 @@ const SERVER: &[&[&str]] = &[
 ];
 
 /// Modules that read and publish through an access only, and what is behind it.
-const BEFORE_THE_GATE: &[&str] = &["datagram", "http", "lab", "line", "session"];
+const BEFORE_THE_GATE: &[&str] = &["datagram", "http", "lab", "line", "relay", "session"];
 const BEHIND_THE_GATE: &[&str] = &["hub", "log", "tail"];
 
 /// Names of types and functions that the field calls otherwise, and the folder in which they do not

@@ -18,6 +18,7 @@ use doorbell_server::line::LineService;
 use doorbell_server::listen::{Accept, Acceptor, Addresses, Refusals};
 use doorbell_server::log::MemoryLog;
 use doorbell_server::metrics::{Listener, Metrics, Transport};
+use doorbell_server::outbound::Outbound;
 use doorbell_server::proxy::Proxies;
 use doorbell_server::schedule::Schedule;
 use doorbell_server::serve::sessions;
@@ -100,8 +101,7 @@ impl Served {
             unix: None,
         });
         let proxies = Arc::new(Proxies::new(&[], &[]));
-        let own = std::iter::once(here.ip());
-        let origins = Origins::new(&[], Vec::new(), own, proxies.clone());
+        let origins = Origins::new(&[], Vec::new(), [here.ip()].into_iter(), proxies.clone());
         let lab = Lab::new(Parts {
             on: false,
             asked_for: false,
@@ -125,6 +125,7 @@ impl Served {
             base_path: settings.base_path.clone().into(),
             base_url: Some(Arc::new("http://x".parse().unwrap())),
             files: Files::temporary(settings.files.limits()),
+            outbound: Outbound::new(Vec::new(), acceptor.tasks.clone(), acceptor.stop.clone()),
         };
         let service = Arc::new(Http::new(app));
         let (http, incoming) = incoming();

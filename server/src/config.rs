@@ -4,6 +4,7 @@
 //! flags before the command line is read, so each setting is parsed and checked in one place.
 
 mod files;
+mod outbound;
 mod visitors;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ use doorbell_protocol::limits::{
 use doorbell_protocol::since::parse_duration;
 
 pub use self::files::FileSettings;
+pub use self::outbound::OutboundSettings;
 pub use self::visitors::VisitorSettings;
 use crate::admin::AdminCommand;
 use crate::http::{AllowedOrigin, BasePath, BaseUrl, HostName};
@@ -151,6 +153,10 @@ pub struct Config {
     #[command(flatten)]
     pub visitors: VisitorSettings,
 
+    /// What the server calls for somebody.
+    #[command(flatten)]
+    pub outbound: OutboundSettings,
+
     /// TOML file that says who may publish and read what; it is read again when it changes
     #[arg(long, value_name = "FILE", env = "DOORBELL_ACCESS", global = true)]
     pub access: Option<PathBuf>,
@@ -195,8 +201,8 @@ pub struct Config {
     #[arg(long, value_name = "PATH", env = "DOORBELL_BASE_PATH", default_value = "")]
     pub base_path: BasePath,
 
-    /// Address under which everybody knows the server; a gateway of Matrix needs it, and without it
-    /// files have the address that their publishers used
+    /// Address under which everybody knows the server; a gateway of Matrix and --upstream need it,
+    /// and without it files have the address that their publishers used
     #[arg(long, value_name = "URL", env = "DOORBELL_BASE_URL")]
     pub base_url: Option<BaseUrl>,
 
@@ -292,6 +298,7 @@ impl Config {
                 return Err(format!("--{name} {duration:?} is below 100ms"));
             }
         }
+        self.outbound.check(self.base_url.as_ref())?;
         self.tls.check()
     }
 }

@@ -274,3 +274,24 @@ pub const VISITOR_LINE_WAIT_MAX: Duration = Duration::from_secs(10);
 pub const CONNECTIONS_RESERVED: usize = 16;
 /// How long one in which health is asked for may last.
 pub const RESERVED_CONNECTION_TIME: Duration = Duration::from_secs(2);
+
+/// Calls to others of one kind that wait or are under way: beyond it they are dropped.
+pub const OUTBOUND_WAITING_MAX: usize = 1024;
+/// Those of them that are under way.
+pub const OUTBOUND_RUNNING_MAX: usize = 16;
+/// How long one may take, from the name of its server to the end of the answer.
+pub const OUTBOUND_WHOLE_MAX: Duration = Duration::from_secs(15);
+/// How long it may take to connect to one address.
+pub const OUTBOUND_CONNECT_MAX: Duration = Duration::from_secs(5);
+/// How long those that wait or are under way have when the server stops.
+pub const OUTBOUND_SETTLE_MAX: Duration = Duration::from_secs(1);
+/// Addresses of one name that are tried.
+pub const OUTBOUND_ADDRESSES_MAX: usize = 8;
+/// Bytes of an answer's head, and of its body, that are read.
+pub const OUTBOUND_ANSWER_BYTES_MAX: usize = 16 << 10;
+/// How long what tells others of messages waits before it reads again after it could not.
+pub const RELAY_RETRY: Duration = Duration::from_secs(1);
+/// How long it waits at most before it looks again.
+pub const RELAY_IDLE: Duration = Duration::from_secs(3600);
+/// How often the log is told what failed or was dropped.
+pub const OUTBOUND_TOLD_EVERY: Duration = Duration::from_secs(1);

@@ -19,6 +19,7 @@ pub use self::exposition::Exposition;
 use crate::counters::{Delays, SharedCounter, Sizes};
 use crate::log::{Bounds, Storage};
 use crate::message::Message;
+use crate::outbound::Outbound;
 use crate::visitors::Visitors;
 
 /// Which listener a socket came from.
@@ -99,6 +100,12 @@ struct SocketLabel {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct LimitLabel {
     bucket: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ErrandLabel {
+    errand: &'static str,
+    outcome: &'static str,
 }
 
 /// The counters of one transport.
@@ -239,6 +246,7 @@ pub struct Metrics {
     topics: Gauge,
     files: Gauge,
     file_bytes: Gauge,
+    outbound: Family<ErrandLabel, Counter>,
     log: LogMetrics,
     tls: TlsMetrics,
     access: AccessMetrics,
@@ -363,6 +371,9 @@ impl Metrics {
         let file_bytes = Gauge::default();
         let help = "Bytes that files take of the room for all";
         registry.register_with_unit("files", help, Unit::Bytes, file_bytes.clone());
+        let outbound = Family::<ErrandLabel, Counter>::default();
+        let help = "Calls to others, by what they are for and what became of them";
+        registry.register("outbound", help, outbound.clone());
         let log = LogMetrics::register(&mut registry);
         Arc::new(Self {
             registry,
@@ -378,6 +389,7 @@ impl Metrics {
             topics,
             files,
             file_bytes,
+            outbound,
             log,
             tls,
             access,
@@ -433,6 +445,14 @@ impl Metrics {
     pub fn files(&self, files: usize, bytes: u64) {
         self.files.set(i64::try_from(files).unwrap_or(i64::MAX));
         self.file_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
+    /// Notes what became of the errands of the way out.
+    pub fn outbound(&self, outbound: &Outbound) {
+        for (errand, outcome, count) in outbound.counts() {
+            let label = ErrandLabel { errand: errand.name(), outcome: outcome.name() };
+            self.outbound.get_or_create(&label).inner().store(count, Ordering::Relaxed);
+        }
     }
 
     /// Notes a publish that was stored, or refused.

@@ -31,6 +31,13 @@ pub struct Proxies {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Range(IpNet);
 
+impl Range {
+    /// The range as a network.
+    pub fn network(self) -> IpNet {
+        self.0
+    }
+}
+
 impl FromStr for Range {
     type Err = String;
 

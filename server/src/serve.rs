@@ -29,7 +29,9 @@ use crate::listen::{
 };
 use crate::log::{Log, MemoryLog, OpenError, SegmentLog, Sync};
 use crate::metrics::{Listener, Metrics, Transport};
+use crate::outbound::Outbound;
 use crate::proxy::Proxies;
+use crate::relay::Relay;
 use crate::rights::Rights;
 use crate::schedule::Schedule;
 use crate::session::{Groups, HalfClosed, SessionConfig};
@@ -42,6 +44,7 @@ pub struct Server {
     hub: Hub,
     files: Files,
     gate: Gate,
+    outbound: Outbound,
     certificates: Option<Arc<Certificates>>,
     acceptor: Acceptor,
     grace: Duration,
@@ -66,20 +69,17 @@ pub fn start(config: &Config, inherited: Inherited) -> Result<Server, StartError
     let connections = connections_max(config.connections);
     let listeners = Listeners::bind(config, inherited)?;
     let addresses = Arc::new(listeners.addresses()?);
-    if config.trace {
-        let port = addresses.http.or(addresses.tcp).map_or(0, |address| address.port());
-        crate::lab::check_capture(port).map_err(StartError)?;
-    }
+    check_trace(config, &addresses)?;
     let (hub, files) = open(config)?;
     let metrics = Metrics::new(hub.commit_sizes().clone());
     let certificates = certificates(config, &addresses, &metrics)?;
     let proxies = Arc::new(Proxies::new(&config.trusted_proxies, &config.proxy_protocol));
     let acceptor = acceptor(config, connections, &metrics, &proxies).auditing(audit.clone());
     let gate = gate(config, hub.clone(), &addresses)?;
+    let outbound = outbound(config, &acceptor);
     let gate = gate.charging(acceptor.visitors.clone()).auditing(audit);
-    acceptor.tasks.spawn(gate.clone().keep(acceptor.stop.clone()));
-    acceptor.tasks.spawn(files.clone().keep(acceptor.stop.clone()));
-    acceptor.tasks.spawn(hub.clone().deliver_scheduled(acceptor.stop.clone()));
+    begin_keeping(&acceptor, &gate, &files, &hub);
+    begin_relay(config, &gate, &outbound, &acceptor)?;
     let sessions = sessions(config, gate.clone(), metrics.clone(), &acceptor, connections);
     let app = App {
         lab: lab(config, &acceptor, &addresses, &proxies),
@@ -95,6 +95,7 @@ pub fn start(config: &Config, inherited: Inherited) -> Result<Server, StartError
         base_path: config.base_path.clone().into(),
         base_url: config.base_url.clone().map(Arc::new),
         files: files.clone(),
+        outbound: outbound.clone(),
     };
     let http_service = Arc::new(Http::new(app));
     let by_tcp = Arc::new(LineService::new(&sessions, Transport::Tcp));
@@ -123,6 +124,7 @@ pub fn start(config: &Config, inherited: Inherited) -> Result<Server, StartError
         hub,
         files,
         gate,
+        outbound,
         certificates,
         acceptor,
         grace,
@@ -184,6 +186,42 @@ fn gate(config: &Config, hub: Hub, addresses: &Addresses) -> Result<Gate, StartE
         }
     };
     Ok(Gate::open(hub, rights))
+}
+
+/// Whether packets can be captured, if they are to be.
+fn check_trace(config: &Config, addresses: &Addresses) -> Result<(), StartError> {
+    let port = addresses.http.or(addresses.tcp).map_or(0, |address| address.port());
+    let checked = if config.trace { crate::lab::check_capture(port) } else { Ok(()) };
+    checked.map_err(StartError)
+}
+
+/// The way out.
+fn outbound(config: &Config, acceptor: &Acceptor) -> Outbound {
+    let allowed = config.outbound.allowed();
+    let outbound = Outbound::new(allowed, acceptor.tasks.clone(), acceptor.stop.clone());
+    acceptor.tasks.spawn(outbound.clone().keep());
+    outbound
+}
+
+/// Begins to tell others of messages.
+fn begin_relay(
+    config: &Config,
+    gate: &Gate,
+    outbound: &Outbound,
+    acceptor: &Acceptor,
+) -> Result<(), StartError> {
+    let upstream = config.outbound.upstream(config.base_url.as_ref()).map_err(StartError)?;
+    let relay = Relay::new(gate.clone(), outbound.clone(), upstream);
+    acceptor.tasks.spawn(relay.run(acceptor.stop.clone()));
+    Ok(())
+}
+
+/// Begins what is done beside serving.
+fn begin_keeping(acceptor: &Acceptor, gate: &Gate, files: &Files, hub: &Hub) {
+    let (tasks, stop) = (&acceptor.tasks, &acceptor.stop);
+    tasks.spawn(gate.clone().keep(stop.clone()));
+    tasks.spawn(files.clone().keep(stop.clone()));
+    tasks.spawn(hub.clone().deliver_scheduled(stop.clone()));
 }
 
 /// The listeners, bound.
@@ -328,7 +366,7 @@ impl Server {
     /// Tells every session to end, waits for them within the grace, and closes the log. Returns how
     /// many tasks had not ended by then. `hurry` ends the wait at once.
     pub async fn stop(self, hurry: impl Future<Output = ()>) -> usize {
-        let Self { hub, files, gate, acceptor, grace, .. } = self;
+        let Self { hub, files, gate, outbound, acceptor, grace, .. } = self;
         acceptor.stop.cancel();
         acceptor.tasks.close();
         tokio::select! {
@@ -340,6 +378,7 @@ impl Server {
         if left > 0 {
             tracing::warn!(left, "sessions were cut off");
         }
+        outbound.tell();
         gate.audit().close().await;
         let closing = tokio::task::spawn_blocking(move || {
             hub.close();

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
-use doorbell_protocol::{Code, Error, Filter};
+use doorbell_protocol::{Code, Error, Filter, Topic};
 
 use super::applied::Applied;
 use super::grant::Grant;

@@ -463,8 +463,7 @@ impl Access {
     /// That they do not, or that nothing came after it.
     pub(crate) fn renew(&mut self, filters: &[Filter]) -> Result<(), Error> {
         let Some(successor) = self.grant.successor() else { return self.grant.check() };
-        let visitor = self.visitor.clone();
-        self.exchange(Self { hub: self.hub.clone(), grant: successor, visitor }, filters)
+        self.exchange(Self { grant: successor, ..self.clone() }, filters)
     }
 
     /// Goes on with another access, if these filters mean the same by it.

@@ -60,6 +60,7 @@ pub use self::origin::{AllowedOrigin, HostName, Origins};
 use crate::files::{FileLimits, Files};
 use crate::lab::Lab;
 use crate::listen::Addresses;
+use crate::outbound::Outbound;
 use crate::proxy::Proxies;
 use crate::session::SessionConfig;
 

@@ -193,6 +193,7 @@ fn metrics(app: &App, access: &Access, exposition: Exposition) -> Result<Reply, 
     }
     let FileCounts { files, bytes } = app.files.counts();
     app.config.metrics.files(files, bytes);
+    app.config.metrics.outbound(&app.outbound);
     let (metrics, visitors) = (&app.config.metrics, app.config.gate.visitors());
     let (bounds, storage, topics) = (access.bounds(), access.storage(), access.topics());
     let text = metrics.encode(exposition, bounds, storage, topics, visitors);

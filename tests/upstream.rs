@@ -1,0 +1,165 @@
+//! Phones that are woken by another server: what that server is told, and what its own readers see.
+
+use std::fs;
+
+use sha2::{Digest, Sha256};
+
+use crate::support::access::{AccessFile, token};
+use crate::support::server::{run, server_command};
+use crate::support::transport::Transport;
+use crate::support::{Event, Request, TestServer, eventually};
+
+const BASE_URL: &str = "https://push.example.com/bell";
+
+/// The flags of a server whose phones another one wakes.
+fn flags(upstream: &TestServer) -> String {
+    let to = upstream.http;
+    format!("--base-url {BASE_URL} --upstream http://{to} --outbound-allow 127.0.0.0/8")
+}
+
+/// What a topic is called there.
+fn hash(topic: &str) -> String {
+    let hash = Sha256::digest(format!("{BASE_URL}/{topic}"));
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// How many calls to the upstream had an outcome.
+fn count(server: &TestServer, outcome: &str) -> u64 {
+    let metrics = server.get("/metrics");
+    let begin = format!("doorbell_outbound_total{{errand=\"upstream\",outcome=\"{outcome}\"}} ");
+    let line = metrics.text().lines().find_map(|line| line.strip_prefix(&begin));
+    line.unwrap_or_else(|| panic!("no {begin} in {}", metrics.text())).parse().unwrap()
+}
+
+#[test]
+fn each_message_wakes_its_phones_by_a_request_that_says_nothing_but_its_id() {
+    let upstream = TestServer::start();
+    let server = TestServer::with(&flags(&upstream));
+    let mut woken = Transport::Sse.read(&upstream, &hash("orders.eu"), "none");
+    let by_http = server.publish("orders.eu", "secret");
+    let by_line = server.lines().ask(format_args!("PUB orders.eu secret"));
+    for id in [by_http.id(), by_line.id()] {
+        let request = woken.event();
+        assert_eq!(request.kind(), "poll_request", "{}", request.line);
+        assert_eq!(request["poll_id"], id, "{}", request.line);
+        assert_eq!(request.message(), "New message");
+        assert!(!request.line.contains("secret"));
+    }
+    eventually("both are counted", || (count(&server, "sent") == 2).then_some(()));
+    assert_eq!((count(&server, "failed"), count(&server, "dropped")), (0, 0));
+}
+
+#[test]
+fn only_what_is_said_to_people_wakes_them() {
+    let upstream = TestServer::start();
+    let server = TestServer::with(&flags(&upstream));
+    let mut woken = Transport::Ndjson.read(&upstream, &hash("t"), "none");
+    let accepted = |request: &Request| {
+        let response = server.send(request);
+        assert_eq!(response.status, 200, "{}", response.text());
+    };
+    accepted(&Request::post("/t?up=1", b"\xff\xfe\x00"));
+    accepted(&Request::new("DELETE", "/t/s"));
+    accepted(&Request::new("PUT", "/t/s/clear"));
+    accepted(&Request::post("/t", "").header("X-Poll-ID", "elsewhere"));
+    let passing = server.send(&Request::post("/t", "passes").header("Cache", "no"));
+    assert_eq!(woken.event()["poll_id"], Event::parse(passing.text().trim_end()).id());
+}
+
+#[test]
+fn a_poll_request_is_told_and_not_kept_on_every_way_to_publish_it() {
+    let server = TestServer::start();
+    for way in Transport::PUSHING {
+        let mut reader = way.read(&server, "t", "none");
+        for request in [
+            Request::post("/t", "dropped").header("X-Poll-ID", "abc"),
+            Request::post("/t?poll-id=abc", "dropped"),
+            Request::get("/t/publish?poll-id=abc&message=dropped"),
+            Request::post("/", r#"{"topic":"t","message":"dropped"}"#).header("Poll-ID", "abc"),
+        ] {
+            let response = server.send(&request);
+            assert_eq!(response.status, 200, "{}", response.text());
+            let event = reader.event();
+            assert_eq!((event.kind(), event.message()), ("poll_request", "New message"), "{way:?}");
+            assert_eq!(event["poll_id"], "abc");
+        }
+    }
+    assert!(server.poll("t", "all").is_empty(), "it is not kept");
+    let long = "x".repeat(65);
+    for wrong in ["a b", long.as_str()] {
+        let response = server.send(&Request::post("/t", "x").header("X-Poll-ID", wrong));
+        assert_eq!(response.json()["code"], 40000, "{}", response.text());
+    }
+}
+
+#[test]
+fn the_upstream_is_told_who_asks_by_the_token_of_a_file() {
+    let file = AccessFile::new(&token("phones", "allow = [\"pub >\"]"));
+    let upstream = TestServer::with(&file.flag());
+    let secret = file.path().with_file_name("token");
+    fs::write(&secret, "tk_phones\n").unwrap();
+    let own = format!("{} --upstream-token-file {}", flags(&upstream), secret.display());
+    let (known, unknown) = (TestServer::with(&own), TestServer::with(&flags(&upstream)));
+    known.publish("t", "x");
+    unknown.publish("t", "x");
+    eventually("the one is let in", || (count(&known, "sent") == 1).then_some(()));
+    eventually("the other is not", || (count(&unknown, "failed") == 1).then_some(()));
+    eventually("that is said", || unknown.stderr().contains("403").then_some(()));
+    assert!(!known.stderr().contains("tk_phones"));
+}
+
+#[test]
+fn an_upstream_that_is_not_of_the_public_internet_is_not_called_unless_a_flag_allows_it() {
+    let upstream = TestServer::start();
+    let port = upstream.http.port();
+    // Each is this machine.
+    for host in ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]", "2130706433", "0x7f.1", "0"] {
+        let to = format!("http://{host}:{port}");
+        let server = TestServer::with(&format!("--base-url {BASE_URL} --upstream {to}"));
+        server.publish("t", "x");
+        eventually("the call is refused", || (count(&server, "failed") == 1).then_some(()));
+        let said = "is called only if --outbound-allow names its network";
+        eventually("that is said", || server.stderr().contains(said).then_some(()));
+    }
+    assert_eq!(upstream.stats()["messages"], 0);
+}
+
+#[test]
+fn an_upstream_that_does_not_answer_delays_no_publish_and_what_is_dropped_is_counted() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let to = silent.local_addr().unwrap();
+    let server = TestServer::with(&format!(
+        "--base-url {BASE_URL} --upstream http://{to} --outbound-allow 127.0.0.0/8"
+    ));
+    let texts: Vec<String> = (0..1500).map(|number| number.to_string()).collect();
+    server.publish_all("t", &texts);
+    assert_eq!(server.stats()["messages"], 1500);
+    eventually("some are dropped", || (count(&server, "dropped") == 1500 - 1024).then_some(()));
+    eventually("that is said", || server.stderr().contains("too many wait").then_some(()));
+}
+
+#[test]
+fn a_stop_waits_a_moment_for_what_is_on_its_way_and_says_what_was_not_done() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let to = silent.local_addr().unwrap();
+    let mut server = TestServer::with(&format!(
+        "--base-url {BASE_URL} --upstream http://{to} --outbound-allow 127.0.0.0/8"
+    ));
+    server.publish_all("t", &["1", "2", "3"]);
+    // It is called: the requests wait for an answer.
+    let _called = silent.accept().unwrap();
+    let began = std::time::Instant::now();
+    assert!(server.stop().success());
+    assert!(began.elapsed().as_secs() < 4, "{:?}", began.elapsed());
+    assert!(server.stderr().contains("the server has stopped"), "{}", server.stderr());
+}
+
+#[test]
+fn an_upstream_without_the_servers_own_address_is_an_error_at_the_start() {
+    let mut command = server_command();
+    command.args(["--ephemeral", "--http", "127.0.0.1:0", "--tcp", "none"]);
+    let output = run(command.args(["--upstream", "https://ntfy.example"]));
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("--upstream") && said.contains("--base-url"), "{said}");
+}
