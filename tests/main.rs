@@ -37,6 +37,7 @@ mod limits;
 mod lines;
 mod log_folder;
 mod long_poll;
+mod mail;
 mod observe;
 mod origins;
 mod page;

@@ -1,38 +1,17 @@
 //! Programs and libraries that other people wrote, unchanged: what they publish is published, and
 //! what they wait for comes. What of them this machine does not have is named.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
 use crate::support::client::RunningClient;
 use crate::support::server::run_within;
+use crate::support::strangers::{folder, python};
 use crate::support::{TestServer, messages, skip};
 
 /// Starting a virtual machine or an interpreter with many modules, on a busy machine.
 const SLOW: Duration = Duration::from_secs(60);
-
-fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("strangers")
-}
-
-/// A script that uses a Python package; says so if it cannot be had. `./test` installs them.
-fn python(package: &str, script: &str) -> Option<Command> {
-    let python =
-        Path::new(env!("CARGO_MANIFEST_DIR")).parent()?.join("target/strangers/bin/python");
-    let mut has = Command::new(&python);
-    if !has
-        .args(["-c", &format!("import {package}")])
-        .output()
-        .is_ok_and(|out| out.status.success())
-    {
-        skip(&format!("{package} could not be had for this machine's Python"));
-        return None;
-    }
-    let mut command = Command::new(python);
-    command.arg(folder().join(script));
-    Some(command)
-}
 
 /// Runs a program to its end; returns what it printed.
 fn output(command: &mut Command) -> String {

@@ -431,7 +431,7 @@ fn the_limits_are_told_and_what_passed_them_is_counted() {
     let limits = server.get("/v1/config").json()["limits"]["visitor"].clone();
     let expected = serde_json::json!({
         "requests": "6000/1m", "messages": "1/1h", "bytes": "2048/1m", "topics": "1000/1h",
-        "replay": "268435456/1m", "failures": "30/30m", "connections": 50,
+        "replay": "268435456/1m", "failures": "30/30m", "emails": "16/16h", "connections": 50,
         "held": 256 << 20, "held_of_identity": "off",
     });
     assert_eq!(limits, expected);

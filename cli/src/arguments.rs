@@ -184,6 +184,9 @@ pub(crate) struct PublishArguments {
     /// When it is published: a duration such as 30m, a unix time, or 'tomorrow, 10am'
     #[arg(long, value_name = "WHEN")]
     pub(crate) delay: Option<String>,
+    /// An address that it is sent to as e-mail, too, where the server does that
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) email: Option<String>,
     /// What is printed of the server's answer: the id alone, or its JSON
     #[arg(long, value_enum, default_value_t = OutputFormat::Text)]
     pub(crate) format: OutputFormat,
@@ -204,6 +207,7 @@ impl PublishArguments {
             Parameter::Markdown => Some(self.markdown.to_string()),
             Parameter::SequenceId => self.sequence_id.clone(),
             Parameter::Delay => self.delay.clone(),
+            Parameter::Email => self.email.clone(),
             _ => None,
         }
     }

@@ -69,6 +69,12 @@ impl Publish {
         self
     }
 
+    /// An address that it is sent to as e-mail, too, where the server does that.
+    pub fn email(mut self, address: impl Into<Box<str>>) -> Self {
+        self.draft.email = Some(address.into());
+        self
+    }
+
     /// Publishes it, and returns the server's answer, whose `event.id` is the message's place in
     /// the log. It is then as durable as the server promises.
     ///

@@ -43,10 +43,12 @@ macro_rules! codes {
 codes! {
     /// A request that cannot be understood or served, for a reason without a number of its own.
     BadRequest = 40000, 400;
-    /// E-mail notifications do not exist here.
+    /// E-mail notifications are off, as they are unless the operator names a mail server.
     EmailUnsupported = 40001, 400;
     /// A message that is not kept cannot be delayed.
     DelayNotKept = 40002, 400;
+    /// A message that is sent as e-mail cannot be delayed.
+    DelayedEmail = 40003, 400;
     /// The delay is no time, duration or moment in words.
     DelayInvalid = 40004, 400;
     /// The delay is too short.
@@ -85,6 +87,8 @@ codes! {
     TemplatesUnsupported = 40041, 400;
     /// The sequence id is malformed.
     SequenceIdInvalid = 40049, 400;
+    /// The e-mail address is malformed.
+    EmailInvalid = 40050, 400;
     /// The title is too long.
     TitleTooLong = 40057, 400;
     /// The tags are too long together.

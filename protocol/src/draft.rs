@@ -11,8 +11,8 @@ use crate::attachment::Attachment;
 use crate::code::{Code, Error, quoted, said};
 use crate::lenient::{self, members};
 use crate::limits::{
-    DELAY_BYTES_MAX, MESSAGE_BYTES_MAX, MESSAGE_PARAMETER_BYTES_MAX, SEQUENCE_ID_BYTES_MAX,
-    TAGS_BYTES_MAX, TITLE_BYTES_MAX, URL_BYTES_MAX,
+    DELAY_BYTES_MAX, EMAIL_BYTES_MAX, MESSAGE_BYTES_MAX, MESSAGE_PARAMETER_BYTES_MAX,
+    SEQUENCE_ID_BYTES_MAX, TAGS_BYTES_MAX, TITLE_BYTES_MAX, URL_BYTES_MAX,
 };
 use crate::topic::Topic;
 
@@ -190,6 +190,9 @@ pub struct Draft {
     /// When it is to be published, if not at once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delay: Option<Box<Delay>>,
+    /// To whom it is sent as mail, too. That is not told to its readers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub email: Option<Box<str>>,
 }
 
 /// When a message is to be published. Written as JSON, it is its text.
@@ -261,7 +264,26 @@ impl Draft {
             act: Act::Say,
             poll_id: None,
             delay: None,
+            email: None,
         }
+    }
+
+    /// A draft that asks to fetch a message from another server, as that server has somebody
+    /// publish it. It passes, and has nothing else of what was sent.
+    ///
+    /// # Errors
+    ///
+    /// That the id is malformed.
+    pub fn poll_request(topic: Topic, id: &str) -> Result<Self, Error> {
+        if !is_plain_id(id) {
+            let text = format!(
+                "poll id {} is not 1 to {SEQUENCE_ID_BYTES_MAX} letters, digits, _ and -",
+                quoted(id)
+            );
+            return Err(Error::new(Code::BadRequest, text));
+        }
+        let draft = Self::unchecked(topic, POLL_MESSAGE);
+        Ok(Self { act: Act::Poll, poll_id: Some(id.into()), is_kept: false, ..draft })
     }
 
     /// A draft that does something to the messages of a sequence id, and says nothing.
@@ -370,6 +392,10 @@ impl Draft {
             act: Act::Say,
             poll_id: None,
             delay,
+            email: parameter(Parameter::Email)
+                .filter(|to| !is_no(to))
+                .map(check_email)
+                .transpose()?,
         })
     }
 
@@ -389,6 +415,7 @@ impl Draft {
         self.topic.as_str().len()
             + self.message.len()
             + self.delay.as_ref().map_or(0, |delay| delay.text.len())
+            + self.email.as_ref().map_or(0, |address| address.len())
             + texts.into_iter().flatten().map(String::len).sum::<usize>()
             + self.tags.iter().map(String::len).sum::<usize>()
             + self.actions.iter().map(Action::bytes).sum::<usize>()
@@ -451,8 +478,7 @@ fn said_by(
 fn refuse_unsupported(
     parameter: &mut impl FnMut(Parameter) -> Option<String>,
 ) -> Result<(), Error> {
-    let unsupported: [(Parameter, Code, &str); 3] = [
-        (Parameter::Email, Code::EmailUnsupported, "e-mail notifications are not supported"),
+    let unsupported: [(Parameter, Code, &str); 2] = [
         (Parameter::Call, Code::CallsUnsupported, "phone calls are not supported"),
         (Parameter::Template, Code::TemplatesUnsupported, "templates are not supported"),
     ];
@@ -590,6 +616,15 @@ fn check_delay(delay: String) -> Result<Box<Delay>, Error> {
         return Err(Error::new(Code::DelayInvalid, text));
     }
     Ok(Delay::said(delay))
+}
+
+fn check_email(address: String) -> Result<Box<str>, Error> {
+    if address.len() > EMAIL_BYTES_MAX {
+        let bytes = address.len();
+        let text = format!("e-mail address is {bytes} bytes long, limit is {EMAIL_BYTES_MAX}");
+        return Err(Error::new(Code::EmailInvalid, text));
+    }
+    Ok(address.into())
 }
 
 fn is_plain_id(id: &str) -> bool {
@@ -730,7 +765,7 @@ mod tests {
             (Parameter::SequenceId, "a b", 40049),
             (Parameter::Attach, "x", 40013),
             (Parameter::Filename, "x", 40014),
-            (Parameter::Email, "a@b", 40001),
+            (Parameter::Email, &long, 40050),
             (Parameter::Delay, &long, 40004),
             (Parameter::Call, "yes", 40032),
         ];
@@ -773,6 +808,7 @@ mod tests {
                 (Parameter::Markdown, "yes"),
                 (Parameter::SequenceId, "s1"),
                 (Parameter::Delay, "10m"),
+                (Parameter::Email, "a@b.example"),
             ],
             "body",
         )

@@ -34,6 +34,8 @@ pub const EVENT_BYTES_MAX: usize = 6
         + 1024);
 /// Bytes of the delay of a message, as it is said.
 pub const DELAY_BYTES_MAX: usize = 64;
+/// Bytes of the address that a message is sent to as mail.
+pub const EMAIL_BYTES_MAX: usize = 320;
 /// Seconds that the delay of a message is at least.
 pub const DELAY_SECONDS_MIN: u64 = 10;
 /// Seconds that the delay of a message is at most.

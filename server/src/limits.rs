@@ -289,6 +289,8 @@ pub const OUTBOUND_SETTLE_MAX: Duration = Duration::from_secs(1);
 pub const OUTBOUND_ADDRESSES_MAX: usize = 8;
 /// Bytes of an answer's head, and of its body, that are read.
 pub const OUTBOUND_ANSWER_BYTES_MAX: usize = 16 << 10;
+/// Characters of the subject of a mail.
+pub const MAIL_SUBJECT_CHARS_MAX: usize = 200;
 /// How long what tells others of messages waits before it reads again after it could not.
 pub const RELAY_RETRY: Duration = Duration::from_secs(1);
 /// How long it waits at most before it looks again.

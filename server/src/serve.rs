@@ -29,7 +29,7 @@ use crate::listen::{
 };
 use crate::log::{Log, MemoryLog, OpenError, SegmentLog, Sync};
 use crate::metrics::{Listener, Metrics, Transport};
-use crate::outbound::Outbound;
+use crate::outbound::{Mailer, Outbound};
 use crate::proxy::Proxies;
 use crate::relay::Relay;
 use crate::rights::Rights;
@@ -78,6 +78,7 @@ pub fn start(config: &Config, inherited: Inherited) -> Result<Server, StartError
     let gate = gate(config, hub.clone(), &addresses)?;
     let outbound = outbound(config, &acceptor);
     let gate = gate.charging(acceptor.visitors.clone()).auditing(audit);
+    let gate = gate.mailing(mailer(config, &outbound)?);
     begin_keeping(&acceptor, &gate, &files, &hub);
     begin_relay(config, &gate, &outbound, &acceptor)?;
     let sessions = sessions(config, gate.clone(), metrics.clone(), &acceptor, connections);
@@ -201,6 +202,11 @@ fn outbound(config: &Config, acceptor: &Acceptor) -> Outbound {
     let outbound = Outbound::new(allowed, acceptor.tasks.clone(), acceptor.stop.clone());
     acceptor.tasks.spawn(outbound.clone().keep());
     outbound
+}
+
+/// What sends mail, if anything does.
+fn mailer(config: &Config, outbound: &Outbound) -> Result<Option<Mailer>, StartError> {
+    config.outbound.mailer(config.base_url.as_ref(), outbound).map_err(StartError)
 }
 
 /// Begins to tell others of messages.

@@ -24,6 +24,7 @@ use crate::counters::Sizes;
 use crate::limits::{PUBLISH_WAIT_MAX, RETRY_AFTER_SECONDS};
 use crate::log::{Entry, Log};
 use crate::message::Message;
+use crate::stop::detach;
 use crate::tail::Tail;
 
 /// The way into the log.
@@ -58,6 +59,19 @@ impl Pending {
         let drafts = answers.len();
         let (reply, receiver) = oneshot::channel();
         let _ = reply.send(answers);
+        Self { answers: receiver, drafts }
+    }
+
+    /// The same answers, which somebody else looks at first.
+    pub(crate) fn after(self, look: impl FnOnce(&[Answer]) + Send + 'static) -> Self {
+        let drafts = self.drafts;
+        let (reply, receiver) = oneshot::channel();
+        detach(async move {
+            let answers = self.await;
+            look(&answers);
+            // Nobody may wait for them any more.
+            let _ = reply.send(answers);
+        });
         Self { answers: receiver, drafts }
     }
 }

@@ -12,6 +12,8 @@ pub(crate) mod lines;
 pub(crate) mod preload;
 pub(crate) mod recorded_disk;
 pub(crate) mod server;
+pub(crate) mod smtp;
+pub(crate) mod strangers;
 pub(crate) mod tls;
 pub(crate) mod transport;
 pub(crate) mod websocket;

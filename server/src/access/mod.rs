@@ -39,6 +39,7 @@ use crate::hub::{Hub, PageRead, WireLimits};
 use crate::limits::ACCESS_LOOK;
 use crate::log::{Bounds, Entry, Owner, PageLimit, Storage};
 use crate::message::Message;
+use crate::outbound::{Mailer, mail_address};
 use crate::rights::{Identity, Rights};
 use crate::schedule::moment;
 use crate::stop::Stop;
@@ -106,6 +107,7 @@ pub struct Gate {
     judge: Judge,
     visitors: Visitors,
     audit: Audit,
+    mailer: Option<Mailer>,
 }
 
 /// By what somebody is granted something.
@@ -148,7 +150,8 @@ impl Gate {
     }
 
     fn new(hub: Hub, judge: Judge) -> Self {
-        Self { hub, judge, visitors: Visitors::default(), audit: Audit::default() }
+        let (visitors, audit) = (Visitors::default(), Audit::default());
+        Self { hub, judge, visitors, audit, mailer: None }
     }
 
     /// The same gate, which charges these visitors.
@@ -161,6 +164,17 @@ impl Gate {
     #[must_use]
     pub fn auditing(self, audit: Audit) -> Self {
         Self { audit, ..self }
+    }
+
+    /// The same gate, which lets messages be sent as mail, if there is something to send it.
+    #[must_use]
+    pub fn mailing(self, mailer: Option<Mailer>) -> Self {
+        Self { mailer, ..self }
+    }
+
+    /// Whether messages may be sent as mail.
+    pub fn sends_mail(&self) -> bool {
+        self.mailer.is_some()
     }
 
     /// Where it is noted who came and who was refused.
@@ -235,7 +249,7 @@ impl Gate {
     fn access(&self, grant: Grant, address: &Visitor) -> Access {
         let named = if address.is_counted() { grant.visitor(&self.visitors) } else { None };
         let visitor = named.unwrap_or(address).clone();
-        Access { hub: self.hub.clone(), grant, visitor }
+        Access { hub: self.hub.clone(), grant, visitor, mailer: self.mailer.clone() }
     }
 
     /// Whether credentials mean anything here.
@@ -290,6 +304,8 @@ pub struct Access {
     grant: Grant,
     /// Whom it is charged to.
     visitor: Visitor,
+    /// What sends mail, if anything does.
+    mailer: Option<Mailer>,
 }
 
 /// A draft that may be published.
@@ -391,6 +407,7 @@ impl Access {
     /// That its topic may not be published to, or that there were too many.
     pub fn permit(&self, mut draft: Draft) -> Result<Permitted, Error> {
         self.permits(Operation::Publish(&draft.topic))?;
+        self.check_email(&draft)?;
         if let Some(delay) = &mut draft.delay {
             let now_us = self.hub.now().unix_us;
             delay.due_us = Some(moment::due(&delay.text, now_us, &TimeZone::system())?);
@@ -403,9 +420,24 @@ impl Access {
                 (Bucket::Messages, 1),
                 (Bucket::Bytes, bytes),
                 (Bucket::Topics, topics),
+                (Bucket::Emails, u64::from(draft.email.is_some())),
             ])?;
         }
         Ok(Permitted(draft))
+    }
+
+    /// Whether a draft may be sent as mail, if it is to be.
+    fn check_email(&self, draft: &Draft) -> Result<(), Error> {
+        let Some(to) = &draft.email else { return Ok(()) };
+        if self.mailer.is_none() {
+            let text = "e-mail notifications are off: no mail server is named (--smtp)";
+            return Err(Error::new(Code::EmailUnsupported, text));
+        }
+        if draft.delay.is_some() {
+            let text = "a message with a delay cannot be sent as e-mail";
+            return Err(Error::new(Code::DelayedEmail, text));
+        }
+        mail_address(to).map(drop)
     }
 
     /// Whether a draft may still be published that was permitted a while ago.
@@ -489,8 +521,22 @@ impl Access {
     /// the caller goes away after the drafts were accepted, they are stored all the same.
     pub async fn submit(&self, drafts: Vec<Permitted>) -> Pending {
         let owner = self.visitor.owner().map_or_else(Owner::nobody, Owner::of);
+        let letters: Vec<_> = drafts.iter().enumerate().filter_map(letter).collect();
         let entry = |Permitted(draft)| Entry { draft, owner: owner.clone() };
-        self.hub.submit(drafts.into_iter().map(entry).collect()).await
+        let pending = self.hub.submit(drafts.into_iter().map(entry).collect()).await;
+        match &self.mailer {
+            Some(mailer) if !letters.is_empty() => {
+                let mailer = mailer.clone();
+                pending.after(move |answers| {
+                    for (index, to) in letters {
+                        if let Some(Ok(message)) = answers.get(index) {
+                            mailer.send(to, message);
+                        }
+                    }
+                })
+            }
+            _ => pending,
+        }
     }
 
     /// The hub, for a cursor: its filters are [`Readable`].
@@ -568,4 +614,9 @@ impl Access {
     pub fn failure(&self) -> Option<String> {
         self.hub.failure()
     }
+}
+
+/// To whom the draft of this number is sent as mail, if it is.
+fn letter((index, Permitted(draft)): (usize, &Permitted)) -> Option<(usize, lettre::Address)> {
+    Some((index, mail_address(draft.email.as_deref()?).ok()?))
 }

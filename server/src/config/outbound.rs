@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 use ipnet::IpNet;
+use lettre::message::Mailbox;
 
 use crate::http::BaseUrl;
+use crate::outbound::{MailServer, MailTls, Mailer, Outbound};
 use crate::proxy::Range;
 use crate::relay::Upstream;
 
@@ -24,12 +26,51 @@ pub struct OutboundSettings {
     /// File with a token by which this server is known there
     #[arg(long, value_name = "FILE", env = "DOORBELL_UPSTREAM_TOKEN_FILE")]
     pub upstream_token_file: Option<PathBuf>,
+
+    /// Mail server by way of which messages are sent as e-mail, too; needs --smtp-from
+    #[arg(long, value_name = "HOST:PORT", env = "DOORBELL_SMTP")]
+    pub smtp: Option<MailServer>,
+
+    /// Address that such e-mail is from, such as bell@example.com or 'doorbell <bell@example.com>'
+    #[arg(long, value_name = "ADDRESS", env = "DOORBELL_SMTP_FROM")]
+    pub smtp_from: Option<Mailbox>,
+
+    /// Name by which the mail server knows this one
+    #[arg(long, value_name = "NAME", env = "DOORBELL_SMTP_USER")]
+    pub smtp_user: Option<String>,
+
+    /// File with the password to that
+    #[arg(long, value_name = "FILE", env = "DOORBELL_SMTP_PASSWORD_FILE")]
+    pub smtp_password_file: Option<PathBuf>,
+
+    /// TLS to the mail server: required (STARTTLS), implicit (from the first word on),
+    /// opportunistic (if it is offered) or off
+    #[arg(long, value_name = "WHEN", env = "DOORBELL_SMTP_TLS", default_value = "required")]
+    pub smtp_tls: MailTls,
 }
 
 impl OutboundSettings {
     /// Networks that may be called.
     pub fn allowed(&self) -> Vec<IpNet> {
         self.outbound_allow.iter().map(|range| range.network()).collect()
+    }
+
+    /// What sends mail, if anything does.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the settings.
+    pub fn mailer(
+        &self,
+        base_url: Option<&BaseUrl>,
+        outbound: &Outbound,
+    ) -> Result<Option<Mailer>, String> {
+        let Some((server, from)) = self.smtp.as_ref().zip(self.smtp_from.clone()) else {
+            return Ok(None);
+        };
+        let login = self.smtp_user.as_deref().zip(self.smtp_password_file.as_deref());
+        let base_url = base_url.map(|url| url.as_str().to_owned());
+        Mailer::new(outbound.clone(), server, self.smtp_tls, login, from, base_url).map(Some)
     }
 
     /// The server that wakes phones, if there is one.
@@ -60,6 +101,26 @@ impl OutboundSettings {
             let file = file.display();
             return Err(format!("--upstream-token-file {file} is of no use without --upstream"));
         }
-        Ok(())
+        self.check_mail()
+    }
+
+    fn check_mail(&self) -> Result<(), String> {
+        let Self { smtp, smtp_from, smtp_user, smtp_password_file, smtp_tls, .. } = self;
+        let needs = |what: &str, needed: &str| Err(format!("{what} needs {needed}"));
+        match (smtp, smtp_from) {
+            (Some(_), None) => return needs("--smtp", "--smtp-from, the sender of the mail"),
+            (None, Some(_)) => return needs("--smtp-from", "--smtp, the server that sends it"),
+            (None, None) if smtp_user.is_some() => return needs("--smtp-user", "--smtp"),
+            _ => {}
+        }
+        match (smtp_user, smtp_password_file) {
+            (Some(_), None) => needs("--smtp-user", "--smtp-password-file"),
+            (None, Some(_)) => needs("--smtp-password-file", "--smtp-user"),
+            (Some(_), Some(_)) if smtp_tls.may_be_plain() => {
+                let tls = "--smtp-tls required or implicit: the password would go unencrypted";
+                needs("--smtp-user", tls)
+            }
+            _ => Ok(()),
+        }
     }
 }

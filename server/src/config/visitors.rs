@@ -40,6 +40,11 @@ pub struct VisitorSettings {
         value_parser = count_rate)]
     pub visitor_failures: Rate,
 
+    /// Messages of one visitor that are sent as e-mail, too
+    #[arg(long, value_name = "RATE", env = "DOORBELL_VISITOR_EMAILS", default_value = "16/16h",
+        value_parser = count_rate)]
+    pub visitor_emails: Rate,
+
     /// Connections from one address at the same time, but never more than half of all; a reader
     /// that shares one, over HTTP/2 or by way of a trusted proxy, counts as one
     #[arg(long, value_name = "COUNT", env = "DOORBELL_VISITOR_CONNECTIONS", default_value = "1000",
@@ -67,6 +72,7 @@ impl VisitorSettings {
             self.visitor_topics,
             self.visitor_replay,
             self.visitor_failures,
+            self.visitor_emails,
         ];
         let held = match self.visitor_held {
             Some(bytes) => HeldLimits { of_address: bytes, of_identity: bytes },

@@ -7,11 +7,13 @@
 //! own log; nobody who publishes waits for any of it.
 //!
 //! - `address`: which addresses may be called; `client`: one request
+//! - `mail`: messages that go out as mail
 //!
 //! It knows nothing of the log.
 
 mod address;
 mod client;
+mod mail;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,6 +26,7 @@ use url::Url;
 
 use self::client::Client;
 pub use self::client::{Failure, OutboundAnswer, OutboundRequest};
+pub use self::mail::{MailServer, MailTls, Mailer, mail_address};
 use crate::limits::{
     OUTBOUND_RUNNING_MAX, OUTBOUND_SETTLE_MAX, OUTBOUND_TOLD_EVERY, OUTBOUND_WAITING_MAX,
     OUTBOUND_WHOLE_MAX,
@@ -35,16 +38,19 @@ use crate::stop::Stop;
 pub enum Errand {
     /// To have another server wake phones.
     Upstream,
+    /// To send mail.
+    Mail,
 }
 
 impl Errand {
     /// All of them.
-    pub const ALL: [Self; 1] = [Self::Upstream];
+    pub const ALL: [Self; 2] = [Self::Upstream, Self::Mail];
 
     /// Its name in logs and metrics.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Upstream => "upstream",
+            Self::Mail => "mail",
         }
     }
 }
@@ -62,7 +68,7 @@ pub enum ErrandOutcome {
 
 impl ErrandOutcome {
     /// All of them.
-    pub const ALL: [Self; 1] = [Self::Sent, Self::Failed, Self::Dropped];
+    pub const ALL: [Self; 2] = [Self::Sent, Self::Failed, Self::Dropped];
 
     /// Its name in metrics.
     pub const fn name(self) -> &'static str {

@@ -101,12 +101,21 @@ pub enum Bucket {
     Replay,
     /// Credentials that were wrong.
     Failures,
+    /// Messages that were sent as mail, too.
+    Emails,
 }
 
 impl Bucket {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Requests, Self::Messages, Self::Bytes, Self::Topics, Self::Replay, Self::Failures];
+    pub const ALL: [Self; 7] = [
+        Self::Requests,
+        Self::Messages,
+        Self::Bytes,
+        Self::Topics,
+        Self::Replay,
+        Self::Failures,
+        Self::Emails,
+    ];
 
     /// Its name: that of its setting, behind `visitor-`.
     pub const fn name(self) -> &'static str {
@@ -117,6 +126,7 @@ impl Bucket {
             Self::Topics => "topics",
             Self::Replay => "replay",
             Self::Failures => "failures",
+            Self::Emails => "emails",
         }
     }
 
@@ -129,6 +139,7 @@ impl Bucket {
             Self::Topics => "new topics",
             Self::Replay => "bytes read of what is held",
             Self::Failures => "wrong credentials",
+            Self::Emails => "e-mails sent",
         }
     }
 
@@ -139,6 +150,7 @@ impl Bucket {
             Self::Bytes | Self::Replay => Code::TooManyBytes,
             Self::Topics => Code::TooManyTopics,
             Self::Failures => Code::TooManyFailures,
+            Self::Emails => Code::TooManyEmails,
         }
     }
 
@@ -577,6 +589,6 @@ mod tests {
 
     #[test]
     fn a_visitor_is_small() {
-        assert!(size_of::<Ledger>() <= 88, "{}", size_of::<Ledger>());
+        assert!(size_of::<Ledger>() <= 96, "{}", size_of::<Ledger>());
     }
 }
