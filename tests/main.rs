@@ -70,5 +70,6 @@ mod unix;
 mod upstream;
 mod versions;
 mod visitors;
+mod web_push;
 mod websocket;
 mod websocket_cases;

@@ -126,6 +126,7 @@ impl Served {
             base_url: Some(Arc::new("http://x".parse().unwrap())),
             files: Files::temporary(settings.files.limits()),
             outbound: Outbound::new(Vec::new(), acceptor.tasks.clone(), acceptor.stop.clone()),
+            push: None,
         };
         let service = Arc::new(Http::new(app));
         let (http, incoming) = incoming();

@@ -83,6 +83,12 @@ codes! {
     JsonInvalid = 40024, 400;
     /// Phone calls do not exist here.
     CallsUnsupported = 40032, 400;
+    /// The Web Push subscription is malformed.
+    PushInvalid = 40038, 400;
+    /// The Web Push endpoint is no address that is called.
+    PushEndpointUnknown = 40039, 400;
+    /// The Web Push subscription has too many topics.
+    PushTopicsTooMany = 40040, 400;
     /// Templates do not exist here.
     TemplatesUnsupported = 40041, 400;
     /// The sequence id is malformed.
@@ -121,7 +127,9 @@ codes! {
     ExpectationFailed = 41701, 417;
     /// Requests or publishes come faster than they are taken: try again shortly.
     Busy = 42901, 429;
-    /// Too many subscriptions on one connection, or connections of one client.
+    /// One client sends too many e-mails.
+    TooManyEmails = 42902, 429;
+    /// Too many subscriptions on one connection or of Web Push, or connections of one client.
     TooManySubscriptions = 42903, 429;
     /// The server holds as many topics as it may, or one client begins too many.
     TooManyTopics = 42904, 429;
@@ -137,6 +145,8 @@ codes! {
     Internal = 50001, 500;
     /// The server was not told its own address.
     BaseUrlMissing = 50003, 500;
+    /// The Web Push subscription could not be kept.
+    PushFailed = 50004, 500;
     /// The server is stopping, or as full of connections as it may be.
     Unavailable = 50301, 503;
     /// An earlier write failed and the log takes no more until it is reopened; readers go on.

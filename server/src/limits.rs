@@ -291,6 +291,33 @@ pub const OUTBOUND_ADDRESSES_MAX: usize = 8;
 pub const OUTBOUND_ANSWER_BYTES_MAX: usize = 16 << 10;
 /// Characters of the subject of a mail.
 pub const MAIL_SUBJECT_CHARS_MAX: usize = 200;
+/// Web Push subscriptions of browsers.
+pub const PUSH_SUBSCRIPTIONS_MAX: usize = 10_000;
+/// Those of one visitor.
+pub const PUSH_SUBSCRIPTIONS_PER_VISITOR_MAX: usize = 32;
+/// Topics of one, as in the dialect.
+pub const PUSH_TOPICS_MAX: usize = 50;
+/// Bytes of the address that a push service gives to a browser.
+pub const PUSH_ENDPOINT_BYTES_MAX: usize = 2048;
+/// Bytes of a request for one.
+pub const PUSH_BODY_BYTES_MAX: usize = 32 << 10;
+/// Seconds after which one ends that nobody renews.
+pub const PUSH_GOOD_FOR: u64 = 60 * 24 * 60 * 60;
+/// How often it is looked for those.
+pub const PUSH_LOOK: Duration = Duration::from_secs(600);
+/// Seconds that a push service keeps a push for a browser that is off.
+pub const PUSH_TTL_SECONDS: u32 = 12 * 60 * 60;
+/// Pushes to one browser that wait.
+pub const PUSH_WAITING_MAX: usize = 32;
+/// How often one is tried whose push service asks to come again.
+pub const PUSH_TRIES_MAX: usize = 3;
+/// How long a push service is left alone at most that asks for it.
+pub const PUSH_RETRY_MAX: Duration = Duration::from_secs(60);
+/// Pushes that fail one after the other before the subscription ends.
+pub const PUSH_FAILURES_MAX: u32 = 8;
+/// Lines of the file of subscriptions that hold no more, beside as many of those that do, before it
+/// is written anew.
+pub const PUSH_LINES_SPARE: usize = 1024;
 /// How long what tells others of messages waits before it reads again after it could not.
 pub const RELAY_RETRY: Duration = Duration::from_secs(1);
 /// How long it waits at most before it looks again.

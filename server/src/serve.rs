@@ -31,7 +31,7 @@ use crate::log::{Log, MemoryLog, OpenError, SegmentLog, Sync};
 use crate::metrics::{Listener, Metrics, Transport};
 use crate::outbound::{Mailer, Outbound};
 use crate::proxy::Proxies;
-use crate::relay::Relay;
+use crate::relay::{Push, Relay};
 use crate::rights::Rights;
 use crate::schedule::Schedule;
 use crate::session::{Groups, HalfClosed, SessionConfig};
@@ -80,7 +80,7 @@ pub fn start(config: &Config, inherited: Inherited) -> Result<Server, StartError
     let gate = gate.charging(acceptor.visitors.clone()).auditing(audit);
     let gate = gate.mailing(mailer(config, &outbound)?);
     begin_keeping(&acceptor, &gate, &files, &hub);
-    begin_relay(config, &gate, &outbound, &acceptor)?;
+    let push = begin_relay(config, &gate, &outbound, &acceptor)?;
     let sessions = sessions(config, gate.clone(), metrics.clone(), &acceptor, connections);
     let app = App {
         lab: lab(config, &acceptor, &addresses, &proxies),
@@ -97,6 +97,7 @@ pub fn start(config: &Config, inherited: Inherited) -> Result<Server, StartError
         base_url: config.base_url.clone().map(Arc::new),
         files: files.clone(),
         outbound: outbound.clone(),
+        push,
     };
     let http_service = Arc::new(Http::new(app));
     let by_tcp = Arc::new(LineService::new(&sessions, Transport::Tcp));
@@ -209,17 +210,22 @@ fn mailer(config: &Config, outbound: &Outbound) -> Result<Option<Mailer>, StartE
     config.outbound.mailer(config.base_url.as_ref(), outbound).map_err(StartError)
 }
 
-/// Begins to tell others of messages.
+/// Begins to tell others of messages; the browsers that are pushed to, if any may be.
 fn begin_relay(
     config: &Config,
     gate: &Gate,
     outbound: &Outbound,
     acceptor: &Acceptor,
-) -> Result<(), StartError> {
+) -> Result<Option<Push>, StartError> {
+    let folder = (!config.ephemeral).then_some(&*config.data);
+    let push = config.outbound.push(folder, gate, outbound).map_err(StartError)?;
     let upstream = config.outbound.upstream(config.base_url.as_ref()).map_err(StartError)?;
-    let relay = Relay::new(gate.clone(), outbound.clone(), upstream);
+    if let Some(push) = &push {
+        acceptor.tasks.spawn(push.clone().keep(acceptor.stop.clone()));
+    }
+    let relay = Relay::new(gate.clone(), outbound.clone(), upstream, push.clone());
     acceptor.tasks.spawn(relay.run(acceptor.stop.clone()));
-    Ok(())
+    Ok(push)
 }
 
 /// Begins what is done beside serving.

@@ -10,6 +10,7 @@ pub(crate) mod http;
 pub(crate) mod id;
 pub(crate) mod lines;
 pub(crate) mod preload;
+pub(crate) mod push_service;
 pub(crate) mod recorded_disk;
 pub(crate) mod server;
 pub(crate) mod smtp;

@@ -17,6 +17,7 @@ use doorbell_protocol::{Code, Error, Filter, Topic};
 
 use super::applied::Applied;
 use super::grant::Grant;
+use super::holder::{Holder, Standing, standing, unnamed};
 use super::jwts::Jwts;
 use super::passwords::{Passwords, Verdict};
 use super::table::Table;
@@ -136,6 +137,25 @@ impl Authority {
     /// What is granted to whoever brings nothing.
     pub(super) fn anonymous(&self) -> Grant {
         self.table.load().anonymous().clone()
+    }
+
+    /// Whose a grant is.
+    ///
+    /// # Errors
+    ///
+    /// That the file does not name its holder.
+    pub(super) fn holder(&self, grant: &Grant) -> Result<Holder, Error> {
+        let table = self.table.load();
+        if table.anonymous() == grant {
+            return Ok(Holder::anybody());
+        }
+        grant.identity().and_then(|identity| table.holder(identity)).ok_or_else(unnamed)
+    }
+
+    /// How it stands with a holder's right to read a topic.
+    pub(super) fn standing(&self, holder: &Holder, topic: &Topic) -> Standing {
+        let table = self.table.load();
+        standing(table.held_by(holder), topic)
     }
 
     /// Makes a ticket to read a filter by a grant, or a pass.

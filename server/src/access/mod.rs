@@ -10,11 +10,12 @@
 //! - `grant`: what one identity may do, for as long as that lasts
 //! - `authority`: grants by the access file; `table`: everybody whom it names; `passwords`: those
 //!   that were verified of late; `jwts`: tokens that others have signed; `tickets`: secrets for one
-//!   use; `applied`: which file holds
+//!   use; `holder`: whose right outlives a connection; `applied`: which file holds
 
 mod applied;
 mod authority;
 mod grant;
+mod holder;
 mod jwts;
 mod passwords;
 mod table;
@@ -32,6 +33,7 @@ pub use self::applied::wait_until_applied;
 use self::authority::Authority;
 pub use self::grant::Grant;
 use self::grant::Watching;
+pub use self::holder::{Holder, Standing};
 pub use self::passwords::Verification;
 pub use self::tickets::Ticket;
 use crate::audit::Audit;
@@ -242,6 +244,33 @@ impl Gate {
             Judge::File(authority) => authority.anonymous(),
         };
         self.access(grant, address)
+    }
+
+    /// Whose right an access is, for what is to outlive its connection.
+    ///
+    /// # Errors
+    ///
+    /// That the access file does not name its holder.
+    pub fn holder(&self, access: &Access) -> Result<Holder, Error> {
+        match &self.judge {
+            Judge::Open(_) => Ok(Holder::anybody()),
+            Judge::File(authority) => authority.holder(&access.grant),
+        }
+    }
+
+    /// How it stands with a holder's right to read a topic, at this moment.
+    pub fn standing(&self, holder: &Holder, topic: &Topic) -> Standing {
+        match &self.judge {
+            Judge::Open(grant) => holder::standing(Some(grant), topic),
+            Judge::File(authority) => authority.standing(holder, topic),
+        }
+    }
+
+    /// What the server has for itself, to tell others of what is published. Whether they may know
+    /// of it is asked for each of them.
+    pub(crate) fn own(&self) -> Access {
+        let (grant, visitor) = (Grant::everything(), Visitor::default());
+        Access { hub: self.hub.clone(), grant, visitor, mailer: None }
     }
 
     /// Whoever has a name is charged by that, wherever it comes from, unless nobody is charged

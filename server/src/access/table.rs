@@ -9,6 +9,7 @@ use rand::{RngExt, rng};
 use siphasher::sip128::SipHasher24;
 
 use super::grant::Grant;
+use super::holder::Holder;
 use super::jwts::Jwts;
 use crate::audit::Audit;
 use crate::rights::{
@@ -194,6 +195,23 @@ impl Table {
     /// The grant of whoever brings nothing.
     pub(super) fn anonymous(&self) -> &Grant {
         &self.anonymous
+    }
+
+    /// The holder of an identity that the file names.
+    pub(super) fn holder(&self, identity: &Identity) -> Option<Holder> {
+        let (credentials, _) = self.known.get(identity)?;
+        let (kind, name) = (identity.kind.into(), identity.name.clone());
+        Some(Holder { kind, name, proof: credentials.proof().into() })
+    }
+
+    /// What a holder is granted, if it is the same that it was.
+    pub(super) fn held_by(&self, holder: &Holder) -> Option<&Grant> {
+        if holder.is_anybody() {
+            return Some(&self.anonymous);
+        }
+        let kind = Credentials::KINDS.into_iter().find(|kind| *kind == &*holder.kind)?;
+        let (credentials, grant) = self.known.get(&Identity { kind, name: holder.name.clone() })?;
+        (credentials.proof() == *holder.proof).then_some(grant)
     }
 
     /// How many entries there are.

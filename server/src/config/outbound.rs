@@ -1,15 +1,16 @@
 //! The settings of what the server calls for somebody.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use ipnet::IpNet;
 use lettre::message::Mailbox;
 
+use crate::access::Gate;
 use crate::http::BaseUrl;
 use crate::outbound::{MailServer, MailTls, Mailer, Outbound};
 use crate::proxy::Range;
-use crate::relay::Upstream;
+use crate::relay::{Push, PushContact, Upstream};
 
 /// Whom it calls, and where they may be.
 #[derive(Debug, Clone, Args)]
@@ -26,6 +27,11 @@ pub struct OutboundSettings {
     /// File with a token by which this server is known there
     #[arg(long, value_name = "FILE", env = "DOORBELL_UPSTREAM_TOKEN_FILE")]
     pub upstream_token_file: Option<PathBuf>,
+
+    /// Let browsers be told of messages while no page is open, by way of the push services of their
+    /// makers, which are told this address of whoever runs the server: mailto: or https:
+    #[arg(long, value_name = "CONTACT", env = "DOORBELL_WEB_PUSH")]
+    pub web_push: Option<PushContact>,
 
     /// Mail server by way of which messages are sent as e-mail, too; needs --smtp-from
     #[arg(long, value_name = "HOST:PORT", env = "DOORBELL_SMTP")]
@@ -82,6 +88,21 @@ impl OutboundSettings {
         let Some((url, base_url)) = self.upstream.as_ref().zip(base_url) else { return Ok(None) };
         let token = self.upstream_token_file.as_deref();
         Upstream::new(url.as_str(), base_url.as_str(), token).map(Some)
+    }
+
+    /// The browsers that are pushed to, if any may be; kept in a folder, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the folder.
+    pub fn push(
+        &self,
+        folder: Option<&Path>,
+        gate: &Gate,
+        outbound: &Outbound,
+    ) -> Result<Option<Push>, String> {
+        let Some(contact) = self.web_push.clone() else { return Ok(None) };
+        Push::open(folder, contact, gate.clone(), outbound.clone()).map(Some)
     }
 
     /// Finds settings that make no sense together; `base_url` is the server's own address.

@@ -25,8 +25,9 @@ use super::reply::{Body, Head, Reply};
 use super::request::{Request, decoded};
 use super::requester::Requester;
 use super::upload::{self, Upload};
+use super::webpush::PushChange;
 use super::websocket::OpenSocket;
-use super::{App, identity, lab, matrix, page, poll};
+use super::{App, identity, lab, matrix, page, poll, webpush};
 use crate::access::{Access, Admission, Grant, Permitted, Verification};
 use crate::audit::{Actor, AuditAction};
 use crate::connections::Connection;
@@ -65,6 +66,8 @@ pub(super) enum Route<'a> {
     Auth(&'a str),
     /// To be given a ticket.
     Ticket,
+    /// To be pushed to, or no more.
+    Push,
     /// What the client is known as.
     Account,
     /// Whether a page of another origin may ask, and for which methods there is something.
@@ -113,6 +116,10 @@ fn address(path: &str) -> Option<Address<'_>> {
         ["v1", "ticket", "", ..] => {
             let get = Route::NotAllowed(Allow("POST,PUT"));
             Some(Address { get, post: Some(Route::Ticket), delete: None })
+        }
+        ["v1", "webpush", "", ..] => {
+            let get = Route::NotAllowed(Allow("POST,PUT,DELETE"));
+            Some(Address { get, post: Some(Route::Push), delete: Some(Route::Push) })
         }
         ["v1", "connections", "", ..] => read(Route::Connections),
         ["v1", "lab", "", ..] => read(Route::Lab),
@@ -212,6 +219,7 @@ impl Route<'_> {
             | Self::WebSocket(_)
             | Self::Auth(_)
             | Self::Ticket
+            | Self::Push
             | Self::Account => false,
         }
     }
@@ -220,7 +228,7 @@ impl Route<'_> {
     fn action(self) -> AuditAction {
         match self {
             Self::Publish(_) => AuditAction::Publish,
-            Self::Read(..) | Self::WebSocket(_) | Self::Auth(_) => AuditAction::Read,
+            Self::Read(..) | Self::WebSocket(_) | Self::Auth(_) | Self::Push => AuditAction::Read,
             Self::Ticket => AuditAction::MakeTicket,
             Self::Account => AuditAction::Account,
             Self::Report(Report::Stats) => AuditAction::Stats,
@@ -247,6 +255,7 @@ impl Route<'_> {
                 Some(publish.limit(app, &Params::of(request), app.message_bytes))
             }
             Self::Ticket => Some(identity::TICKET_BODY),
+            Self::Push => Some(webpush::PUSH_BODY),
             _ => None,
         }
     }
@@ -270,6 +279,8 @@ pub(super) enum Call {
     Connections(Access, usize),
     /// To watch.
     Lab(Box<lab::OpenLab>),
+    /// To be pushed to, or no more.
+    Push(Box<webpush::PushChange>),
     /// Nothing more: this is the answer.
     Answered(Reply),
 }
@@ -427,6 +438,7 @@ impl Call {
                 Self::Answered(Reply::json(StatusCode::OK, &success))
             }
             Route::Ticket => Self::Answered(identity::ticket(app, &access, request, sent.begun)?),
+            Route::Push => Self::Push(PushChange::of(app, access, request, sent, connection)?),
             Route::Account => Self::Answered(identity::account(app, &access)),
             Route::Preflight(allow) => Self::Answered(preflight(allow)),
             Route::Nothing => return Err(Error::new(Code::NotFound, "page not found")),
@@ -464,6 +476,12 @@ impl Call {
             }
             Self::Connections(access, rows) => {
                 Box::pin(lab::connections(app, access, rows)).await.into()
+            }
+            Self::Push(change) => {
+                let access = change.access().clone();
+                let address = served.connection.ends().address();
+                let made = Box::pin(change.make()).await;
+                made.unwrap_or_else(|error| unread(app, &access, address, &error))
             }
             Self::Lab(opening) => lab::open(app, *opening, served.connection).into(),
             Self::Answered(reply) => reply,

@@ -14,6 +14,7 @@
 //!   `streaming`: a stream over a connection that is read here; `upgrade`: how a request becomes a
 //!   WebSocket
 //! - `upload`: a publish whose body is a file; `download`: the file
+//! - `webpush`: subscriptions of browsers that are pushed to
 //! - `identity`: the account of whoever asks, and tickets
 //! - `page`: the demo page; `observe`: health, configuration, statistics, metrics; `lab`: who is
 //!   connected, and the page that watches
@@ -47,6 +48,7 @@ mod streaming;
 mod timeout;
 mod upgrade;
 mod upload;
+mod webpush;
 mod websocket;
 mod wire;
 
@@ -62,6 +64,7 @@ use crate::lab::Lab;
 use crate::listen::Addresses;
 use crate::outbound::Outbound;
 use crate::proxy::Proxies;
+use crate::relay::Push;
 use crate::session::SessionConfig;
 
 /// What every request may need.
@@ -93,6 +96,10 @@ pub struct App {
     pub base_url: Option<Arc<BaseUrl>>,
     /// Files that were published.
     pub files: Files,
+    /// The way out, whose errands are counted.
+    pub outbound: Outbound,
+    /// The browsers that are pushed to, if any may be.
+    pub push: Option<Push>,
 }
 
 impl App {

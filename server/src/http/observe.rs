@@ -11,6 +11,7 @@ use crate::access::{Access, Operation};
 use crate::files::FileCounts;
 use crate::metrics::{Exposition, Transport};
 use crate::process::usage;
+use crate::relay::Push;
 use crate::visitors::{Bucket, HeldLimits, Visitors};
 use crate::writer::Health;
 
@@ -92,6 +93,9 @@ fn config(app: &App, access: &Access) -> Value {
         "lab": app.lab.is_on() && access.permits(Operation::Watch).is_ok(),
         "trace": app.lab.traces(),
         "enable_login": config.gate.has_access_file(),
+        "enable_web_push": app.push.is_some(),
+        "web_push_public_key": app.push.as_ref().map(Push::public_key).unwrap_or_default(),
+        "enable_emails": config.gate.sends_mail(),
         "keepalive_seconds": config.keepalive.as_secs_f64(),
         "limits": {
             "message_bytes": limits.message_bytes,

@@ -40,17 +40,20 @@ pub enum Errand {
     Upstream,
     /// To send mail.
     Mail,
+    /// To push to browsers.
+    Push,
 }
 
 impl Errand {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Upstream, Self::Mail];
+    pub const ALL: [Self; 3] = [Self::Upstream, Self::Mail, Self::Push];
 
     /// Its name in logs and metrics.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Upstream => "upstream",
             Self::Mail => "mail",
+            Self::Push => "push",
         }
     }
 }
@@ -68,7 +71,7 @@ pub enum ErrandOutcome {
 
 impl ErrandOutcome {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Sent, Self::Failed, Self::Dropped];
+    pub const ALL: [Self; 3] = [Self::Sent, Self::Failed, Self::Dropped];
 
     /// Its name in metrics.
     pub const fn name(self) -> &'static str {
@@ -181,7 +184,7 @@ impl Outbound {
         doing: impl Future<Output = Result<(), String>> + Send + 'static,
     ) {
         let Ok(room) = self.queue(errand).room.clone().try_acquire_owned() else {
-            return self.queue(errand).note(ErrandOutcome::Dropped, String::new);
+            return self.note_dropped(errand);
         };
         let outbound = self.clone();
         self.0.tasks.spawn(async move {
@@ -200,6 +203,11 @@ impl Outbound {
             }
             drop(room);
         });
+    }
+
+    /// Counts an errand that was not begun for want of room.
+    pub fn note_dropped(&self, errand: Errand) {
+        self.queue(errand).note(ErrandOutcome::Dropped, String::new);
     }
 
     /// Sends a request once it is its turn.

@@ -2,10 +2,11 @@
 //! as any other. It is never waited for, and it keeps nothing: while those whom it tells are slow,
 //! what they are not told of is dropped, and counted (`outbound`).
 //!
-//! - `upstream`: another server that wakes phones
+//! - `upstream`: another server that wakes phones; `push`: browsers that are not open
 //!
 //! It begins no connection itself, and the log does not know of it.
 
+mod push;
 mod upstream;
 
 use std::future::poll_fn;
@@ -13,6 +14,7 @@ use std::future::poll_fn;
 use doorbell_protocol::{Error, Since};
 use tokio::time::Instant;
 
+pub use self::push::{AskedPush, Push, PushContact, PushOrigin};
 pub use self::upstream::Upstream;
 use crate::access::Gate;
 use crate::cursor::{Batch, Cursor, PageLimit};
@@ -27,12 +29,18 @@ pub struct Relay {
     gate: Gate,
     outbound: Outbound,
     upstream: Option<Upstream>,
+    push: Option<Push>,
 }
 
 impl Relay {
     /// What is behind the gate is told to these by way of `outbound`.
-    pub fn new(gate: Gate, outbound: Outbound, upstream: Option<Upstream>) -> Self {
-        Self { gate, outbound, upstream }
+    pub fn new(
+        gate: Gate,
+        outbound: Outbound,
+        upstream: Option<Upstream>,
+        push: Option<Push>,
+    ) -> Self {
+        Self { gate, outbound, upstream, push }
     }
 
     /// Tells of whatever is published from now on, while there is somebody to tell, until the stop.
@@ -48,7 +56,11 @@ impl Relay {
 
     /// Waits for somebody to tell, and from which place on; `None` if nobody will ever come.
     async fn somebody(&self, now: u64) -> Option<u64> {
-        self.upstream.as_ref().map(|_| now)
+        if self.upstream.is_some() {
+            return Some(now);
+        }
+        let mut begun = self.push.as_ref()?.begun();
+        *begun.wait_for(Option::is_some).await.ok()?
     }
 
     /// Reads on from a place until there is nobody to tell, or the stop.
@@ -57,12 +69,12 @@ impl Relay {
         let all = access.readable(">".parse()?)?;
         let mut cursor = Cursor::open(&access, all, &Since::Id(access.id(from))).await?;
         let mut wait = Wait::new(stop);
-        loop {
+        while self.upstream.is_some() || self.push.as_ref().is_some_and(|push| !push.is_empty()) {
             let due = |_: &Nobody, _: &Cursor| Instant::now() + RELAY_IDLE;
             let limit = PageLimit::BATCH;
             let wakeup = poll_fn(|cx| wait.poll(&mut cursor, limit, &mut Nobody, due, cx)).await;
             match wakeup {
-                Wakeup::Stop => return Ok(()),
+                Wakeup::Stop => break,
                 Wakeup::Heard | Wakeup::Due => {}
                 Wakeup::News(Ok(batch)) => self.tell(&batch),
                 Wakeup::News(Err(error)) => {
@@ -71,6 +83,7 @@ impl Relay {
                 }
             }
         }
+        Ok(())
     }
 
     fn tell(&self, batch: &Batch) {
@@ -80,6 +93,9 @@ impl Relay {
         for message in &batch.messages {
             if let Some(upstream) = &self.upstream {
                 upstream.tell(message, &self.outbound);
+            }
+            if let Some(push) = &self.push {
+                push.tell(message);
             }
         }
     }

@@ -297,6 +297,20 @@ impl AccessFile {
 }
 
 impl Credentials {
+    /// What the entries of a file are called.
+    pub const KINDS: [&str; 4] = ["token", "user", "uid", "certificate"];
+
+    /// Whether there is the same secret behind two of one name, and nothing of it: empty where
+    /// there is none.
+    pub fn proof(&self) -> String {
+        let secret = match self {
+            Self::Token(hash) => hash.to_string(),
+            Self::Password(hash) => hash.as_str().to_owned(),
+            Self::Uid(_) | Self::Certificate => return String::new(),
+        };
+        TokenHash::of(&secret).to_string()
+    }
+
     /// What such an entry is called in a file.
     pub const fn kind(&self) -> &'static str {
         match self {
