@@ -43,6 +43,7 @@ mod origins;
 mod page;
 mod page_lab;
 mod page_lanes;
+mod page_push;
 mod page_token;
 mod page_tour;
 mod places;

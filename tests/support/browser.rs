@@ -236,6 +236,19 @@ impl Page {
         entries.as_array().expect("a list of entries").clone()
     }
 
+    /// Lets the pages of an origin notify.
+    pub(crate) fn let_notify(&self, origin: &str) {
+        let permission = json!({"permissions": ["notifications"], "origin": origin});
+        self.tell_browser("Browser.grantPermissions", &permission);
+    }
+
+    /// Has the first service worker that was registered be pushed a text, as if by a push service.
+    pub(crate) fn push(&self, origin: &str, text: &str) {
+        self.tell_browser("ServiceWorker.enable", &json!({}));
+        let push = json!({"origin": origin, "registrationId": "0", "data": text});
+        self.tell_browser("ServiceWorker.deliverPushMessage", &push);
+    }
+
     /// Keeps a picture in `artefacts/`.
     pub(crate) async fn keep_screenshot(&self, name: &str) {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("artefacts");
