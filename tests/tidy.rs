@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 /// Which of our crates each may depend on.
 const CRATES: &[(&str, &[&str])] = &[
     ("doorbell-protocol", &[]),
+    ("doorbell-template", &[]),
     ("doorbell-wire", &["doorbell-protocol"]),
-    ("doorbell-server", &["doorbell-protocol", "doorbell-wire"]),
+    ("doorbell-server", &["doorbell-protocol", "doorbell-template", "doorbell-wire"]),
     ("doorbell", &["doorbell-protocol"]),
     ("doorbell-instruments", &["doorbell", "doorbell-protocol", "doorbell-wire"]),
     ("doorbell-link", &["doorbell-protocol", "doorbell-wire"]),
@@ -39,7 +40,7 @@ const CRATES: &[(&str, &[&str])] = &[
         ],
     ),
     ("bench", &["doorbell-protocol", "doorbell-server"]),
-    ("doorbell-fuzz", &["doorbell-protocol", "doorbell-server"]),
+    ("doorbell-fuzz", &["doorbell-protocol", "doorbell-server", "doorbell-template"]),
     ("doorbell-libfuzzer", &["doorbell-fuzz"]),
     ("doorbell-tests", &["doorbell-wire"]),
 ];

@@ -8,6 +8,7 @@
 //! - `inputs/words`: the parsers of the protocol, each against what its words mean
 //! - `inputs/headers`: text beyond ASCII in headers, and what proxies tell of their clients
 //! - `inputs/access`: the access file, and what its rules come to
+//! - `inputs/template`: templates, and data to fill them in with
 //! - `inputs/conversation`: the server's own readers of HTTP, WebSocket frames and lines, over
 //!   streams in memory
 //! - `served`: that server
@@ -122,6 +123,12 @@ pub const TARGETS: &[Target] = &[
         read: inputs::headers::proxy_header,
         short: WORDS,
         words: inputs::headers::PROXY_HEADER,
+    },
+    Target {
+        name: "template",
+        read: inputs::template::template,
+        short: WORDS / 4,
+        words: inputs::template::TEMPLATE,
     },
     Target {
         name: "http",

@@ -3,4 +3,5 @@
 pub(crate) mod access;
 pub(crate) mod conversation;
 pub(crate) mod headers;
+pub(crate) mod template;
 pub(crate) mod words;
