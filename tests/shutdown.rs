@@ -91,8 +91,9 @@ fn sessions_over_tls_are_told_the_same() {
 }
 
 #[test]
-fn sigint_does_the_same() {
+fn sigint_and_sigquit_do_the_same() {
     end_by(Signal::INT);
+    end_by(Signal::QUIT);
 }
 
 /// A reader that takes nothing more, while the server has more to write than its buffers hold.

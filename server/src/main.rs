@@ -81,6 +81,7 @@ async fn run(config: &config::Config, inherited: Inherited) -> ExitCode {
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    quit: Signal,
     hangup: Signal,
     user: [Signal; 2],
 }
@@ -97,6 +98,7 @@ impl Signals {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            quit: signal(SignalKind::quit())?,
             hangup: signal(SignalKind::hangup())?,
             user: [signal(SignalKind::user_defined1())?, signal(SignalKind::user_defined2())?],
         })
@@ -108,6 +110,7 @@ impl Signals {
             tokio::select! {
                 _ = self.terminate.recv() => return Order::Stop,
                 _ = self.interrupt.recv() => return Order::Stop,
+                _ = self.quit.recv() => return Order::Stop,
                 _ = self.hangup.recv() => return Order::Reread,
                 _ = first.recv() => {}
                 _ = second.recv() => {}
