@@ -233,6 +233,16 @@ fn what_browsers_and_robots_ask_for_by_themselves_is_what_it_is() {
     let icon = server.get("/favicon.ico");
     assert_eq!((icon.status, icon.header("content-type")), (200, Some("image/x-icon")));
     assert_eq!(&icon.body[..4], [0, 0, 1, 0], "the head of an icon");
+    for name in ["apple-touch-icon.png", "manifest.json", "sitemap.xml", "wp-login.php", "sw.js"] {
+        for accept in ["*/*", "image/avif,image/webp,*/*;q=0.8"] {
+            let asked = Request::get(&format!("/{name}")).header("Accept", accept);
+            let answer = server.send(&asked);
+            assert_eq!(answer.status, 404, "{name} for {accept}: {}", answer.text());
+        }
+        let visited = Request::get(&format!("/{name}")).header("Accept", "text/html,*/*;q=0.8");
+        assert_eq!(server.send(&visited).status, 200, "the page of the topic {name}");
+        assert_eq!(server.send(&Request::post(&format!("/{name}"), "x")).status, 200, "{name}");
+    }
 }
 
 #[test]

@@ -19,9 +19,35 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; st
      img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
      frame-ancestors 'none'";
 
-/// The page for a topic, which it reads from its own address.
+/// How names end that browsers, robots and scanners ask for by themselves.
+const FILE_ENDINGS: [&str; 15] = [
+    "asp",
+    "aspx",
+    "cgi",
+    "css",
+    "ico",
+    "jpg",
+    "js",
+    "json",
+    "jsp",
+    "map",
+    "php",
+    "png",
+    "txt",
+    "webmanifest",
+    "xml",
+];
+
+/// The page for a topic, which it reads from its own address. A topic may be called like a file:
+/// whoever wants no page is not given one in the file's place.
 pub(super) fn topic(topic: &str, request: &Request<'_>) -> Result<Reply, Error> {
     topic.parse::<Topic>()?;
+    let ending = topic.rsplit_once('.').map_or("", |(_, ending)| ending);
+    let accepted = request.headers.get("accept").unwrap_or_default();
+    let wants_page = memchr::memmem::find(accepted, b"text/html").is_some();
+    if FILE_ENDINGS.contains(&ending) && !wants_page {
+        return Err(Error::new(Code::NotFound, "page not found"));
+    }
     file("index.html", request)
 }
 
