@@ -357,6 +357,20 @@ fn bytes_that_are_no_text_are_an_error_and_the_connection_goes_on() {
 }
 
 #[test]
+fn json_on_a_line_is_read_as_over_http_whatever_its_bytes_are() {
+    let server = TestServer::start();
+    let mut lines = server.lines();
+    lines.write(b"pubj {\"topic\":\"t\",\"message\":\"caf\xe9\",\"title\":\"\xff\"}\r\n");
+    let answer = lines.event();
+    assert_eq!(answer.kind(), "ok", "{}", answer.line);
+    lines.write(b"PUBJX {\"topic\":\"t\",\"message\":\"\xe9\"}\n");
+    assert_eq!(lines.event().code(), 40011);
+    let held = server.poll("t", "all");
+    assert_eq!(messages(&held), ["caf\u{fffd}"]);
+    assert_eq!(held[0]["title"], "\u{fffd}");
+}
+
+#[test]
 fn a_line_longer_than_the_limit_is_an_error_and_the_end() {
     let server = TestServer::with("--line-bytes 1000");
     let mut lines = server.lines();

@@ -1,5 +1,6 @@
 //! From bytes to lines, and from lines to what they ask for.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use doorbell_protocol::draft::JsonDraft;
@@ -128,13 +129,15 @@ impl Line {
     /// Reads a line without its end. A message may have so many bytes.
     pub(super) fn parse(line: &[u8], message_bytes: usize) -> Self {
         let nuls = line.iter().take_while(|byte| **byte == 0).count();
-        let Ok(text) = std::str::from_utf8(&line[nuls..]) else {
-            return Self::Bad(Error::new(Code::NotUtf8, "line is not UTF-8"));
-        };
-        let command = match command::Command::parse(text) {
+        let text = String::from_utf8_lossy(&line[nuls..]);
+        let is_damaged = matches!(text, Cow::Owned(_));
+        let command = match command::Command::parse(&text) {
+            // JSON is read here as it is over HTTP.
+            Ok(Some(command @ command::Command::PublishJson(_))) => command,
+            _ if is_damaged => return Self::Bad(Error::new(Code::NotUtf8, "line is not UTF-8")),
             Ok(Some(command)) => command,
             Ok(None) => return Self::Blank,
-            Err(_) if is_of_http(text) => return Self::Http,
+            Err(_) if is_of_http(&text) => return Self::Http,
             Err(error) => return Self::Bad(error),
         };
         Self::Command(match command {
