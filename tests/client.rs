@@ -96,6 +96,14 @@ fn publish_has_the_parameters_of_the_dialect() {
             "--icon",
             "https://i.example",
             "--markdown",
+            "--actions",
+            "view, Open, https://a.example",
+            "--attach",
+            "https://f.example/1",
+            "--filename",
+            "door.jpg",
+            "--sequence-id",
+            "door",
             "--format",
             "json",
         ],
@@ -110,6 +118,14 @@ fn publish_has_the_parameters_of_the_dialect() {
         (&"https://c.example".into(), &"https://i.example".into())
     );
     assert_eq!(event["content_type"], "text/markdown");
+    assert_eq!(event["actions"][0]["label"], "Open");
+    assert_eq!(event["attachment"]["url"], "https://f.example/1");
+    assert_eq!(
+        (&event["attachment"]["name"], &event["sequence_id"]),
+        (&"door.jpg".into(), &"door".into())
+    );
+    succeed(&mut client(&server, &["pub", "t", "seen live", "--cache", "no"]));
+    assert_eq!(server.poll("t", "all").len(), 1, "what is not kept is not held");
 }
 
 #[test]

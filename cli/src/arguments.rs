@@ -175,6 +175,18 @@ pub(crate) struct PublishArguments {
     /// The address of a picture
     #[arg(long, value_name = "URL")]
     pub(crate) icon: Option<String>,
+    /// Up to three buttons: as JSON, or such as 'view, Open, https://…; http, Close, https://…'
+    #[arg(long)]
+    pub(crate) actions: Option<String>,
+    /// The address of a file that belongs to it
+    #[arg(long, value_name = "URL")]
+    pub(crate) attach: Option<String>,
+    /// What that file is called
+    #[arg(long, value_name = "NAME", requires = "attach")]
+    pub(crate) filename: Option<String>,
+    /// With no, only those get the message who are reading when it comes
+    #[arg(long, value_name = "WHETHER", value_parser = ["yes", "no"])]
+    pub(crate) cache: Option<String>,
     /// The message is Markdown
     #[arg(long)]
     pub(crate) markdown: bool,
@@ -204,6 +216,10 @@ impl PublishArguments {
             Parameter::Tags => self.tags.clone(),
             Parameter::Click => self.click.clone(),
             Parameter::Icon => self.icon.clone(),
+            Parameter::Actions => self.actions.clone(),
+            Parameter::Attach => self.attach.clone(),
+            Parameter::Filename => self.filename.clone(),
+            Parameter::Cache => self.cache.clone(),
             Parameter::Markdown => Some(self.markdown.to_string()),
             Parameter::SequenceId => self.sequence_id.clone(),
             Parameter::Delay => self.delay.clone(),
@@ -241,6 +257,7 @@ mod tests {
             "doorbell subscribe orders --via udp --through 127.0.0.1:1990",
             "doorbell publish alarms --title Door --priority high --tags bell,front Somebody",
             "doorbell publish greetings Hello there",
+            "doorbell pub door --attach https://x.example/a.jpg --filename door.jpg --cache no -",
             "doorbell pub disks -",
             "doorbell publish logs --lines -q",
             "doorbell compare --rate 20 --interval 2s --duration 1m --seed 7 --json",
@@ -278,6 +295,8 @@ mod tests {
             ("doorbell sub a..b", "'a..b' is not letters"),
             ("doorbell pub a.* x", "'a.*' is not letters"),
             ("doorbell pub a x --lines", "cannot be used with"),
+            ("doorbell pub a x --filename y", "--attach <URL>"),
+            ("doorbell pub a x --cache maybe", "[possible values: yes, no]"),
             ("doorbell link delay", "'delay' has no value"),
             ("doorbell trace --interval 2m", "from 1ms to 60s"),
             ("doorbell trace --json --svg", "cannot be used with"),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use doorbell_protocol::Draft;
+use doorbell_protocol::attachment::Attachment;
 use doorbell_protocol::draft::Delay;
 use tokio::sync::Mutex;
 
@@ -60,6 +61,26 @@ impl Publish {
     /// The text is Markdown.
     pub fn markdown(mut self) -> Self {
         self.draft.markdown = true;
+        self
+    }
+
+    /// The address of a file that belongs to it, and what the file is called; without a name, as
+    /// the end of its address.
+    pub fn attach(mut self, url: impl Into<String>, name: Option<String>) -> Self {
+        let (url, name) = (url.into(), name.unwrap_or_default());
+        self.draft.attachment = Some(Box::new(Attachment { name, url, ..Attachment::default() }));
+        self
+    }
+
+    /// What it is a new version of: readers show the newest of those that have one sequence id.
+    pub fn sequence_id(mut self, id: impl Into<String>) -> Self {
+        self.draft.sequence_id = Some(id.into());
+        self
+    }
+
+    /// Only those get it who are reading when it comes: it is not kept.
+    pub fn not_kept(mut self) -> Self {
+        self.draft.is_kept = false;
         self
     }
 
