@@ -29,8 +29,8 @@ const GOLDEN: &[(&str, &str)] = &[
     ("POST /bad%20topic", "400 | open | application/json"),
     ("GET /t/sequence", "404 | open | application/json"),
     ("GET /t/publish", "200 | open | application/json"),
-    ("POST /t/publish", "405 | open | allow: GET | application/json"),
-    ("HEAD /t/publish", "405 | open | allow: GET | application/json"),
+    ("POST /t/publish", "200 | open | application/json"),
+    ("HEAD /t/publish", "405 | open | allow: GET,POST,PUT | application/json"),
     ("GET /t/auth", "200 | open | application/json"),
     ("GET /t/ws", "400 | open | application/json"),
     (

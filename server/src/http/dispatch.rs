@@ -138,7 +138,8 @@ fn address(path: &str) -> Option<Address<'_>> {
         }
         [topic, "", ..] => publish(Route::Page(Some(topic)), Publish::Body(topic, None)),
         [topic, "publish" | "send" | "trigger", "", ..] => {
-            read(Route::Publish(Publish::Body(topic, None)))
+            let body = Publish::Body(topic, None);
+            publish(Route::Publish(body), body)
         }
         [filter, "json", "", ..] => read(Route::Read(filter, Framing::Ndjson)),
         [filter, "sse", "", ..] => read(Route::Read(filter, Framing::Sse)),
