@@ -62,6 +62,7 @@ mod start;
 mod strangers;
 mod streams;
 mod strict;
+mod templates;
 mod tickets;
 mod tls;
 mod tokens;

@@ -70,7 +70,7 @@ const SERVER: &[&[&str]] = &[
     &["log"],
     &["message", "patterns"],
     &["audit"],
-    &["rights"],
+    &["rights", "templates"],
     &["visitors"],
     &["alarm", "clock", "counters", "inherited", "limits", "process", "stop"],
 ];

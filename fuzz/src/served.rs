@@ -127,6 +127,7 @@ impl Served {
             files: Files::temporary(settings.files.limits()),
             outbound: Outbound::new(Vec::new(), acceptor.tasks.clone(), acceptor.stop.clone()),
             push: None,
+            templates: Arc::default(),
         };
         let service = Arc::new(Http::new(app));
         let (http, incoming) = incoming();

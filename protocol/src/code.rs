@@ -89,12 +89,28 @@ codes! {
     PushEndpointUnknown = 40039, 400;
     /// The Web Push subscription has too many topics.
     PushTopicsTooMany = 40040, 400;
-    /// Templates do not exist here.
-    TemplatesUnsupported = 40041, 400;
+    /// What a template makes is longer than a message may be.
+    TemplateTextTooLong = 40041, 400;
+    /// The body is no JSON to fill in a template with.
+    TemplateNotJson = 40042, 400;
+    /// The template is malformed.
+    TemplateInvalid = 40043, 400;
+    /// The template uses `define`, `block`, `template` or `call`.
+    TemplateDisallowed = 40044, 400;
+    /// The template cannot be filled in with this body, or says so itself.
+    TemplateFailed = 40045, 400;
+    /// There is no template of that name.
+    TemplateUnknown = 40047, 400;
+    /// The file of the template is malformed, or cannot be read.
+    TemplateFileInvalid = 40048, 400;
     /// The sequence id is malformed.
     SequenceIdInvalid = 40049, 400;
     /// The e-mail address is malformed.
     EmailInvalid = 40050, 400;
+    /// Filling in the template takes too much work.
+    TemplateExhausted = 40055, 400;
+    /// The template is too long.
+    TemplateTooLong = 40056, 400;
     /// The title is too long.
     TitleTooLong = 40057, 400;
     /// The tags are too long together.

@@ -435,6 +435,16 @@ impl JsonDraft {
         })
     }
 
+    /// Where it goes.
+    ///
+    /// # Errors
+    ///
+    /// That it does not say so, or that the topic is malformed.
+    pub fn topic(&self) -> Result<Topic, Error> {
+        let none = || Error::new(Code::TopicInvalid, "message JSON has no topic");
+        self.topic.as_deref().ok_or_else(none)?.parse()
+    }
+
     /// The draft; `fallback` finds the parameters that the JSON lacks, such as those of headers.
     pub fn into_draft(
         self,
@@ -459,11 +469,6 @@ impl JsonDraft {
             self.parameter(parameter).or_else(|| fallback(parameter))
         })
     }
-
-    fn topic(&self) -> Result<Topic, Error> {
-        let topic = self.topic.as_deref();
-        topic.ok_or_else(|| Error::new(Code::TopicInvalid, "message JSON has no topic"))?.parse()
-    }
 }
 
 /// The parameters as they are meant: blanks around one mean nothing, and one that is empty is none,
@@ -478,15 +483,8 @@ fn said_by(
 fn refuse_unsupported(
     parameter: &mut impl FnMut(Parameter) -> Option<String>,
 ) -> Result<(), Error> {
-    let unsupported: [(Parameter, Code, &str); 2] = [
-        (Parameter::Call, Code::CallsUnsupported, "phone calls are not supported"),
-        (Parameter::Template, Code::TemplatesUnsupported, "templates are not supported"),
-    ];
-    for (which, code, text) in unsupported {
-        let asked = parameter(which).filter(|value| !is_no(value));
-        if asked.is_some() {
-            return Err(Error::new(code, text));
-        }
+    if parameter(Parameter::Call).is_some_and(|value| !is_no(&value)) {
+        return Err(Error::new(Code::CallsUnsupported, "phone calls are not supported"));
     }
     Ok(())
 }

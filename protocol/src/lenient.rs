@@ -9,9 +9,29 @@ use serde::de::DeserializeOwned;
 
 /// Reads the value that a text begins with. What has no meaning as a character becomes U+FFFD.
 pub(crate) fn read<T: DeserializeOwned>(json: &[u8]) -> Result<T, serde_json::Error> {
-    let text = String::from_utf8_lossy(json);
-    let text = with_whole_pairs(text.strip_prefix('\u{feff}').unwrap_or(&text));
-    T::deserialize(&mut serde_json::Deserializer::from_str(&text))
+    T::deserialize(&mut serde_json::Deserializer::from_str(&repaired(json)))
+}
+
+/// Reads a text that is a value of JSON and nothing else.
+///
+/// # Errors
+///
+/// That it is none.
+pub fn value(json: &[u8]) -> Result<serde_json::Value, serde_json::Error> {
+    serde_json::from_str(&repaired(json))
+}
+
+/// The text, where each character has a meaning.
+fn repaired(json: &[u8]) -> Cow<'_, str> {
+    match String::from_utf8_lossy(json) {
+        Cow::Borrowed(text) => with_whole_pairs(without_mark(text)),
+        Cow::Owned(text) => with_whole_pairs(without_mark(&text)).into_owned().into(),
+    }
+}
+
+/// The text without a mark of its byte order.
+fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
 /// The text with U+FFFD in place of each escape that is half of a surrogate pair.

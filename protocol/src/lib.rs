@@ -13,6 +13,7 @@
 //! - [`command`]: the lines that a client sends over TCP, a Unix socket or a WebSocket
 //! - [`datagram`]: the lines of UDP, one a datagram, and how a loss is noticed
 //! - [`transport`]: the ways of receiving, and what each is called
+//! - [`lenient`]: JSON as others of the dialect write it
 //! - [`code`]: the errors, their numbers and their HTTP status
 //! - [`limits`]: every bound of the wire
 
@@ -25,7 +26,7 @@ pub mod draft;
 pub mod event;
 pub mod id;
 mod json;
-mod lenient;
+pub mod lenient;
 pub mod limits;
 pub mod since;
 pub mod topic;

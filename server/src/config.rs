@@ -149,6 +149,11 @@ pub struct Config {
     #[command(flatten)]
     pub files: FileSettings,
 
+    /// Folder of templates that publishers may name, each a file NAME.yml with templates for the
+    /// title, the message and the priority
+    #[arg(long, value_name = "DIR", env = "DOORBELL_TEMPLATE_DIR")]
+    pub template_dir: Option<PathBuf>,
+
     /// What one visitor may ask for.
     #[command(flatten)]
     pub visitors: VisitorSettings,

@@ -41,6 +41,7 @@ mod start;
 pub mod stop;
 pub mod stream;
 pub mod tail;
+pub mod templates;
 pub mod tls;
 pub mod visitors;
 mod websocket;

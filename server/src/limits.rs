@@ -210,6 +210,13 @@ pub const FILE_BYTES_PER_SECOND_MIN: u64 = 4096;
 /// clocks are set.
 pub const FILE_CLOCK_SLACK: Duration = Duration::from_secs(600);
 
+/// Bytes of a body that is JSON to fill in a template with, where a message may not have more.
+pub const TEMPLATE_BODY_BYTES_MAX: usize = 128 << 10;
+/// Bytes of the file of a template, which may hold three.
+pub const TEMPLATE_FILE_BYTES_MAX: u64 = 128 << 10;
+/// Bytes of the name of a template.
+pub const TEMPLATE_NAME_BYTES_MAX: usize = 64;
+
 /// Bytes of an access file.
 pub const ACCESS_FILE_BYTES_MAX: u64 = 64 << 20;
 /// Bytes of a name in an access file.

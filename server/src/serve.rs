@@ -35,6 +35,7 @@ use crate::relay::{Push, Relay};
 use crate::rights::Rights;
 use crate::schedule::Schedule;
 use crate::session::{Groups, HalfClosed, SessionConfig};
+use crate::templates::Templates;
 use crate::tls::{Certificates, SelfSigned, Source, Spoken, Tls, TlsConfig};
 use crate::visitors::{VisitorLimits, Visitors};
 
@@ -98,6 +99,7 @@ pub fn start(config: &Config, inherited: Inherited) -> Result<Server, StartError
         files: files.clone(),
         outbound: outbound.clone(),
         push,
+        templates: Arc::new(templates(config)?),
     };
     let http_service = Arc::new(Http::new(app));
     let by_tcp = Arc::new(LineService::new(&sessions, Transport::Tcp));
@@ -454,6 +456,13 @@ fn local_address(listener: Option<&TcpListener>) -> Result<Listen, StartError> {
 #[allow(clippy::needless_pass_by_value, reason = "the shape that `map_err` wants")]
 fn no_address(error: std::io::Error) -> StartError {
     StartError(format!("a listener has no address: {error}"))
+}
+
+fn templates(config: &Config) -> Result<Templates, StartError> {
+    Templates::open(config.template_dir.as_deref()).map_err(|error| {
+        let folder = config.template_dir.as_deref().unwrap_or(Path::new("")).display();
+        StartError(format!("cannot read the folder of --template-dir {folder}: {error}"))
+    })
 }
 
 /// Where files are, in the folder of the log.

@@ -194,7 +194,7 @@ impl<'t> Lexer<'t> {
         let ends = rest.is_empty()
             || rest.starts_with(CLOSE)
             || rest.starts_with(|c| BLANKS.contains(&c) || ".,|:()".contains(c));
-        if !ends && !(first == '.' && name.is_empty()) {
+        if !(ends || first == '.' && name.is_empty()) {
             let next = rest.chars().next().unwrap_or_default();
             return Err(format!("{next:?} is unexpected behind a name"));
         }

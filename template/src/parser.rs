@@ -16,18 +16,20 @@ pub(crate) fn parse(text: &str) -> Result<Tree, Error> {
     let mut parser = Parser { tokens: &tokens, at: 0, variables, slots: 1, nesting: 0, ranges: 0 };
     let (nodes, end) = parser.nodes()?;
     match end {
-        End::Whole => Ok(Tree { nodes, slots: parser.slots }),
-        End::Else => Err(parser.invalid("else is outside of a block")),
-        End::End => Err(parser.invalid("end is outside of a block")),
+        Ending::Text => Ok(Tree { nodes, slots: parser.slots }),
+        Ending::Else => Err(parser.invalid("else is outside of a block")),
+        Ending::Block => Err(parser.invalid("end is outside of a block")),
     }
 }
 
 /// What ended a list of nodes.
-enum End {
+enum Ending {
     /// The end of the template.
-    Whole,
+    Text,
+    /// `else`.
     Else,
-    End,
+    /// `end`.
+    Block,
 }
 
 /// The blocks that have conditions.
@@ -101,11 +103,11 @@ impl<'t> Parser<'t> {
         read
     }
 
-    fn nodes(&mut self) -> Result<(Vec<Node>, End), Error> {
+    fn nodes(&mut self) -> Result<(Vec<Node>, Ending), Error> {
         let mut nodes = Vec::new();
         loop {
             match self.next() {
-                Token::End => return Ok((nodes, End::Whole)),
+                Token::End => return Ok((nodes, Ending::Text)),
                 Token::Text(text) => nodes.push(Node::Text((*text).to_owned())),
                 _ => {
                     self.skip_blanks();
@@ -117,9 +119,9 @@ impl<'t> Parser<'t> {
                     match *word {
                         "end" => {
                             self.close("end")?;
-                            return Ok((nodes, End::End));
+                            return Ok((nodes, Ending::Block));
                         }
-                        "else" => return Ok((nodes, End::Else)),
+                        "else" => return Ok((nodes, Ending::Else)),
                         "if" => nodes.push(self.nested(|parser| parser.block(Block::If))?),
                         "with" => nodes.push(self.nested(|parser| parser.block(Block::With))?),
                         "range" => nodes.push(self.nested(Self::range)?),
@@ -165,9 +167,9 @@ impl<'t> Parser<'t> {
             let (nodes, end) = self.scope(Self::nodes)?;
             branches.push(Branch { on, nodes });
             match end {
-                End::Whole => return Err(self.unexpected(word)),
-                End::End => break,
-                End::Else => {}
+                Ending::Text => return Err(self.unexpected(word)),
+                Ending::Block => break,
+                Ending::Else => {}
             }
             self.skip_blanks();
             if *self.peek() == Token::Word(word) {
@@ -193,9 +195,9 @@ impl<'t> Parser<'t> {
         self.ranges -= 1;
         let (nodes, end) = read?;
         let otherwise = match end {
-            End::Whole => return Err(self.unexpected("range")),
-            End::End => Vec::new(),
-            End::Else => self.otherwise("range")?,
+            Ending::Text => return Err(self.unexpected("range")),
+            Ending::Block => Vec::new(),
+            Ending::Else => self.otherwise("range")?,
         };
         self.variables.truncate(known);
         Ok(Node::Range(Branch { on, nodes }, otherwise))
@@ -206,9 +208,9 @@ impl<'t> Parser<'t> {
         self.close("else")?;
         let (nodes, end) = self.scope(Self::nodes)?;
         match end {
-            End::End => Ok(nodes),
-            End::Else => Err(self.invalid("else is there twice")),
-            End::Whole => Err(self.unexpected(what)),
+            Ending::Block => Ok(nodes),
+            Ending::Else => Err(self.invalid("else is there twice")),
+            Ending::Text => Err(self.unexpected(what)),
         }
     }
 

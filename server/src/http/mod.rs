@@ -13,6 +13,7 @@
 //!   was meant; `matrix`: the gateway of Matrix; `framing`: how messages stand in a body;
 //!   `streaming`: a stream over a connection that is read here; `upgrade`: how a request becomes a
 //!   WebSocket
+//! - `templated`: a publish whose text is made of its body by a template
 //! - `upload`: a publish whose body is a file; `download`: the file
 //! - `webpush`: subscriptions of browsers that are pushed to
 //! - `identity`: the account of whoever asks, and tickets
@@ -45,6 +46,7 @@ mod requester;
 mod stalled;
 mod stream;
 mod streaming;
+mod templated;
 mod timeout;
 mod upgrade;
 mod upload;
@@ -66,6 +68,7 @@ use crate::outbound::Outbound;
 use crate::proxy::Proxies;
 use crate::relay::Push;
 use crate::session::SessionConfig;
+use crate::templates::Templates;
 
 /// What every request may need.
 #[derive(Debug, Clone)]
@@ -100,6 +103,8 @@ pub struct App {
     pub outbound: Outbound,
     /// The browsers that are pushed to, if any may be.
     pub push: Option<Push>,
+    /// Named templates.
+    pub templates: Arc<Templates>,
 }
 
 impl App {

@@ -14,6 +14,8 @@ use super::matrix::{self, Notification};
 use super::params::Params;
 use super::reply::Reply;
 use super::request::{Request, decoded};
+use super::templated::{self, is_templated};
+use crate::limits::TEMPLATE_BODY_BYTES_MAX;
 use crate::writer::Answer;
 
 /// Bytes of a JSON publish beside its text: its other members, and their escapes.
@@ -47,6 +49,10 @@ impl Publish<'_> {
     pub(super) fn limit(self, app: &App, params: &Params<'_>, message_bytes: usize) -> BodyLimit {
         let (bytes, what, longer) = match self {
             Self::Body(..) if is_push(params) => (message_bytes, "message", Longer::Cut),
+            Self::Body(..) if is_data(|wanted| params.parameter(wanted)) => {
+                let bytes = message_bytes.max(TEMPLATE_BODY_BYTES_MAX);
+                (bytes, "JSON body", Longer::Refused(Code::JsonTooLarge))
+            }
             Self::Body(..) => {
                 let refused = Longer::Refused(Code::MessageTooLarge);
                 let parameter = |wanted| params.parameter(wanted);
@@ -77,6 +83,11 @@ impl Publish<'_> {
 /// file, which is somewhere else, it is the text.
 fn says(parameter: impl Fn(Parameter) -> Option<String>, wanted: Parameter) -> bool {
     parameter(wanted).is_some_and(|value| !value.trim().is_empty())
+}
+
+/// Whether the body is JSON to fill in a template with, and no file.
+fn is_data(parameter: impl Copy + Fn(Parameter) -> Option<String>) -> bool {
+    is_templated(parameter) && !says(parameter, Parameter::Filename)
 }
 
 /// Whether a request is one of `UnifiedPush`: its body is for a program and is passed on as it is.
@@ -188,7 +199,7 @@ pub(super) fn prepare(
                 draft.map(|draft| pass_on(draft, &body))
             } else {
                 let text = text_of(&body, &params)?;
-                Draft::new(topic, text.trim(), message_bytes, parameter)
+                templated::draft(app, topic, text.trim(), message_bytes, parameter)
             }
         }
         Publish::Act(topic, id, act) => Draft::on(decoded(topic)?.parse()?, &decoded(id)?, act),
@@ -201,7 +212,9 @@ pub(super) fn prepare(
                 let draft = json.into_draft_with_file(message_bytes, fallback)?;
                 return Ok(Prepared::File(draft, begun));
             }
-            json.into_draft(message_bytes, fallback)
+            let body = json.message.as_deref().unwrap_or_default();
+            let parameter = |wanted| json.parameter(wanted).or_else(|| fallback(wanted));
+            templated::draft(app, json.topic()?, body, message_bytes, parameter)
         }
         Publish::Matrix => {
             return Ok(match matrix::notification(app, &body, message_bytes)? {
@@ -227,7 +240,7 @@ fn json_file(
     let text = json.message.as_deref().filter(|text| !text.is_empty())?;
     let parameter = |wanted| json.parameter(wanted).or_else(|| fallback(wanted));
     let is_named = says(parameter, Parameter::Filename);
-    let is_file = is_named || text.len() > message_bytes;
+    let is_file = is_named || text.len() > message_bytes && !is_data(parameter);
     (is_file && !says(parameter, Parameter::Attach))
         .then(|| FileBegun { bytes: Bytes::copy_from_slice(text.as_bytes()), is_named })
 }
