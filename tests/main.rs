@@ -53,6 +53,7 @@ mod power_cut;
 mod proxies;
 mod publish;
 mod readme;
+mod reconnection;
 mod resume;
 mod rights;
 mod scheduled;

@@ -272,6 +272,31 @@ async fn a_server_that_says_nothing_any_more_is_left() {
 }
 
 #[tokio::test]
+async fn a_server_that_said_how_quiet_it_is_is_waited_for_as_long() {
+    let (listener, address) = listen().await;
+    let mut updates = updates(&address, Transport::Tcp);
+    let server = async {
+        let mut peer = accept(&listener).await;
+        let opened = event("open", 0, r#","keepalive":300"#);
+        say(&mut peer, &format!("{opened}\n")).await;
+        line(&mut peer).await;
+        let ok = event("ok", 0, "");
+        say(&mut peer, &format!("{ok}\n")).await;
+        peer
+    };
+    let (connected, _peer) = tokio::join!(updates.next(), server);
+    assert!(matches!(connected, Some(Ok(Update::Connected))));
+    tokio::time::pause();
+    let quiet_since = tokio::time::Instant::now();
+    let update = updates.next().await;
+    let silent = matches!(update, Some(Ok(Update::Disconnected { error: Error::Silent(_), .. })));
+    assert!(silent, "{update:?}");
+    let patience = quiet_since.elapsed();
+    let fitting = Duration::from_secs(301)..Duration::from_secs(1800);
+    assert!(fitting.contains(&patience), "{patience:?}");
+}
+
+#[tokio::test]
 async fn a_dropped_subscription_leaves_no_connection_behind() {
     for via in [Transport::Tcp, Transport::Sse, Transport::Longpoll] {
         let (listener, address) = listen().await;
