@@ -123,6 +123,14 @@ impl Heads {
         self.known().head(topic)
     }
 
+    /// Hands out the heads of all topics, by name. Publishers wait for as long as it takes.
+    pub fn for_each(&self, mut take: impl FnMut(&Topic, TopicHead)) {
+        let known = self.known();
+        for topic in &known.in_order {
+            take(topic, known.head(topic).unwrap_or_default());
+        }
+    }
+
     /// How many topics are known.
     pub fn len(&self) -> usize {
         self.known().topics.len()

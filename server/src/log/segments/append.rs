@@ -311,17 +311,18 @@ impl Appender {
         Ok(())
     }
 
-    /// Writes that the log ended as it should.
-    pub(super) fn close(&mut self, shared: &Shared) -> Result<(), LogError> {
+    /// Writes that the log ended as it should. Returns the line that says so, if it was written.
+    pub(super) fn close(&mut self, shared: &Shared) -> Result<Option<Vec<u8>>, LogError> {
         if std::mem::replace(&mut self.is_closed, true) || shared.failure().is_some() {
-            return Ok(());
+            return Ok(None);
         }
         let last = shared.last.load(Ordering::Relaxed);
         let (id, event) = (shared.epochs.id(last), "end".to_owned());
         let ended = MarkLine { id, event, time_us: shared.clock.now().unix_us };
         self.bytes.clear();
         line::push(&mut self.bytes, Some(1), Kind::End, 0, &Owner::nobody(), &json(&ended)?);
-        self.write_note(shared)
+        self.write_note(shared)?;
+        Ok(Some(std::mem::take(&mut self.bytes)))
     }
 }
 

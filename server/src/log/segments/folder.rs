@@ -11,8 +11,8 @@ use std::time::SystemTime;
 use crate::log::OpenError;
 
 const LOCK: &str = "doorbell.lock";
-const SEGMENT: &str = "log";
-const SUMMARY: &str = "sum";
+pub(super) const SEGMENT: &str = "log";
+pub(super) const SUMMARY: &str = "sum";
 /// What the log of an older version was kept in.
 const OLD_DATABASE: &str = "doorbell.db";
 /// Nobody else may read what was published.
@@ -106,13 +106,27 @@ impl Folder {
 
     /// The ordinals of the segments in it, rising.
     pub(super) fn segments(&self) -> io::Result<Vec<u64>> {
+        self.ordinals(SEGMENT)
+    }
+
+    /// The ordinals of what has such a name, rising.
+    pub(super) fn ordinals(&self, extension: &str) -> io::Result<Vec<u64>> {
         let mut ordinals = Vec::new();
         for entry in fs::read_dir(&self.path)? {
             let name = entry?.file_name();
-            ordinals.extend(name.to_str().and_then(ordinal_of));
+            ordinals.extend(name.to_str().and_then(|name| ordinal_of(name, extension)));
         }
         ordinals.sort_unstable();
         Ok(ordinals)
+    }
+
+    /// Removes a file that nobody needs, and says so.
+    pub(super) fn clear(&self, name: &str) {
+        let path = self.path.join(name);
+        match fs::remove_file(&path) {
+            Ok(()) => tracing::info!(?path, "a file that belongs to no segment was removed"),
+            Err(error) => tracing::debug!(?path, %error, "a file could not be removed"),
+        }
     }
 
     pub(super) fn segment_path(&self, ordinal: u64) -> PathBuf {
@@ -178,47 +192,40 @@ impl Folder {
         }
     }
 
-    /// Writes a summary; returns it as a file that can be read.
-    pub(super) fn write_summary(&self, ordinal: u64, text: &[u8]) -> io::Result<File> {
+    /// Makes a file that holds nothing, whatever it held.
+    pub(super) fn begin_file(&self, name: &str) -> io::Result<File> {
         self.check_path()?;
         let mut options = File::options();
         options.read(true).write(true).create(true).truncate(true).mode(FILE_MODE);
-        let file = options.open(self.path.join(name(ordinal, SUMMARY)))?;
-        file.write_all_at(text, 0)?;
-        Ok(file)
+        options.open(self.path.join(name))
     }
 
-    /// A summary as it was written, which need not be whole.
-    pub(super) fn read_summary(&self, ordinal: u64) -> io::Result<Option<(File, String)>> {
-        let mut file = match File::open(self.path.join(name(ordinal, SUMMARY))) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            file => file?,
-        };
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes)?;
-        Ok(String::from_utf8(bytes).ok().map(|text| (file, text)))
+    /// Opens a file to read it, if it is there.
+    pub(super) fn open_file(&self, name: &str) -> io::Result<Option<File>> {
+        match File::open(self.path.join(name)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            file => file.map(Some),
+        }
     }
 
     /// Puts a file in the place of the one of that name. It is on the disk then.
     pub(super) fn replace_file(&self, name: &str, bytes: &[u8]) -> io::Result<File> {
-        self.check_path()?;
-        let new = self.path.join(format!("{name}.new"));
-        let mut options = File::options();
-        options.write(true).create(true).truncate(true).mode(FILE_MODE);
-        let file = options.open(&new)?;
+        let new = format!("{name}.new");
+        let file = self.begin_file(&new)?;
         file.write_all_at(bytes, 0)?;
         file.sync_all()?;
-        fs::rename(new, self.path.join(name))?;
+        fs::rename(self.path.join(new), self.path.join(name))?;
         self.sync()?;
         Ok(file)
     }
 
     /// All of a file; nothing if it is not there.
     pub(super) fn read_file(&self, name: &str) -> io::Result<Vec<u8>> {
-        match fs::read(self.path.join(name)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-            bytes => bytes,
+        let mut bytes = Vec::new();
+        if let Some(mut file) = self.open_file(name)? {
+            file.read_to_end(&mut bytes)?;
         }
+        Ok(bytes)
     }
 
     /// Another folder may stand under this name by now: it is not ours to write in.
@@ -236,12 +243,12 @@ fn identity(found: &fs::Metadata) -> (u64, u64) {
 }
 
 /// The name of a file of a segment.
-fn name(ordinal: u64, extension: &str) -> String {
+pub(super) fn name(ordinal: u64, extension: &str) -> String {
     format!("{ordinal:0DIGITS$}.{extension}")
 }
 
-fn ordinal_of(file: &str) -> Option<u64> {
-    let digits = file.strip_suffix(SEGMENT)?.strip_suffix('.')?;
+fn ordinal_of(file: &str, extension: &str) -> Option<u64> {
+    let digits = file.strip_suffix(extension)?.strip_suffix('.')?;
     let is_ours = digits.len() >= DIGITS && digits.bytes().all(|byte| byte.is_ascii_digit());
     is_ours.then(|| digits.parse().ok()).flatten()
 }

@@ -22,6 +22,8 @@
 
 mod append;
 mod chain;
+mod checked;
+mod checkpoint;
 mod expire;
 mod folder;
 mod line;
@@ -188,6 +190,18 @@ impl Inner {
     fn appender(&self) -> MutexGuard<'_, Appender> {
         self.appender.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Notes the heads for the next start, which does without if they cannot be.
+    fn note_heads(&self, line: &[u8]) {
+        // What is held now is what they are about.
+        let _alone = self.retention.lock().unwrap_or_else(PoisonError::into_inner);
+        let Shared { folder, heads, .. } = &self.shared;
+        let view = self.shared.view();
+        let (Some(oldest), Some(newest)) = (view.first(), view.last()) else { return };
+        if let Err(error) = checkpoint::write(folder, oldest.ordinal, newest, line, heads) {
+            tracing::debug!(%error, "the heads of topics were not noted");
+        }
+    }
 }
 
 impl Shared {
@@ -318,11 +332,15 @@ impl Log for SegmentLog {
     }
 
     fn close(&self) -> Result<(), LogError> {
-        let closed = self.inner.appender().close(&self.inner.shared);
+        let shared = &self.inner.shared;
+        let closed = self.inner.appender().close(shared);
         // The last sync is theirs, and notes how far it came.
         self.threads.lock().unwrap_or_else(PoisonError::into_inner).take();
-        self.inner.shared.claim.release();
-        closed
+        if let Ok(Some(line)) = &closed {
+            self.inner.note_heads(line);
+        }
+        shared.claim.release();
+        closed.map(drop)
     }
 }
 

@@ -117,8 +117,7 @@ impl LogFolder {
                     End::Torn => remarks.push("it ends in the middle of a batch, which is cut off"),
                     End::Damaged => remarks.push("its last lines are damaged, and are cut off"),
                 }
-            } else if summary::read(&self.folder, found.ordinal, found.bytes, |_, _| ())?.is_none()
-            {
+            } else if summary::read(&self.folder, found.ordinal, found.bytes)?.is_none() {
                 remarks.push("it has no summary that fits; a start makes one");
             }
             let name = self.folder.segment_path(found.ordinal);

@@ -7,7 +7,6 @@
 //! comes past is told.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -19,17 +18,17 @@ use doorbell_protocol::Topic;
 use serde::Deserialize;
 
 use super::append::{Appender, not_written};
-use super::folder::{Claim, Folder, SyncedTo};
+use super::folder::{self, Claim, Folder, SEGMENT, SyncedTo};
 use super::line::{self, CHECKSUM_BYTES, HEAD_BEGINS};
 use super::lines::LineReader;
 use super::owners::Owners;
 use super::scan::{self, Content, End, Rest, Run};
 use super::segment::{Hole, Segment};
 use super::tasks::Threads;
-use super::topics::TopicRow;
+use super::topics::{self, TopicRow};
 use super::{
     FORMAT, Inner, SEGMENT_AGES, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, SEGMENTS, SegmentLog,
-    Shared, Stalls, Sync, VERSION, expire, summary,
+    Shared, Stalls, Sync, VERSION, checkpoint, expire, summary,
 };
 use crate::clock::{Clock, Now};
 use crate::log::epochs::{self, Span};
@@ -186,6 +185,8 @@ struct Found {
     /// Oldest first. Nothing is behind the last batch of the newest one.
     segments: Vec<Arc<Segment>>,
     topics: HashMap<Topic, TopicHead, foldhash::fast::RandomState>,
+    /// Whether all topics were found in a checkpoint.
+    has_heads: bool,
     spans: Vec<Span>,
     last_run: Option<Run>,
     /// Whether something that was damaged stands behind the last message so far.
@@ -203,11 +204,13 @@ impl Found {
         let ordinals = folder.segments().map_err(refuse)?;
         let mut found =
             Self { next_ordinal: ordinals.last().map_or(1, |last| last + 1), ..Self::default() };
-        let (mut files, mut foreign) = (Vec::new(), Vec::new());
+        summary::clear_orphans(folder, &ordinals).map_err(refuse)?;
+        let (mut files, mut foreign, mut empty) = (Vec::new(), Vec::new(), Vec::new());
         for ordinal in ordinals {
             let file = folder.open_segment(ordinal).map_err(refuse)?;
             let bytes = file.metadata().map_err(refuse)?.len();
             if bytes == 0 {
+                empty.push(ordinal);
                 found.prepared = Some((ordinal, file));
             } else if is_ours(folder, ordinal, &file)? {
                 found.prepared = None;
@@ -229,7 +232,18 @@ impl Found {
         for path in foreign {
             tracing::warn!(path = %path.display(), "this is no segment of a log: it is left alone");
         }
+        let prepared = found.prepared.as_ref().map(|(ordinal, _)| *ordinal);
+        for ordinal in empty.into_iter().filter(|ordinal| Some(*ordinal) != prepared) {
+            folder.clear(&folder::name(ordinal, SEGMENT));
+        }
         let newest = files.pop();
+        if let Some((ordinal, file, bytes)) = &newest {
+            let oldest = files.first().map_or(*ordinal, |(ordinal, ..)| *ordinal);
+            if let Some(rows) = checkpoint::read(folder, oldest, (*ordinal, file, *bytes)) {
+                found.note_rows(&rows);
+                found.has_heads = true;
+            }
+        }
         for (ordinal, file, bytes) in files {
             found.add_finished(folder, ordinal, file, bytes).map_err(refuse)?;
         }
@@ -248,16 +262,13 @@ impl Found {
         file: File,
         bytes: u64,
     ) -> io::Result<()> {
-        let mut rows = Vec::new();
-        let read = summary::read(folder, ordinal, bytes, |name, row| {
-            // Looked up first: most topics are known by then, and a name costs an allocation.
-            match self.topics.get_mut(name) {
-                Some(head) => head.newest = head.newest.max(row.last),
-                None => rows.extend(name.parse::<Topic>().map(|topic| (topic, row))),
+        let (content, table) = match summary::read(folder, ordinal, bytes)? {
+            Some(summary) => {
+                if !self.has_heads {
+                    self.note_rows(&summary.rows);
+                }
+                (summary.content, Some(summary.topics))
             }
-        })?;
-        let (content, table) = match read {
-            Some(read) => (read.content, Some(read.topics)),
             None => {
                 let content = scan::scan(&file, bytes, Rest::Kept)?;
                 tracing::info!(segment = ordinal, "a segment had no summary and was read");
@@ -271,9 +282,6 @@ impl Found {
                 (content, table.ok())
             }
         };
-        for (topic, row) in rows {
-            self.note_topic(topic, row);
-        }
         let segment = self.add(ordinal, file, content);
         if let Some(table) = table {
             let _ = segment.topics.set(table);
@@ -333,22 +341,27 @@ impl Found {
 
     fn note_topics(&mut self, content: &Content) {
         for (name, row) in &content.topics {
-            match self.topics.get_mut(&**name) {
-                Some(head) => head.newest = head.newest.max(row.last),
-                None => {
-                    if let Ok(topic) = name.parse() {
-                        self.note_topic(topic, *row);
-                    }
-                }
-            }
+            self.note_topic(name, *row);
         }
     }
 
-    fn note_topic(&mut self, topic: Topic, row: TopicRow) {
-        // What came before its oldest message was let go.
-        let head = TopicHead { newest: row.last, expired: row.before };
-        if let Entry::Vacant(unknown) = self.topics.entry(topic) {
-            unknown.insert(head);
+    fn note_rows(&mut self, rows: &str) {
+        for (name, row) in topics::rows(rows) {
+            self.note_topic(name, row);
+        }
+    }
+
+    /// Takes in a topic of a segment. What came before its oldest message was let go.
+    fn note_topic(&mut self, name: &str, row: TopicRow) {
+        // Looked up first: most topics are known by then, and a name costs an allocation.
+        match self.topics.get_mut(name) {
+            Some(head) => head.newest = head.newest.max(row.last),
+            None => {
+                if let Ok(topic) = name.parse() {
+                    let head = TopicHead { newest: row.last, expired: row.before };
+                    self.topics.insert(topic, head);
+                }
+            }
         }
     }
 

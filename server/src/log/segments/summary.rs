@@ -15,21 +15,19 @@
 //! segment is whole.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::io;
+use std::io::{self, Write};
 
 use serde::{Deserialize, Serialize};
 
-use super::folder::Folder;
+use super::checked::{self, CheckedFile};
+use super::folder::{Folder, SUMMARY, name};
 use super::scan::{Content, Run, WrittenSpan};
 use super::segment::{Hole, Index, IndexEntry, Notes, Times};
-use super::topics::{TopicRow, TopicTable};
+use super::topics::TopicTable;
 use crate::log::Owner;
 
 const FORMAT: &str = "doorbell-summary";
 const VERSION: u32 = 1;
-/// Bytes of the checksum and the space after it.
-const CHECKSUM_BYTES: usize = 9;
 
 /// The first line.
 #[derive(Debug, Serialize, Deserialize)]
@@ -71,40 +69,38 @@ pub(super) fn write(folder: &Folder, ordinal: u64, content: &Content) -> io::Res
         index: entries.len(),
         topics: content.topics.len(),
     };
-    let mut text = format!("{:08x} {}\n", 0, serde_json::to_string(&written)?);
+    let mut file = CheckedFile::create(folder, &name(ordinal, SUMMARY))?;
+    writeln!(file, "{}", serde_json::to_string(&written)?)?;
     for IndexEntry { offset, seq } in entries {
-        let _ = writeln!(text, "{offset} {seq}");
+        writeln!(file, "{offset} {seq}")?;
     }
-    let at = text.len() as u64;
+    let at = file.bytes();
     let mut topics: Vec<_> = content.topics.iter().collect();
     topics.sort_unstable_by_key(|(name, _)| *name);
     for (name, row) in topics {
-        row.write(name, &mut text);
+        row.write(name, &mut file)?;
     }
-    let checksum = crc32fast::hash(&text.as_bytes()[CHECKSUM_BYTES..]);
-    text.replace_range(..CHECKSUM_BYTES - 1, &format!("{checksum:08x}"));
-    let file = folder.write_summary(ordinal, text.as_bytes())?;
-    Ok(TopicTable::new(file, at, text.len() as u64))
+    let end = file.bytes();
+    Ok(TopicTable::new(file.finish()?, at, end))
 }
 
-/// A summary that was read, but for its topics.
+/// A summary that was read.
 #[derive(Debug)]
 pub(super) struct Summary {
+    /// What it says, but for its topics.
     pub(super) content: Content,
     /// Where they are.
     pub(super) topics: TopicTable,
+    /// Their lines.
+    pub(super) rows: String,
 }
 
 /// Reads the summary of a segment of so many bytes; `None` if there is none that can be trusted.
-/// Its topics are handed to `take` one by one.
-pub(super) fn read(
-    folder: &Folder,
-    ordinal: u64,
-    bytes: u64,
-    mut take: impl FnMut(&str, TopicRow),
-) -> io::Result<Option<Summary>> {
-    let Some((file, text)) = folder.read_summary(ordinal)? else { return Ok(None) };
-    let Some((head, mut rest)) = verified(&text) else { return Ok(None) };
+pub(super) fn read(folder: &Folder, ordinal: u64, bytes: u64) -> io::Result<Option<Summary>> {
+    let Some((file, mut text)) = checked::read(folder, &name(ordinal, SUMMARY))? else {
+        return Ok(None);
+    };
+    let Some((head, mut rest)) = parse_head(&text) else { return Ok(None) };
     if head.version != VERSION || (head.segment, head.bytes) != (ordinal, bytes) {
         return Ok(None);
     }
@@ -123,11 +119,6 @@ pub(super) fn read(
         index.push(IndexEntry { offset, seq });
     }
     let at = text.len() - rest.len();
-    for line in rest.lines() {
-        if let Some((name, row)) = TopicRow::parse(line) {
-            take(name, row);
-        }
-    }
     let owners = head.owners.iter().map(|(owner, bytes)| (Owner::named(owner), *bytes));
     let content = Content {
         bytes: head.bytes,
@@ -141,15 +132,26 @@ pub(super) fn read(
         ..Content::default()
     };
     let topics = TopicTable::new(file, at as u64, text.len() as u64);
-    Ok(Some(Summary { content, topics }))
+    Ok(Some(Summary { content, topics, rows: text.split_off(at) }))
 }
 
-fn verified(text: &str) -> Option<(Written, &str)> {
-    let (checksum, rest) = text.split_at_checked(CHECKSUM_BYTES)?;
-    let checksum = u32::from_str_radix(checksum.strip_suffix(' ')?, 16).ok()?;
-    if checksum != crc32fast::hash(rest.as_bytes()) {
-        return None;
+/// Removes the summaries of segments that are not there: one may have been let go of while its
+/// summary was being written, or a copy may have passed over it.
+pub(super) fn clear_orphans(folder: &Folder, ordinals: &[u64]) -> io::Result<()> {
+    for ordinal in folder.ordinals(SUMMARY)? {
+        let name = name(ordinal, SUMMARY);
+        let is_orphan = ordinals.binary_search(&ordinal).is_err();
+        // Others may call their files so too.
+        let is_ours =
+            |text: String| parse_head(&text).is_some_and(|(head, _)| head.format == FORMAT);
+        if is_orphan && checked::read(folder, &name)?.is_some_and(|(_, text)| is_ours(text)) {
+            folder.clear(&name);
+        }
     }
-    let (head, rest) = rest.split_once('\n')?;
+    Ok(())
+}
+
+fn parse_head(text: &str) -> Option<(Written, &str)> {
+    let (head, rest) = text.get(checked::CHECKSUM_BYTES..)?.split_once('\n')?;
     Some((serde_json::from_str(head).ok()?, rest))
 }

@@ -162,7 +162,16 @@ impl Shared {
 
 impl Inner {
     fn finish(&self, segment: &Segment) {
-        if let Err(error) = self.shared.seal(segment) {
+        // All topics of a segment take much memory for a moment: it goes back with its thread.
+        let sealed = std::thread::scope(|scope| {
+            let seal = || self.shared.seal(segment);
+            std::thread::Builder::new()
+                .name("log-seal".to_owned())
+                .spawn_scoped(scope, seal)?
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        });
+        if let Err(error) = sealed {
             tracing::warn!(%error, segment = segment.ordinal, "a summary was not written");
         }
         self.expire(self.shared.clock.now());

@@ -1,9 +1,8 @@
 //! The topics of a segment, as they stand in its summary.
 
 use std::cmp::Ordering;
-use std::fmt::Write;
 use std::fs::File;
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 
 use super::lines::LineReader;
@@ -21,24 +20,31 @@ pub(super) struct TopicRow {
 }
 
 impl TopicRow {
-    /// Appends its line. Its checksum is its own, since lines are read one by one.
-    pub(super) fn write(self, name: &str, out: &mut String) {
-        let begin = out.len();
-        let _ = write!(out, "{name} {} {}", self.last, self.before);
-        let checksum = crc32fast::hash(&out.as_bytes()[begin..]);
-        let _ = writeln!(out, " {checksum:08x}");
+    /// Writes its line. Its checksum is its own, since lines are read one by one.
+    pub(super) fn write(self, name: &str, out: &mut impl Write) -> io::Result<()> {
+        let row = format!("{name} {} {}", self.last, self.before);
+        writeln!(out, "{row} {:08x}", crc32fast::hash(row.as_bytes()))
     }
 
     /// Reads its line, given without its end. `None` if it is damaged.
     pub(super) fn parse(line: &str) -> Option<(&str, Self)> {
         let (row, checksum) = line.rsplit_once(' ')?;
-        if u32::from_str_radix(checksum, 16).ok()? != crc32fast::hash(row.as_bytes()) {
-            return None;
-        }
-        let mut words = row.split(' ');
-        let (name, last, before) = (words.next()?, words.next()?, words.next()?);
+        let is_right = u32::from_str_radix(checksum, 16).ok()? == crc32fast::hash(row.as_bytes());
+        if is_right { Self::columns(line) } else { None }
+    }
+
+    /// Reads a line that was found to be right before.
+    fn columns(line: &str) -> Option<(&str, Self)> {
+        let (name, numbers) = line.split_once(' ')?;
+        let (last, rest) = numbers.split_once(' ')?;
+        let (before, _) = rest.split_once(' ').unwrap_or((rest, ""));
         Some((name, Self { last: last.parse().ok()?, before: before.parse().ok()? }))
     }
+}
+
+/// The topics of a text that was found to be right as a whole.
+pub(super) fn rows(text: &str) -> impl Iterator<Item = (&str, TopicRow)> {
+    text.lines().filter_map(TopicRow::columns)
 }
 
 /// Where the topics of a segment stand in its summary, in the order of their names.

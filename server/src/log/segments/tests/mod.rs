@@ -1,5 +1,6 @@
 //! What only a log on disk has to keep: starts, ends of every kind, damage.
 
+mod checkpoint;
 mod clock;
 mod damage;
 mod full;

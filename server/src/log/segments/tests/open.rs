@@ -194,6 +194,25 @@ fn what_is_left_of_a_segment_that_never_reached_the_disk_is_begun_anew() {
 }
 
 #[test]
+fn what_belongs_to_no_segment_is_cleared_and_files_of_others_are_not() {
+    let mut place = TestFolder::new();
+    place.retention.bytes = 1 << 20;
+    let log = place.open();
+    append(&log, "a", &["x".repeat(20_000).as_str(); 3], 5);
+    append(&log, "a", &["x".repeat(20_000).as_str(); 3], 6);
+    log.close().unwrap();
+    drop(log);
+    let path = |name: &str| place.path().join(name);
+    std::fs::copy(path("00000001.sum"), path("00000077.sum")).unwrap();
+    std::fs::write(path("20261129.sum"), "of another program").unwrap();
+    std::fs::write(path("00000000.log"), "").unwrap();
+    let log = place.open();
+    assert_eq!(place.files("sum"), [path("00000001.sum"), path("20261129.sum")]);
+    assert!(!path("00000000.log").exists());
+    assert_eq!(seqs(&page(&log, "a", 0, 9)), [1, 2, 3, 4, 5, 6]);
+}
+
+#[test]
 fn a_file_that_is_no_segment_is_left_alone() {
     for other in [&b"Nov 29 a line of another log\n"[..], b"deadbeef 0001 h of another one\n"] {
         let place = TestFolder::new();
