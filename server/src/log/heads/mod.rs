@@ -80,9 +80,13 @@ impl Heads {
         }
     }
 
-    /// Puts back what an engine stored of a topic, once.
-    pub fn restore(&self, topic: Topic, head: TopicHead) {
-        self.known_mut().add(topic, head);
+    /// Puts back what an engine stored of topics, older messages first: the newest message of each,
+    /// and what was let go when the first of them is told.
+    pub fn restore<'a>(&self, topics: impl Iterator<Item = (&'a str, TopicHead)>) {
+        let mut known = self.known_mut();
+        for (name, head) in topics {
+            known.restore(name, head);
+        }
     }
 
     /// Puts back how far messages of forgotten topics were let go.
@@ -179,6 +183,21 @@ impl Known {
         }
         self.in_order.insert(topic.clone());
         self.topics.insert(topic, KnownTopic { head, branch });
+    }
+
+    fn restore(&mut self, name: &str, head: TopicHead) {
+        // Looked up first: most topics are known by then, and a name costs an allocation.
+        match self.topics.get_mut(name) {
+            Some(known) => {
+                known.head.newest = known.head.newest.max(head.newest);
+                self.branches.advance(known.branch, head.newest);
+            }
+            None => {
+                if let Ok(topic) = name.parse() {
+                    self.add(topic, head);
+                }
+            }
+        }
     }
 
     fn expire(&mut self, topic: &Topic, seq: u64) {

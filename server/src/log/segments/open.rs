@@ -6,7 +6,6 @@
 //! new epoch tells such places apart from those that are given out from now on, and a reader that
 //! comes past is told.
 
-use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -14,7 +13,6 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use doorbell_protocol::Topic;
 use serde::Deserialize;
 
 use super::append::{Appender, not_written};
@@ -59,15 +57,8 @@ pub(super) fn open(
     let now = clock.now();
     let run = Run { boot, sync: sync.as_str().to_owned(), place: claim.place() };
     let found = Found::read(&folder, &claim, &run)?;
-    let Found { mut segments, topics, spans, last_run, is_torn, next_ordinal, prepared, .. } =
-        found;
-    let heads = Heads::default();
-    let let_go = segments.first().map_or(0, |oldest| oldest.after);
-    heads.restore_forgotten(let_go);
-    for (topic, TopicHead { newest, expired }) in topics {
-        // What is damaged since was not let go.
-        heads.restore(topic, TopicHead { newest, expired: expired.min(let_go) });
-    }
+    let Found { mut segments, heads, spans, last_run, is_torn, next_ordinal, prepared, .. } = found;
+    heads.restore_forgotten(segments.first().map_or(0, |oldest| oldest.after));
     let written: Vec<_> = segments.iter().filter(|segment| !segment.is_empty()).collect();
     expire::find_ages(&written, retention.age, now, false);
     let last = segments.last().map_or(0, |newest| newest.last());
@@ -184,8 +175,8 @@ fn begin_epoch(
 struct Found {
     /// Oldest first. Nothing is behind the last batch of the newest one.
     segments: Vec<Arc<Segment>>,
-    topics: HashMap<Topic, TopicHead, foldhash::fast::RandomState>,
-    /// Whether all topics were found in a checkpoint.
+    heads: Heads,
+    /// Whether they were found in a checkpoint.
     has_heads: bool,
     spans: Vec<Span>,
     last_run: Option<Run>,
@@ -240,7 +231,7 @@ impl Found {
         if let Some((ordinal, file, bytes)) = &newest {
             let oldest = files.first().map_or(*ordinal, |(ordinal, ..)| *ordinal);
             if let Some(rows) = checkpoint::read(folder, oldest, (*ordinal, file, *bytes)) {
-                found.note_rows(&rows);
+                found.note_topics(u64::MAX, topics::rows(&rows));
                 found.has_heads = true;
             }
         }
@@ -265,7 +256,7 @@ impl Found {
         let (content, table) = match summary::read(folder, ordinal, bytes)? {
             Some(summary) => {
                 if !self.has_heads {
-                    self.note_rows(&summary.rows);
+                    self.note_topics(summary.content.after, topics::rows(&summary.rows));
                 }
                 (summary.content, Some(summary.topics))
             }
@@ -278,7 +269,7 @@ impl Found {
                 let table = table.inspect_err(|error| {
                     tracing::warn!(%error, segment = ordinal, "a summary was not written");
                 });
-                self.note_topics(&content);
+                self.note_topics(content.after, content.rows());
                 (content, table.ok())
             }
         };
@@ -334,35 +325,17 @@ impl Found {
             self.prepared = Some((ordinal, file));
             return Ok(());
         }
-        self.note_topics(&content);
+        self.note_topics(content.after, content.rows());
         self.add(ordinal, file, content);
         Ok(())
     }
 
-    fn note_topics(&mut self, content: &Content) {
-        for (name, row) in &content.topics {
-            self.note_topic(name, *row);
-        }
-    }
-
-    fn note_rows(&mut self, rows: &str) {
-        for (name, row) in topics::rows(rows) {
-            self.note_topic(name, row);
-        }
-    }
-
-    /// Takes in a topic of a segment. What came before its oldest message was let go.
-    fn note_topic(&mut self, name: &str, row: TopicRow) {
-        // Looked up first: most topics are known by then, and a name costs an allocation.
-        match self.topics.get_mut(name) {
-            Some(head) => head.newest = head.newest.max(row.last),
-            None => {
-                if let Ok(topic) = name.parse() {
-                    let head = TopicHead { newest: row.last, expired: row.before };
-                    self.topics.insert(topic, head);
-                }
-            }
-        }
+    /// Takes in the topics of a segment that begins after a place.
+    fn note_topics<'a>(&self, after: u64, rows: impl Iterator<Item = (&'a str, TopicRow)>) {
+        let let_go = self.segments.first().map_or(after, |oldest| oldest.after);
+        // What came before a topic's oldest message was let go, if it is not damaged.
+        let head = |row: TopicRow| TopicHead { newest: row.last, expired: row.before.min(let_go) };
+        self.heads.restore(rows.map(|(name, row)| (name, head(row))));
     }
 
     fn add(&mut self, ordinal: u64, file: File, content: Content) -> Arc<Segment> {

@@ -243,6 +243,11 @@ fn is_unwritten(text: &[u8], offset: u64) -> bool {
 }
 
 impl Content {
+    /// Its topics.
+    pub(super) fn rows(&self) -> impl Iterator<Item = (&str, TopicRow)> {
+        self.topics.iter().map(|(name, row)| (&**name, *row))
+    }
+
     /// Takes in a line that was read, when its batch is whole.
     fn advance(&mut self, limbo: &mut Limbo, bytes: &[u8], line: &LogLine<'_>, offset: u64) {
         if line.ends == Some(1) && limbo.is_empty() {

@@ -23,7 +23,7 @@ use super::checked::{self, CheckedFile};
 use super::folder::{Folder, SUMMARY, name};
 use super::scan::{Content, Run, WrittenSpan};
 use super::segment::{Hole, Index, IndexEntry, Notes, Times};
-use super::topics::TopicTable;
+use super::topics::{TopicTable, number};
 use crate::log::Owner;
 
 const FORMAT: &str = "doorbell-summary";
@@ -104,16 +104,9 @@ pub(super) fn read(folder: &Folder, ordinal: u64, bytes: u64) -> io::Result<Opti
     if head.version != VERSION || (head.segment, head.bytes) != (ordinal, bytes) {
         return Ok(None);
     }
-    let mut next_line = || {
-        let (line, after) = rest.split_once('\n')?;
-        rest = after;
-        Some(line)
-    };
     let mut index = Vec::with_capacity(head.index.min(text.len()));
     for _ in 0..head.index {
-        let entry = next_line().and_then(|line| line.split_once(' '));
-        let Some((offset, seq)) = entry.and_then(|(o, s)| Some((o.parse().ok()?, s.parse().ok()?)))
-        else {
+        let (Some(offset), Some(seq)) = (number(&mut rest), number(&mut rest)) else {
             return Ok(None);
         };
         index.push(IndexEntry { offset, seq });

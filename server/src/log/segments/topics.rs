@@ -35,16 +35,25 @@ impl TopicRow {
 
     /// Reads a line that was found to be right before.
     fn columns(line: &str) -> Option<(&str, Self)> {
-        let (name, numbers) = line.split_once(' ')?;
-        let (last, rest) = numbers.split_once(' ')?;
-        let (before, _) = rest.split_once(' ').unwrap_or((rest, ""));
-        Some((name, Self { last: last.parse().ok()?, before: before.parse().ok()? }))
+        let (name, mut rest) = line.split_at(memchr::memchr(b' ', line.as_bytes())?);
+        rest = &rest[1..];
+        Some((name, Self { last: number(&mut rest)?, before: number(&mut rest)? }))
     }
+}
+
+/// Takes a number off the beginning of a text, with the byte that ends it.
+pub(super) fn number(text: &mut &str) -> Option<u64> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let number = text[..digits].parse().ok()?;
+    *text = text.get(digits + 1..).unwrap_or_default();
+    Some(number)
 }
 
 /// The topics of a text that was found to be right as a whole.
 pub(super) fn rows(text: &str) -> impl Iterator<Item = (&str, TopicRow)> {
-    text.lines().filter_map(TopicRow::columns)
+    let lines = memchr::memchr_iter(b'\n', text.as_bytes());
+    let begins = std::iter::once(0).chain(lines.clone().map(|end| end + 1));
+    begins.zip(lines).filter_map(|(begin, end)| TopicRow::columns(&text[begin..end]))
 }
 
 /// Where the topics of a segment stand in its summary, in the order of their names.
