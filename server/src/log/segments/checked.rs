@@ -3,53 +3,61 @@
 //! It is written piece by piece, so that it takes no memory, and is never changed.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::FileExt;
 
 use super::folder::Folder;
 
 /// Bytes of the checksum and the space after it.
 pub(super) const CHECKSUM_BYTES: usize = 9;
+/// Bytes written at a time.
+const BLOCK: usize = 64 << 10;
 
 /// One that is being written.
 #[derive(Debug)]
 pub(super) struct CheckedFile {
-    file: BufWriter<File>,
+    file: File,
     checksum: crc32fast::Hasher,
-    bytes: u64,
+    /// Bytes in the file, with room for the checksum.
+    written: u64,
+    unwritten: Vec<u8>,
 }
 
 impl CheckedFile {
     /// Begins a file, whatever was in it. Until it is finished its checksum is wrong.
     pub(super) fn create(folder: &Folder, name: &str) -> io::Result<Self> {
-        let mut file = BufWriter::new(folder.begin_file(name)?);
-        file.write_all(&[b' '; CHECKSUM_BYTES])?;
-        Ok(Self { file, checksum: crc32fast::Hasher::new(), bytes: CHECKSUM_BYTES as u64 })
+        let (file, checksum) = (folder.begin_file(name)?, crc32fast::Hasher::new());
+        Ok(Self { file, checksum, written: CHECKSUM_BYTES as u64, unwritten: Vec::new() })
     }
 
     /// Bytes that it has so far.
     pub(super) fn bytes(&self) -> u64 {
-        self.bytes
+        self.written + self.unwritten.len() as u64
     }
 
     /// Gives it its checksum. It can be read then, and is not on the disk yet.
-    pub(super) fn finish(self) -> io::Result<File> {
-        let file = self.file.into_inner().map_err(io::IntoInnerError::into_error)?;
-        file.write_all_at(format!("{:08x}", self.checksum.finalize()).as_bytes(), 0)?;
-        Ok(file)
+    pub(super) fn finish(mut self) -> io::Result<File> {
+        self.flush()?;
+        self.file.write_all_at(format!("{:08x} ", self.checksum.finalize()).as_bytes(), 0)?;
+        Ok(self.file)
     }
 }
 
 impl Write for CheckedFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.file.write(bytes)?;
-        self.checksum.update(&bytes[..written]);
-        self.bytes += written as u64;
-        Ok(written)
+        self.unwritten.extend_from_slice(bytes);
+        if self.unwritten.len() >= BLOCK {
+            self.flush()?;
+        }
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
+        self.file.write_all_at(&self.unwritten, self.written)?;
+        self.checksum.update(&self.unwritten);
+        self.written += self.unwritten.len() as u64;
+        self.unwritten.clear();
+        Ok(())
     }
 }
 

@@ -5,7 +5,7 @@
 //! read, seek ──> pread ────────────────────────────> 00000017.log   finished ones …
 //! tasks ───────> two threads: next file, seals, ───> 00000017.sum   … and what each of them holds
 //!                syncs, retention                    doorbell.lock
-//! bounds, heads  memory
+//! bounds, heads  memory ── noted at a clean end ───> doorbell.topics
 //! ```
 //!
 //! A message is one line, and the line has the very JSON that goes out on every wire (`line` draws
