@@ -136,6 +136,7 @@ fn address(path: &str) -> Option<Address<'_>> {
         [name @ ("favicon.ico" | "robots.txt"), "", ..] => {
             publish(Route::File(name), Publish::Body(name, None))
         }
+        ["app", "", ..] => read(Route::Page(Some("app"))),
         [topic, "", ..] => publish(Route::Page(Some(topic)), Publish::Body(topic, None)),
         [topic, "publish" | "send" | "trigger", "", ..] => {
             let body = Publish::Body(topic, None);

@@ -16,8 +16,8 @@ struct Files;
 
 /// Nothing from elsewhere, nothing inline, in nobody's frame.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
-     img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
-     frame-ancestors 'none'";
+     img-src 'self' data:; connect-src 'self'; worker-src 'self'; manifest-src 'self'; \
+     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// How names end that browsers, robots and scanners ask for by themselves.
 const FILE_ENDINGS: [&str; 15] = [
@@ -38,10 +38,18 @@ const FILE_ENDINGS: [&str; 15] = [
     "xml",
 ];
 
-/// The page for a topic, which it reads from its own address. A topic may be called like a file:
-/// whoever wants no page is not given one in the file's place.
+/// The one that works for all pages, though it stands in a folder: so its address says, from there.
+const SERVICE_WORKER: &str = "sw.js";
+
+/// The page for a topic, which it reads from its own address; the inbox; or the laboratory, whose
+/// name is a topic's for all but a page. A topic may be called like a file: whoever wants no page
+/// is not given one in the file's place.
 pub(super) fn topic(topic: &str, request: &Request<'_>) -> Result<Reply, Error> {
-    topic.parse::<Topic>()?;
+    match topic {
+        "app" => return file("app.html", request),
+        "lab" => return file("lab.html", request),
+        _ => topic.parse::<Topic>()?,
+    };
     let ending = topic.rsplit_once('.').map_or("", |(_, ending)| ending);
     let accepted = request.headers.get("accept").unwrap_or_default();
     let wants_page = memchr::memmem::find(accepted, b"text/html").is_some();
@@ -81,6 +89,9 @@ pub(super) fn file(name: &str, request: &Request<'_>) -> Result<Reply, Error> {
     for (name, value) in fixed {
         reply.head.add(name, value.as_bytes());
     }
+    if name == SERVICE_WORKER {
+        reply.head.add("service-worker-allowed", b"../");
+    }
     Ok(reply)
 }
 
@@ -93,6 +104,7 @@ fn content_type(name: &str) -> Option<&'static str> {
         "png" => "image/png",
         "ico" => "image/x-icon",
         "txt" => "text/plain; charset=utf-8",
+        "webmanifest" => "application/manifest+json",
         _ => return None,
     })
 }
