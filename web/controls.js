@@ -2,10 +2,13 @@
 // sliders, the buttons. It passes on what was asked; it measures and draws nothing.
 
 import { textBytes } from "./lane/bytes.js";
-import { find } from "./elements.js";
-import { interval as intervalText, minutes } from "./format.js";
-import { ROOT } from "./net.js";
-import { INTERVALS, RATES, isTopic, putIntoAddress, rememberDemo } from "./settings.js";
+import { find, write } from "./elements.js";
+import { duration, interval as intervalText, minutes, percent } from "./format.js";
+import { NETWORKS } from "./network.js";
+import {
+  INTERVALS, RATES, isTopic, laboratoryOf, putIntoAddress, rememberDemo,
+} from "./settings.js";
+import { say } from "./words/say.js";
 
 /** The longest text that the box takes; the server's default bound. */
 const TEXT_BYTES = 4096;
@@ -19,7 +22,7 @@ const NOTE_MS = 8000;
  * @param {{topic: string, interval: number, rate: number, demo: boolean}} page.settings
  * @param {import("./publisher.js").Publisher} page.publisher
  * @param {import("./demo.js").DemoStream} page.demo
- * @param {(text: string) => void} page.say
+ * @param {(text: string) => void} page.announce
  * @param {(seconds: number) => void} page.onInterval
  * @param {() => void} page.onStreamChange
  * @param {() => void} page.onRestart
@@ -28,9 +31,9 @@ const NOTE_MS = 8000;
  * @returns {{lanesReady: Function, visibilityChanged: Function, tick: Function}}
  */
 export function connectControls(page) {
-  showTopic(page.settings.topic);
-  connectPublishing(page.publisher, page.say);
-  connectInterval(page);
+  showTopic(page.settings.topic, laboratoryOf);
+  connectPublishing(page.publisher, page.announce);
+  connectInterval(page.settings, page.onInterval);
   const stream = connectStream(page);
   find("restart-button").addEventListener("click", page.onRestart);
   find("cut-button").addEventListener("click", page.onCut);
@@ -44,50 +47,65 @@ function toggle(button) {
   return pressed;
 }
 
-function showTopic(topic) {
+/**
+ * Shows the topic, and leads to another one.
+ * @param {string} topic
+ * @param {(topic: string) => string} addressOf the page of a topic
+ */
+export function showTopic(topic, addressOf) {
   find("topic").value = topic;
   document.title = topic === "demo" ? document.title : `${topic} · ${document.title}`;
   find("topic-form").addEventListener("submit", (event) => {
     event.preventDefault();
     const wanted = find("topic").value.trim();
     const valid = isTopic(wanted);
-    find("topic").setCustomValidity(valid ? "" : "Letters, digits, _ and -, parted by dots");
-    if (valid) location.assign(`${ROOT}${wanted}${location.search}`);
+    find("topic").setCustomValidity(valid ? "" : say("page.wrongtopic"));
+    if (valid) location.assign(addressOf(wanted));
     else find("topic").reportValidity();
   });
   find("topic").addEventListener("input", () => find("topic").setCustomValidity(""));
 }
 
-function connectPublishing(publisher, say) {
+/**
+ * Connects the box and the button by which a person publishes.
+ * @param {import("./publisher.js").Publisher} publisher
+ * @param {(text: string) => void} announce
+ */
+export function connectPublishing(publisher, announce) {
   const box = find("publish-text");
   const note = find("publish-note");
   let forget = null;
   const tell = (text) => {
     clearTimeout(forget);
     note.textContent = text;
-    if (text) say(text);
+    if (text) announce(text);
     if (text) forget = setTimeout(() => (note.textContent = ""), NOTE_MS);
   };
   find("publish-form").addEventListener("submit", async (event) => {
     event.preventDefault();
     const text = box.value.trim() || box.placeholder;
     if (textBytes(text) > TEXT_BYTES) {
-      tell(`Too long: at most ${TEXT_BYTES} bytes.`);
+      tell(say("why.toolong", { bytes: TEXT_BYTES }));
       return;
     }
     const reason = await publisher.publish(text);
-    tell(reason ? `Not published: ${reason}.` : "");
+    tell(reason ? say("why.notpublished", { why: reason }) : "");
     if (!reason) box.select();
   });
 }
 
-function connectInterval({ settings, onInterval }) {
+/**
+ * Connects the slider of the polling interval.
+ * @param {{interval: number}} settings
+ * @param {(seconds: number) => void} onInterval
+ */
+export function connectInterval(settings, onInterval) {
   const slider = find("interval");
   const show = () => {
     const text = intervalText(INTERVALS[slider.value]);
     find("interval-value").textContent = text;
     find("lane-interval").textContent = text;
-    slider.setAttribute("aria-valuetext", `every ${text}`);
+    slider.setAttribute("aria-valuetext", say("first.every", { interval: text }));
   };
   slider.max = INTERVALS.length - 1;
   slider.value = INTERVALS.indexOf(settings.interval);
@@ -96,6 +114,34 @@ function connectInterval({ settings, onInterval }) {
     show();
     putIntoAddress("interval", INTERVALS[slider.value]);
     onInterval(INTERVALS[slider.value]);
+  });
+}
+
+/**
+ * Connects the slider of the simulated network.
+ * @param {string} name the network to begin with
+ * @param {(name: string) => void} onNetwork
+ */
+export function connectNetwork(name, onNetwork) {
+  const slider = find("network");
+  const show = () => {
+    const { name, delay, loss } = NETWORKS[slider.value];
+    const text = say(`first.networks.${name}`);
+    find("network-value").textContent = text;
+    slider.setAttribute("aria-valuetext", text);
+    const note = find("network-note");
+    note.toggleAttribute("data-simulates", delay > 0);
+    note.textContent = delay === 0 ? say("first.asitis")
+      : say("first.simulated", { delay: duration(delay), loss: percent(loss) });
+    return name;
+  };
+  slider.max = NETWORKS.length - 1;
+  slider.value = NETWORKS.findIndex((network) => network.name === name);
+  show();
+  slider.addEventListener("input", () => {
+    const chosen = show();
+    putIntoAddress("network", chosen === "none" ? null : chosen);
+    onNetwork(chosen);
   });
 }
 
@@ -110,9 +156,11 @@ function connectStream({ settings, demo, onStreamChange }) {
   };
   const showRate = () => {
     const rate = RATES[slider.value];
-    const text = rate >= 1 ? `${rate} per second` : `one per ${Number((1 / rate).toFixed(1))} s`;
+    const seconds = Number((1 / rate).toFixed(1));
+    const text = rate >= 1 ? say("laboratory.persecond", { rate })
+      : say("laboratory.oneper", { seconds });
     find("rate-value").textContent = text;
-    slider.setAttribute("aria-valuetext", `on average ${text}`);
+    slider.setAttribute("aria-valuetext", say("laboratory.onaverage", { rate: text }));
   };
   button.checked = settings.demo;
   slider.max = RATES.length - 1;
@@ -137,6 +185,6 @@ function connectStream({ settings, demo, onStreamChange }) {
 }
 
 function showCountAge(startedAt) {
-  const text = minutes((performance.now() - startedAt) / 1000);
-  if (find("count-age").textContent !== text) find("count-age").textContent = text;
+  const age = minutes((performance.now() - startedAt) / 1000);
+  write(find("count-age"), say("laboratory.counted", { age }));
 }

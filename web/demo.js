@@ -2,17 +2,7 @@
 // moves. It is a Poisson process: the waits between events are exponential, as the arithmetic
 // of the page assumes. It does not decide when it may run; main.js stops it in a hidden tab.
 
-/** What happens at this door. */
-const HAPPENINGS = [
-  "Parcel for number 12",
-  "A neighbour brings back the ladder",
-  "Somebody forgot the keys again",
-  "The plumber, half an hour early",
-  "Two children selling lemonade",
-  "Post that needs a signature",
-  "A friend with a cake",
-  "Wrong house, sorry",
-];
+import { WORDS } from "./words/say.js";
 
 /** Publishes at random moments with a given mean rate. */
 export class DemoStream {
@@ -57,7 +47,17 @@ export class DemoStream {
     const wait = (-Math.log(1 - Math.random()) / this.#rate) * 1000;
     this.#timer = setTimeout(() => {
       this.#arm();
-      this.#publish(HAPPENINGS[this.#number++ % HAPPENINGS.length]);
+      this.#publish(happening(this.#number++));
     }, wait);
   }
+}
+
+/**
+ * What happens at this door.
+ * @param {number} number
+ * @returns {string}
+ */
+export function happening(number) {
+  const { happenings } = WORDS.messages;
+  return happenings[number % happenings.length];
 }

@@ -3,6 +3,7 @@
 // page, one clock. Delays that the server's side measured come with their lane, kept as told.
 
 import { forEachLane } from "./lane/list.js";
+import { say } from "./words/say.js";
 
 /** Records kept, for the picture and for the check that nothing is missed or repeated. */
 const RECORDS_KEPT = 5000;
@@ -127,7 +128,7 @@ export class Journal {
    */
   gap(lane, { reason }) {
     if (reason === "foreign") this.forgottenUpTo = "";
-    this.forget(lane, "gone, in a gap");
+    this.forget(lane, say("why.gone"));
   }
 
   /**
@@ -200,7 +201,7 @@ export class Journal {
     this.lanes[lane].waiting.delete(id);
     this.stats[lane].missed += 1;
     const entry = this.byId.get(id);
-    if (entry) entry.lost[lane] = "missed it";
+    if (entry) entry.lost[lane] = say("why.missed");
   }
 
   /** On the page's clock a delay is known for this page's own messages only. */

@@ -1,93 +1,83 @@
-// main.js: wires the page together: settings, lanes, lab, publisher, counters, pictures. It holds
-// no logic of its own beyond who hears of what; each part is in the file of its name.
+// main.js: wires the first view together: two lanes, the bell, two sliders, one sentence. It holds no
+// logic of its own beyond who hears of what. Everything else is in the laboratory (laboratory.js).
 
 import { Announcer } from "./announcer.js";
-import { Chips } from "./lane/chips.js";
-import { Connections } from "./lab/connections.js";
-import { Contest } from "./lane/contest.js";
+import { ringBell } from "./bell.js";
 import { CONFIG, readConfig } from "./config.js";
-import { connectControls } from "./controls.js";
-import { DemoStream } from "./demo.js";
-import { Distribution } from "./picture/distribution.js";
-import { find } from "./elements.js";
+import { connectInterval, connectNetwork, connectPublishing, showTopic } from "./controls.js";
+import { DemoStream, happening } from "./demo.js";
+import { find, make, write } from "./elements.js";
+import { Ringer } from "./first/ringer.js";
+import { Sentence } from "./first/sentence.js";
+import { connectShare } from "./first/share.js";
+import { count } from "./format.js";
 import { Journal } from "./journal.js";
 import { Lab } from "./lab/lab.js";
-import { LabWatch } from "./lab/watch.js";
-import { forEachLane } from "./lane/list.js";
-import { MessageList } from "./messages.js";
-import { Notify } from "./notify.js";
-import { Publisher } from "./publisher.js";
+import { Contest } from "./lane/contest.js";
+import { forEachLane, laneOf } from "./lane/list.js";
 import { Reports } from "./lane/reports.js";
-import { buildScoreboard, showCounters, sidesOf } from "./scoreboard.js";
-import { readSettings, rememberLanes } from "./settings.js";
-import { SignIn } from "./signin.js";
-import { buildStage, showLanes, showMedians } from "./picture/stage.js";
 import { LaneStats } from "./lane/stats.js";
-import { LaneStatus, showGap, showLastEvent } from "./lane/status.js";
-import { isOutOfReach, showInvitation, showTerminalLines, terminalLines } from "./terminal.js";
-import { Theory } from "./theory.js";
+import { LaneStatus, showGap } from "./lane/status.js";
+import { Network } from "./network.js";
+import { buildStage, showLanes, showMedians } from "./picture/stage.js";
 import { Timeline } from "./picture/timeline.js";
-import { mountTour } from "./tour/tour.js";
-import { mountTrace } from "./trace/trace.js";
-import { showTheory, showVerdict, summary } from "./verdict.js";
-import { WireCounts } from "./lab/wire.js";
+import { Publisher } from "./publisher.js";
+import { firstViewOf, laboratoryOf, linkTo, readSettings } from "./settings.js";
+import { SignIn } from "./signin.js";
+import { Theory } from "./theory.js";
+import { say, sayNodes } from "./words/say.js";
 
-/** How often figures and lists are brought up to date. */
-const REFRESH_MS = 250;
+/** How often figures are brought up to date. */
+const REFRESH_MS = 100;
 
-/** How long the lanes wait for the lab's first word, so that it counts them whole. */
-const LAB_PATIENCE_MS = 2000;
-
-/** How long the demo stream waits for every lane to be up. */
+/** How long the bell waits for both lanes to be up. */
 const LANES_PATIENCE_MS = 5000;
 
+/** Time in view, at least: two lanes are filled sooner than six. */
+const SPAN_MS = 24_000;
+
+/** The ways to be pushed to that every browser has, the fastest first; the next one takes over where
+ * something on the way lets the one before not through. */
+const PUSHES = ["ws", "sse"];
+
 const settings = readSettings();
-const stage = find("stage");
-const counters = find("counters");
-const stats = forEachLane(() => new LaneStats());
-const theory = new Theory(settings.interval);
-const announcer = new Announcer(find("live"));
-const say = (text) => announcer.say(text);
-const lab = new Lab(settings.topic);
-const wires = new WireCounts(lab);
-const journal = new Journal(stats, { onDelay, onMessage });
-const messages = new MessageList(find("messages"), find("no-messages"), journal);
-const timeline = new Timeline(find("canvas"), stage, journal);
-const publisher = new Publisher(settings.topic, journal, (path) => lab.tag(path, "publish"));
-const demo = new DemoStream(settings.rate, (text) => publisher.publish(text));
-const reports = new Reports({ stats, lab, journal, theory, timeline, onConnect, onGap, onState });
-let keepalive = CONFIG.keepalive_seconds;
-const contest = new Contest(settings.topic, settings.interval, lab, () => keepalive, reports);
-const connections = new Connections(find("connection-table"), say);
-const distribution = new Distribution(find("spread"), find("spread-empty"));
-buildStage(stage, (name) => contest.retry(name));
-buildScoreboard(counters);
-const status = forEachLane((lane) => new LaneStatus(find(`${lane.name}-state`), lane, say));
-const signIn = new SignIn(settings.topic, say);
-const notify = new Notify(settings.topic, say);
-const labWatch = new LabWatch(lab, applyLanes);
-const chips = new Chips(find("chips"), settings.lanes, chooseLanes);
-const tour = mountTour(find("tour"), settings.topic, lab);
-mountTrace(find("trace"), lab, (name) => contest.reconnect(name));
-
-/** The lanes in the picture. */
-let lanes = [];
-const wereUp = new Set();
-let configKnown = false;
-let begun = false;
-
-function onDelay(name, delay, entry) {
-  if (name === "poll") theory.delay(delay, entry.sentAt ?? entry.firstSeen);
-  showLastEvent(find("caption"), entry, lanes);
-  tour.heard(entry);
+if (/^#tour-\d$/.test(location.hash)) {
+  location.replace(laboratoryOf(settings.topic) + location.hash);
 }
 
+const stage = find("stage");
+const stats = forEachLane(() => new LaneStats());
+const announcer = new Announcer(find("live"));
+const announce = (text) => announcer.say(text);
+// The laboratory's line to the server is not needed here: nothing is shown that it tells.
+const lab = new Lab(settings.topic);
+lab.turnOff();
+const journal = new Journal(stats, { onDelay: () => {}, onMessage });
+const timeline = new Timeline(find("canvas"), stage, journal, SPAN_MS);
+const publisher = new Publisher(settings.topic, journal, (path) => lab.tag(path, "publish"));
+const demo = new DemoStream(settings.rate, (text) => publisher.publish(text));
+const network = new Network();
+const reports = new Reports({
+  stats, lab, journal, network, theory: new Theory(settings.interval), timeline, onConnect, onGap,
+  onState,
+});
+let keepalive = CONFIG.keepalive_seconds;
+const contest = new Contest(settings.topic, settings.interval, lab, () => keepalive, reports);
+buildStage(stage, (name) => contest.retry(name));
+const status = forEachLane((lane) => new LaneStatus(find(`${lane.name}-state`), lane, announce));
+const signIn = new SignIn(settings.topic, announce);
+const sentence = new Sentence(find("sentence"), journal, announce);
+const ring = () => publisher.publish(happening(rings++));
+const ringer = new Ringer(ring, demo, !settings.isSilent);
+
+let rings = 0;
+let configKnown = true;
+let push = settings.asked.find((name) => PUSHES.includes(name)) ?? PUSHES[0];
+const up = new Set();
+const wereUp = new Set();
+
 function onMessage(entry, name, isNew) {
-  messages.add(entry);
-  tour.heard(entry);
-  if (!isNew) return;
-  theory.event();
-  if (name !== "poll") ringBell();
+  if (isNew && name !== "poll") ringBell(find("bell"));
 }
 
 async function onConnect() {
@@ -95,135 +85,117 @@ async function onConnect() {
 }
 
 function onGap(name, gap) {
-  say(showGap(find("gap"), name, gap));
+  announce(showGap(find("gap"), name, gap));
 }
 
 function onState(name, state) {
   status[name].show(state);
   find(`retry-${name}`).hidden = state.kind !== "waiting";
   if (state.kind === "up") wereUp.add(name);
-  if (lanes.every((lane) => wereUp.has(lane))) controls.lanesReady();
+  if (state.kind === "up") up.add(name);
+  else up.delete(name);
+  if (state.kind === "waiting") configKnown = false;
+  if (up.has("poll") && up.has(push)) ringer.lanesReady();
+  // Polling comes through and push never did: something on the way does not know WebSockets.
+  const next = PUSHES[PUSHES.indexOf(push) + 1];
+  const isBarred = name === push && state.kind === "waiting" && !wereUp.has(push);
+  if (isBarred && up.has("poll") && next) race(next);
 }
 
-/** The bell in the heading moves for a moment when a lane is rung. */
-function ringBell() {
-  const bell = find("bell");
-  if (document.hidden || bell.getAnimations({ subtree: true }).length > 0) return;
-  bell.classList.remove("ringing");
-  void bell.getBoundingClientRect();
-  bell.classList.add("ringing");
+/** Has polling run against a way of push. */
+function race(name) {
+  push = name;
+  showLanes(stage, ["poll", push]);
+  timeline.setLanes(["poll", push]);
+  contest.run(["poll", push]);
 }
 
-/** Begins a new count: what was before is subtracted everywhere. */
-function restartCount() {
-  for (const one of Object.values(stats)) one.restart();
-  wires.restart();
-  journal.restart();
-  theory.restart();
-  refresh();
-}
-
-function chooseLanes(names) {
-  rememberLanes(names);
-  applyLanes();
-}
-
-/** Brings everything to the lanes that are wanted and can be had. A change begins a new count. */
-function applyLanes() {
-  chips.setMissing(labWatch.missing);
-  const wanted = labWatch.usable(chips.chosen);
-  const changed = wanted.join() !== lanes.join();
-  lanes = wanted;
-  showLanes(stage, lanes);
-  timeline.setLanes(lanes);
-  find("interval").disabled = !lanes.includes("poll");
-  if (!begun) return;
-  contest.run(lanes);
-  if (changed) restartCount();
+/** What stands beside the two lanes: each is named, and what it costs is counted. */
+function label() {
+  for (const name of PUSHES) {
+    const box = stage.querySelector(`.lane-label[data-lane="${name}"]`);
+    const title = make("small", {}, laneOf(name).title);
+    box.querySelector("h2").replaceChildren(say("first.push"), " ", title);
+    write(box.querySelector(".lane-what"), say("first.pushwhat"));
+    box.append(make("p", { id: `${name}-cost`, class: "cost" }));
+  }
+  const polling = stage.querySelector('.lane-label[data-lane="poll"]');
+  polling.append(make("p", { id: "poll-cost", class: "cost" }));
 }
 
 /** The server has told its configuration, or null: it has not. */
 function learn(config) {
-  const listen = config?.listen ?? {};
   configKnown = config !== null;
   keepalive = config?.keepalive_seconds ?? keepalive;
-  labWatch.learned(config);
   signIn.learned(config);
-  notify.learned(config);
-  tour.learned(config);
-  const groups = terminalLines(settings.topic, listen, location);
-  showTerminalLines(find("terminal-lines"), groups, say);
-  showInvitation(find("connections-invitation"), settings.topic, listen, location);
-  find("terminal-note").hidden = !isOutOfReach(listen, location);
-  find("terminal-unknown").hidden = configKnown;
   if (config?.version) find("version").textContent = ` ${config.version}`;
 }
 
 function refresh() {
-  const sides = sidesOf(lanes, stats, wires);
+  const requests = count(stats.poll.requests);
+  const empty = count(stats.poll.empty);
+  write(find("poll-cost"), say("first.pollcost", { requests, empty }));
+  write(find(`${push}-cost`), say("first.pushcost", { requests: count(stats[push].requests) }));
   showMedians(stats);
-  showCounters(counters, sides);
-  showVerdict(sides);
-  showTheory(theory, lanes);
-  distribution.show(sides);
-  messages.refresh();
-  for (const name of lanes) status[name].tick();
-  controls.tick(stats.poll.startedAt);
-  announcer.summarise(() => summary(sides));
+  sentence.show(push, up.has("poll") && up.has(push));
+  for (const name of ["poll", push]) status[name].tick();
+  announcer.summarise(() => sentence.words &&
+    `${sentence.words} ${say("first.summary", { requests, empty })}`);
+}
+
+function restart() {
+  for (const one of Object.values(stats)) one.restart();
+  journal.restart();
 }
 
 function restWhileHidden() {
-  lab.say({ table: !document.hidden });
   if (document.hidden) {
     contest.rest();
   } else {
     journal.woke();
-    theory.restart();
     contest.wake();
   }
-  controls.visibilityChanged();
+  ringer.decide();
 }
 
-const controls = connectControls({
-  settings,
-  publisher,
-  demo,
-  say,
-  onInterval: (seconds) => {
-    contest.setPeriod(seconds);
-    timeline.setPeriod(seconds);
-    theory.restart(seconds);
-    restartCount();
-  },
-  onStreamChange: () => theory.restart(),
-  onRestart: restartCount,
-  onHold: (held) => timeline.hold(held),
-  onCut: () => contest.cut(),
-});
-
-/** The lanes begin when the lab listens, so that it counts them from the first packet on. */
-async function begin() {
-  learn(CONFIG);
-  await labWatch.firstWord(LAB_PATIENCE_MS);
-  begun = true;
-  contest.run(lanes);
-  setTimeout(controls.lanesReady, LANES_PATIENCE_MS);
+/** Links to the laboratory take topic and settings along. */
+function leadOn() {
+  for (const link of document.querySelectorAll('[data-to="lab"]')) {
+    link.href = laboratoryOf(settings.topic) + (link.dataset.part ?? "");
+  }
 }
 
-lab.listen("table", (told) => connections.show(told));
-lab.listen("down", () => {
-  connections.clear();
-  configKnown = false;
+const strong = (name) => make("strong", { class: `of-${name}` });
+const [polling, pushing] = [strong("poll"), strong("push")];
+polling.textContent = say("first.polling");
+pushing.textContent = say("first.push");
+find("lede").replaceChildren(...sayNodes("first.lede", { polling, push: pushing }));
+label();
+showTopic(settings.topic, firstViewOf);
+find("publish-form").addEventListener("submit", () => sentence.rung());
+connectPublishing(publisher, announce);
+connectInterval(settings, (seconds) => {
+  contest.setPeriod(seconds);
+  timeline.setPeriod(seconds);
+  restart();
+  leadOn();
 });
-// A session that comes late knows nothing of connections that are there: they begin anew.
-lab.listen("hello", () => begun && contest.renew());
+connectNetwork(settings.network, (name) => {
+  network.choose(name);
+  restart();
+  leadOn();
+});
+connectShare(() => linkTo(settings.topic), announce);
+leadOn();
+learn(CONFIG);
 timeline.setPeriod(settings.interval);
-applyLanes();
+network.choose(settings.network);
+race(push);
 if (document.hidden) restWhileHidden();
-begin();
+setTimeout(() => ringer.lanesReady(), LANES_PATIENCE_MS);
 refresh();
 setInterval(refresh, REFRESH_MS);
 document.addEventListener("visibilitychange", restWhileHidden);
-window.addEventListener("online", () => (contest.retry(), lab.retryNow()));
-window.addEventListener("pagehide", () => (contest.stop(), demo.stop(), lab.stop()));
+window.addEventListener("online", () => contest.retry());
+window.addEventListener("pagehide", () => (contest.stop(), demo.stop()));
 window.addEventListener("pageshow", (event) => event.persisted && location.reload());

@@ -4,6 +4,7 @@
 
 import { duration } from "./format.js";
 import { LANES } from "./lane/list.js";
+import { WORDS, say } from "./words/say.js";
 
 /** Messages shown. */
 const SHOWN = 50;
@@ -11,8 +12,6 @@ const SHOWN = 50;
 /** The longest text shown of one message, and of its title or a tag. */
 const TEXT_SHOWN = 600;
 const WORD_SHOWN = 80;
-
-const PRIORITY_NAMES = { 1: "lowest", 2: "low", 4: "high", 5: "highest" };
 
 /** The list, newest first. */
 export class MessageList {
@@ -106,7 +105,7 @@ function arrival(entry, journal) {
     if (entry.delay[name] !== undefined) return entry.delay[name];
     return entry.came[name] === undefined ? undefined : entry.came[name] - first;
   }, "+");
-  return ["from elsewhere", ...parts].join(" · ");
+  return [say("messages.elsewhere"), ...parts].join(" · ");
 }
 
 /** One part for each lane that has the message, has lost it, or still owes it. */
@@ -139,8 +138,8 @@ function titleOf(event) {
 
 function marksOf(event) {
   const marks = [];
-  const name = PRIORITY_NAMES[event.priority];
-  if (name) marks.push(piece("span", "mark mark-priority", `${name} priority`));
+  const name = WORDS.messages.priorities[event.priority];
+  if (name) marks.push(piece("span", "mark mark-priority", say("messages.priority", { name })));
   const tags = Array.isArray(event.tags) ? event.tags.slice(0, 8) : [];
   for (const tag of tags) marks.push(piece("bdi", "mark", cut(tag, WORD_SHOWN)));
   return marks;

@@ -3,6 +3,7 @@
 // reason to wait.
 
 import { withToken } from "./token.js";
+import { say } from "./words/say.js";
 
 /** Where the server is on its host: behind a proxy it may have a path of its own. */
 export const ROOT = new URL(".", location.href).pathname;
@@ -49,9 +50,9 @@ export async function exchange(url, options, outer, longest = EXCHANGE_LIMIT_MS)
     return { status: response.status, headers: response.headers, text };
   } catch (error) {
     if (limit.signal.aborted && !outer?.aborted) {
-      throw new Error(`no answer within ${longest / 1000} s`);
+      throw new Error(say("why.within", { seconds: longest / 1000 }));
     }
-    throw new Error(navigator.onLine === false ? "this device is offline" : "no answer", {
+    throw new Error(say(navigator.onLine === false ? "why.offline" : "why.noanswer"), {
       cause: error,
     });
   } finally {
@@ -79,8 +80,8 @@ export function retryAfter(headers) {
  */
 export function reasonOf(answer) {
   const body = parseJson(answer.text);
-  const said = typeof body?.error === "string" ? `: ${body.error.slice(0, 200)}` : "";
-  return `the server answered ${answer.status}${said}`;
+  if (typeof body?.error !== "string") return say("why.status", { status: answer.status });
+  return say("why.said", { status: answer.status, error: body.error.slice(0, 200) });
 }
 
 /**

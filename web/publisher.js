@@ -2,6 +2,7 @@
 // before it leaves. It does not retry: a message that failed is reported and left to the person.
 
 import { ROOT, exchange, parseJson, reasonOf, retryAfter } from "./net.js";
+import { say } from "./words/say.js";
 
 /** Publishes under way at the same time; more are refused here, before the server sees them. */
 const OUTSTANDING_LIMIT = 8;
@@ -28,9 +29,9 @@ export class Publisher {
   /** @returns {string|null} why nothing may be published right now, or null */
   get refusal() {
     const wait = this.#blockedUntil - performance.now();
-    if (wait > 0) return `the server asks us to wait ${Math.ceil(wait / 1000)} s`;
+    if (wait > 0) return say("why.wait", { seconds: Math.ceil(wait / 1000) });
     if (this.#outstanding >= OUTSTANDING_LIMIT) {
-      return `${OUTSTANDING_LIMIT} messages are still on their way`;
+      return say("why.outstanding", { count: OUTSTANDING_LIMIT });
     }
     return null;
   }
@@ -52,7 +53,7 @@ export class Publisher {
       if (answer.status !== 200) return this.#refused(answer);
       const told = parseJson(answer.text);
       event = typeof told?.id === "string" ? told : null;
-      return event ? null : "the server's answer names no id";
+      return event ? null : say("why.noid");
     } catch (error) {
       return error.message;
     } finally {

@@ -4,6 +4,7 @@
 
 import { Backoff } from "./backoff.js";
 import { subprotocols } from "./token.js";
+import { say } from "./words/say.js";
 
 /** An attempt that has not connected by then is given up. */
 const CONNECT_LIMIT_MS = 10_000;
@@ -40,7 +41,7 @@ export class Reconnecting {
 
   /** Cuts the connection on purpose, to show how it comes back. */
   cut() {
-    if (this.#running && this.#timer === null) this.lost("you cut the line");
+    if (this.#running && this.#timer === null) this.lost(say("why.cut"));
   }
 
   /** @returns {boolean} whether the attempt under way may be dropped for another */
@@ -95,7 +96,7 @@ export class Reconnecting {
 
   #try() {
     this.#release();
-    this.giveUpAfter(CONNECT_LIMIT_MS, "no answer");
+    this.giveUpAfter(CONNECT_LIMIT_MS, say("why.noanswer"));
     this.open();
   }
 

@@ -5,6 +5,7 @@ import { find, make, write } from "./elements.js";
 import * as format from "./format.js";
 import { LANES } from "./lane/list.js";
 import { DELAYS_FOR_P99 } from "./lane/stats.js";
+import { say } from "./words/say.js";
 
 /** A lane is called ahead only when the difference is worth the word. */
 export const WORTH_SAYING = 0.95;
@@ -42,29 +43,28 @@ export function sidesOf(names, stats, wires) {
   });
 }
 
-/** The rows: a key for the cells' ids, a heading, and what stands in a cell. */
+/** The rows: a key for the cells' ids, the key of the heading, and what stands in a cell. */
 const ROWS = [
-  { key: "median", title: "Median delay", show: ({ stats }) => [format.duration(stats.median)] },
-  { key: "p99", title: "99 of 100 within", show: showP99 },
-  { key: "worst", title: "Worst delay", show: ({ stats }) => [format.duration(stats.worst)] },
-  { key: "requests", title: "Requests", show: showRequests },
-  { key: "empty", title: "Empty answers", show: showEmpty },
-  { key: "unchanged", title: "a short 304", part: true, show: showUnchanged },
-  { key: "messages", title: "Messages", show: ({ stats }) => [format.count(stats.messages)] },
-  { key: "per-answer", title: "Messages per answer",
+  { key: "median", title: "median", show: ({ stats }) => [format.duration(stats.median)] },
+  { key: "p99", title: "p99", show: showP99 },
+  { key: "worst", title: "worst", show: ({ stats }) => [format.duration(stats.worst)] },
+  { key: "requests", title: "requests", show: showRequests },
+  { key: "empty", title: "empty", show: showEmpty },
+  { key: "unchanged", title: "unchanged", part: true, show: showUnchanged },
+  { key: "messages", title: "messages", show: ({ stats }) => [format.count(stats.messages)] },
+  { key: "per-answer", title: "answer",
     show: ({ stats }) => [format.ratio(stats.perAnswer)] },
-  { key: "bytes", title: "Application bytes", note: "how bytes are counted", show: showPayload },
-  { key: "wire", title: "On the wire", note: "how bytes on the wire are counted",
-    show: showWire },
-  { key: "wire-in", title: "to the server", part: true,
+  { key: "bytes", title: "bytes", note: "howbytes", show: showPayload },
+  { key: "wire", title: "wire", note: "howwire", show: showWire },
+  { key: "wire-in", title: "in", part: true,
     show: ({ wire }) => [format.bytes(wire?.bytesIn ?? null)] },
-  { key: "wire-out", title: "from the server", part: true,
+  { key: "wire-out", title: "out", part: true,
     show: ({ wire }) => [format.bytes(wire?.bytesOut ?? null)] },
-  { key: "packets", title: "Packets", show: showPackets },
-  { key: "missed", title: "Missed", show: ({ stats }) => [format.count(stats.missed)] },
-  { key: "disordered", title: "Out of order",
+  { key: "packets", title: "packets", show: showPackets },
+  { key: "missed", title: "missed", show: ({ stats }) => [format.count(stats.missed)] },
+  { key: "disordered", title: "disordered",
     show: ({ stats }) => [format.count(stats.disordered)] },
-  { key: "repeated", title: "Repeated", show: ({ stats }) => [format.count(stats.repeated)] },
+  { key: "repeated", title: "repeated", show: ({ stats }) => [format.count(stats.repeated)] },
 ];
 
 /** What is compared: the less, the better. Delays only where the clock is the same. */
@@ -82,7 +82,7 @@ const COMPARED = {
  */
 export function buildScoreboard(table) {
   const heads = LANES.map(({ name, title, clock }) => {
-    const words = clock === "page" ? "page's clock" : "server's clock";
+    const words = say(clock === "page" ? "score.pageclock" : "score.serverclock");
     const head = make("th", { scope: "col", class: `of-${name}`, "data-lane": name }, title);
     head.append(make("small", {}, words));
     return head;
@@ -92,7 +92,7 @@ export function buildScoreboard(table) {
       make("span", { id: `${name}-${row.key}` }),
       make("small", { id: `${name}-${row.key}-more` })))));
   table.replaceChildren(
-    make("caption", { class: "only-spoken" }, "The counters of each lane"),
+    make("caption", { class: "only-spoken" }, say("score.caption")),
     make("thead", {}, make("tr", {}, make("td"), ...heads)),
     make("tbody", {}, ...rows),
   );
@@ -138,23 +138,24 @@ function bestOf(sides, measure) {
 }
 
 function heading({ title, note, part }) {
-  const head = make("th", { scope: "row" }, part ? "· " : "", title);
-  if (note) head.append(" ", make("a", { href: "#counting", "aria-label": note }, "*"));
+  const head = make("th", { scope: "row" }, part ? "· " : "", say(`score.${title}`));
+  if (note) head.append(" ", make("a", { href: "#counting", "aria-label": say(`score.${note}`) }, "*"));
   return head;
 }
 
 function showP99({ stats }) {
   const more = DELAYS_FOR_P99 - stats.sorted.length;
-  return [format.duration(stats.p99), more > 0 ? `after ${more} more` : ""];
+  return [format.duration(stats.p99), more > 0 ? say("score.after", { count: more }) : ""];
 }
 
 function showRequests({ lane, stats }) {
-  const failed = stats.failed > 0 ? `${format.count(stats.failed)} failed` : "";
-  return [format.count(stats.requests), lane.family === "push" ? "to connect" : failed];
+  const count = format.count(stats.failed);
+  const failed = stats.failed > 0 ? say("score.failed", { count }) : "";
+  return [format.count(stats.requests), lane.family === "push" ? say("score.connect") : failed];
 }
 
 function showEmpty({ lane, stats }) {
-  if (lane.family === "push") return [format.NOTHING, "none asked"];
+  if (lane.family === "push") return [format.NOTHING, say("score.none")];
   const share = stats.emptyShare;
   return [format.count(stats.empty), share === null ? "" : format.percent(share)];
 }
@@ -186,5 +187,5 @@ function perMessage(value, stats) {
 }
 
 function each(value) {
-  return value === null ? "" : `${format.bytes(value)} each`;
+  return value === null ? "" : say("score.each", { bytes: format.bytes(value) });
 }

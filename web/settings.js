@@ -1,9 +1,11 @@
 // settings.js: what this page was asked to show: topic, lanes, interval, rate, demo stream or none.
-// They come from the address (`/TOPIC?lanes=poll,ws&interval=1&rate=0.5&demo=off`) and go back into
-// it when they change; lanes and demo switch are remembered. Nothing here touches the network.
+// They come from the address (`/TOPIC?lanes=poll,ws&interval=1&rate=0.5&demo=off`, or
+// `/lab?topic=TOPIC&…`) and go back into it when they change; lanes and demo switch are remembered.
+// Nothing here touches the network.
 
-import { LANE_NAMES, NARROW_CHOICE } from "./lane/list.js";
+import { FIRST_CHOICE, LANE_NAMES } from "./lane/list.js";
 import { ROOT } from "./net.js";
+import { NETWORKS } from "./network.js";
 
 /** The stops of the interval slider, in seconds. */
 export const INTERVALS = [0.25, 0.5, 1, 2, 3, 5, 10, 15, 20, 30, 60];
@@ -11,6 +13,7 @@ export const INTERVALS = [0.25, 0.5, 1, 2, 3, 5, 10, 15, 20, 30, 60];
 /** The stops of the rate slider, in events per second. */
 export const RATES = [0.1, 0.25, 0.5, 1, 2, 3, 5];
 
+const LABORATORY = "lab";
 const DEFAULT_TOPIC = "demo";
 const DEFAULT_INTERVAL = 5;
 const DEFAULT_RATE = 0.25;
@@ -18,9 +21,6 @@ const TOPIC_BYTES = 128;
 const TOPIC_FORM = /^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$/;
 const DEMO_MEMORY = "doorbell.demo";
 const LANES_MEMORY = "doorbell.lanes";
-
-/** As in style.css: labels stand above their lanes. */
-const NARROW = "(max-width: 47rem)";
 
 /**
  * Whether a text is the name of one topic, not a pattern or a list.
@@ -33,17 +33,51 @@ export function isTopic(text) {
 
 /**
  * Reads the settings from the address of the page.
- * @returns {{topic: string, lanes: string[], interval: number, rate: number, demo: boolean}}
+ * @returns {{topic: string, asked: string[], lanes: string[], interval: number, rate: number,
+ *   network: string, demo: boolean, isSilent: boolean}} `asked` are the lanes that the address
+ *   names; silent is a page whose address says that nothing is to be published by itself
  */
 export function readSettings() {
   const asked = new URLSearchParams(location.search);
+  const lanes = lanesIn(asked.get("lanes"));
   return {
-    topic: topicInPath(),
-    lanes: lanesIn(asked.get("lanes")) ?? lanesIn(remembered(LANES_MEMORY)) ?? firstLanes(),
+    topic: topicIn(asked),
+    asked: lanes ?? [],
+    lanes: lanes ?? lanesIn(remembered(LANES_MEMORY)) ?? [...FIRST_CHOICE],
     interval: nearest(INTERVALS, asked.get("interval"), DEFAULT_INTERVAL),
     rate: nearest(RATES, asked.get("rate"), DEFAULT_RATE),
+    network: (NETWORKS.find(({ name }) => name === asked.get("network")) ?? NETWORKS[0]).name,
+    isSilent: asked.get("demo") === "off",
     demo: asked.has("demo") ? asked.get("demo") !== "off" : remembered(DEMO_MEMORY) !== "off",
   };
+}
+
+/**
+ * The address of a topic's laboratory, with the settings of this page.
+ * @param {string} topic
+ * @returns {string}
+ */
+export function laboratoryOf(topic) {
+  return addressWith(LABORATORY, { topic: topic === DEFAULT_TOPIC ? null : topic });
+}
+
+/**
+ * The address of a topic's first view, with the settings of this page.
+ * @param {string} topic
+ * @returns {string}
+ */
+export function firstViewOf(topic) {
+  return addressWith(topic === DEFAULT_TOPIC ? "" : topic, { topic: null });
+}
+
+/**
+ * A link to a topic's first view that shows it as this page does, also where nothing was moved.
+ * @param {string} topic
+ * @returns {string}
+ */
+export function linkTo(topic) {
+  const { interval } = readSettings();
+  return addressWith(topic === DEFAULT_TOPIC ? "" : topic, { topic: null, interval });
 }
 
 /**
@@ -66,13 +100,21 @@ export function rememberLanes(names) {
 /**
  * Puts a setting into the address, so that the address shows what the page shows.
  * @param {string} name
- * @param {string|number} value
+ * @param {string|number|null} value null takes it out
  */
 export function putIntoAddress(name, value) {
-  const address = new URL(location.href);
-  address.searchParams.set(name, String(value));
-  address.search = address.search.replaceAll("%2C", ",");
-  history.replaceState(history.state, "", address);
+  const page = location.pathname.slice(ROOT.length);
+  history.replaceState(history.state, "", addressWith(page, { [name]: value }) + location.hash);
+}
+
+/** A page of this server with the settings of this one, and some changed; null takes one out. */
+function addressWith(page, changed) {
+  const address = new URL(`${ROOT}${page}${location.search}`, location.href);
+  for (const [name, value] of Object.entries(changed)) {
+    if (value === null) address.searchParams.delete(name);
+    else address.searchParams.set(name, String(value));
+  }
+  return address.href.replaceAll("%2C", ",");
 }
 
 function remember(key, value) {
@@ -98,12 +140,10 @@ function lanesIn(list) {
   return named.length > 0 ? named : null;
 }
 
-function firstLanes() {
-  return [...(matchMedia(NARROW).matches ? NARROW_CHOICE : LANE_NAMES)];
-}
-
-function topicInPath() {
-  const name = location.pathname.slice(ROOT.length);
+/** The laboratory has one address, so there the topic is a parameter of it. */
+function topicIn(asked) {
+  const page = location.pathname.slice(ROOT.length);
+  const name = page === LABORATORY ? asked.get("topic") ?? "" : page;
   return isTopic(name) ? name : DEFAULT_TOPIC;
 }
 

@@ -4,19 +4,20 @@
 import { find, write } from "./elements.js";
 import { ROOT, exchange, parseJson, reasonOf } from "./net.js";
 import { bearer, forgetToken, hasToken, keepToken, refusal } from "./token.js";
+import { say } from "./words/say.js";
 
 /** The form. A token that is taken, or given back, begins the page anew. */
 export class SignIn {
   #topic;
-  #say;
+  #announce;
 
   /**
    * @param {string} topic what the page reads
-   * @param {(text: string) => void} say
+   * @param {(text: string) => void} announce
    */
-  constructor(topic, say) {
+  constructor(topic, announce) {
     this.#topic = topic;
-    this.#say = say;
+    this.#announce = announce;
     find("token-form").addEventListener("submit", (event) => {
       event.preventDefault();
       this.#give(find("token").value.trim());
@@ -47,7 +48,7 @@ export class SignIn {
     try {
       const answer = await exchange(`${ROOT}v1/account`, { headers: bearer(token) });
       if (answer.status !== 200) this.#tell(reasonOf(answer));
-      else if (!keepToken(token)) this.#tell("this browser keeps nothing, not even for a tab");
+      else if (!keepToken(token)) this.#tell(say("token.notkept"));
       else location.reload();
     } catch (error) {
       this.#tell(error.message);
@@ -58,7 +59,7 @@ export class SignIn {
   async #account() {
     const answer = await exchange(`${ROOT}v1/account`, {});
     if (answer.status !== 200) return reasonOf(answer);
-    return `signed in as ${parseJson(answer.text)?.username}`;
+    return say("token.signedin", { name: parseJson(answer.text)?.username });
   }
 
   /** Why a page without a token does not do. */
@@ -68,6 +69,6 @@ export class SignIn {
   }
 
   #tell(text) {
-    if (write(find("token-note"), text) && text) this.#say(text);
+    if (write(find("token-note"), text) && text) this.#announce(text);
   }
 }

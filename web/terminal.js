@@ -1,7 +1,9 @@
 // terminal.js: the lines to paste into a terminal, with the addresses that the server really
 // listens on. It asks for nothing and runs nothing.
 
+import { copyButton } from "./copy.js";
 import { make } from "./elements.js";
+import { say, sayNodes } from "./words/say.js";
 
 const LOOPBACK = /^(127\.|::1$|localhost$)/;
 
@@ -22,31 +24,31 @@ export function terminalLines(topic, listen, page) {
   const server = tcp ? `--server tcp://${tcp.host}:${tcp.port}` : `--server ${root}`;
   return [
     {
-      title: "Be rung (push)",
+      title: say("terminal.push"),
       lines: known([
-        nc && line("by hand: connect, then type the second line", `${nc}\nSUB ${topic}`),
-        nc && line("the same in one line", `echo 'SUB ${topic}' | ${nc}`),
-        unix && line("over the Unix socket", `echo 'SUB ${topic}' | nc -U ${quoted(unix)}`),
-        udp && line("over UDP: type the second line, then the third with the cookie it was given",
+        nc && line(say("terminal.byhand"), `${nc}\nSUB ${topic}`),
+        nc && line(say("terminal.online"), `echo 'SUB ${topic}' | ${nc}`),
+        unix && line(say("terminal.unix"), `echo 'SUB ${topic}' | nc -U ${quoted(unix)}`),
+        udp && line(say("terminal.udp"),
           [`nc -u ${udp.bare} ${udp.port}`, `SUB ${topic} since=none`,
             `SUB ${topic} since=none cookie=…`].join("\n")),
-        line("server-sent events", `curl -sN '${url}/sse'`),
-        line("the doorbell client, which reconnects", `doorbell subscribe ${topic} ${server}`),
+        line(say("terminal.sse"), `curl -sN '${url}/sse'`),
+        line(say("terminal.client"), `doorbell subscribe ${topic} ${server}`),
       ]),
     },
     {
-      title: "Go and look (polling)",
+      title: say("terminal.poll"),
       lines: [
-        line("everything that is held", `curl -s '${url}/json?poll=1&since=all'`),
-        line("a look that waits for news", `curl -s '${url}/json?poll=1&since=none&wait=30s'`),
+        line(say("terminal.held"), `curl -s '${url}/json?poll=1&since=all'`),
+        line(say("terminal.wait"), `curl -s '${url}/json?poll=1&since=none&wait=30s'`),
       ],
     },
     {
-      title: "Press the button (publish)",
+      title: say("terminal.publish"),
       lines: known([
-        line("over HTTP", `curl -d 'hello' '${url}'`),
-        nc && line("over TCP", `printf 'PUB ${topic} hello\\nQUIT\\n' | ${nc}`),
-        line("the doorbell client", `doorbell publish ${topic} hello ${server}`),
+        line(say("terminal.http"), `curl -d 'hello' '${url}'`),
+        nc && line(say("terminal.tcp"), `printf 'PUB ${topic} hello\\nQUIT\\n' | ${nc}`),
+        line(say("terminal.publisher"), `doorbell publish ${topic} hello ${server}`),
       ]),
     },
   ];
@@ -56,10 +58,10 @@ export function terminalLines(topic, listen, page) {
  * Puts the groups on the page, each line with a button that copies it.
  * @param {HTMLElement} place
  * @param {ReturnType<typeof terminalLines>} groups
- * @param {(text: string) => void} say
+ * @param {(text: string) => void} announce
  */
-export function showTerminalLines(place, groups, say) {
-  place.replaceChildren(...groups.map((group) => showGroup(group, say)));
+export function showTerminalLines(place, groups, announce) {
+  place.replaceChildren(...groups.map((group) => showGroup(group, announce)));
 }
 
 /**
@@ -72,52 +74,24 @@ export function showTerminalLines(place, groups, say) {
 export function showInvitation(place, topic, listen, page) {
   const tcp = splitAddress(listen.tcp, page);
   if (!tcp) return;
-  place.replaceChildren("Open a terminal, type ", make("code", {}, `nc ${tcp.bare} ${tcp.port}`),
-    ", and you have a row here before you have said a word. Then type ",
-    make("code", {}, `SUB ${topic}`), " and watch it.");
+  const lines = { connect: `nc ${tcp.bare} ${tcp.port}`, subscribe: `SUB ${topic}` };
+  place.replaceChildren(...sayNodes("terminal.invitation", lines));
 }
 
-function showGroup(group, say) {
+function showGroup(group, announce) {
   const section = document.createElement("section");
   const title = document.createElement("h3");
   title.textContent = group.title;
   const list = document.createElement("ul");
-  list.append(...group.lines.map((one) => showLine(one, say)));
+  list.append(...group.lines.map((one) => showLine(one, announce)));
   section.append(title, list);
   return section;
 }
 
-function showLine({ what, command }, say) {
-  const item = document.createElement("li");
-  const label = document.createElement("span");
-  label.className = "line-what";
-  label.textContent = what;
-  const code = document.createElement("code");
-  code.textContent = command;
-  const button = document.createElement("button");
-  button.type = "button";
-  button.className = "quiet";
-  button.textContent = "Copy";
-  button.setAttribute("aria-label", `Copy: ${what}`);
-  button.addEventListener("click", async () => {
-    const copied = await copy(command, code);
-    button.textContent = copied ? "Copied" : "Selected";
-    say(copied ? "Copied" : "Selected; press Control and C to copy");
-    setTimeout(() => (button.textContent = "Copy"), 2000);
-  });
-  item.append(label, code, button);
-  return item;
-}
-
-/** Copies a text. Without the clipboard, as on plain HTTP, the line is selected instead. */
-async function copy(text, code) {
-  try {
-    await navigator.clipboard.writeText(text);
-    return true;
-  } catch {
-    getSelection()?.selectAllChildren(code);
-    return document.execCommand?.("copy") ?? false;
-  }
+function showLine({ what, command }, announce) {
+  const label = make("span", { class: "line-what" }, what);
+  const code = make("code", {}, command);
+  return make("li", {}, label, code, copyButton(command, code, what, announce));
 }
 
 /**

@@ -5,6 +5,7 @@ import { find, write } from "./elements.js";
 import * as format from "./format.js";
 import { MESSAGES_NEEDED, WORTH_SAYING } from "./scoreboard.js";
 import { SAMPLES_NEEDED } from "./theory.js";
+import { say } from "./words/say.js";
 
 /**
  * Says which lane is ahead in what.
@@ -13,7 +14,7 @@ import { SAMPLES_NEEDED } from "./theory.js";
 export function showVerdict(sides) {
   const ready = sides.filter(({ stats }) => stats.messages >= MESSAGES_NEEDED);
   const words = [delays(ready), serverDelays(ready), bytes(ready)].filter(Boolean);
-  const waiting = "A few more messages, and this line says which lane is ahead in what.";
+  const waiting = say("verdict.waiting");
   const compared = ready.length > 0 && ready.length === sides.length;
   write(find("verdict"), compared && words.length > 0 ? words.join(" ") : waiting);
 }
@@ -28,16 +29,17 @@ export function showTheory(theory, lanes) {
   find("theory-poll").hidden = !lanes.includes("poll");
   find("theory-longpoll").hidden = !lanes.includes("longpoll");
   find("theory").hidden = !lanes.includes("poll") && !lanes.includes("longpoll");
-  write(find("theory-rate"), rate.toFixed(2));
-  write(find("theory-interval"), format.interval(theory.seconds));
-  write(find("theory-delay"), `${seconds(delay.expected)} ±\u00a0${seconds(delay.spread)}`);
+  const interval = format.interval(theory.seconds);
+  write(find("theory-setting"), say("theory.setting", { rate: rate.toFixed(2), interval }));
+  expect("delay", `${seconds(delay.expected)} ±\u00a0${seconds(delay.spread)}`);
   const share = `${format.percent(empty.expected)} ± ${format.percent(empty.spread)}`;
-  write(find("theory-empty"), empty.samples >= SAMPLES_NEEDED ? share : format.NOTHING);
-  write(find("measured-delay"), measured(delay, seconds));
-  write(find("measured-empty"), measured(empty, format.percent));
+  expect("empty", empty.samples >= SAMPLES_NEEDED ? share : format.NOTHING);
   const asked = `${perMinute(questions.expected)} ±\u00a0${questions.spread.toFixed(1)}`;
-  write(find("theory-questions"), questions.samples >= SAMPLES_NEEDED ? asked : format.NOTHING);
-  write(find("measured-questions"), measured(questions, perMinute));
+  expect("questions", questions.samples >= SAMPLES_NEEDED ? asked : format.NOTHING);
+  write(find("measured-delay"), say("theory.measured", { value: measured(delay, seconds) }));
+  write(find("measured-empty"), say("theory.measured", { value: measured(empty, format.percent) }));
+  const held = measured(questions, perMinute);
+  write(find("measured-questions"), say("theory.measured", { value: held }));
 }
 
 /**
@@ -49,11 +51,10 @@ export function summary(sides) {
   const told = sides.filter(({ stats }) => stats.messages + stats.answers > 0);
   if (told.length === 0) return null;
   return told.map(({ lane, stats }) => {
-    const asked = lane.family === "poll"
-      ? ` asked ${stats.requests} times, ${stats.empty} in vain, and`
-      : "";
-    return `${lane.title}${asked} brought ${stats.messages} messages, median delay ` +
-      `${format.duration(stats.median)}.`;
+    const { requests, empty, messages } = stats;
+    const key = lane.family === "poll" ? "verdict.asked" : "verdict.brought";
+    const median = format.duration(stats.median);
+    return say(key, { lane: lane.title, requests, empty, messages, median });
   }).join(" ");
 }
 
@@ -64,12 +65,11 @@ function delays(sides) {
   timed.sort((one, other) => one.stats.median - other.stats.median);
   const [first, last] = [timed[0], timed.at(-1)];
   const times = last.stats.median / first.stats.median;
-  if (times * WORTH_SAYING < 1) return "Delay: no difference to speak of.";
-  const factor = times >= 10 ? format.count(times) : times.toFixed(1);
-  const least = format.duration(first.stats.median);
-  const ahead = `Delay: ${first.lane.inText} is ahead with ${least}; `;
-  if (last.lane.family !== "poll") return `${ahead}${last.lane.inText} takes ${factor} times as long.`;
-  return `${ahead}a visitor at the polling door waits ${factor} times as long.`;
+  if (times * WORTH_SAYING < 1) return say("verdict.same");
+  return say("verdict.ahead", {
+    lane: first.lane.inText, delay: format.duration(first.stats.median), last: last.lane.inText,
+    times: times >= 10 ? format.count(times) : times.toFixed(1),
+  });
 }
 
 /** Delays on the server's clock, which cannot be compared with the others. */
@@ -77,9 +77,8 @@ function serverDelays(sides) {
   const timed = sides.filter(({ lane, stats }) => lane.clock === "server" && stats.median !== null);
   if (timed.length === 0) return "";
   const words = timed.map(({ lane, stats }) =>
-    `${lane.inText} after ${format.duration(stats.median)}`);
-  return "On the server's clock, from its acceptance on, a message was read by " +
-    `${words.join(", by ")}.`;
+    say("verdict.read", { lane: lane.inText, delay: format.duration(stats.median) }));
+  return say("verdict.server", { lanes: words.join(say("verdict.comma")) });
 }
 
 /** Compares with packet headers, for without them a frame would seem to travel for nothing. */
@@ -89,21 +88,27 @@ function bytes(sides) {
   known.sort((one, other) => one.wireEach - other.wireEach);
   const [least, most] = [known[0], known.at(-1)];
   if (least.wireEach > most.wireEach * WORTH_SAYING) {
-    return "Bytes on the wire: all move about the same.";
+    return say("verdict.bytessame");
   }
   const times = (most.wireEach / least.wireEach).toFixed(1);
   const poll = known.find(({ lane }) => lane.family === "poll");
   const why = !poll ? ""
-    : poll === least ? `; one look of polling brings ${format.ratio(poll.stats.perAnswer)} at once`
-    : poll === most ? `; ${format.percent(poll.stats.emptyShare)} of its looks found nobody`
+    : poll === least ? say("verdict.bulk", { count: format.ratio(poll.stats.perAnswer) })
+    : poll === most ? say("verdict.vain", { share: format.percent(poll.stats.emptyShare) })
     : "";
-  return `Bytes on the wire for each message: ${least.lane.inText} moves the fewest, ` +
-    `${format.bytes(least.wireEach)}, ${most.lane.inText} ${times} times as many${why}.`;
+  return say("verdict.bytes", {
+    least: least.lane.inText, bytes: format.bytes(least.wireEach), most: most.lane.inText, times, why,
+  });
 }
 
 function measured(side, show) {
-  if (side.samples >= SAMPLES_NEEDED) return `${show(side.measured)}, n\u00a0=\u00a0${side.samples}`;
-  return `after ${SAMPLES_NEEDED - side.samples} more samples`;
+  const { samples } = side;
+  if (samples < SAMPLES_NEEDED) return say("theory.more", { count: SAMPLES_NEEDED - samples });
+  return say("theory.sample", { value: show(side.measured), count: samples });
+}
+
+function expect(what, value) {
+  write(find(`theory-${what}`), say("theory.expected", { value }));
 }
 
 function seconds(milliseconds) {
@@ -111,5 +116,5 @@ function seconds(milliseconds) {
 }
 
 function perMinute(value) {
-  return `${value.toFixed(1)}/min`;
+  return say("theory.perminute", { count: value.toFixed(1) });
 }

@@ -3,25 +3,27 @@
 
 import * as format from "../format.js";
 import { laneOf } from "../lane/list.js";
+import { say } from "../words/say.js";
 
-/** Names of this page's connections that are no lanes. */
-const OTHER_NAMES = { publish: "publishing", lab: "this table" };
+/** This page's connections that are no lanes. */
+const OTHERS = ["publish", "lab"];
 
 /** @type {{key: string, title: string, show: (row: object) => string[]}[]} */
 export const COLUMNS = [
-  { key: "way", title: "Way", show: wayOf },
-  { key: "ends", title: "Client, server", show: ({ peer, local }) => [text(peer), text(local)] },
-  { key: "age", title: "Age", show: ({ age_s: age }) => [ageOf(age)] },
-  { key: "reads", title: "Reads", show: ({ filter, place }) => [text(filter), text(place)] },
-  { key: "behind", title: "Behind", show: ({ behind }) => [behindOf(behind)] },
-  { key: "trip", title: "Round trip",
+  { key: "way", title: say("connections.way"), show: wayOf },
+  { key: "ends", title: say("connections.ends"),
+    show: ({ peer, local }) => [text(peer), text(local)] },
+  { key: "age", title: say("connections.age"), show: ({ age_s: age }) => [ageOf(age)] },
+  { key: "reads", title: say("connections.reads"), show: ({ filter, place }) => [text(filter), text(place)] },
+  { key: "behind", title: say("connections.behind"), show: ({ behind }) => [behindOf(behind)] },
+  { key: "trip", title: say("connections.trip"),
     show: ({ rtt_us: now, min_rtt_us: least }) => [trip(now), least === undefined ? ""
-      : `least ${trip(least)}`] },
-  { key: "bytes", title: "Bytes",
+      : say("connections.least", { trip: trip(least) })] },
+  { key: "bytes", title: say("connections.bytes"),
     show: (row) => pair(row.bytes_in, row.bytes_out, format.bytes) },
-  { key: "segments", title: "Segments",
+  { key: "segments", title: say("connections.segments"),
     show: (row) => pair(row.segments_in, row.segments_out, format.count) },
-  { key: "wire", title: "On the wire",
+  { key: "wire", title: say("connections.wire"),
     show: (row) => pair(row.wire_in, row.wire_out, format.bytes) },
 ];
 
@@ -29,8 +31,12 @@ export const COLUMNS = [
 export const MARKED = new Set(["way", "reads", "bytes", "segments", "wire"]);
 
 function wayOf({ via, lane }) {
-  const name = lane === undefined ? "" : laneOf(lane)?.title ?? OTHER_NAMES[lane] ?? lane;
+  const name = lane === undefined ? "" : nameOf(lane);
   return lane === undefined ? [text(via), ""] : [text(name), via === lane ? "" : text(via)];
+}
+
+function nameOf(lane) {
+  return laneOf(lane)?.title ?? (OTHERS.includes(lane) ? say(`connections.${lane}`) : lane);
 }
 
 function ageOf(seconds) {
@@ -41,7 +47,8 @@ function ageOf(seconds) {
 
 function behindOf(places) {
   if (places === undefined) return "";
-  return places === 0 ? "waits for news" : `${format.count(places)} behind`;
+  if (places === 0) return say("connections.waits");
+  return say("connections.places", { count: format.count(places) });
 }
 
 function trip(microseconds) {

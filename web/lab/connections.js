@@ -6,6 +6,7 @@ import { find, make, write } from "../elements.js";
 import { COLUMNS, MARKED } from "./connection_row.js";
 import { laneOf } from "../lane/list.js";
 import * as format from "../format.js";
+import { say } from "../words/say.js";
 
 /** How long a new row, or a figure that changed, stands out. */
 const NEW_MS = 2500;
@@ -17,7 +18,7 @@ const BY_HAND = ["tcp", "udp", "unix"];
 /** The table. */
 export class Connections {
   #table;
-  #say;
+  #announce;
   #others = make("tbody", { id: "connections-others" });
   #own = make("tbody", { id: "connections-own" });
   #idle = make("tbody", { id: "connections-idle" });
@@ -29,22 +30,22 @@ export class Connections {
 
   /**
    * @param {HTMLTableElement} table
-   * @param {(text: string) => void} say
+   * @param {(text: string) => void} announce
    */
-  constructor(table, say) {
+  constructor(table, announce) {
     this.#table = table;
-    this.#say = say;
+    this.#announce = announce;
     const heads = COLUMNS.map(({ title }) => make("th", { scope: "col" }, title));
-    this.#nobody = group("Nobody else yet. Here is where your own connection will appear.");
+    this.#nobody = group(say("connections.nobody"));
     this.#nobody.classList.add("nobody");
-    this.#idleHead = group("Between two requests, or watching like this page");
+    this.#idleHead = group(say("connections.idle"));
     table.replaceChildren(
-      make("caption", { class: "only-spoken" }, "Connections, as the server sees them"),
+      make("caption", { class: "only-spoken" }, say("connections.caption")),
       make("thead", {}, make("tr", {}, ...heads)),
-      make("tbody", { class: "group" }, group("Others: a person's nc, curl, another page"),
+      make("tbody", { class: "group" }, group(say("connections.others")),
         this.#nobody),
       this.#others,
-      make("tbody", { class: "group" }, group("This page")),
+      make("tbody", { class: "group" }, group(say("connections.own"))),
       this.#own,
       make("tbody", { class: "group" }, this.#idleHead),
       this.#idle,
@@ -107,7 +108,8 @@ export class Connections {
     element.classList.add("is-new");
     setTimeout(() => element.classList.remove("is-new"), NEW_MS);
     if (!BY_HAND.includes(row.via)) return;
-    this.#say(`A new ${row.via} connection from ${row.peer ?? "this machine"}`);
+    const peer = row.peer ?? say("connections.machine");
+    this.#announce(say("connections.new", { via: row.via, peer }));
   }
 
   #mark(cell, milliseconds) {
@@ -161,8 +163,9 @@ function group(text) {
 
 function countOf(total, shown, others) {
   const all = Number.isFinite(total) ? total : shown;
-  const some = shown < all ? `, ${format.count(shown)} of them shown` : "";
-  const connections = all === 1 ? "connection" : "connections";
-  const besides = others === 0 ? "nobody" : format.count(others);
-  return `${format.count(all)} ${connections}${some}; ${besides} besides this page`;
+  return say(all === 1 ? "connections.connection" : "connections.connections", {
+    count: format.count(all),
+    shown: shown < all ? say("connections.shown", { count: format.count(shown) }) : "",
+    others: others === 0 ? say("connections.none") : format.count(others),
+  });
 }

@@ -4,12 +4,13 @@
 
 import { ROOT, parseJson } from "../net.js";
 import { Reconnecting, openSocket } from "../reconnecting.js";
+import { say } from "../words/say.js";
 
 /** The lab speaks twice a second; after so much silence the line is dead. */
 const SILENCE_MS = 15_000;
 
 /** What is said when there is no line, whatever the cause. */
-const BROKE = "the line to the lab broke";
+const BROKE = say("why.labbroke");
 
 const TOKEN_LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789";
 const TOKEN_LENGTH = 12;

@@ -4,20 +4,14 @@
 
 import { find, write } from "../elements.js";
 import { needsLab } from "../lane/list.js";
+import { say } from "../words/say.js";
 
 /** What to start the server with. */
 const LAB_FLAG = "--lab on";
 const UDP_FLAG = "--udp 127.0.0.1:1989";
 
-const NOTES = {
-  unknown: "",
-  connecting: "",
-  up: "",
-  off: "The server's lab is off, or for administrators only: no lanes of TCP and UDP, no table of connections, and bytes on " +
-    "the wire are estimates (≈).",
-  waiting: "The line to the server's lab broke and is being tried again. Until then TCP and UDP " +
-    "rest, and what the kernel counts stands still.",
-};
+/** What is to be said of a state; of the others there is nothing. */
+const NOTES = { off: say("connections.laboff"), waiting: say("connections.labwaiting") };
 
 /** Follows the lab. */
 export class LabWatch {
@@ -83,8 +77,9 @@ export class LabWatch {
 
   #changed() {
     const { state } = this.#lab;
-    write(find("lab-note"), NOTES[state]);
-    find("lab-note").hidden = NOTES[state] === "";
+    const note = NOTES[state] ?? "";
+    write(find("lab-note"), note);
+    find("lab-note").hidden = note === "";
     find("connections-off").hidden = state !== "off";
     find("connections-invitation").hidden = state === "off";
     this.#onChange();

@@ -7,6 +7,7 @@ import { PollLane } from "./polling.js";
 import { WebSocketLane } from "./websocket.js";
 import { SseLane } from "./sse.js";
 import { SubscriberLane } from "./tcp_udp.js";
+import { say } from "../words/say.js";
 
 /** Goes on while the tab is hidden. The others would take connections from other tabs. */
 const NEVER_RESTS = "ws";
@@ -48,7 +49,7 @@ export class Contest {
       if (names.includes(name)) continue;
       runner.stop();
       this.#runners.delete(name);
-      this.#reports.of(name).onForget("was switched off");
+      this.#reports.of(name).onForget(say("why.switchedoff"));
     }
     for (const name of names) {
       if (this.#runners.has(name)) continue;

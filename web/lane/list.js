@@ -3,6 +3,7 @@
 // figures.
 
 import { CONFIG } from "../config.js";
+import { say } from "../words/say.js";
 
 /**
  * @typedef {object} Lane
@@ -18,26 +19,27 @@ import { CONFIG } from "../config.js";
 
 /** What the page alone knows of the ways that it can run, in its order. */
 const RUN_HERE = [
-  { name: "poll", what: "a look every", clock: "page", up: "the server answers" },
-  { name: "longpoll", what: "asks, then waits", clock: "page", up: "a question waits" },
-  { name: "sse", what: "an endless answer", clock: "page", up: "connected" },
-  { name: "ws", what: "one line, both ways", clock: "page", up: "connected" },
-  { name: "tcp", what: "lines, as nc reads", clock: "server", up: "connected" },
-  { name: "udp", what: "single datagrams", clock: "server", up: "subscribed" },
+  { name: "poll", clock: "page" },
+  { name: "longpoll", clock: "page" },
+  { name: "sse", clock: "page" },
+  { name: "ws", clock: "page" },
+  { name: "tcp", clock: "server" },
+  { name: "udp", clock: "server" },
 ];
 
 /** @type {readonly Lane[]} in the order of the page */
 export const LANES = Object.freeze(RUN_HERE.map((lane) => {
-  const { family, title } = CONFIG.transports.find(({ name }) => name === lane.name);
-  // What is pushed is called by the name of a protocol, which keeps its capitals.
-  return { ...lane, family, title, inText: family === "push" ? title : title.toLowerCase() };
+  const { family } = CONFIG.transports.find(({ name }) => name === lane.name);
+  const word = (key) => say(`lanes.${lane.name}.${key}`);
+  const names = { title: word("title"), inText: word("text") };
+  return { ...lane, family, ...names, what: word("what"), up: word("up") };
 }));
 
 /** Their names, in the order of the page. */
 export const LANE_NAMES = Object.freeze(LANES.map((lane) => lane.name));
 
-/** What fits a narrow screen at a first visit: one of each kind. */
-export const NARROW_CHOICE = Object.freeze(["poll", "longpoll", "ws", "tcp"]);
+/** What a first visit begins with: one of each family. */
+export const FIRST_CHOICE = Object.freeze(["poll", "longpoll", "ws"]);
 
 /**
  * The lane of a name.

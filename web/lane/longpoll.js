@@ -7,6 +7,7 @@ import { Bookmark } from "./bookmark.js";
 import { answerBytes, exchangeOverhead, requestBytes } from "./bytes.js";
 import { ROOT, exchange, reasonOf, retryAfter } from "../net.js";
 import { withToken } from "../token.js";
+import { say } from "../words/say.js";
 
 /** How long the server may keep an answer back. */
 export const HOLD_SECONDS = 30;
@@ -66,7 +67,7 @@ export class LongPollLane {
     this.stop();
     this.#stop = new AbortController();
     this.#fresh = true;
-    this.#later(this.#backoff.next(), "you cut the line");
+    this.#later(this.#backoff.next(), say("why.cut"));
   }
 
   async #ask(stop) {
@@ -79,7 +80,10 @@ export class LongPollLane {
       const { headers } = this.#bookmark;
       if (!starting) this.#hooks.onHold(askedAt);
       const longest = HOLD_SECONDS * 1000 + SLACK_MS;
+      await this.#hooks.pass();
+      if (stop.signal.aborted) return;
       const answer = await exchange(path, { headers }, stop.signal, longest);
+      await this.#hooks.pass();
       if (stop.signal.aborted) return;
       this.#answered(answer, { askedAt, path, headers, starting });
     } catch (error) {
@@ -114,7 +118,9 @@ export class LongPollLane {
     const unchanged = answer.status === 304;
     this.#hooks.onAnswer({ kind, ...cost, unchanged, brought: messages.length, counted });
     const wasHeld = endedAt - askedAt >= HELD_AT_LEAST_MS;
-    if (kind === "empty" && !wasHeld && !gap) this.#later(this.#backoff.next(), "not held back");
+    if (kind === "empty" && !wasHeld && !gap) {
+      this.#later(this.#backoff.next(), say("why.notheld"));
+    }
     else this.#ask(this.#stop);
   }
 

@@ -83,7 +83,10 @@ export class PollLane {
     const address = `${ROOT}${encodeURIComponent(this.#topic)}/json?${this.#bookmark.query}`;
     const path = this.#hooks.tag(address);
     const { headers } = this.#bookmark;
+    await this.#hooks.pass();
+    if (stop.signal.aborted) return;
     const answer = await exchange(path, { headers }, stop.signal);
+    await this.#hooks.pass();
     const endedAt = performance.now();
     if (stop.signal.aborted) return;
     const asked = requestBytes("GET", path, withToken(headers));

@@ -4,6 +4,8 @@
 /**
  * @typedef {object} Hooks what a lane calls
  * @property {(path: string) => string} tag names page and lane in an address
+ * @property {() => Promise<void>} pass a packet crosses the network that is simulated
+ * @property {() => (arrive: () => void) => void} connection over it, on which nothing overtakes
  * @property {(answer: object) => void} onAnswer a question was answered, or failed
  * @property {(bytes: number, overhead: number) => void} onConnect a line was opened
  * @property {(bytes: number, overhead: number, counted: boolean) => void} onFrame something came
@@ -28,6 +30,7 @@ export class Reports {
    * @param {Record<string, import("./stats.js").LaneStats>} page.stats
    * @param {import("../lab/lab.js").Lab} page.lab
    * @param {import("../journal.js").Journal} page.journal
+   * @param {import("../network.js").Network} page.network what is received crosses it
    * @param {import("../theory.js").Theory} page.theory
    * @param {import("../picture/timeline.js").Timeline} page.timeline
    * @param {(lane: string, state: object) => void} page.onState
@@ -48,10 +51,12 @@ export class Reports {
   }
 
   #make(name) {
-    const { lab, journal, timeline } = this.#page;
+    const { lab, journal, network, timeline } = this.#page;
     const spans = timeline.spans(name);
     return {
       tag: (path) => lab.tag(path, name),
+      pass: () => network.pass(),
+      connection: () => network.connection(),
       onAnswer: (answer) => this.#answered(name, answer),
       onConnect: (bytes, overhead) => this.#connected(name, bytes, overhead),
       onFrame: (bytes, overhead, counted) => this.#framed(name, bytes, overhead, counted),

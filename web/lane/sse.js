@@ -7,6 +7,7 @@ import { exchangeOverhead, frameOverhead, sseBytes, sseConnectBytes } from "./by
 import { ROOT, exchange, isPublished, parseJson, reasonOf } from "../net.js";
 import { Reconnecting } from "../reconnecting.js";
 import { hasToken } from "../token.js";
+import { say } from "../words/say.js";
 
 /** After so many keepalives that did not come the line is called dead. */
 const KEEPALIVES_MISSED = 1.5;
@@ -66,12 +67,14 @@ export class SseLane extends Reconnecting {
     const source = new EventSource(path);
     this.#source = source;
     // The server's first event has the name of the browser's own: the browser's has no data.
+    const arrive = this.#hooks.connection();
+    const take = (event) => arrive(() => this.#source === source && this.#event(event, event.type));
     source.addEventListener("open", (event) => {
       if (event.data === undefined) this.#opened(path);
-      else this.#event(event, "open");
+      else take(event);
     });
-    source.addEventListener("message", (event) => this.#event(event, "message"));
-    source.addEventListener("keepalive", (event) => this.#event(event, "keepalive"));
+    source.addEventListener("message", take);
+    source.addEventListener("keepalive", take);
     source.addEventListener("error", () => this.#failed(source));
   }
 
@@ -114,19 +117,19 @@ export class SseLane extends Reconnecting {
    * which is good once. */
   #failed(source) {
     if (this.#source !== source) return;
-    const why = navigator.onLine === false ? "this device is offline" : "no answer";
-    const said = this.wasOpen ? "the connection broke" : why;
+    const why = say(navigator.onLine === false ? "why.offline" : "why.noanswer");
+    const said = this.wasOpen ? say("why.broke") : why;
     if (source.readyState === EventSource.CLOSED || hasToken()) {
       this.lost(hasToken() ? said : why);
       return;
     }
     this.unguard();
-    this.#hooks.onState({ kind: "down", why: `${said}; the browser is trying again` });
+    this.#hooks.onState({ kind: "down", why: say("why.trying", { why: said }) });
   }
 
   /** Waits for the next event; a line without signs of life is given up. */
   #listen() {
     const patience = this.#keepalive() * 1000 * KEEPALIVES_MISSED + SILENCE_SLACK_MS;
-    this.giveUpAfter(patience, "the line went silent");
+    this.giveUpAfter(patience, say("why.silent"));
   }
 }

@@ -3,24 +3,25 @@
 
 import { duration } from "../format.js";
 import { LANES, laneOf } from "./list.js";
+import { say } from "../words/say.js";
 
 /** The words beside a lane's name. */
 export class LaneStatus {
   #element;
   #lane;
-  #say;
+  #announce;
   #state = { kind: "connecting" };
   #spoken = "";
 
   /**
    * @param {HTMLElement} element
    * @param {import("./list.js").Lane} lane
-   * @param {(text: string) => void} say
+   * @param {(text: string) => void} announce
    */
-  constructor(element, lane, say) {
+  constructor(element, lane, announce) {
     this.#element = element;
     this.#lane = lane;
-    this.#say = say;
+    this.#announce = announce;
     this.#write();
   }
 
@@ -34,9 +35,9 @@ export class LaneStatus {
     this.#state = state;
     this.#write();
     if (state.kind === "waiting" || state.kind === "down") {
-      this.#speak(`not connected, ${state.why}`);
+      this.#speak(say("lane.lost", { why: state.why }));
     } else if (state.kind === "up") {
-      if (trouble) this.#speak(`${this.#lane.up} again`);
+      if (trouble) this.#speak(say("lane.again", { up: this.#lane.up }));
       this.#spoken = "";
     }
   }
@@ -49,7 +50,7 @@ export class LaneStatus {
   #speak(text) {
     if (text === this.#spoken) return;
     this.#spoken = text;
-    this.#say(`${this.#lane.title}: ${text}`);
+    this.#announce(say("lane.spoken", { lane: this.#lane.title, state: text }));
   }
 
   #write() {
@@ -60,11 +61,11 @@ export class LaneStatus {
 }
 
 function wordsOf({ kind, why, retryAt, more }, upText) {
-  if (kind === "up") return more ? `${upText} ${more}` : upText;
-  if (kind === "connecting") return "connecting…";
-  if (kind === "down") return `not connected: ${why}`;
+  if (kind === "up") return more ? say("lane.up", { up: upText, more }) : upText;
+  if (kind === "connecting") return say("lane.connecting");
+  if (kind === "down") return say("lane.down", { why });
   const seconds = Math.max(0, Math.ceil((retryAt - performance.now()) / 1000));
-  return `not connected: ${why}; reconnecting in ${seconds} s`;
+  return say("lane.waiting", { why, seconds });
 }
 
 /**
@@ -75,14 +76,12 @@ function wordsOf({ kind, why, retryAt, more }, upText) {
  * @returns {string} the words shown
  */
 export function showGap(place, lane, gap) {
-  const reason = { expired: "they are too old", foreign: "the log is a new one" }[gap.reason];
-  const because = reason ?? String(gap.reason ?? "no reason given").slice(0, 80);
-  const clock = new Date().toLocaleTimeString([], { hour12: false });
+  const known = ["expired", "foreign"].includes(gap.reason) ? say(`lane.${gap.reason}`) : null;
+  const why = known ?? String(gap.reason ?? say("lane.noreason")).slice(0, 80);
+  const time = new Date().toLocaleTimeString([], { hour12: false });
   const line = place.querySelector(`[data-lane="${lane}"]`) ?? document.createElement("p");
   line.dataset.lane = lane;
-  line.textContent =
-    `${clock}: ${laneOf(lane).title} met a gap: some messages are no longer held by the server ` +
-    `(${because}). It says so, instead of skipping them silently.`;
+  line.textContent = say("lane.gap", { time, lane: laneOf(lane).title, why });
   place.append(line);
   place.hidden = false;
   return line.textContent;
@@ -99,15 +98,14 @@ export function showLastEvent(place, entry, lanes) {
   const bells = here.filter(({ family }) => family !== "poll");
   const rung = bells.filter(({ name }) => entry.delay[name] !== undefined);
   rung.sort((one, other) => entry.delay[one.name] - entry.delay[other.name]);
-  const times = rung.map(({ name, title, inText }, at) =>
-    `${at === 0 ? `${title} rang after` : inText} ${duration(entry.delay[name])}`);
+  const times = rung.map(({ name, title, inText }, at) => say(at === 0 ? "lane.pushed" : "lane.also",
+    { lane: at === 0 ? title : inText, delay: duration(entry.delay[name]) }));
   const words = [];
-  if (bells.length > 0) words.push(times.join(", ") || "the bell has not rung yet");
+  if (bells.length > 0) words.push(times.join(", ") || say("lane.notyet"));
   if (lanes.includes("poll")) {
     const delay = entry.delay.poll;
-    words.push(delay === undefined
-      ? "polling has yet to look"
-      : `polling found them after ${duration(delay)}`);
+    words.push(delay === undefined ? say("lane.toask")
+      : say("lane.polled", { delay: duration(delay) }));
   }
-  if (words.length > 0) place.textContent = `Last visitor: ${words.join("; ")}.`;
+  if (words.length > 0) place.textContent = say("lane.last", { words: words.join("; ") });
 }

@@ -2,6 +2,8 @@
 // real socket to the server's own port, reads from it as any program would, and tells here
 // what came and how late. Those delays are on the server's clock. No message text comes this way.
 
+import { say } from "../words/say.js";
+
 /** The lane of one transport. */
 export class SubscriberLane {
   #via;
@@ -33,7 +35,7 @@ export class SubscriberLane {
     if (this.#running) return;
     this.#running = true;
     if (this.#lab.state === "up") this.#hooks.onState({ kind: "connecting" });
-    else this.#away("the lab does not answer");
+    else this.#away(say("why.nolab"));
     this.#lab.run(this.#via, true);
   }
 
@@ -50,7 +52,7 @@ export class SubscriberLane {
       this.#hooks.onConnect(0, 0);
       this.#hooks.onState({ kind: "up", more: portOf(local) });
     } else if (state === "down") {
-      this.#away(typeof why === "string" ? why.slice(0, 200) : "the connection broke");
+      this.#away(typeof why === "string" ? why.slice(0, 200) : say("why.broke"));
     }
   }
 
@@ -70,11 +72,11 @@ export class SubscriberLane {
 
   #letGo() {
     this.#hooks.onRelease(performance.now());
-    this.#hooks.onForget("was not connected");
+    this.#hooks.onForget(say("why.away"));
   }
 }
 
 function portOf(address) {
   const port = /:(\d+)$/.exec(address ?? "")?.[1];
-  return port ? `from port ${port}` : "";
+  return port ? say("lane.port", { port }) : "";
 }

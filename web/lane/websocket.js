@@ -5,6 +5,7 @@
 import { askingBytes, connectBytes, exchangeOverhead, frameBytes, frameOverhead } from "./bytes.js";
 import { ROOT, isPublished, parseJson } from "../net.js";
 import { Reconnecting, openSocket } from "../reconnecting.js";
+import { say } from "../words/say.js";
 
 /** After so much silence the page asks whether the line is still alive, and waits so long for an
  * answer. The server's own keepalives are WebSocket pings, which a page cannot see. */
@@ -40,11 +41,13 @@ export class WebSocketLane extends Reconnecting {
     const since = encodeURIComponent(this.#since);
     const path = this.#hooks.tag(`${ROOT}${encodeURIComponent(this.#topic)}/ws?since=${since}`);
     this.#hooks.onState({ kind: "connecting" });
-    this.#socket = openSocket(path, {
+    const arrive = this.#hooks.connection();
+    const socket = openSocket(path, {
       onopen: () => this.#opened(path),
-      onmessage: (frame) => this.#frame(frame.data),
+      onmessage: ({ data }) => arrive(() => this.#socket === socket && this.#frame(data)),
       onclose: (event) => this.lost(this.#whyClosed(event)),
     });
+    this.#socket = socket;
   }
 
   close() {
@@ -56,7 +59,7 @@ export class WebSocketLane extends Reconnecting {
 
   lost(why) {
     if (this.wasOpen) this.#firstWhy = why;
-    super.lost(this.wasOpen || !this.#firstWhy ? why : `${this.#firstWhy}, no answer since`);
+    super.lost(this.wasOpen || !this.#firstWhy ? why : say("why.since", { why: this.#firstWhy }));
   }
 
   waits(why, wait) {
@@ -97,16 +100,16 @@ export class WebSocketLane extends Reconnecting {
       const bytes = askingBytes(PING);
       this.#socket.send(PING);
       this.#hooks.onFrame(bytes, frameOverhead(bytes), false);
-      this.giveUpAfter(PONG_LIMIT_MS, "the line went silent");
+      this.giveUpAfter(PONG_LIMIT_MS, say("why.silent"));
     });
   }
 
   #whyClosed(event) {
-    if (event.code === GOING_AWAY) return "the server is stopping";
-    if (navigator.onLine === false) return "this device is offline";
+    if (event.code === GOING_AWAY) return say("why.stopping");
+    if (navigator.onLine === false) return say("why.offline");
     if (this.#said) return this.#said;
     if (event.reason) return event.reason.slice(0, 200);
-    return this.wasOpen ? "the connection broke" : "no answer";
+    return say(this.wasOpen ? "why.broke" : "why.noanswer");
   }
 }
 

@@ -4,6 +4,7 @@
 
 import { write } from "../elements.js";
 import { duration } from "../format.js";
+import { say } from "../words/say.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -100,7 +101,8 @@ function drawRow({ lane, stats }, top, x, scale, width) {
   const pieces = [
     shape("path", { class: "floor", d: `M${LABELS} ${floor}H${width - RIGHT}` }),
     label(`name of-${lane.name}`, 0, floor - 16, lane.title, "start"),
-    label("note", 0, floor - 1, lane.clock === "page" ? countOf(stats) : "after accept.", "start"),
+    label("note", 0, floor - 1,
+      lane.clock === "page" ? countOf(stats) : say("picture.accepted"), "start"),
   ];
   if (stats.sorted.length === 0) return pieces;
   const drawn = bars(stats.sorted, floor, x, scale);
@@ -133,14 +135,15 @@ function bars(sorted, floor, x, scale) {
 
 function inWords({ lane, stats }) {
   const { sorted } = stats;
-  if (sorted.length === 0) return `${lane.title}: no delay yet.`;
-  const clock = lane.clock === "page" ? "" : ", after acceptance, on the server's clock";
-  return `${lane.title}: from ${duration(sorted[0])} to ${duration(sorted.at(-1))}, median ` +
-    `${duration(stats.median)}${clock}; ${countOf(stats)}.`;
+  if (sorted.length === 0) return say("picture.nodelay", { lane: lane.title });
+  return say(lane.clock === "page" ? "picture.spread" : "picture.spreadserver", {
+    lane: lane.title, least: duration(sorted[0]), most: duration(sorted.at(-1)),
+    median: duration(stats.median), count: countOf(stats),
+  });
 }
 
 function countOf(stats) {
-  return `n = ${stats.sorted.length}`;
+  return say("picture.count", { count: stats.sorted.length });
 }
 
 function shape(name, attributes) {

@@ -5,6 +5,7 @@
 import { stroke, text } from "./ink.js";
 import { AskingPicture } from "./polling.js";
 import { drawLine, drawRings } from "./push.js";
+import { say } from "../words/say.js";
 
 /** How long a published mark takes to fall through the lanes. */
 const FALL_MS = 350;
@@ -110,7 +111,8 @@ function drawAxis(frame) {
     context.globalAlpha = ago === 0 ? 1 : 0.6;
     stroke(context, x, tracks.time.top, x, tracks.axis.top + 5);
     context.globalAlpha = 1;
-    const name = ago === 0 ? "now" : `${ago} s${frame.narrow ? "" : " ago"}`;
+    const past = say(frame.narrow ? "picture.short" : "picture.ago", { seconds: ago });
+    const name = ago === 0 ? say("picture.now") : past;
     const side = ago === 0 ? "right" : "center";
     const edge = ago === 0 ? tracks.axis.right - 8 : x;
     if (edge - tracks.axis.left > 30) {

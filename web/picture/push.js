@@ -3,6 +3,7 @@
 
 import { duration } from "../format.js";
 import { cross, stroke, text } from "./ink.js";
+import { say } from "../words/say.js";
 
 /** Room for the figure below a dot, and for the word that stands there instead. */
 const LABEL_WIDTH = 46;
@@ -68,7 +69,7 @@ export function drawRings(frame, lane, entries, journal) {
     const delay = entry.delay[lane];
     if (x < Math.max(free, left + LABEL_WIDTH / 2)) continue;
     if (delay === undefined && !journal.isFromElsewhere(entry)) continue;
-    const words = delay === undefined ? "elsewhere" : duration(delay);
+    const words = delay === undefined ? say("picture.elsewhere") : duration(delay);
     const inside = Math.min(x, right - LABEL_WIDTH / 2);
     text(frame, words, inside, y + LABEL_BELOW, colours[lane], "center");
     free = x + (delay === undefined ? WORD_WIDTH : LABEL_WIDTH);

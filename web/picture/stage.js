@@ -4,6 +4,7 @@
 import { find, make, write } from "../elements.js";
 import { duration } from "../format.js";
 import { LANES, LANE_NAMES } from "../lane/list.js";
+import { say } from "../words/say.js";
 
 /**
  * Puts a row for every lane on the stage, hidden until it is chosen.
@@ -41,13 +42,13 @@ export function showMedians(stats) {
 function label({ name, title, what, clock }, onRetry) {
   const line = make("p", { class: "lane-what" }, what);
   if (name === "poll") line.append(" ", make("span", { id: "lane-interval" }));
-  const words = clock === "page" ? "median delay" : "after acceptance";
+  const words = say(clock === "page" ? "lane.median" : "lane.accepted");
   const figure = make("p", { class: "lane-figure" },
     make("span", { id: `lane-${name}-median` }, "–"), " ", make("small", {}, words));
-  if (clock === "server") figure.title = "median, measured on the server's clock";
+  if (clock === "server") figure.title = say("lane.serverclock");
   const state = make("p", { id: `${name}-state`, class: "state", "data-kind": "connecting" });
   const retry = make("button", { id: `retry-${name}`, type: "button", class: "quiet", hidden: "" },
-    "Try now", make("span", { class: "only-spoken" }, ` (${title})`));
+    say("lane.retry"), make("span", { class: "only-spoken" }, ` (${title})`));
   retry.addEventListener("click", () => onRetry(name));
   const heading = make("h2", { class: `of-${name}` }, title);
   return make("div", { class: `lane-label is-${name}`, "data-lane": name, hidden: "" },

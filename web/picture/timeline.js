@@ -10,6 +10,11 @@ import { Spans } from "./spans.js";
 const FRAME_MS = 32;
 const STILL_FRAME_MS = 1000;
 
+/** Time in view: usually, on a narrow screen, and where polling asks seldom. */
+const SPAN_MS = 45_000;
+const NARROW_SPAN_MS = 30_000;
+const LONG_SPAN_MS = 75_000;
+
 /** Requests kept for drawing. */
 const LOOKS_KEPT = 400;
 
@@ -34,17 +39,20 @@ export class Timeline {
   #request = null;
   #drawnAt = -Infinity;
   #period = 5;
+  #span;
   #stillness = matchMedia("(prefers-reduced-motion: reduce)");
 
   /**
    * @param {HTMLCanvasElement} canvas
    * @param {HTMLElement} stage the box that the canvas covers and that holds the tracks
    * @param {import("../journal.js").Journal} journal
+   * @param {number} [span] milliseconds in view at least, on a wide screen
    */
-  constructor(canvas, stage, journal) {
+  constructor(canvas, stage, journal, span = SPAN_MS) {
     this.#canvas = canvas;
     this.#stage = stage;
     this.#journal = journal;
+    this.#span = span;
     new ResizeObserver(() => this.#measure()).observe(stage);
     new IntersectionObserver((seen) => this.#setSeen(seen.at(-1).isIntersecting)).observe(stage);
     document.addEventListener("visibilitychange", () => this.#wake());
@@ -131,7 +139,8 @@ export class Timeline {
       tracks: this.#tracks,
       colours: this.#colours,
       now: performance.now(),
-      span: narrow ? 30_000 : this.#period > 20 ? 75_000 : 45_000,
+      span: this.#period > 20 ? LONG_SPAN_MS : narrow ? Math.min(this.#span, NARROW_SPAN_MS)
+        : this.#span,
       narrow,
       still: this.#stillness.matches,
       font: this.#colours.font,

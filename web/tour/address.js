@@ -95,6 +95,16 @@ function groupsOf(half, whole, isEnd) {
   });
 }
 
+/**
+ * The two bytes of a port, in hexadecimal, in the order in which they travel.
+ * @param {number} port
+ * @returns {{port: number, high: string, low: string}}
+ */
+export function networkOrder(port) {
+  const [high, low] = twoBytes(port).map((byte) => byte.toString(16).padStart(2, "0"));
+  return { port, high, low };
+}
+
 function twoBytes(number) {
   return [number >> 8, number & 0xff];
 }

@@ -2,8 +2,8 @@
 // the order in which they travel. address.js does the reading; nothing is sent anywhere.
 
 import { AddressError, addressBytes } from "./address.js";
-import { fill, nodesOf } from "./language.js";
 import { make } from "../elements.js";
+import { WORDS, fill, nodesOf } from "../words/say.js";
 
 /** Longer texts cannot be an address of any kind, and are cut by the box. */
 const TEXT_MAX = 200;
@@ -13,12 +13,12 @@ const ZEROS_MIN = 4;
 
 /**
  * The box and what it shows.
- * @param {import("./language.js").Texts["bytes"]} texts
  * @param {{first: string, examples: string[]}} offer what stands in the box, and what else could
  * @param {() => void} onLook called when a person has looked at a valid address
  * @returns {HTMLElement}
  */
-export function addressFigure(texts, offer, onLook) {
+export function addressFigure(offer, onLook) {
+  const texts = WORDS.tour.bytes;
   const box = make("input", {
     type: "text", id: "tour-address", maxlength: TEXT_MAX, value: offer.first, autocomplete: "off",
     autocapitalize: "none", spellcheck: "false", "aria-describedby": "tour-bytes",

@@ -2,7 +2,8 @@
 // tour.css gives by class; words come from the language in {places}. They are pictures of ideas,
 // not of measurements.
 
-import { fill } from "./language.js";
+import { networkOrder } from "./address.js";
+import { fill } from "../words/say.js";
 
 const HEAD = 'xmlns="http://www.w3.org/2000/svg" role="img"';
 
@@ -23,18 +24,19 @@ function box(kind, x, y, width, height) {
   return `<rect class="${kind}" x="${x}" y="${y}" width="${width}" height="${height}" rx="4"/>`;
 }
 
-/** Port 1989 splits into its two bytes, the high one in front. */
-function order() {
+/** A port splits into its two bytes, the high one in front. */
+function order({ port }) {
+  const { high, low } = networkOrder(port);
   return `<svg ${HEAD} viewBox="0 0 360 112">
-    ${box("plain", 8, 12, 76, 36)}${text("mono strong middle", 46, 35, "1989")}
-    ${text("mono small middle muted", 46, 64, "7 × 256")}
-    ${text("mono small middle muted", 46, 78, "+ 197")}
+    ${box("plain", 8, 12, 76, 36)}${text("mono strong middle", 46, 35, String(port))}
+    ${text("mono small middle muted", 46, 64, `${port >> 8} × 256`)}
+    ${text("mono small middle muted", 46, 78, `+ ${port & 0xff}`)}
     ${arrow("ink", 92, 30, 132, 30)}
-    ${box("push", 140, 12, 48, 36)}${text("mono strong middle on", 164, 35, "07")}
-    ${box("poll", 194, 12, 48, 36)}${text("mono strong middle on", 218, 35, "c5")}
+    ${box("push", 140, 12, 48, 36)}${text("mono strong middle on", 164, 35, high)}
+    ${box("poll", 194, 12, 48, 36)}${text("mono strong middle on", 218, 35, low)}
     ${arrow("wire", 166, 92, 352, 92)}
-    ${box("poll", 208, 78, 40, 28)}${text("mono middle on", 228, 97, "c5")}
-    ${box("push", 262, 78, 40, 28)}${text("mono middle on", 282, 97, "07")}
+    ${box("poll", 208, 78, 40, 28)}${text("mono middle on", 228, 97, low)}
+    ${box("push", 262, 78, 40, 28)}${text("mono middle on", 282, 97, high)}
     ${text("small middle", 282, 68, "{first}")}
   </svg>`;
 }
@@ -152,7 +154,7 @@ const FIGURES = { order, first, line, cost, chain, choose };
 /**
  * Draws a figure.
  * @param {keyof typeof FIGURES} name
- * @param {Record<string, string>} words of the language's `drawing`
+ * @param {Record<string, string>} words of the language's `drawing`, and the server's `port`
  * @param {string} says the same as the picture, for those who do not see it
  * @returns {SVGElement}
  */

@@ -43,7 +43,7 @@ export const STEPS = [
   {
     key: "first",
     figure: "first",
-    places: ["figure"],
+    places: ["publish-form", "figure"],
     tasks: [
       { key: "ring" },
       { key: "connect", needsLab: true, door: "tcp", lines: (_, nc) => [nc] },

@@ -3,11 +3,11 @@
 // noticing are in the files beside it; this one opens, closes and moves.
 
 import { INTERVALS, RATES } from "../settings.js";
-import { LANGUAGES, firstLanguage, nodesOf, rememberLanguage } from "./language.js";
 import { make } from "../elements.js";
 import { STEPS } from "./steps.js";
 import { StepView, noteOf } from "./view.js";
 import { Watch } from "./watch.js";
+import { WORDS, nodesOf } from "../words/say.js";
 
 const ADDRESS = /^#tour-([1-9])$/;
 
@@ -39,12 +39,12 @@ export function mountTour(section, topic, lab) {
 export class Tour {
   #section;
   #ground;
-  #texts = firstLanguage();
-  #lab = { isOn: false, captures: false };
+  #lab = { isOn: null, captures: false };
   #watch = new Watch((task, state) => this.#noticed(task, state));
   #step = null;
   #view = null;
   #visited = 0;
+  #isFinished = false;
   #dock = make("aside", { class: "tour-dock", hidden: "" });
   #unmark = () => {};
 
@@ -97,7 +97,7 @@ export class Tour {
 
   /**
    * What the server's lab can show.
-   * @param {{isOn: boolean, captures: boolean}} lab
+   * @param {{isOn: boolean|null, captures: boolean}} lab null: not known yet
    */
   setLab(lab) {
     if (JSON.stringify(lab) === JSON.stringify(this.#lab)) return;
@@ -134,6 +134,12 @@ export class Tour {
     this.#section.querySelector(".tour-start").focus();
   }
 
+  #finish() {
+    this.#visited = 0;
+    this.#isFinished = true;
+    this.#close();
+  }
+
   #go(by) {
     const number = STEPS.indexOf(this.#step) + 1 + by;
     if (number >= 1 && number <= STEPS.length) location.hash = `#tour-${number}`;
@@ -163,18 +169,10 @@ export class Tour {
     this.#showDock();
   }
 
-  #speak(texts) {
-    this.#texts = texts;
-    rememberLanguage(texts);
-    this.#show();
-  }
-
   /** Builds what is to be seen; the keyboard stays where it was, if that is still there. */
   #show() {
-    const { lang, frame } = this.#texts;
+    const { frame } = WORDS.tour;
     const focused = this.#section.contains(document.activeElement) && document.activeElement.id;
-    this.#section.lang = lang;
-    this.#dock.lang = lang;
     this.#section.setAttribute("aria-label", frame.label);
     this.#section.classList.toggle("is-open", this.#step !== null);
     this.#section.replaceChildren(...(this.#step ? this.#open() : this.#invitation()));
@@ -184,15 +182,16 @@ export class Tour {
   }
 
   #invitation() {
-    const { frame } = this.#texts;
-    const words = this.#visited ? frame.resume : frame.invite;
+    const { frame } = WORDS.tour;
+    const again = this.#isFinished ? frame.again : frame.invite;
+    const words = this.#visited ? frame.resume : again;
     const start = make("a", { class: "tour-start", href: `#tour-${this.#visited || 1}` }, words);
-    const length = make("p", { class: "note" }, frame.length);
-    return [make("div", { class: "tour-invite" }, start, length, this.#languages())];
+    const length = this.#visited ? "" : make("p", { class: "note" }, frame.length);
+    return [make("div", { class: "tour-invite" }, start, length)];
   }
 
   #open() {
-    const { frame } = this.#texts;
+    const { frame } = WORDS.tour;
     const number = STEPS.indexOf(this.#step) + 1;
     const close = make("button", { class: "quiet tour-close", type: "button" }, "✕");
     close.setAttribute("aria-label", frame.close);
@@ -201,14 +200,14 @@ export class Tour {
     const nav = make("nav", { "aria-label": frame.steps }, steps);
     const place = { number, count: STEPS.length };
     const look = () => this.#watch.looked();
-    this.#view = new StepView(this.#texts, this.#step, place, this.#ground, this.#lab, look);
+    this.#view = new StepView(this.#step, place, this.#ground, this.#lab, look);
     for (const { key } of this.#step.tasks) this.#view.show(key, this.#watch.stateOf(key));
-    const head = make("div", { class: "tour-head" }, nav, this.#languages(), close);
+    const head = make("div", { class: "tour-head" }, nav, close);
     return [make("div", { class: "card tour-card" }, head, this.#view.element, this.#foot(number))];
   }
 
   #foot(number) {
-    const { frame, steps } = this.#texts;
+    const { frame, steps } = WORDS.tour;
     const show = make("button", { type: "button", id: "tour-show" }, steps[this.#step.key].show);
     show.addEventListener("click", () => this.#visit());
     const step = (words, to, kind) =>
@@ -217,25 +216,9 @@ export class Tour {
     let next = step(`${frame.next} →`, number + 1, "is-next");
     if (number === STEPS.length) {
       next = make("button", { class: "tour-move is-next", type: "button" }, frame.finish);
-      next.addEventListener("click", () => this.#close());
+      next.addEventListener("click", () => this.#finish());
     }
     return make("div", { class: "tour-foot" }, make("span", {}, back), show, next);
-  }
-
-  #languages() {
-    const buttons = LANGUAGES.map((texts) => {
-      const words = texts.lang === "en" ? "EN" : texts.own;
-      const { lang, own } = texts;
-      const button = make("button", { class: "quiet", type: "button", lang }, words);
-      button.id = `tour-in-${lang}`;
-      button.setAttribute("aria-label", own);
-      button.setAttribute("aria-pressed", String(texts === this.#texts));
-      button.addEventListener("click", () => this.#speak(texts));
-      return button;
-    });
-    const { language } = this.#texts.frame;
-    const attributes = { class: "tour-languages", role: "group", "aria-label": language };
-    return make("div", attributes, ...buttons);
   }
 
   #showSteps() {
@@ -243,11 +226,11 @@ export class Tour {
     if (!list) return;
     const items = STEPS.map((step, index) => {
       const isDone = step.tasks.some((task) => this.#watch.stateOf(task.key).stage === "done");
-      const { name } = this.#texts.steps[step.key];
+      const { name } = WORDS.tour.steps[step.key];
       const mark = make("span", { class: "tour-number" }, isDone ? "✓" : String(index + 1));
       const title = make("span", { class: "tour-name" }, name);
       const link = make("a", { href: `#tour-${index + 1}` }, mark, title);
-      const words = [`${index + 1}`, name, isDone ? this.#texts.frame.done : ""].filter(Boolean);
+      const words = [`${index + 1}`, name, isDone ? WORDS.tour.frame.done : ""].filter(Boolean);
       link.setAttribute("aria-label", words.join(", "));
       if (step === this.#step) link.setAttribute("aria-current", "step");
       return make("li", { class: isDone ? "is-done" : "" }, link);
@@ -263,12 +246,12 @@ export class Tour {
       this.#dock.hidden = true;
       return;
     }
-    const { frame, steps } = this.#texts;
+    const { frame, steps } = WORDS.tour;
     const isOpen = (task) => this.#watch.stateOf(task.key).stage !== "done";
     const task = this.#step.tasks.find(isOpen) ?? this.#step.tasks.at(-1);
     const state = this.#watch.stateOf(task.key);
     const { text } = steps[this.#step.key].tasks[task.key];
-    const note = noteOf(this.#texts, this.#step, task, state, this.#lab);
+    const note = noteOf(this.#step, task, state, this.#lab);
     const shown = state.stage === "waiting" ? text : note;
     const back = make("button", { class: "quiet", type: "button" }, frame.back);
     back.addEventListener("click", () => this.#arrive());

@@ -3,12 +3,12 @@
 
 import { addressFigure } from "./bytes.js";
 import { figure } from "./figures.js";
-import { fill, nodesOf } from "./language.js";
+import { networkOrder } from "./address.js";
+import { copyButton } from "../copy.js";
 import { make } from "../elements.js";
 import { linesOf } from "./steps.js";
-
-/** How long a button says that it has copied. */
-const COPIED_MS = 2000;
+import { splitAddress } from "../terminal.js";
+import { WORDS, fill, nodesOf } from "../words/say.js";
 
 /** Addresses to look at in the first step, besides the server's own. */
 const EXAMPLES = ["192.0.2.7:443", "[2001:db8::7]:80"];
@@ -16,7 +16,6 @@ const OWN_SOCKET = "127.0.0.1:1989";
 
 /** A step on the page. */
 export class StepView {
-  #texts;
   #step;
   #ground;
   #lab;
@@ -24,28 +23,28 @@ export class StepView {
   #tasks = new Map();
 
   /**
-   * @param {import("./language.js").Texts} texts
    * @param {import("./steps.js").Step} step
    * @param {{number: number, count: number}} place among the steps
    * @param {import("./steps.js").Ground} ground
    * @param {{isOn: boolean, captures: boolean}} lab what the server can show
    * @param {() => void} onLook when a valid address was looked at
    */
-  constructor(texts, step, place, ground, lab, onLook) {
-    this.#texts = texts;
+  constructor(step, place, ground, lab, onLook) {
     this.#step = step;
     this.#ground = ground;
     this.#lab = lab;
-    const words = texts.steps[step.key];
-    const { frame } = texts;
+    const { frame, drawing: labels } = WORDS.tour;
+    const words = WORDS.tour.steps[step.key];
+    const port = networkOrder(this.#port());
     const title = make("h2", { id: "tour-title", tabindex: "-1" }, words.title);
     const where = fill(frame.position, { step: place.number, steps: place.count });
     const tasks = step.tasks.map((task) => this.#task(task, onLook));
-    const paragraphs = words.paragraphs.map((one) => make("p", {}, ...nodesOf(one)));
+    const paragraphs = words.paragraphs.map((one) => make("p", {}, ...nodesOf(fill(one, port))));
     const text = make("div", { class: "tour-text" }, make("p", { class: "note" }, where), title,
       ...paragraphs);
+    const caption = fill(words.figure, port);
     const drawing = make("figure", { class: "tour-figure" },
-      figure(step.figure, texts.drawing, words.figure), make("figcaption", {}, words.figure));
+      figure(step.figure, { ...labels, ...port }, caption), make("figcaption", {}, caption));
     const doing = make("div", { class: "tour-do" }, make("h3", {}, frame.do),
       make("ul", { class: "tour-tasks" }, ...tasks));
     const attributes = { id: `tour-${place.number}`, "aria-labelledby": "tour-title" };
@@ -61,10 +60,10 @@ export class StepView {
     const shown = this.#tasks.get(key);
     if (!shown) return;
     const task = this.#step.tasks.find((one) => one.key === key);
-    const words = noteOf(this.#texts, this.#step, task, state, this.#lab);
+    const words = noteOf(this.#step, task, state, this.#lab);
     shown.item.dataset.stage = state.stage;
     if (shown.note.textContent !== words) shown.note.replaceChildren(...nodesOf(words));
-    const { counted } = this.#texts.steps[this.#step.key].tasks[key];
+    const { counted } = WORDS.tour.steps[this.#step.key].tasks[key];
     shown.results.forEach((line, index) => {
       const result = state.results?.[index];
       line.textContent = result ? fill(counted, result) : "";
@@ -72,7 +71,7 @@ export class StepView {
   }
 
   #task(task, onLook) {
-    const { frame, steps, bytes } = this.#texts;
+    const { frame, steps } = WORDS.tour;
     const words = steps[this.#step.key].tasks[task.key];
     const id = `tour-${task.key}`;
     const note = make("p", { class: "tour-note", id: `${id}-note`, role: "status" });
@@ -86,13 +85,19 @@ export class StepView {
     } else {
       for (const line of lines) {
         results.push(make("p", { class: "tour-result" }));
-        item.append(lineBox(line, frame), results.at(-1));
+        item.append(lineBox(line), results.at(-1));
       }
     }
-    if (task.key === "bytes") item.append(addressFigure(bytes, this.#offer(), onLook));
+    if (task.key === "bytes") item.append(addressFigure(this.#offer(), onLook));
     if (lines !== null) item.append(note);
     this.#tasks.set(task.key, { item, note, results });
     return item;
+  }
+
+  /** The port that the server has, or the usual one. */
+  #port() {
+    const { listen, location } = this.#ground;
+    return Number((splitAddress(listen.tcp, location) ?? splitAddress(OWN_SOCKET, location)).port);
   }
 
   #offer() {
@@ -104,40 +109,22 @@ export class StepView {
 
 /**
  * What to say of a task: what was noticed, or why nothing can be.
- * @param {import("./language.js").Texts} texts
  * @param {import("./steps.js").Step} step
  * @param {import("./steps.js").Task} task
  * @param {import("./watch.js").TaskState} state
- * @param {{isOn: boolean, captures: boolean}} lab
+ * @param {{isOn: boolean|null, captures: boolean}} lab null: not known yet
  * @returns {string}
  */
-export function noteOf(texts, step, task, state, lab) {
-  const words = texts.steps[step.key].tasks[task.key];
+export function noteOf(step, task, state, lab) {
+  const words = WORDS.tour.steps[step.key].tasks[task.key];
   if (state.stage === "waiting" && task.needsLab) {
-    if (!lab.isOn) return texts.frame.unseen;
-    if (words.unseen && !lab.captures) return words.unseen;
+    if (lab.isOn === false) return WORDS.tour.frame.unseen;
+    if (words.unseen && lab.isOn && !lab.captures) return words.unseen;
   }
   return fill(words[state.stage] ?? words.waiting, state.values);
 }
 
-function lineBox(line, frame) {
+function lineBox(line) {
   const code = make("code", {}, line);
-  const button = make("button", { class: "quiet", type: "button" }, frame.copy);
-  button.setAttribute("aria-label", `${frame.copy}: ${line}`);
-  button.addEventListener("click", async () => {
-    button.textContent = (await copy(line, code)) ? frame.copied : frame.selected;
-    setTimeout(() => (button.textContent = frame.copy), COPIED_MS);
-  });
-  return make("div", { class: "tour-line" }, code, button);
-}
-
-/** Copies a text. Without the clipboard, as on plain HTTP, the line is selected instead. */
-async function copy(text, code) {
-  try {
-    await navigator.clipboard.writeText(text);
-    return true;
-  } catch {
-    getSelection()?.selectAllChildren(code);
-    return false;
-  }
+  return make("div", { class: "tour-line" }, code, copyButton(line, code, line, () => {}));
 }

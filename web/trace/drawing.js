@@ -4,7 +4,8 @@
 
 import { make } from "../elements.js";
 import { SILENCE_US, sumOf } from "./story.js";
-import { gap, numbers, remarks } from "./words.js";
+import { cost, gap, numbers, remarks } from "./words.js";
+import { say } from "../words/say.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -29,7 +30,7 @@ export class ConnectionDrawing {
     this.#near = near;
     this.#connection = connection;
     this.element = make("section", { class: "trace-connection" });
-    const title = make("h3", { class: "only-spoken" }, `Connection ${connection.number}`);
+    const title = make("h3", { class: "only-spoken" }, say("trace.connection", { number: connection.number }));
     this.element.append(title, this.#ends(), this.#list, this.#remarks);
     this.element.dataset.connection = connection.number;
   }
@@ -49,7 +50,7 @@ export class ConnectionDrawing {
       let before = steps[this.#drawn - 1]?.at_us ?? step.at_us;
       if (published !== null && before < published && published <= step.at_us) {
         if (published - before >= SILENCE_US) this.#silence(published - before);
-        this.#pause("somebody else publishes the message", "is-event");
+        this.#pause(say("trace.published"), "is-event");
         before = published;
       }
       this.#add(step, this.#drawn === 0 ? null : step.at_us - before);
@@ -62,8 +63,9 @@ export class ConnectionDrawing {
     const { client, server } = this.#connection;
     const row = make("div", { class: "trace-ends" });
     const ends = make("div", { class: "trace-lifelines" });
-    ends.append(end(this.#near, client), end("server", server));
-    row.append(span("trace-band"), span("trace-time", "after"), ends, span("trace-bytes", "bytes"));
+    ends.append(end(nameOf(this.#near), client), end(nameOf("server"), server));
+    row.append(span("trace-band"), span("trace-time", say("trace.after")), ends,
+      span("trace-bytes", say("trace.bytes")));
     return row;
   }
 
@@ -73,9 +75,7 @@ export class ConnectionDrawing {
     if (this.#run?.phase !== step.phase) this.#begin(step.phase);
     this.#run.steps.push(step);
     this.#run.list.append(this.#step(step, isSilent ? null : since));
-    const { packets, bytes } = sumOf(this.#run.steps);
-    const noun = packets === 1 ? "packet" : "packets";
-    this.#run.sum.textContent = `${packets} ${noun}, ${bytes}\u00a0B`;
+    this.#run.sum.textContent = cost(sumOf(this.#run.steps));
   }
 
   #begin(phase) {
@@ -83,14 +83,14 @@ export class ConnectionDrawing {
     const band = make("p", { class: "trace-band" });
     const sum = span("trace-sum");
     const list = make("ol", { class: "trace-steps" });
-    band.append(make("strong", {}, phase), " ", sum);
+    band.append(make("strong", {}, say(`trace.phases.${phase}`)), " ", sum);
     item.append(band, list);
     this.#list.append(item);
     this.#run = { phase, list, sum, steps: [] };
   }
 
   #silence(microseconds) {
-    this.#pause(`${gap(microseconds)} without a packet`, "is-silence");
+    this.#pause(say("trace.silence", { time: gap(microseconds) }), "is-silence");
   }
 
   /** What is no segment; the bands are parted by it. */
@@ -108,16 +108,17 @@ export class ConnectionDrawing {
     const isClient = step.from === "client";
     const item = make("li", { class: `trace-step from-${step.from}` });
     item.classList.toggle("is-ack", step.words === "ACK");
-    const [from, to] = isClient ? [this.#near, "server"] : ["server", this.#near];
+    const ends = [nameOf(this.#near), nameOf("server")];
+    const [from, to] = isClient ? ends : ends.reverse();
     const lane = make("div", { class: "trace-lifelines" });
     const said = span("trace-said");
     const words = span("trace-words", step.words);
-    said.append(span("only-spoken", `${from} to ${to}: `), words, " ",
+    said.append(span("only-spoken", say("trace.fromto", { from, to })), words, " ",
       span("trace-numbers", numbers(step)));
     lane.append(said, arrow());
     const time = span("trace-time", since === null ? "" : `+${gap(since)}`);
     const bytes = span("trace-bytes", String(step.wire_bytes));
-    bytes.append(span("only-spoken", " bytes"));
+    bytes.append(span("only-spoken", ` ${say("trace.bytes")}`));
     item.append(time, lane, bytes);
     return item;
   }
@@ -128,6 +129,10 @@ export class ConnectionDrawing {
     this.#told = lines.join();
     this.#remarks.replaceChildren(...lines.map((line) => make("p", {}, line)));
   }
+}
+
+function nameOf(side) {
+  return say(`trace.ends.${side}`);
 }
 
 function end(name, address) {

@@ -2,13 +2,13 @@
 // server's lab captures and tells; where it may not, a recording is shown and labelled as one.
 // It draws nothing itself (drawing.js) and holds no connection (lab/lab.js).
 
-import { count } from "../format.js";
 import { make, write } from "../elements.js";
 import { laneOf, needsLab } from "../lane/list.js";
 import { ConnectionDrawing } from "./drawing.js";
 import { recording } from "./recorded.js";
 import { PHASES, Story } from "./story.js";
-import { WAYS, sentence } from "./words.js";
+import { WAYS, cost, sentence } from "./words.js";
+import { say, sayNodes } from "../words/say.js";
 
 /** Within this many pixels of its end the list follows what comes. */
 const FOLLOW_PX = 48;
@@ -21,8 +21,6 @@ const WORDS_UNTIL_HEARD = 2;
 /** What is shown before anybody has chosen, and as a recording. */
 const FIRST_WAY = "ws";
 
-const OFF = "The server's lab is off, so packets cannot be shown live. --lab on switches it on.";
-
 /**
  * Puts the section on the page, and lets the server's lab fill it.
  * @param {HTMLElement} section
@@ -33,10 +31,10 @@ export function mountTrace(section, lab, reconnect) {
   const panel = new TracePanel(section, { ask: (way) => lab.say({ trace: way }), reconnect });
   lab.listen("hello", (hello) => {
     if (hello.trace) panel.available();
-    else panel.unavailable(howToCapture());
+    else panel.unavailable(sayNodes("trace.capture"));
   });
   lab.listen("down", ({ why }) => {
-    if (why === "off") panel.unavailable([OFF]);
+    if (why === "off") panel.unavailable(sayNodes("trace.off"));
     else panel.interrupted(why);
   });
   lab.listen("trace", (told) => panel.take(told));
@@ -82,7 +80,7 @@ export class TracePanel {
 
   /** The lab's line is broken: what was drawn stays. @param {string} why */
   interrupted(why) {
-    this.#notice(`Not connected to the server's lab: ${why}.`);
+    this.#notice(say("trace.away", { why }));
   }
 
   /**
@@ -97,7 +95,7 @@ export class TracePanel {
 
   /** The lab cannot do what it was told. @param {string} error in its own words */
   refused(error) {
-    if (this.#isWatching) this.#parts.state.textContent = `The lab says: ${error.slice(0, 200)}`;
+    if (this.#isWatching) this.#parts.state.textContent = say("trace.says", { error: error.slice(0, 200) });
   }
 
   /**
@@ -144,24 +142,23 @@ export class TracePanel {
   }
 
   #watch() {
-    this.#parts.state.textContent = "Listening. Packets appear here as they cross the wire.";
+    this.#parts.state.textContent = say("trace.listening");
     this.#ask(this.#way);
     this.#untilHeard = WORDS_UNTIL_HEARD;
   }
 
   #replay() {
     const { recorded, list } = this.#parts;
-    const more = this.#isLive ? " Choose a way above to watch your own packets." : "";
-    recorded.textContent = `Recorded by doorbell trace: one subscription and one message over ` +
-      `${laneOf(this.#way).title}.${more}`;
+    const words = [say("trace.recorded", { lane: laneOf(this.#way).title })];
+    if (this.#isLive) words.push(say("trace.choose"));
+    recorded.textContent = words.join(" ");
     this.#draw(recording(this.#way));
     list.scrollTop = 0;
   }
 
   #again() {
     if (!this.#reconnect(this.#way)) {
-      this.#parts.state.textContent = "This way keeps its connection: the browser does not let a " +
-        "page close it.";
+      this.#parts.state.textContent = say("trace.keeps");
     }
   }
 
@@ -192,12 +189,10 @@ export class TracePanel {
 
   #sum() {
     for (const phase of PHASES) {
-      const { packets, bytes } = this.#story.sum(phase);
+      const total = this.#story.sum(phase);
       const { box, sum, says } = this.#parts.phases[phase];
-      const noun = packets === 1 ? "packet" : "packets";
-      const words = `${count(packets)} ${noun}, ${count(bytes)}\u00a0B`;
-      sum.textContent = packets === 0 ? "none" : words;
-      box.classList.toggle("is-empty", packets === 0);
+      sum.textContent = total.packets === 0 ? say("trace.none") : cost(total);
+      box.classList.toggle("is-empty", total.packets === 0);
       write(says, sentence(this.#way ?? FIRST_WAY, phase));
     }
   }
@@ -208,23 +203,15 @@ function nearEnd(way) {
   return needsLab(way) ? "subscriber" : "browser";
 }
 
-/** What would let the server capture. */
-function howToCapture() {
-  return ["This server does not capture. To watch your own packets, start it with ",
-    make("code", {}, "sudo doorbell-server --trace"), ", or give it the right once with ",
-    make("code", {}, 'sudo setcap cap_net_raw+ep "$(command -v doorbell-server)"'),
-    " and start it with ", make("code", {}, "--trace"), "."];
-}
-
 /** The boxes of the section. */
 function build(section) {
-  const title = make("h2", { id: "trace-title" }, "Every packet on the wire");
+  const title = make("h2", { id: "trace-title" }, say("trace.title"));
   const head = make("div", { class: "section-head" }, title, make("p", { class: "note" },
-    "Times are between packets; bytes with the headers of IP and TCP."));
-  const ways = make("fieldset", { class: "trace-ways" }, make("legend", {}, "Watch"),
+    say("trace.note")));
+  const ways = make("fieldset", { class: "trace-ways" }, make("legend", {}, say("trace.watch")),
     ...WAYS.map((way) => radio(way, laneOf(way).title)));
-  const again = button("trace-again", "Hang up and call again");
-  const clear = button("trace-clear", "Clear");
+  const again = button("trace-again", say("trace.again"));
+  const clear = button("trace-clear", say("trace.clear"));
   const controls = make("div", { class: "trace-controls" }, ways, again, clear);
   const notice = make("p", { id: "trace-notice", class: "notice" });
   const recorded = make("p", { id: "trace-recorded", class: "trace-recorded" });
@@ -232,9 +219,8 @@ function build(section) {
   const phases = Object.fromEntries(PHASES.map((phase) => [phase, phaseBox(phase)]));
   const strip = make("dl", { class: "trace-phases" }, ...PHASES.map((phase) => phases[phase].box));
   const list = make("div", { id: "trace-list", class: "trace-list", tabindex: "0", role: "region",
-    "aria-label": "Packets, oldest first" });
-  const udp = make("p", { class: "note" }, "UDP is not among them: it has no connection to draw. " +
-    "Each datagram is one packet, unannounced and unacknowledged.");
+    "aria-label": say("trace.list") });
+  const udp = make("p", { class: "note" }, say("trace.udp"));
   const box = make("div", { class: "trace" }, controls, notice, recorded, strip, state, list, udp);
   section.setAttribute("aria-labelledby", "trace-title");
   section.replaceChildren(head, box);
@@ -245,7 +231,7 @@ function phaseBox(phase) {
   const sum = make("dd", { id: `trace-${phase}-sum`, class: "trace-phase-sum" });
   const says = make("dd", { class: "trace-phase-says" });
   const kind = `trace-phase phase-${phase}`;
-  const box = make("div", { class: kind }, make("dt", {}, phase), sum, says);
+  const box = make("div", { class: kind }, make("dt", {}, say(`trace.phases.${phase}`)), sum, says);
   return { box, sum, says };
 }
 
