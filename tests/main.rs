@@ -41,6 +41,7 @@ mod mail;
 mod observe;
 mod origins;
 mod page;
+mod page_first;
 mod page_lab;
 mod page_lanes;
 mod page_push;

@@ -1,4 +1,4 @@
-//! The page, in a real browser.
+//! The laboratory, in a real browser: what it counts, shows and says. The first view is in `page_first`.
 
 use std::time::Duration;
 
@@ -17,6 +17,17 @@ pub(crate) fn address(server: &TestServer, rest: &str) -> String {
     format!("http://{}/{rest}", server.http)
 }
 
+/// Every lane there is.
+const LANES: &str = "poll,longpoll,sse,ws,tcp,udp";
+
+/// The laboratory with settings, which may end in a part of the page: with every lane, unless they
+/// name some.
+pub(crate) fn laboratory(server: &TestServer, settings: &str) -> String {
+    let (query, part) = settings.split_at(settings.find('#').unwrap_or(settings.len()));
+    let lanes = if query.contains("lanes=") { String::new() } else { format!("&lanes={LANES}") };
+    address(server, &format!("lab{query}{lanes}{part}"))
+}
+
 async fn await_connection(page: &Page) {
     page.until("ws-state", |text| text == "connected").await;
     page.until("poll-state", |text| text == "the server answers").await;
@@ -26,7 +37,7 @@ async fn await_connection(page: &Page) {
 fn what_is_published_by_hand_comes_by_push_at_once_and_by_polling_later() {
     let server = TestServer::start();
     in_browser(Look::DESKTOP, async move |page| {
-        page.open(&address(&server, "?demo=off&interval=3")).await;
+        page.open(&laboratory(&server, "?demo=off&interval=3")).await;
         await_connection(&page).await;
         assert_eq!(page.number("ws-messages").await, 0);
         page.type_into("publish-text", "Parcel for number 12").await;
@@ -51,7 +62,10 @@ fn what_is_published_by_hand_comes_by_push_at_once_and_by_polling_later() {
         assert!(push < 1000.0, "pushed after {push} ms");
         assert!(poll > push, "polled after {poll} ms, pushed after {push} ms");
         let caption = page.text("caption").await;
-        assert!(caption.contains("rang after") && caption.contains("polling found"), "{caption}");
+        assert!(
+            caption.contains("had it after") && caption.contains("polling had it after"),
+            "{caption}"
+        );
         assert!(faults(&page).is_empty(), "{:?}", faults(&page));
     });
 }
@@ -60,7 +74,7 @@ fn what_is_published_by_hand_comes_by_push_at_once_and_by_polling_later() {
 fn what_others_publish_comes_by_polling_and_by_push() {
     let server = TestServer::start();
     in_browser(Look::DESKTOP, async move |page| {
-        page.open(&address(&server, "orders.eu?demo=off&interval=0.5")).await;
+        page.open(&laboratory(&server, "?topic=orders.eu&demo=off&interval=0.5")).await;
         await_connection(&page).await;
         for n in 1..=5 {
             server.publish("orders.eu", &format!("order {n}"));
@@ -79,7 +93,7 @@ fn what_others_publish_comes_by_polling_and_by_push() {
 fn the_counters_of_polling_move_although_nothing_happens() {
     let server = TestServer::start();
     in_browser(Look::DESKTOP, async move |page| {
-        page.open(&address(&server, "?demo=off&interval=0.25")).await;
+        page.open(&laboratory(&server, "?demo=off&interval=0.25")).await;
         await_connection(&page).await;
         page.until("poll-empty", |text| text.parse::<u64>().is_ok_and(|n| n >= 3)).await;
         page.until("poll-unchanged", |text| text.parse::<u64>().is_ok_and(|n| n >= 3)).await;
@@ -96,7 +110,7 @@ fn the_counters_of_polling_move_although_nothing_happens() {
 fn the_demo_stream_publishes_by_itself_until_it_is_switched_off() {
     let server = TestServer::start();
     in_browser(Look::DESKTOP, async move |page| {
-        page.open(&address(&server, "?demo=on&rate=5&interval=0.5")).await;
+        page.open(&laboratory(&server, "?demo=on&rate=5&interval=0.5")).await;
         page.until("ws-messages", |text| text.parse::<u64>().is_ok_and(|n| n >= 3)).await;
         page.click("demo-switch").await;
         let switched = page.evaluate("return document.getElementById('demo-switch').checked").await;
@@ -120,7 +134,7 @@ fn the_demo_stream_publishes_by_itself_until_it_is_switched_off() {
 fn the_page_says_when_the_server_is_gone_and_comes_back_with_it() {
     let mut server = TestServer::durable("");
     in_browser(Look::DESKTOP, async move |page| {
-        page.open(&address(&server, "?demo=off&interval=0.5")).await;
+        page.open(&laboratory(&server, "?demo=off&interval=0.5")).await;
         await_connection(&page).await;
         server.publish("demo", "before");
         page.until("ws-messages", |text| text == "1").await;
@@ -148,7 +162,7 @@ fn the_page_says_when_the_server_is_gone_and_comes_back_with_it() {
 fn a_line_that_was_cut_on_purpose_comes_back_and_has_missed_nothing() {
     let server = TestServer::start();
     in_browser(Look::DESKTOP, async move |page| {
-        page.open(&address(&server, "?demo=off&interval=0.5")).await;
+        page.open(&laboratory(&server, "?demo=off&interval=0.5")).await;
         await_connection(&page).await;
         page.click("cut-button").await;
         server.publish("demo", "while it was cut");
@@ -164,7 +178,7 @@ fn a_line_that_was_cut_on_purpose_comes_back_and_has_missed_nothing() {
 fn the_slider_sets_how_often_polling_looks() {
     let server = TestServer::start();
     in_browser(Look::DESKTOP, async move |page| {
-        page.open(&address(&server, "?demo=off&interval=60")).await;
+        page.open(&laboratory(&server, "?demo=off&interval=60")).await;
         await_connection(&page).await;
         let slowest = page.text("interval-value").await;
         let home_key = '\u{e011}';
@@ -178,7 +192,7 @@ fn the_slider_sets_how_often_polling_looks() {
 fn the_page_tells_of_a_gap_when_the_log_is_a_new_one() {
     let mut server = TestServer::start();
     in_browser(Look::DESKTOP, async move |page| {
-        page.open(&address(&server, "?demo=off&interval=0.5")).await;
+        page.open(&laboratory(&server, "?demo=off&interval=0.5")).await;
         await_connection(&page).await;
         let lanes = ["poll", "longpoll", "sse", "ws"];
         server.publish("demo", "forgotten");
@@ -207,7 +221,7 @@ fn the_page_tells_of_a_gap_when_the_log_is_a_new_one() {
 fn a_message_is_shown_as_text_whatever_is_in_it() {
     let server = TestServer::start();
     in_browser(Look::DESKTOP, async move |page| {
-        page.open(&address(&server, "?demo=off&interval=0.5")).await;
+        page.open(&laboratory(&server, "?demo=off&interval=0.5")).await;
         await_connection(&page).await;
         let hostile = "<img src=x onerror=\"document.title='taken'\"><script>1</script>";
         server.publish("demo", hostile);
@@ -219,26 +233,19 @@ fn a_message_is_shown_as_text_whatever_is_in_it() {
     });
 }
 
-/// Its picture `artefacts/page.png` is the README's, `docs/page.png`, after a minute of the demo
-/// stream: `DOORBELL_PAGE_PICTURE=1 ./test the_page_fits`.
 #[test]
-fn the_page_fits_a_phone_and_a_desk_by_day_and_by_night() {
+fn the_laboratory_fits_a_phone_and_a_desk_by_day_and_by_night() {
     let server = TestServer::with("--udp 127.0.0.1:0");
     in_browser(Look::TALL, async move |page| {
-        let for_the_readme = std::env::var_os("DOORBELL_PAGE_PICTURE").is_some();
-        let pace = if for_the_readme { "rate=0.5&interval=5" } else { "rate=5&interval=1" };
-        page.open(&address(&server, &format!("?demo=on&{pace}"))).await;
+        page.open(&laboratory(&server, "?demo=on&rate=5&interval=1")).await;
         await_connection(&page).await;
-        if for_the_readme {
-            tokio::time::sleep(Duration::from_secs(60)).await;
-        }
         page.until("poll-messages", |text| text.parse::<u64>().is_ok_and(|n| n >= 8)).await;
         let looks = [
-            (Look::TALL, "page.png", 1240),
-            (Look::DESKTOP, "page-desktop-light.png", 1280),
-            (Look::DARK, "page-desktop-dark.png", 1280),
-            (Look::PHONE, "page-phone-light.png", 390),
-            (Look::DARK_PHONE, "page-phone-dark.png", 390),
+            (Look::TALL, "lab.png", 1240),
+            (Look::DESKTOP, "lab-desktop-light.png", 1280),
+            (Look::DARK, "lab-desktop-dark.png", 1280),
+            (Look::PHONE, "lab-phone-light.png", 390),
+            (Look::DARK_PHONE, "lab-phone-dark.png", 390),
         ];
         let mut backgrounds = Vec::new();
         for (look, name, width) in looks {
@@ -261,7 +268,7 @@ fn the_page_fits_a_phone_and_a_desk_by_day_and_by_night() {
 fn everything_that_can_be_pressed_has_a_name_and_is_reached_by_keyboard() {
     let server = TestServer::start();
     in_browser(Look::PHONE, async move |page| {
-        page.open(&address(&server, "?demo=off")).await;
+        page.open(&laboratory(&server, "?demo=off")).await;
         await_connection(&page).await;
         let nameless = "return [...document.querySelectorAll('button, input, a')].filter(e =>
             !e.textContent.trim() && !e.getAttribute('aria-label') && !(e.labels && e.labels.length))

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::page::{address, faults};
+use crate::page::{faults, laboratory};
 use crate::support::browser::{Look, Page, in_browser};
 use crate::support::{Lines, PATIENCE, TestServer};
 
@@ -44,7 +44,7 @@ async fn await_connection(page: &Page) {
 fn bytes_on_the_wire_are_those_that_the_servers_kernel_counted() {
     let server = TestServer::start();
     in_browser(Look::DESKTOP, async move |page| {
-        page.open(&address(&server, "?demo=off&lanes=ws")).await;
+        page.open(&laboratory(&server, "?demo=off&lanes=ws")).await;
         await_connection(&page).await;
         for n in 1..=10 {
             server.publish("demo", &format!("visitor {n}"));
@@ -84,7 +84,7 @@ fn bytes_on_the_wire_are_those_that_the_servers_kernel_counted() {
 fn every_chosen_lane_is_charged_its_own_packets() {
     let server = TestServer::with("--udp 127.0.0.1:0");
     in_browser(Look::DESKTOP, async move |page| {
-        page.open(&address(&server, "?demo=off&interval=0.5")).await;
+        page.open(&laboratory(&server, "?demo=off&interval=0.5")).await;
         await_connection(&page).await;
         page.until("udp-state", |text| text.starts_with("subscribed")).await;
         for n in 1..=5 {
@@ -113,7 +113,7 @@ fn every_chosen_lane_is_charged_its_own_packets() {
 fn the_servers_own_subscriber_shows_delays_on_the_servers_clock() {
     let server = TestServer::start();
     in_browser(Look::DESKTOP, async move |page| {
-        page.open(&address(&server, "?demo=off&lanes=ws,tcp")).await;
+        page.open(&laboratory(&server, "?demo=off&lanes=ws,tcp")).await;
         await_connection(&page).await;
         page.until("tcp-state", |text| text.starts_with("connected from port")).await;
         server.publish("demo", "from elsewhere");
@@ -137,7 +137,7 @@ fn the_servers_own_subscriber_shows_delays_on_the_servers_clock() {
 fn a_persons_own_connection_is_in_the_table_from_its_first_packet_to_its_last() {
     let server = TestServer::start();
     in_browser(Look::DESKTOP, async move |page| {
-        page.open(&address(&server, "?demo=off&lanes=ws")).await;
+        page.open(&laboratory(&server, "?demo=off&lanes=ws")).await;
         await_connection(&page).await;
         page.until("connections-own", |text| text.contains("WebSocket")).await;
         assert_eq!(page.text("connections-others").await, "");
@@ -166,7 +166,7 @@ fn a_persons_own_connection_is_in_the_table_from_its_first_packet_to_its_last() 
 fn the_table_says_how_many_connections_it_does_not_show() {
     let server = TestServer::start();
     in_browser(Look::DESKTOP, async move |page| {
-        page.open(&address(&server, "?demo=off&lanes=ws")).await;
+        page.open(&laboratory(&server, "?demo=off&lanes=ws")).await;
         await_connection(&page).await;
         let crowd: Vec<Lines> = (0..60).map(|_| server.lines()).collect();
         let total = |text: &str| text.split(' ').next()?.parse::<usize>().ok();
@@ -182,14 +182,14 @@ fn the_table_says_how_many_connections_it_does_not_show() {
 fn without_the_lab_the_page_works_and_says_what_is_missing() {
     let server = TestServer::with("--lab off --udp 127.0.0.1:0");
     in_browser(Look::DESKTOP, async move |page| {
-        page.open(&address(&server, "?demo=off&interval=0.5")).await;
+        page.open(&laboratory(&server, "?demo=off&interval=0.5")).await;
         await_connection(&page).await;
         page.until("lab-note", |text| text.contains("lab is off")).await;
         for lane in ["tcp", "udp"] {
             assert_eq!(page.text(&format!("choose-{lane}-why")).await, "--lab on");
         }
         page.until("sse-state", |text| text == "connected").await;
-        page.until("longpoll-state", |text| text == "a question waits").await;
+        page.until("longpoll-state", |text| text == "a request waits").await;
         server.publish("demo", "without witnesses");
         for lane in ["poll", "longpoll", "sse", "ws"] {
             page.until(&format!("{lane}-messages"), |text| text == "1").await;
@@ -204,7 +204,7 @@ fn without_the_lab_the_page_works_and_says_what_is_missing() {
 fn a_lane_that_the_server_does_not_have_says_what_it_needs() {
     let server = TestServer::start();
     in_browser(Look::DESKTOP, async move |page| {
-        page.open(&address(&server, "?demo=off")).await;
+        page.open(&laboratory(&server, "?demo=off")).await;
         await_connection(&page).await;
         page.until("choose-udp-why", |text| text == "--udp 127.0.0.1:1989").await;
         let disabled = "return document.getElementById('choose-udp').disabled";
@@ -217,7 +217,7 @@ fn a_lane_that_the_server_does_not_have_says_what_it_needs() {
 fn the_lab_comes_back_with_the_server_and_counts_on() {
     let mut server = TestServer::durable("");
     in_browser(Look::DESKTOP, async move |page| {
-        page.open(&address(&server, "?demo=off&lanes=sse,ws,tcp")).await;
+        page.open(&laboratory(&server, "?demo=off&lanes=sse,ws,tcp")).await;
         await_connection(&page).await;
         page.until("tcp-state", |text| text.starts_with("connected")).await;
         server.kill();

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::page::{address, faults};
+use crate::page::{address, faults, laboratory};
 use crate::support::browser::{Look, Page, in_browser};
 use crate::support::{PATIENCE, TestServer};
 
@@ -20,7 +20,7 @@ async fn await_lanes(page: &Page, lanes: &[&str]) {
     for lane in lanes {
         let ready = match *lane {
             "poll" => "the server answers",
-            "longpoll" => "a question waits",
+            "longpoll" => "a request waits",
             "udp" => "subscribed from port",
             _ => "connected",
         };
@@ -78,7 +78,7 @@ async fn await_spread(page: &Page) -> String {
 fn every_lane_brings_the_same_messages_once_and_in_order() {
     let server = TestServer::with("--udp 127.0.0.1:0");
     in_browser(Look::DESKTOP, async move |page| {
-        page.open(&address(&server, "?demo=off&interval=0.5")).await;
+        page.open(&laboratory(&server, "?demo=off&interval=0.5")).await;
         let lanes = [&OF_THE_BROWSER[..], &OF_THE_LAB[..]].concat();
         await_lanes(&page, &lanes).await;
         assert_eq!(in_picture(&page).await, json!(lanes));
@@ -99,7 +99,7 @@ fn every_lane_brings_the_same_messages_once_and_in_order() {
 fn lanes_are_chosen_by_chip_by_address_and_by_the_last_visit() {
     let server = TestServer::start();
     in_browser(Look::DESKTOP, async move |page| {
-        page.open(&address(&server, "?demo=off&interval=0.5&lanes=ws,poll")).await;
+        page.open(&laboratory(&server, "?demo=off&interval=0.5&lanes=ws,poll")).await;
         await_lanes(&page, &["poll", "ws"]).await;
         assert_eq!(in_picture(&page).await, json!(["poll", "ws"]));
         server.await_readers("sse", 0);
@@ -115,7 +115,7 @@ fn lanes_are_chosen_by_chip_by_address_and_by_the_last_visit() {
         server.await_readers("websocket", 0);
         page.click("choose-sse").await;
         assert_eq!(in_picture(&page).await, json!(["sse"]), "one lane stays");
-        page.open(&address(&server, "?demo=off")).await;
+        page.open(&address(&server, "lab?demo=off")).await;
         await_lanes(&page, &["sse"]).await;
         assert_eq!(in_picture(&page).await, json!(["sse"]), "as at the last visit");
         assert!(faults(&page).is_empty(), "{:?}", faults(&page));
@@ -123,12 +123,12 @@ fn lanes_are_chosen_by_chip_by_address_and_by_the_last_visit() {
 }
 
 #[test]
-fn a_phone_begins_with_one_lane_of_each_kind() {
+fn a_first_visit_begins_with_one_lane_of_each_family() {
     let server = TestServer::with("--udp 127.0.0.1:0");
     in_browser(Look::PHONE, async move |page| {
-        page.open(&address(&server, "?demo=off")).await;
-        await_lanes(&page, &["poll", "longpoll", "ws", "tcp"]).await;
-        assert_eq!(in_picture(&page).await, json!(["poll", "longpoll", "ws", "tcp"]));
+        page.open(&address(&server, "lab?demo=off")).await;
+        await_lanes(&page, &["poll", "longpoll", "ws"]).await;
+        assert_eq!(in_picture(&page).await, json!(["poll", "longpoll", "ws"]));
     });
 }
 
@@ -136,7 +136,7 @@ fn a_phone_begins_with_one_lane_of_each_kind() {
 fn chips_are_chosen_by_keyboard() {
     let server = TestServer::start();
     in_browser(Look::DESKTOP, async move |page| {
-        page.open(&address(&server, "?demo=off&lanes=poll,ws")).await;
+        page.open(&laboratory(&server, "?demo=off&lanes=poll,ws")).await;
         await_lanes(&page, &["poll", "ws"]).await;
         await_lab(&page).await;
         let focused = "return document.activeElement.id";
@@ -156,7 +156,7 @@ fn long_poll_and_sse_go_on_after_a_restart_and_nothing_is_missing_or_comes_twice
     let mut server = TestServer::durable("");
     in_browser(Look::DESKTOP, async move |page| {
         let lanes = ["longpoll", "sse", "ws"];
-        page.open(&address(&server, "?demo=off&lanes=longpoll,sse,ws")).await;
+        page.open(&laboratory(&server, "?demo=off&lanes=longpoll,sse,ws")).await;
         await_lanes(&page, &lanes).await;
         for n in 1..=3 {
             server.publish("demo", &format!("before {n}"));
@@ -181,7 +181,7 @@ fn long_poll_and_sse_go_on_after_a_restart_and_nothing_is_missing_or_comes_twice
 fn lines_that_are_cut_on_purpose_come_back_and_have_missed_nothing() {
     let server = TestServer::start();
     in_browser(Look::DESKTOP, async move |page| {
-        page.open(&address(&server, "?demo=off&interval=0.5")).await;
+        page.open(&laboratory(&server, "?demo=off&interval=0.5")).await;
         await_lanes(&page, &OF_THE_BROWSER).await;
         page.click("cut-button").await;
         server.publish("demo", "while they were cut");
@@ -197,7 +197,7 @@ fn lines_that_are_cut_on_purpose_come_back_and_have_missed_nothing() {
 fn a_long_poll_waits_for_its_answer_and_asks_again_only_then() {
     let server = TestServer::start();
     in_browser(Look::DESKTOP, async move |page| {
-        page.open(&address(&server, "?demo=off&lanes=longpoll,ws")).await;
+        page.open(&laboratory(&server, "?demo=off&lanes=longpoll,ws")).await;
         await_lanes(&page, &["longpoll", "ws"]).await;
         server.await_readers("longpoll", 1);
         // The one that found the place.
@@ -216,7 +216,7 @@ fn a_long_poll_waits_for_its_answer_and_asks_again_only_then() {
 fn in_a_hidden_tab_all_lanes_but_websocket_rest_and_then_nothing_is_missing() {
     let server = TestServer::start();
     in_browser(Look::DESKTOP, async move |page| {
-        page.open(&address(&server, "?demo=off&interval=0.5")).await;
+        page.open(&laboratory(&server, "?demo=off&interval=0.5")).await;
         await_lanes(&page, &OF_THE_BROWSER).await;
         await_lanes(&page, &["tcp"]).await;
         page.behind_another_tab(async || {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::page::address;
+use crate::page::laboratory;
 use crate::support::access::token;
 use crate::support::browser::{Look, Page, in_browser};
 use crate::support::{AccessFile, Request, TestServer};
@@ -16,7 +16,7 @@ async fn is_hidden(page: &Page, id: &str) -> Value {
 /// Waits until each of the browser's own lanes can bring a message.
 async fn await_lanes(page: &Page) {
     page.until("poll-state", |text| text == "the server answers").await;
-    page.until("longpoll-state", |text| text == "a question waits").await;
+    page.until("longpoll-state", |text| text == "a request waits").await;
     page.until("sse-state", |text| text == "connected").await;
     page.until("ws-state", |text| text == "connected").await;
 }
@@ -33,7 +33,7 @@ fn a_token_is_asked_for_and_makes_the_lanes_work_for_this_tab_alone() {
     let access = AccessFile::new(&reader);
     let server = TestServer::with(&access.flag());
     in_browser(Look::DESKTOP, async move |page| {
-        let at = address(&server, "?demo=off&interval=0.5");
+        let at = laboratory(&server, "?demo=off&interval=0.5");
         page.open(&at).await;
         page.until("token-note", |text| text.contains("reading 'demo' is not allowed")).await;
         page.keep_screenshot("page-token.png").await;
@@ -72,7 +72,7 @@ fn a_stream_of_events_comes_back_by_another_ticket() {
     let access = AccessFile::new(&reader);
     let mut server = TestServer::durable(&access.flag());
     in_browser(Look::DESKTOP, async move |page| {
-        page.open(&address(&server, "?demo=off&interval=0.5&lanes=sse,ws")).await;
+        page.open(&laboratory(&server, "?demo=off&interval=0.5&lanes=sse,ws")).await;
         give(&page, "tk_reader").await;
         page.until("sse-state", |text| text == "connected").await;
         let publish = |server: &TestServer, text: &str| {
@@ -96,7 +96,7 @@ fn a_token_that_is_taken_back_is_forgotten_and_the_reason_is_said() {
     let access = AccessFile::new(&reader);
     let server = TestServer::with(&access.flag());
     in_browser(Look::DESKTOP, async move |page| {
-        let at = address(&server, "?demo=off&lanes=ws");
+        let at = laboratory(&server, "?demo=off&lanes=ws");
         page.open(&at).await;
         give(&page, "tk_reader").await;
         page.until("token-note", |text| text == "signed in as reader").await;
@@ -119,7 +119,7 @@ fn administrators_have_the_lab_and_others_have_none() {
     };
     assert_eq!((told("tk_admin"), told("tk_reader")), (json!(true), json!(false)));
     in_browser(Look::DESKTOP, async move |page| {
-        page.open(&address(&server, "?demo=off&lanes=ws")).await;
+        page.open(&laboratory(&server, "?demo=off&lanes=ws")).await;
         give(&page, "tk_admin").await;
         page.until("connections-own", |text| text.contains("WebSocket")).await;
         page.click("sign-out").await;
@@ -134,7 +134,7 @@ fn where_nobody_is_asked_the_page_asks_for_nothing() {
     let server = TestServer::start();
     assert_eq!(server.get("/v1/config").json()["enable_login"], false);
     in_browser(Look::DESKTOP, async move |page| {
-        page.open(&address(&server, "?demo=off&interval=0.5")).await;
+        page.open(&laboratory(&server, "?demo=off&interval=0.5")).await;
         await_lanes(&page).await;
         assert_eq!(is_hidden(&page, "token-form").await, true);
     });

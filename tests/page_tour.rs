@@ -2,8 +2,9 @@
 
 use std::net::TcpStream;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
+use crate::page::{faults, laboratory};
 use crate::support::browser::{Look, Page, in_browser};
 use crate::support::http::Connection;
 use crate::support::{Lines, Request, TestServer, skip};
@@ -11,23 +12,17 @@ use crate::support::{Lines, Request, TestServer, skip};
 const LANGUAGES: [&str; 2] = ["en", "zh-Hans"];
 const STEPS: usize = 6;
 
+/// The language of the page.
+const SPOKEN: &str = "return document.documentElement.lang";
+
 /// How many steps are open: one or none.
 const OPEN: &str = "return document.querySelectorAll('.tour-step').length";
 
-fn faults(page: &Page) -> Vec<Value> {
-    let entries = page.console().into_iter();
-    entries.filter(|entry| entry["level"] == "SEVERE").collect()
-}
-
-fn address(server: &TestServer, rest: &str) -> String {
-    format!("http://{}/{rest}", server.http)
-}
-
-/// Opens the page in a state of its own, also where only what follows `#` is another one.
+/// Opens the laboratory in a state of its own, also where only what follows `#` is another one.
 async fn open(page: &Page, server: &TestServer, rest: &str) {
     page.open("about:blank").await;
-    page.open(&address(server, rest)).await;
-    page.until("ws-state", |text| text == "connected").await;
+    page.open(&laboratory(server, rest)).await;
+    page.until("ws-state", is_connected).await;
 }
 
 /// Waits until that step is open and the keyboard stands at its title.
@@ -44,9 +39,21 @@ async fn await_step(page: &Page, number: usize) {
     assert_eq!(page.evaluate(OPEN).await, 1);
 }
 
+/// In either language.
+fn is_connected(state: &str) -> bool {
+    ["connected", "已连接"].contains(&state)
+}
+
+/// Another language is another page, in the same place.
 async fn choose_language(page: &Page, language: &str) {
-    let script = format!("document.querySelector('.tour-languages [lang=\"{language}\"]').click()");
-    page.evaluate(&script).await;
+    if page.evaluate(SPOKEN).await == language {
+        return;
+    }
+    page.evaluate(&format!("document.querySelector('#languages [lang=\"{language}\"]').click()"))
+        .await;
+    let headline = if language == "en" { "The laboratory" } else { "实验室" };
+    page.until("headline", |text| text == headline).await;
+    page.until("ws-state", is_connected).await;
 }
 
 /// The server's lab as the page has it: what it knows is told after its first table.
@@ -55,21 +62,21 @@ async fn await_lab(page: &Page) {
 }
 
 #[test]
-fn the_tour_says_the_same_in_both_languages() {
+fn the_page_says_the_same_in_both_languages() {
     let server = TestServer::start();
     in_browser(Look::DESKTOP, async move |page| {
         open(&page, &server, "?demo=off").await;
         // A text becomes the names of the values that it wants, anything else its members.
         let script = "
             const shape = (value) => typeof value === 'string'
-                ? (value.match(/\\{[a-z]+\\}/g) ?? []).sort()
+                ? (value.match(/\\{[a-z0-9]+\\}/g) ?? []).sort()
                 : Object.entries(value).sort().map(([key, inner]) => [key, shape(inner)]);
-            return Promise.all([import('/static/tour/english.js'), import('/static/tour/chinese.js'),
+            return Promise.all([import('/static/words/english.js'), import('/static/words/chinese.js'),
                 import('/static/tour/steps.js')]).then(([english, chinese, plan]) => ({
                 english: shape(english.ENGLISH),
                 chinese: shape(chinese.CHINESE),
-                steps: Object.keys(chinese.CHINESE.steps),
-                tasks: Object.values(chinese.CHINESE.steps).map((step) => Object.keys(step.tasks)),
+                steps: Object.keys(chinese.CHINESE.tour.steps),
+                tasks: Object.values(chinese.CHINESE.tour.steps).map((step) => Object.keys(step.tasks)),
                 planned: plan.STEPS.map((step) => step.key),
                 planned_tasks: plan.STEPS.map((step) => step.tasks.map((task) => task.key)),
                 empty: JSON.stringify([english.ENGLISH, chinese.CHINESE]).match(/:\"\"/g)?.length,
@@ -102,8 +109,7 @@ fn every_step_of_the_tour_is_reached_by_keyboard_in_both_languages() {
                 }
                 await_step(&page, number).await;
                 titles.push(page.text("tour-title").await);
-                let spoken = page.evaluate("return document.getElementById('tour').lang").await;
-                assert_eq!(spoken, language);
+                assert_eq!(page.evaluate(SPOKEN).await, language);
             }
             page.press("ArrowRight");
             await_step(&page, STEPS).await;
@@ -146,22 +152,20 @@ fn every_step_of_the_tour_has_an_address_and_the_way_back_leads_back() {
 }
 
 #[test]
-fn the_tour_speaks_the_language_of_the_browser_until_another_is_chosen() {
+fn the_page_speaks_the_language_of_the_browser_until_another_is_chosen() {
     let server = TestServer::start();
     in_browser(Look::DESKTOP, async move |page| {
-        let spoken = "return document.getElementById('tour').lang";
         for (languages, expected) in
             [("zh-TW,zh,en", "zh-Hans"), ("de,fr", "en"), ("fr,zh-CN", "zh-Hans"), ("en-GB", "en")]
         {
             page.read_languages(languages).await;
             open(&page, &server, "?demo=off").await;
-            assert_eq!(page.evaluate(spoken).await, expected, "{languages}");
+            assert_eq!(page.evaluate(SPOKEN).await, expected, "{languages}");
         }
         choose_language(&page, "zh-Hans").await;
         open(&page, &server, "?demo=off").await;
-        assert_eq!(page.evaluate(spoken).await, "zh-Hans", "the choice is remembered");
-        let rest = "return document.documentElement.lang";
-        assert_eq!(page.evaluate(rest).await, "en", "the page around it is English");
+        assert_eq!(page.evaluate(SPOKEN).await, "zh-Hans", "the choice is remembered");
+        assert!(page.text("tour").await.contains("跟着走一遍"), "and is the tour's as well");
     });
 }
 
@@ -310,10 +314,10 @@ fn the_tour_notices_the_sliders_where_polling_wins() {
     in_browser(Look::DESKTOP, async move |page| {
         open(&page, &server, "?demo=off&interval=5&rate=1#tour-6").await;
         let told = page.text("tour-tune-note").await;
-        assert!(told.contains("every 5 s, 1 visitors"), "{told}");
+        assert!(told.contains("every 5 s, 1 messages"), "{told}");
         let end_key = '\u{e010}'.to_string();
         page.type_into("rate", &end_key).await;
-        page.until("tour-tune-note", |text| text.contains("5 visitors")).await;
+        page.until("tour-tune-note", |text| text.contains("5 messages")).await;
         page.type_into("interval", &end_key).await;
         page.until("tour-tune-note", |text| text.contains("in one answer")).await;
     });
@@ -453,12 +457,19 @@ fn the_task_of_a_step_goes_along_while_the_tour_is_out_of_sight() {
         let hidden = "return document.querySelector('.tour-dock').hidden";
         assert_eq!(page.evaluate(hidden).await, true);
         page.click("tour-show").await;
-        let shown = "return new Promise((resolve) => {
-            const look = () => document.querySelector('.tour-dock').hidden
-                ? requestAnimationFrame(look) : resolve(document.querySelector('.tour-marked')?.id);
+        // The button that the step asks for is to be seen, and not below the task that goes along.
+        let free = "return new Promise((resolve) => {
+            const look = () => {
+                const dock = document.querySelector('.tour-dock');
+                const ring = document.getElementById('publish-button').getBoundingClientRect();
+                const isFree = !dock.hidden && ring.top > 0
+                    && ring.bottom < dock.getBoundingClientRect().top;
+                if (isFree) resolve(document.querySelector('.tour-marked')?.className);
+                else requestAnimationFrame(look);
+            };
             look();
         })";
-        assert_eq!(page.evaluate(shown).await, "figure");
+        assert_eq!(page.evaluate(free).await, "controls tour-marked");
         page.evaluate("document.querySelector('.tour-dock button').click()").await;
         await_step(&page, 2).await;
     });

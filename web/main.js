@@ -70,6 +70,8 @@ const sentence = new Sentence(find("sentence"), journal, announce);
 const ring = () => publisher.publish(happening(rings++));
 const ringer = new Ringer(ring, demo, !settings.isSilent);
 
+/** How often each way of push had to connect, since the page was opened. */
+const connects = {};
 let rings = 0;
 let configKnown = true;
 let push = settings.asked.find((name) => PUSHES.includes(name)) ?? PUSHES[0];
@@ -80,7 +82,8 @@ function onMessage(entry, name, isNew) {
   if (isNew && name !== "poll") ringBell(find("bell"));
 }
 
-async function onConnect() {
+async function onConnect(name) {
+  connects[name] = (connects[name] ?? 0) + 1;
   if (!configKnown) learn(await readConfig());
 }
 
@@ -135,7 +138,7 @@ function refresh() {
   const requests = count(stats.poll.requests);
   const empty = count(stats.poll.empty);
   write(find("poll-cost"), say("first.pollcost", { requests, empty }));
-  write(find(`${push}-cost`), say("first.pushcost", { requests: count(stats[push].requests) }));
+  write(find(`${push}-cost`), say("first.pushcost", { requests: connects[push] ?? 0 }));
   showMedians(stats);
   sentence.show(push, up.has("poll") && up.has(push));
   for (const name of ["poll", push]) status[name].tick();

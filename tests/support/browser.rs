@@ -31,6 +31,8 @@ impl Look {
         Self { width: 1280, height: 900, mobile: false, scheme: "light" };
     /// The same at night.
     pub(crate) const DARK: Self = Self { scheme: "dark", ..Self::DESKTOP };
+    /// A window on a larger desk.
+    pub(crate) const WIDE: Self = Self { width: 1440, ..Self::DESKTOP };
     /// A window as tall as the picture of all lanes.
     pub(crate) const TALL: Self = Self { width: 1240, height: 1048, ..Self::DESKTOP };
     /// A telephone at night.

@@ -3,6 +3,7 @@
 
 import { duration } from "../format.js";
 import { cross, stroke, text } from "./ink.js";
+import { say } from "../words/say.js";
 
 /** Rows in which events wait without covering each other. */
 const ROW_HEIGHT = 15;
@@ -31,19 +32,30 @@ export class AskingPicture {
    */
   draw(frame, lane, entries, looks, journal) {
     if (this.#rows.size > ROWS_KEPT) this.#rows.clear();
-    for (const entry of entries) this.#drawWait(frame, lane, entry, journal);
+    const waits = entries.map((entry) => this.#drawWait(frame, lane, entry, journal));
     for (const look of looks) drawLook(frame, lane, look);
+    // Words last, so that no bar goes through them.
+    for (const wait of waits) if (wait?.label) text(frame, ...wait.label);
+    const count = waits.filter((wait) => wait?.isCrowded).length;
+    if (count === 0) return;
+    const { left, top } = frame.tracks[lane];
+    const words = say("picture.more", { count });
+    text(frame, words, left + 8, top + 14, frame.colours.muted, "left");
   }
 
-  /** The wait of one event: a bar from its beginning to its end. */
+  /**
+   * The wait of one message: a bar from its beginning to its end.
+   * @returns {{isCrowded: boolean, label?: any[]}|null} what is to be written beside it; null if
+   *   there is no bar
+   */
   #drawWait(frame, lane, entry, journal) {
     const from = waitBegin(entry);
-    if (from === null || entry.lost[lane]) return;
+    if (from === null || entry.lost[lane]) return null;
     const { context, colours } = frame;
     const came = entry.came[lane] ?? Infinity;
     const ended = came <= frame.now;
     const to = ended ? came : frame.now;
-    if (to < from) return;
+    if (to < from) return null;
     const row = this.#rowOf(frame, lane, entry, from);
     const { y } = row;
     const floor = frame.rung(lane);
@@ -57,12 +69,12 @@ export class AskingPicture {
     context.lineWidth = 1;
     if (ended) stroke(context, frame.x(to), y, frame.x(to), floor);
     context.globalAlpha = 1;
-    if (row.crowded) return;
+    if (row.crowded) return { isCrowded: true };
     const label = (elsewhere ? "+" : "") + duration(to - from);
     const colour = ended ? colours[lane] : colours.muted;
     const fits = ended && frame.x(to) + LABEL_WIDTH + 6 < frame.tracks[lane].right;
-    if (fits) text(frame, label, frame.x(to) + 5, y, colour, "left");
-    else text(frame, label, frame.x(from) - 6, y, colour, "right");
+    const place = fits ? [frame.x(to) + 5, y, colour, "left"] : [frame.x(from) - 6, y, colour, "right"];
+    return { isCrowded: false, label: [label, ...place] };
   }
 
   /** A row that is free where this event begins; chosen once, then kept. */

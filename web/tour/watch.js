@@ -30,7 +30,8 @@ export class Watch {
   #open = new Set();
   #rung = [];
   #rows = [];
-  #known = new Set();
+  /** Those that were there when the step was opened, as they were then, by number. */
+  #known = new Map();
   #halfRow = null;
 
   /** @param {(task: string, state: TaskState) => void} onChange */
@@ -44,7 +45,7 @@ export class Watch {
    */
   open(tasks) {
     this.#open = new Set(tasks);
-    this.#known = new Set(this.#rows.map((row) => row.number));
+    this.#remember();
     this.#halfRow = null;
   }
 
@@ -88,7 +89,7 @@ export class Watch {
   table(rows) {
     const isFirst = this.#rows.length === 0;
     this.#rows = rows;
-    if (isFirst) this.#known = new Set(rows.map((row) => row.number));
+    if (isFirst) this.#remember();
     const strangers = rows.filter((row) => !row.lane && !this.#known.has(row.number));
     const tcp = strangers.find((row) => row.via === "tcp");
     const udp = strangers.find((row) => row.via === "udp");
@@ -130,11 +131,19 @@ export class Watch {
 
   #half(rows, stranger) {
     if (this.stateOf("half").stage === "done") return;
-    this.#halfRow = stranger ?? this.#halfRow;
+    const spoken = (row) => row.bytes_in - (this.#known.get(row.number)?.bytes_in ?? 0);
+    // A connection that was there already counts once it says something.
+    const speaker = rows.find((row) => row.via === "tcp" && !row.lane && spoken(row) > 0);
+    this.#halfRow = speaker ?? stranger ?? this.#halfRow;
     const row = rows.find((one) => one.number === this.#halfRow?.number);
     if (!row) return;
-    const values = { peer: row.peer, bytes: row.bytes_in };
-    this.#set("half", row.bytes_in > 0 ? "half" : "connected", values);
+    const values = { peer: row.peer, bytes: spoken(row) };
+    const isWhole = row.filter !== undefined && this.#known.get(row.number)?.filter !== row.filter;
+    this.#set("half", isWhole ? "done" : spoken(row) > 0 ? "half" : "connected", values);
+  }
+
+  #remember() {
+    this.#known = new Map(this.#rows.map((row) => [row.number, row]));
   }
 
   #set(task, stage, values = {}, results = undefined) {
