@@ -1,5 +1,5 @@
-// laboratory.js: wires the laboratory together: settings, lanes, lab, publisher, counters, pictures.
-// It holds no logic of its own beyond who hears of what; each part is in the file of its name.
+// laboratory.js: wires the laboratory together: settings, lanes, lab, publisher, counters,
+// pictures. It holds no logic of its own; each part is in the file of its name.
 
 import { Announcer } from "./announcer.js";
 import { ringBell } from "./bell.js";

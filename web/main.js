@@ -1,5 +1,5 @@
-// main.js: wires the first view together: two lanes, the bell, two sliders, one sentence. It holds no
-// logic of its own beyond who hears of what. Everything else is in the laboratory (laboratory.js).
+// main.js: wires the first view together: two lanes, the bell, two sliders, one sentence. It draws
+// and measures nothing itself. Everything else is in the laboratory (laboratory.js).
 
 import { Announcer } from "./announcer.js";
 import { ringBell } from "./bell.js";
@@ -36,8 +36,8 @@ const LANES_PATIENCE_MS = 5000;
 /** Time in view, at least: two lanes are filled sooner than six. */
 const SPAN_MS = 24_000;
 
-/** The ways to be pushed to that every browser has, the fastest first; the next one takes over where
- * something on the way lets the one before not through. */
+/** The ways to be pushed to that every browser has, the fastest first; the next one takes over
+ * where something between browser and server bars the one before. */
 const PUSHES = ["ws", "sse"];
 
 const settings = readSettings();

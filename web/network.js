@@ -1,9 +1,10 @@
 // network.js: a slower network than the real one, simulated in the page: what the lanes receive is
-// held back. As over TCP nothing is missing in the end: a packet that is lost is sent again, after a
-// wait that doubles each time, and what comes behind it over the same connection waits for it.
+// held back. As over TCP nothing is missing in the end: a packet that is lost is sent again, after
+// a wait that doubles each time, and what comes behind it over the same connection waits for it.
 
 /**
- * The networks to choose from: milliseconds that a packet takes one way, and the share that is lost.
+ * The networks to choose from: milliseconds that a packet takes one way, and the share of them
+ * that is lost.
  * @type {readonly {name: string, delay: number, loss: number}[]}
  */
 export const NETWORKS = Object.freeze([

@@ -139,7 +139,9 @@ function bestOf(sides, measure) {
 
 function heading({ title, note, part }) {
   const head = make("th", { scope: "row" }, part ? "· " : "", say(`score.${title}`));
-  if (note) head.append(" ", make("a", { href: "#counting", "aria-label": say(`score.${note}`) }, "*"));
+  if (!note) return head;
+  const link = make("a", { href: "#counting", "aria-label": say(`score.${note}`) }, "*");
+  head.append(" ", link);
   return head;
 }
 

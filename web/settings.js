@@ -1,7 +1,7 @@
 // settings.js: what this page was asked to show: topic, lanes, interval, rate, demo stream or none.
 // They come from the address (`/TOPIC?lanes=poll,ws&interval=1&rate=0.5&demo=off`, or
-// `/lab?topic=TOPIC&…`) and go back into it when they change; lanes and demo switch are remembered.
-// Nothing here touches the network.
+// `/lab?topic=TOPIC&…`) and go back into it when they change; lanes and demo switch are
+// remembered. Nothing here touches the network.
 
 import { FIRST_CHOICE, LANE_NAMES } from "./lane/list.js";
 import { ROOT } from "./net.js";

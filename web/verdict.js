@@ -97,7 +97,8 @@ function bytes(sides) {
     : poll === most ? say("verdict.vain", { share: format.percent(poll.stats.emptyShare) })
     : "";
   return say("verdict.bytes", {
-    least: least.lane.inText, bytes: format.bytes(least.wireEach), most: most.lane.inText, times, why,
+    least: least.lane.inText, bytes: format.bytes(least.wireEach), most: most.lane.inText, times,
+    why,
   });
 }
 

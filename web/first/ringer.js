@@ -1,6 +1,6 @@
-// first/ringer.js: rings without being asked, so that the picture is never empty: once when the lanes
-// are up, then at a steady pace for half a minute, then at random as the demo stream does. It stops
-// while the tab is hidden, and when it is switched off.
+// first/ringer.js: rings without being asked, so that the picture is never empty: once when the
+// lanes are up, then at a steady pace for half a minute, then at random as the demo stream does. It
+// stops while the tab is hidden, and when it is switched off.
 
 import { find } from "../elements.js";
 import { putIntoAddress } from "../settings.js";

@@ -1,5 +1,5 @@
-// first/share.js: a link to the picture as it is set, into the clipboard. Where a page may not write
-// there, the link is shown, selected, to be copied by hand.
+// first/share.js: a link to the picture as it is set, into the clipboard. Where a page may not
+// write there, the link is shown, selected, to be copied by hand.
 
 import { copy } from "../copy.js";
 import { find } from "../elements.js";

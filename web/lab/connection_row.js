@@ -14,7 +14,8 @@ export const COLUMNS = [
   { key: "ends", title: say("connections.ends"),
     show: ({ peer, local }) => [text(peer), text(local)] },
   { key: "age", title: say("connections.age"), show: ({ age_s: age }) => [ageOf(age)] },
-  { key: "reads", title: say("connections.reads"), show: ({ filter, place }) => [text(filter), text(place)] },
+  { key: "reads", title: say("connections.reads"),
+    show: ({ filter, place }) => [text(filter), text(place)] },
   { key: "behind", title: say("connections.behind"), show: ({ behind }) => [behindOf(behind)] },
   { key: "trip", title: say("connections.trip"),
     show: ({ rtt_us: now, min_rtt_us: least }) => [trip(now), least === undefined ? ""

@@ -98,8 +98,11 @@ export function showLastEvent(place, entry, lanes) {
   const bells = here.filter(({ family }) => family !== "poll");
   const rung = bells.filter(({ name }) => entry.delay[name] !== undefined);
   rung.sort((one, other) => entry.delay[one.name] - entry.delay[other.name]);
-  const times = rung.map(({ name, title, inText }, at) => say(at === 0 ? "lane.pushed" : "lane.also",
-    { lane: at === 0 ? title : inText, delay: duration(entry.delay[name]) }));
+  const times = rung.map(({ name, title, inText }, at) => {
+    const delay = duration(entry.delay[name]);
+    if (at === 0) return say("lane.pushed", { lane: title, delay });
+    return say("lane.also", { lane: inText, delay });
+  });
   const words = [];
   if (bells.length > 0) words.push(times.join(", ") || say("lane.notyet"));
   if (lanes.includes("poll")) {

@@ -73,8 +73,8 @@ export class AskingPicture {
     const label = (elsewhere ? "+" : "") + duration(to - from);
     const colour = ended ? colours[lane] : colours.muted;
     const fits = ended && frame.x(to) + LABEL_WIDTH + 6 < frame.tracks[lane].right;
-    const place = fits ? [frame.x(to) + 5, y, colour, "left"] : [frame.x(from) - 6, y, colour, "right"];
-    return { isCrowded: false, label: [label, ...place] };
+    const place = fits ? [frame.x(to) + 5, y] : [frame.x(from) - 6, y];
+    return { isCrowded: false, label: [label, ...place, colour, fits ? "left" : "right"] };
   }
 
   /** A row that is free where this event begins; chosen once, then kept. */

@@ -30,7 +30,8 @@ export class ConnectionDrawing {
     this.#near = near;
     this.#connection = connection;
     this.element = make("section", { class: "trace-connection" });
-    const title = make("h3", { class: "only-spoken" }, say("trace.connection", { number: connection.number }));
+    const words = say("trace.connection", { number: connection.number });
+    const title = make("h3", { class: "only-spoken" }, words);
     this.element.append(title, this.#ends(), this.#list, this.#remarks);
     this.element.dataset.connection = connection.number;
   }

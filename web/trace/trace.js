@@ -95,7 +95,8 @@ export class TracePanel {
 
   /** The lab cannot do what it was told. @param {string} error in its own words */
   refused(error) {
-    if (this.#isWatching) this.#parts.state.textContent = say("trace.says", { error: error.slice(0, 200) });
+    if (!this.#isWatching) return;
+    this.#parts.state.textContent = say("trace.says", { error: error.slice(0, 200) });
   }
 
   /**

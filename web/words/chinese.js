@@ -1,5 +1,5 @@
-// words/chinese.js: every word of the page in simplified Chinese, in the shape of english.js, member
-// for member; written for readers of Chinese, not translated sentence by sentence.
+// words/chinese.js: every word of the page in simplified Chinese, in the shape of english.js,
+// member for member; written for readers of Chinese, not translated sentence by sentence.
 
 /** @type {import("./say.js").Words} */
 export const CHINESE = {

@@ -23,8 +23,8 @@ export const ENGLISH = {
     copied: "Copied",
     selected: "Selected",
     presskeys: "Selected; press Control and C to copy",
-    madehere: "This page is served by the server it measures, with no build step and nothing from " +
-      "elsewhere.",
+    madehere: "This page is served by the server it measures, with no build step and nothing " +
+      "from elsewhere.",
   },
   token: {
     label: "Token",
@@ -36,8 +36,9 @@ export const ENGLISH = {
   },
   first: {
     headline: "Walk to the door, or hear the bell",
-    lede: "{polling} asks the server for messages every few seconds, mostly for nothing. {push} is " +
-      "a doorbell: one connection stays open, and the server rings the moment there is a message.",
+    lede: "{polling} asks the server for messages every few seconds, mostly for nothing. {push} " +
+      "is a doorbell: one connection stays open, and the server rings the moment there is a " +
+      "message.",
     polling: "Polling",
     push: "Push",
     text: "Your message",
@@ -71,8 +72,8 @@ export const ENGLISH = {
     sharetitle: "A link to this picture with its settings",
     shared: "Link copied",
     link: "Link to this picture",
-    more: "In the laboratory: six ways of receiving, their bytes and packets, the arithmetic, and " +
-      "your own terminal.",
+    more: "In the laboratory: six ways of receiving, their bytes and packets, the arithmetic, " +
+      "and your own terminal.",
     tour: "Tour in six steps",
     terminal: "From a terminal",
     counting: "How this is counted",
@@ -130,14 +131,14 @@ export const ENGLISH = {
       "that watches them is off on this server; `--lab on` switches it on.",
     lights: "A cell lights up for a moment when what it says has changed.",
     fair: "Is that fair to polling?",
-    best: "It plays here at its best. The connection is kept open between requests. A cursor makes " +
-      "sure that nothing falls between two of them. `ETag` and `If-None-Match` turn an empty " +
-      "answer into a short `304`, answers come compressed if the browser likes, and the requests " +
-      "begin at a random moment, in step with nobody.",
+    best: "It plays here at its best. The connection is kept open between requests. A cursor " +
+      "makes sure that nothing falls between two of them. `ETag` and `If-None-Match` turn an " +
+      "empty answer into a short `304`, answers come compressed if the browser likes, and the " +
+      "requests begin at a random moment, in step with nobody.",
     wins: "And it can win. When messages are frequent, one request brings many at once: fewer " +
       "answers, fewer packets, fewer bytes on the wire for each message. Try five messages per " +
-      "second and a request every 10 s. If a late answer is good enough, or only the newest value " +
-      "matters, polling is a sound choice. What it cannot be is both prompt and cheap.",
+      "second and a request every 10 s. If a late answer is good enough, or only the newest " +
+      "value matters, polling is a sound choice. What it cannot be is both prompt and cheap.",
     terminal: "Try it from a terminal",
     watchboth: "Leave one line running, publish from another window, and watch both.",
     unknown: "The server has not said yet where its raw port is, so only the HTTP lines are shown.",
@@ -148,43 +149,44 @@ export const ENGLISH = {
   },
   counting: {
     title: "How this is counted",
-    delay: "**Delay** is measured on one clock, the one of this page: from the moment just before " +
-      "it sends a message to the moment a lane hands that message back. Messages from elsewhere " +
-      "have no such stamp, so they get no delay; only the difference between the lanes is told. " +
-      "Messages that were under way while this tab was hidden are left out, because browsers slow " +
-      "the timers of hidden tabs.",
-    server: "**TCP and UDP** a browser cannot speak. The server's side runs a subscriber of each: " +
-      "a real socket that connects to the server's own port and reads like any program. Their " +
-      "delay is on **the server's clock**, from the moment at which the server accepted a message " +
-      "to the moment at which the subscriber had read it. It leaves out the way from the page to " +
-      "the server and the work of the browser, so it stands beside the other delays and is never " +
-      "compared with them. In the picture their dots stand where this page was told. After a " +
-      "break they begin anew, without a memory.",
+    delay: "**Delay** is measured on one clock, the one of this page: from the moment just " +
+      "before it sends a message to the moment a lane hands that message back. Messages from " +
+      "elsewhere have no such stamp, so they get no delay; only the difference between the lanes " +
+      "is told. Messages that were under way while this tab was hidden are left out, because " +
+      "browsers slow the timers of hidden tabs.",
+    server: "**TCP and UDP** a browser cannot speak. The server's side runs a subscriber of " +
+      "each: a real socket that connects to the server's own port and reads like any program. " +
+      "Their delay is on **the server's clock**, from the moment at which the server accepted a " +
+      "message to the moment at which the subscriber had read it. It leaves out the way from the " +
+      "page to the server and the work of the browser, so it stands beside the other delays and " +
+      "is never compared with them. In the picture their dots stand where this page was told. " +
+      "After a break they begin anew, without a memory.",
     hidden: "**Hidden tabs rest.** Over HTTP/1.1 a browser opens six connections to one server, " +
       "for all tabs together; held requests and streams of hidden tabs would block the one you " +
       "look at. So all lanes but WebSocket, which does not count among the six, let go while the " +
       "tab is hidden, and go on after their last message when it is seen again.",
-    wire: "**On the wire** is what the server's kernel counted for this page's connections: every " +
-      "segment with its headers of IP and TCP, both ways, handshake and goodbye, acknowledgements " +
-      "and retransmission included. Frames of the link below are not. A datagram counts as its " +
-      "payload and 28 bytes (48 over IPv6). The browser may send requests of two lanes over one " +
-      "connection; each request then marks where one lane ends and the next begins, and an " +
-      "acknowledgement that comes late is charged to the neighbour. Each request names its lane, " +
-      "in some twenty bytes that a page without a lab would not send.",
-    estimate: "While the lab is off, **≈** marks an estimate in its place: 52 bytes of headers for " +
-      "every packet that the traffic needs, as if each frame travelled alone and were acknowledged " +
-      "alone, without goodbyes and retransmission.",
-    application: "**Application bytes** are those of HTTP and WebSocket, both directions, without " +
-      "TCP and IP headers, as the server's kernel counted them with the packets. Without the lab " +
-      "they are an estimate (≈): a page cannot see its own request headers, so they are rebuilt " +
-      "from what the browser is known to send. For answers the browser's resource timing is then " +
-      "taken where it measures; where it adds only its flat allowance of 300 bytes, the status " +
-      "line and the visible headers are counted instead. A WebSocket message is its payload and a " +
-      "frame header, a server-sent event its lines and the frame of its chunk; opening a " +
-      "connection is a request and its answer.",
+    wire: "**On the wire** is what the server's kernel counted for this page's connections: " +
+      "every segment with its headers of IP and TCP, both ways, handshake and goodbye, " +
+      "acknowledgements and retransmission included. Frames of the link below are not. A " +
+      "datagram counts as its payload and 28 bytes (48 over IPv6). The browser may send requests " +
+      "of two lanes over one connection; each request then marks where one lane ends and the " +
+      "next begins, and an acknowledgement that comes late is charged to the neighbour. Each " +
+      "request names its lane, in some twenty bytes that a page without a lab would not send.",
+    estimate: "While the lab is off, **≈** marks an estimate in its place: 52 bytes of headers " +
+      "for every packet that the traffic needs, as if each frame travelled alone and were " +
+      "acknowledged alone, without goodbyes and retransmission.",
+    application: "**Application bytes** are those of HTTP and WebSocket, both directions, " +
+      "without TCP and IP headers, as the server's kernel counted them with the packets. Without " +
+      "the lab they are an estimate (≈): a page cannot see its own request headers, so they are " +
+      "rebuilt from what the browser is known to send. For answers the browser's resource timing " +
+      "is then taken where it measures; where it adds only its flat allowance of 300 bytes, the " +
+      "status line and the visible headers are counted instead. A WebSocket message is its " +
+      "payload and a frame header, a server-sent event its lines and the frame of its chunk; " +
+      "opening a connection is a request and its answer.",
     anew: "**A new count** subtracts what was before, everywhere: connections that are open stay " +
-      "open, and what it cost to open them belongs to the old count. The first request of polling " +
-      "and of long poll only fetches the place to begin at; it is counted, but not as empty.",
+      "open, and what it cost to open them belongs to the old count. The first request of " +
+      "polling and of long poll only fetches the place to begin at; it is counted, but not as " +
+      "empty.",
     tick: "The tick (✓) goes to whoever is best, and to those within 5 % of it.",
     ids: "**Messages per answer** looks at answers that brought any; on an open connection an " +
       "answer is one frame. **Missed**, **out of order** and **repeated** compare ids: each must " +
@@ -287,8 +289,8 @@ export const ENGLISH = {
     read: "{lane} after {delay}",
     comma: ", by ",
     bytessame: "Bytes on the wire: all move about the same.",
-    bytes: "Bytes on the wire for each message: {least} moves the fewest, {bytes}, {most} {times} " +
-      "times as many{why}.",
+    bytes: "Bytes on the wire for each message: {least} moves the fewest, {bytes}, {most} " +
+      "{times} times as many{why}.",
     bulk: "; one answer of polling brings {count} at once",
     vain: "; {share} of its answers were empty",
     asked: "{lane} asked {requests} times, {empty} of them for nothing, and brought {messages} " +
@@ -296,8 +298,8 @@ export const ENGLISH = {
     brought: "{lane} brought {messages} messages, median delay {median}.",
   },
   theory: {
-    setting: "Messages come at random, λ = {rate} per second; polling asks every T = {interval}, a " +
-      "held request waits W = 30 s at most.",
+    setting: "Messages come at random, λ = {rate} per second; polling asks every T = {interval}, " +
+      "a held request waits W = 30 s at most.",
     delay: "Mean delay of polling, T/2",
     empty: "Empty answers, e^−λT^",
     questions: "Long poll asks, λ/(1 − e^−λW^)",
@@ -361,10 +363,10 @@ export const ENGLISH = {
     wire: "On the wire",
     waits: "waits for news",
     places: "{count} behind",
-    laboff: "The server's lab is off, or for administrators only: no lanes of TCP and UDP, no table " +
-      "of connections, and bytes on the wire are estimates (≈).",
-    labwaiting: "The connection to the server's lab broke and is being tried again. Until then TCP " +
-      "and UDP rest, and what the kernel counts stands still.",
+    laboff: "The server's lab is off, or for administrators only: no lanes of TCP and UDP, no " +
+      "table of connections, and bytes on the wire are estimates (≈).",
+    labwaiting: "The connection to the server's lab broke and is being tried again. Until then " +
+      "TCP and UDP rest, and what the kernel counts stands still.",
   },
   terminal: {
     push: "Receive as it happens (push)",
@@ -381,8 +383,8 @@ export const ENGLISH = {
     http: "over HTTP",
     tcp: "over TCP",
     publisher: "the doorbell client",
-    invitation: "Open a terminal, type `{connect}`, and you have a row here before you have said a " +
-      "word. Then type `{subscribe}` and watch it.",
+    invitation: "Open a terminal, type `{connect}`, and you have a row here before you have said " +
+      "a word. Then type `{subscribe}` and watch it.",
   },
   trace: {
     title: "Every packet on the wire",
@@ -443,8 +445,8 @@ export const ENGLISH = {
       answer: "A line: ok.",
       push: "The server speaks unasked, and even first: one line a message, and its ACK.",
     },
-    kept: "It was open already: the browser keeps it between requests, so there is no handshake to " +
-      "see. That is how polling saves.",
+    kept: "It was open already: the browser keeps it between requests, so there is no handshake " +
+      "to see. That is how polling saves.",
     was: "It was open already, so its handshake was not seen.",
     three: "The goodbye took three segments: the other side had nothing left to say, so its FIN " +
       "came with its ACK.",
@@ -467,8 +469,8 @@ export const ENGLISH = {
       done: "done",
       do: "Now you",
       back: "Back to the tour",
-      unseen: "The page cannot see this: the server's lab is off (`--lab on`) or out of reach. You " +
-        "can.",
+      unseen: "The page cannot see this: the server's lab is off (`--lab on`) or out of reach. " +
+        "You can.",
       nodoor: "This server has no TCP port to try this at. Start it with `--tcp 127.0.0.1:1989`.",
       nodatagrams: "This server has no UDP port. Start it with `--udp 127.0.0.1:1990`.",
     },
@@ -497,15 +499,15 @@ export const ENGLISH = {
       family: { ipv4: "IPv4 address", ipv6: "IPv6 address", unix: "path of a Unix socket" },
       port: "port {port}",
       count: "{count} bytes",
-      swapped: "Read the wrong way round, port {port} would be {swapped}. `htons` and `ntohs` keep " +
-        "the order right.",
+      swapped: "Read the wrong way round, port {port} would be {swapped}. `htons` and `ntohs` " +
+        "keep the order right.",
       errors: {
         empty: "Type an address, such as `127.0.0.1:1989`.",
         name: "“{value}” is a name. A socket takes an address: DNS has to turn the one into the " +
           "other.",
         octet: "“{value}” is no IPv4 address: four numbers from 0 to 255, parted by dots.",
-        groups: "“{value}” is no IPv6 address: eight groups of up to four hexadecimal digits, and " +
-          "`::` at most once, for a run of zeros.",
+        groups: "“{value}” is no IPv6 address: eight groups of up to four hexadecimal digits, " +
+          "and `::` at most once, for a run of zeros.",
         port: "“{value}” is no port: a port has two bytes, so it lies between 0 and 65535.",
         noport: "“{value}” says which house, but not which door. Add a port, as in " +
           "`127.0.0.1:1989` or `[::1]:1989`.",
@@ -519,15 +521,16 @@ export const ENGLISH = {
         name: "Sockets",
         title: "A socket is a door",
         paragraphs: [
-          "A program cannot touch the network itself. It asks the system for a **socket**: an API " +
-            "over TCP or UDP with a handful of calls, `connect`, `read`, `write`, `close`. Think " +
-            "of a door. The **IP address** says which house, the **port** which door. An IPv4 " +
-            "address has 4 bytes, an IPv6 address 16, a port 2. A **Unix socket** never leaves the " +
-            "machine; its address is a path.",
-          "On the wire the high byte goes first: **network byte order**. Port {port} is `{high} {low}`, " +
-            "whatever your processor prefers.",
+          "A program cannot touch the network itself. It asks the system for a **socket**: an " +
+            "API over TCP or UDP with a handful of calls, `connect`, `read`, `write`, `close`. " +
+            "Think of a door. The **IP address** says which house, the **port** which door. An " +
+            "IPv4 address has 4 bytes, an IPv6 address 16, a port 2. A **Unix socket** never " +
+            "leaves the machine; its address is a path.",
+          "On the wire the high byte goes first: **network byte order**. Port {port} is `{high} " +
+            "{low}`, whatever your processor prefers.",
         ],
-        figure: "Port {port} in network byte order: first {high}, the high byte, then {low}, the low one.",
+        figure: "Port {port} in network byte order: first {high}, the high byte, then {low}, the " +
+          "low one.",
         show: "See the doors in use",
         tasks: {
           bytes: {
@@ -596,8 +599,8 @@ export const ENGLISH = {
             "one round trip.** Closing takes four, a FIN and its ACK in each direction; three if " +
             "the other side has nothing left to say. That makes about 380 bytes without a word " +
             "said, and TLS asks for another round trip on top.",
-          "A poll on a **new connection** pays this every time. A connection that is kept pays it " +
-            "once, and so does push.",
+          "A poll on a **new connection** pays this every time. A connection that is kept pays " +
+            "it once, and so does push.",
         ],
         figure: "Three packets to open, four to close; between them, what you came for.",
         show: "Show me the packets",
@@ -607,13 +610,15 @@ export const ENGLISH = {
             waiting: "Waiting for either line …",
             half: "One of the two has come. Now the other line …",
             counted: "connections: {connections}, packets: {packets}, bytes on the wire: {bytes}",
-            done: "Same answers, {ratio} times the packets when every request brings its own handshake.",
+            done: "Same answers, {ratio} times the packets when every request brings its own " +
+              "handshake.",
           },
           cut: {
-            text: "Choose WebSocket under “Every packet on the wire”, then press “Hang up and call " +
-              "again”: a goodbye, and a new hello.",
+            text: "Choose WebSocket under “Every packet on the wire”, then press “Hang up and " +
+              "call again”: a goodbye, and a new hello.",
             waiting: "Waiting for a FIN in the trace …",
-            unseen: "This server does not capture. The recording there shows a FIN too: look for it.",
+            unseen: "This server does not capture. The recording there shows a FIN too: look for " +
+              "it.",
             done: "That was the FIN. The lane comes back with a new SYN and misses nothing.",
           },
         },
@@ -625,12 +630,13 @@ export const ENGLISH = {
           "**TCP** numbers every byte, has it acknowledged, sends again what was lost and keeps " +
             "the order. The price: a handshake first, and one lost packet holds up everything " +
             "behind it.",
-          "**UDP** sends a datagram and lets go. It may be lost, doubled or overtaken, and nobody " +
-            "tells you. In return there is no connection, and a datagram stays one piece. Repair " +
-            "is up to you: here each event names the one before it (`prev`). A hole in that chain " +
-            "is a loss, seen at once, and the client fetches what it missed.",
+          "**UDP** sends a datagram and lets go. It may be lost, doubled or overtaken, and " +
+            "nobody tells you. In return there is no connection, and a datagram stays one piece. " +
+            "Repair is up to you: here each event names the one before it (`prev`). A hole in " +
+            "that chain is a loss, seen at once, and the client fetches what it missed.",
         ],
-        figure: "Each event names the one before it. 44 says prev 43, but the last one seen was 42.",
+        figure: "Each event names the one before it. 44 says prev 43, but the last one seen was " +
+          "42.",
         show: "Show me the lanes",
         tasks: {
           datagram: {
@@ -648,20 +654,21 @@ export const ENGLISH = {
         paragraphs: [
           "**Push** is prompt: half a round trip after the news. It costs an open connection for " +
             "each reader, and a plan for the day it breaks. Chat, alarms, prices, games.",
-          "**Polling** is late, by half an interval on average, and asks mostly in vain. But it is " +
-            "simple, passes every proxy, can be cached, and the server remembers nobody. And when " +
-            "news is frequent, one request brings many at once: fewer packets, fewer bytes for each. " +
-            "Weather, reports, any value of which only the newest counts. What it cannot be is " +
-            "both prompt and cheap.",
+          "**Polling** is late, by half an interval on average, and asks mostly in vain. But it " +
+            "is simple, passes every proxy, can be cached, and the server remembers nobody. And " +
+            "when news is frequent, one request brings many at once: fewer packets, fewer bytes " +
+            "for each. Weather, reports, any value of which only the newest counts. What it " +
+            "cannot be is both prompt and cheap.",
         ],
-        figure: "Bytes on the wire per message: polling's fall with the rate of news, push's stay. " +
-          "Where they cross, polling begins to win.",
+        figure: "Bytes on the wire per message: polling's fall with the rate of news, push's " +
+          "stay. Where they cross, polling begins to win.",
         show: "Show me the sliders",
         tasks: {
           tune: {
-            text: "Let polling ask every 10 s or less often, and set the demo stream to five per second. " +
-              "Then compare the bytes of each message.",
-            waiting: "Waiting for the sliders: a request every {interval}, {rate} messages per second …",
+            text: "Let polling ask every 10 s or less often, and set the demo stream to five per " +
+              "second. Then compare the bytes of each message.",
+            waiting: "Waiting for the sliders: a request every {interval}, {rate} messages per " +
+              "second …",
             done: "Now polling carries dozens of messages in one answer. Cheap, and late.",
           },
         },

@@ -1,6 +1,6 @@
-// words/say.js: the page's words in the language of its reader: which language that is, a text by its
-// key, and how a text becomes nodes. It holds no words (english.js and the files beside it do), and
-// never makes markup of a text's characters.
+// words/say.js: the page's words in the language of its reader: which language that is, a text by
+// its key, and how a text becomes nodes. It holds no words (english.js and the files beside it do),
+// and never makes markup of a text's characters.
 
 import { CHINESE } from "./chinese.js";
 import { ENGLISH } from "./english.js";
