@@ -15,7 +15,7 @@ export const RATES = [0.1, 0.25, 0.5, 1, 2, 3, 5];
 
 const LABORATORY = "lab";
 const DEFAULT_TOPIC = "demo";
-const DEFAULT_INTERVAL = 5;
+const DEFAULT_INTERVAL = 3;
 const DEFAULT_RATE = 0.25;
 const TOPIC_BYTES = 128;
 const TOPIC_FORM = /^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$/;

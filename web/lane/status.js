@@ -94,6 +94,8 @@ export function showGap(place, lane, gap) {
  * @param {string[]} lanes those in the picture
  */
 export function showLastEvent(place, entry, lanes) {
+  // Of a message from elsewhere this page knows no moment of sending.
+  if (entry.sentAt === null) return;
   const here = LANES.filter(({ name, clock }) => clock === "page" && lanes.includes(name));
   const bells = here.filter(({ family }) => family !== "poll");
   const rung = bells.filter(({ name }) => entry.delay[name] !== undefined);
@@ -104,11 +106,11 @@ export function showLastEvent(place, entry, lanes) {
     return say("lane.also", { lane: inText, delay });
   });
   const words = [];
-  if (bells.length > 0) words.push(times.join(", ") || say("lane.notyet"));
+  if (bells.length > 0) words.push(times.join(say("lane.comma")) || say("lane.notyet"));
   if (lanes.includes("poll")) {
     const delay = entry.delay.poll;
     words.push(delay === undefined ? say("lane.toask")
       : say("lane.polled", { delay: duration(delay) }));
   }
-  if (words.length > 0) place.textContent = say("lane.last", { words: words.join("; ") });
+  if (words.length > 0) place.textContent = say("lane.last", { words: words.join(say("lane.semicolon")) });
 }

@@ -34,7 +34,7 @@ export const CHINESE = {
   },
   first: {
     headline: "跑去开门看看，还是等门铃响？",
-    lede: "{polling}是每隔几秒问一次服务器“有新消息吗？”，多半白问。{push}就像装了门铃：连接一直开着，消息一来，" +
+    lede: "{polling}是每隔几秒问一次服务器“有新消息吗？”，常常白问。{push}就像装了门铃：连接一直开着，消息一来，" +
       "服务器立刻通知你。",
     polling: "轮询",
     push: "推送",
@@ -192,6 +192,8 @@ export const CHINESE = {
     foreign: "日志换成了新的",
     noreason: "没有说明原因",
     last: "最近一条消息：{words}。",
+    comma: "，",
+    semicolon: "；",
     pushed: "{lane}用了 {delay}",
     also: "{lane} {delay}",
     notyet: "推送还没有送到",

@@ -36,7 +36,7 @@ export const ENGLISH = {
   },
   first: {
     headline: "Walk to the door, or hear the bell",
-    lede: "{polling} asks the server for messages every few seconds, mostly for nothing. {push} " +
+    lede: "{polling} asks the server for messages every few seconds, often for nothing. {push} " +
       "is a doorbell: one connection stays open, and the server rings the moment there is a " +
       "message.",
     polling: "Polling",
@@ -222,6 +222,8 @@ export const ENGLISH = {
     foreign: "the log is a new one",
     noreason: "no reason given",
     last: "Last message: {words}.",
+    comma: ", ",
+    semicolon: "; ",
     pushed: "{lane} had it after {delay}",
     also: "{lane} {delay}",
     notyet: "push has not had it yet",
