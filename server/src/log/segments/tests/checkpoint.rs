@@ -54,7 +54,7 @@ fn plant(folder: &Path) {
     let folder = Folder::open(folder).unwrap();
     let (_, text) = checked::read(&folder, NAME).unwrap().unwrap();
     let mut file = CheckedFile::create(&folder, NAME).unwrap();
-    write!(file, "{}planted 1 0 00000000\n", &text[checked::CHECKSUM_BYTES..]).unwrap();
+    writeln!(file, "{}planted 1 0 00000000", &text[checked::CHECKSUM_BYTES..]).unwrap();
     file.finish().unwrap();
 }
 
