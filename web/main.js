@@ -21,6 +21,7 @@ import { LaneStatus, showGap } from "./lane/status.js";
 import { Network } from "./network.js";
 import { buildStage, showLanes, showMedians } from "./picture/stage.js";
 import { Timeline } from "./picture/timeline.js";
+import { Notify } from "./notify.js";
 import { Publisher } from "./publisher.js";
 import { firstViewOf, laboratoryOf, linkTo, readSettings } from "./settings.js";
 import { SignIn } from "./signin.js";
@@ -66,6 +67,7 @@ const contest = new Contest(settings.topic, settings.interval, lab, () => keepal
 buildStage(stage, (name) => contest.retry(name));
 const status = forEachLane((lane) => new LaneStatus(find(`${lane.name}-state`), lane, announce));
 const signIn = new SignIn(settings.topic, announce);
+const notify = new Notify(settings.topic, announce);
 const sentence = new Sentence(find("sentence"), journal, announce);
 const ring = () => publisher.publish(happening(rings++));
 const ringer = new Ringer(ring, demo, !settings.isSilent);
@@ -131,6 +133,7 @@ function learn(config) {
   configKnown = config !== null;
   keepalive = config?.keepalive_seconds ?? keepalive;
   signIn.learned(config);
+  notify.learned(config);
   if (config?.version) find("version").textContent = ` ${config.version}`;
 }
 

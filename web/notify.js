@@ -4,6 +4,7 @@
 
 import { find } from "./elements.js";
 import { ROOT, exchange, reasonOf } from "./net.js";
+import { say } from "./words/say.js";
 
 const MEMORY = "doorbell.notify";
 
@@ -13,7 +14,7 @@ const WORKER = new URL("sw.js", import.meta.url);
 /** The switch of one topic. */
 export class Notify {
   #topic;
-  #say;
+  #announce;
   #key = "";
   #box = find("notify");
   #button = find("notify-button");
@@ -21,11 +22,11 @@ export class Notify {
 
   /**
    * @param {string} topic
-   * @param {(text: string) => void} say
+   * @param {(text: string) => void} announce
    */
-  constructor(topic, say) {
+  constructor(topic, announce) {
     this.#topic = topic;
-    this.#say = say;
+    this.#announce = announce;
     this.#button.addEventListener("click", () => this.#turn(!this.#isOn));
   }
 
@@ -55,7 +56,7 @@ export class Notify {
       remember(topics);
       this.#tell("");
     } catch (error) {
-      this.#tell(`not told: ${error.message}`);
+      this.#tell(say("notify.failed", { why: error.message }));
     } finally {
       this.#button.disabled = false;
       this.#show();
@@ -65,7 +66,7 @@ export class Notify {
   /** Tells the server which topics this browser is to be told of. */
   async #subscribe(topics) {
     if (topics.length > 0 && (await Notification.requestPermission()) !== "granted") {
-      throw new Error("this browser does not let the page notify");
+      throw new Error(say("notify.refused"));
     }
     const registration = await ready(await navigator.serviceWorker.register(WORKER));
     const asked = { userVisibleOnly: true, applicationServerKey: this.#key };
@@ -85,7 +86,7 @@ export class Notify {
 
   #tell(text) {
     this.#note.textContent = text;
-    if (text) this.#say(text);
+    if (text) this.#announce(text);
   }
 }
 
@@ -96,7 +97,7 @@ function ready(registration) {
   return new Promise((resolve, reject) => {
     worker.addEventListener("statechange", () => {
       if (worker.state === "activated") resolve(registration);
-      if (worker.state === "redundant") reject(new Error("the service worker did not start"));
+      if (worker.state === "redundant") reject(new Error(say("notify.notstarted")));
     });
   });
 }

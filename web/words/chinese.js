@@ -32,6 +32,13 @@ export const CHINESE = {
     signedin: "已登录：{name}",
     notkept: "浏览器不允许保存数据，连这个标签页里也不行",
   },
+  notify: {
+    switch: "通知我",
+    what: "即使没有打开页面，也通知这个主题的消息",
+    failed: "没有设置成功：{why}",
+    refused: "浏览器不允许这个页面发送通知",
+    notstarted: "Service Worker 没有启动",
+  },
   first: {
     headline: "跑去开门看看，还是等门铃响？",
     lede: "{polling}是每隔几秒问一次服务器“有新消息吗？”，常常白问。{push}就像装了门铃：连接一直开着，消息一来，" +
@@ -490,7 +497,14 @@ export const CHINESE = {
           },
         },
       },
-      first: {
+      notify: {
+    switch: "通知我",
+    what: "即使没有打开页面，也通知这个主题的消息",
+    failed: "没有设置成功：{why}",
+    refused: "浏览器不允许这个页面发送通知",
+    notstarted: "Service Worker 没有启动",
+  },
+  first: {
         name: "谁先开口",
         title: "谁先开口",
         paragraphs: [

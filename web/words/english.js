@@ -34,6 +34,13 @@ export const ENGLISH = {
     signedin: "signed in as {name}",
     notkept: "this browser keeps nothing, not even for a tab",
   },
+  notify: {
+    switch: "Notify me",
+    what: "Messages of this topic, also while no page is open",
+    failed: "not told: {why}",
+    refused: "this browser does not let the page notify",
+    notstarted: "the service worker did not start",
+  },
   first: {
     headline: "Walk to the door, or hear the bell",
     lede: "{polling} asks the server for messages every few seconds, often for nothing. {push} " +
@@ -542,7 +549,14 @@ export const ENGLISH = {
           },
         },
       },
-      first: {
+      notify: {
+    switch: "Notify me",
+    what: "Messages of this topic, also while no page is open",
+    failed: "not told: {why}",
+    refused: "this browser does not let the page notify",
+    notstarted: "the service worker did not start",
+  },
+  first: {
         name: "Who speaks",
         title: "Who speaks first",
         paragraphs: [
