@@ -2,22 +2,9 @@
 // what each way of receiving is called. It shows nothing.
 
 import { Backoff } from "./backoff.js";
-import { ROOT, exchange, parseJson, reasonOf } from "./net.js";
-import { forgetToken } from "./token.js";
+import { readConfig } from "./server.js";
 
-/**
- * Asks the server for its configuration.
- * @returns {Promise<object|null>} null if it did not say
- */
-export async function readConfig() {
-  try {
-    const answer = await exchange(`${ROOT}v1/config`, {});
-    if (answer.status === 401) forgetToken(reasonOf(answer));
-    return answer.status === 200 ? parseJson(answer.text) : null;
-  } catch {
-    return null;
-  }
-}
+export { readConfig };
 
 /** The configuration with which the page begins: before it is there, nothing else does. */
 export const CONFIG = await firstConfig();

@@ -5,11 +5,9 @@
 import { find } from "./elements.js";
 import { ROOT, exchange, reasonOf } from "./net.js";
 import { say } from "./words/say.js";
+import { registerWorker } from "./worker.js";
 
 const MEMORY = "doorbell.notify";
-
-/** The service worker, beside this file. */
-const WORKER = new URL("sw.js", import.meta.url);
 
 /** The switch of one topic. */
 export class Notify {
@@ -38,22 +36,20 @@ export class Notify {
   learned(config) {
     const isNew = config !== null && this.#key === "";
     this.#key = config?.web_push_public_key ?? this.#key;
-    this.#box.hidden = this.#key === "" || !("serviceWorker" in navigator && "PushManager" in window);
+    this.#box.hidden = this.#key === "" || !canBePushedTo();
     this.#show();
     if (isNew && !this.#box.hidden && this.#isOn) this.#turn(true);
   }
 
   get #isOn() {
-    return remembered().includes(this.#topic);
+    return pushedTopics().includes(this.#topic);
   }
 
   async #turn(on) {
     this.#button.disabled = true;
     try {
-      const others = remembered().filter((topic) => topic !== this.#topic);
-      const topics = on ? [...others, this.#topic] : others;
-      await this.#subscribe(topics);
-      remember(topics);
+      const others = pushedTopics().filter((topic) => topic !== this.#topic);
+      await pushTopics(on ? [...others, this.#topic] : others, this.#key);
       this.#tell("");
     } catch (error) {
       this.#tell(say("notify.failed", { why: error.message }));
@@ -61,23 +57,6 @@ export class Notify {
       this.#button.disabled = false;
       this.#show();
     }
-  }
-
-  /** Tells the server which topics this browser is to be told of. */
-  async #subscribe(topics) {
-    if (topics.length > 0 && (await Notification.requestPermission()) !== "granted") {
-      throw new Error(say("notify.refused"));
-    }
-    const registration = await ready(await navigator.serviceWorker.register(WORKER));
-    const asked = { userVisibleOnly: true, applicationServerKey: this.#key };
-    const before = await registration.pushManager.getSubscription();
-    if (before === null && topics.length === 0) return;
-    const subscription = before ?? (await registration.pushManager.subscribe(asked));
-    const { endpoint, keys } = subscription.toJSON();
-    const body = JSON.stringify({ endpoint, ...keys, topics });
-    const answer = await exchange(`${ROOT}v1/webpush`, { method: "POST", body });
-    if (answer.status !== 200) throw new Error(reasonOf(answer));
-    if (topics.length === 0) await subscription.unsubscribe();
   }
 
   #show() {
@@ -90,20 +69,37 @@ export class Notify {
   }
 }
 
-/** Waits until a worker runs that can be pushed to. */
-function ready(registration) {
-  const worker = registration.installing ?? registration.waiting ?? registration.active;
-  if (worker === null || worker.state === "activated") return registration;
-  return new Promise((resolve, reject) => {
-    worker.addEventListener("statechange", () => {
-      if (worker.state === "activated") resolve(registration);
-      if (worker.state === "redundant") reject(new Error(say("notify.notstarted")));
-    });
-  });
+/** @returns {boolean} whether this browser can be told of messages while no page is open */
+export function canBePushedTo() {
+  return "serviceWorker" in navigator && "PushManager" in window;
+}
+
+/**
+ * Tells the server which topics this browser is to be told of, and remembers them.
+ * @param {string[]} topics all of them: those of before are forgotten
+ * @param {string} key the server's, as its configuration has it
+ * @throws {Error} in the server's words, or the browser's
+ */
+export async function pushTopics(topics, key) {
+  if (topics.length > 0 && (await Notification.requestPermission()) !== "granted") {
+    throw new Error(say("notify.refused"));
+  }
+  const registration = await registerWorker();
+  const before = await registration.pushManager.getSubscription();
+  if (before !== null || topics.length > 0) {
+    const asked = { userVisibleOnly: true, applicationServerKey: key };
+    const subscription = before ?? (await registration.pushManager.subscribe(asked));
+    const { endpoint, keys } = subscription.toJSON();
+    const body = JSON.stringify({ endpoint, ...keys, topics });
+    const answer = await exchange(`${ROOT}v1/webpush`, { method: "POST", body });
+    if (answer.status !== 200) throw new Error(reasonOf(answer));
+    if (topics.length === 0) await subscription.unsubscribe();
+  }
+  remember(topics);
 }
 
 /** @returns {string[]} the topics that this browser is told of */
-function remembered() {
+export function pushedTopics() {
   try {
     const topics = JSON.parse(localStorage.getItem(MEMORY) ?? "[]");
     return Array.isArray(topics) ? topics.filter((topic) => typeof topic === "string") : [];

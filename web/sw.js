@@ -1,5 +1,17 @@
-// sw.js: the service worker, which the browser wakes for a push: it shows the message, and opens
-// what a click on it means. It keeps nothing and fetches nothing. notify.js registers it.
+// sw.js: the service worker. The browser wakes it for a push: it shows the message, and opens what a
+// click on it means. And it keeps the inbox's own files, so that the inbox opens without a network.
+// It never keeps an answer of the server's interface: messages are the page's. worker.js registers it.
+
+/** The files of the inbox as they were fetched last. Another number throws them away. */
+const CACHE = "doorbell-app-1";
+
+/** The server's root: this file is in a folder below it. */
+const ROOT = new URL("../", self.location.href);
+const APP = new URL("app", ROOT).href;
+const FILES = new URL("static/", ROOT).href;
+
+/** A network that does not answer by then is taken for none, if there is a file to go on with. */
+const PATIENCE_MS = 4_000;
 
 self.addEventListener("push", (event) => {
   event.waitUntil(show(pushed(event)));
@@ -7,12 +19,87 @@ self.addEventListener("push", (event) => {
 
 self.addEventListener("notificationclick", (event) => {
   event.notification.close();
-  const { url } = event.notification.data ?? {};
-  if (url) event.waitUntil(self.clients.openWindow(url));
+  const { url, topic } = event.notification.data ?? {};
+  event.waitUntil(url ? self.clients.openWindow(url) : openInbox(topic));
 });
 
 // A new version takes over at once: it has no page that it could surprise.
-self.addEventListener("install", () => self.skipWaiting());
+self.addEventListener("install", (event) => {
+  self.skipWaiting();
+  // Where the browser can be told so, it asks this worker for the inbox's files and nothing else.
+  const isOurs = [{ urlPattern: new URLPattern(APP) }, { urlPattern: new URLPattern(`${FILES}*`) }];
+  const others = { condition: { not: { or: isOurs } }, source: "network" };
+  event.waitUntil(Promise.resolve(event.addRoutes?.([others])).catch(() => {}));
+});
+
+self.addEventListener("activate", (event) => {
+  event.waitUntil(Promise.all([self.clients.claim(), forgetOthers()]));
+});
+
+self.addEventListener("fetch", (event) => {
+  const { request } = event;
+  const name = nameOf(request);
+  if (name !== null) event.respondWith(networkFirst(request, name));
+});
+
+// A page says which files it is made of, or which message it wants to have shown.
+self.addEventListener("message", (event) => {
+  const { keep, notify } = event.data ?? {};
+  if (Array.isArray(keep)) event.waitUntil(keepFiles(keep));
+  if (notify) event.waitUntil(show(notify));
+});
+
+/** Under which name an answer is kept; null if it is none of ours. */
+function nameOf({ method, url, mode }) {
+  if (method !== "GET") return null;
+  const bare = url.split(/[?#]/, 1)[0];
+  if (bare === APP && mode === "navigate") return APP;
+  return bare.startsWith(FILES) ? bare : null;
+}
+
+async function networkFirst(request, name) {
+  const kept = await caches.match(name, { cacheName: CACHE });
+  const fetched = fetch(request).then(async (answer) => {
+    if (kept && answer.ok) await keep(name, answer.clone());
+    return answer;
+  });
+  if (!kept) return fetched;
+  const late = new Promise((resolve) => setTimeout(resolve, PATIENCE_MS, kept));
+  // A proxy before a server that is gone answers too.
+  const good = fetched.then((answer) => (answer.status >= 500 ? kept : answer));
+  return Promise.race([good.catch(() => kept), late]);
+}
+
+async function keep(name, answer) {
+  await (await caches.open(CACHE)).put(name, answer);
+}
+
+/** Keeps these files, and none that the page has no use for any more. */
+async function keepFiles(addresses) {
+  const wanted = [APP, ...addresses.filter((address) => nameOf({ method: "GET", url: address }))];
+  const cache = await caches.open(CACHE);
+  const kept = new Set((await cache.keys()).map(({ url }) => url));
+  for (const url of kept) if (!wanted.includes(url)) await cache.delete(url);
+  await Promise.all(wanted.filter((url) => !kept.has(url)).map((url) => cache.add(url).catch(() => {})));
+  const clients = await self.clients.matchAll({ type: "window" });
+  for (const client of clients) client.postMessage({ kept: wanted.length });
+}
+
+async function forgetOthers() {
+  for (const name of await caches.keys()) {
+    if (name.startsWith("doorbell-") && name !== CACHE) await caches.delete(name);
+  }
+}
+
+/** Shows the inbox at a topic: in the window that it has, or in a new one. */
+async function openInbox(topic) {
+  const address = `${APP}#${encodeURIComponent(topic ?? "")}`;
+  const windows = await self.clients.matchAll({ type: "window", includeUncontrolled: true });
+  const inbox = windows.find(({ url }) => url.split(/[?#]/, 1)[0] === APP);
+  if (!inbox) return self.clients.openWindow(address);
+  inbox.postMessage({ open: topic ?? "" });
+  return inbox.focus();
+}
 
 /** What was pushed, or an empty object: a push must be shown, whatever is in it. */
 function pushed(event) {
@@ -28,13 +115,14 @@ function show(pushed) {
   const { id, sequence_id: series, topic, title, time, priority } = message;
   return self.registration.showNotification(title || topic || "doorbell", {
     body: message.message ?? "",
+    icon: `${FILES}app/icon-192.png`,
     // Versions of one notification take each other's place.
     tag: `${topic}/${series ?? id}`,
     renotify: true,
     silent: priority !== undefined && priority < 3,
     requireInteraction: priority === 5,
     timestamp: (time ?? 0) * 1000 || Date.now(),
-    data: { url: target(message.click) ?? target(pushed.subscription_id) },
+    data: { url: target(message.click), topic },
   });
 }
 

@@ -1,5 +1,5 @@
-// token.js: the token that this tab has been given, and how it is shown to the server. It is kept
-// for this tab alone, and never in an address. It shows nothing and asks nobody: signin.js does.
+// token.js: the token that this page has been given, and how it is shown to the server. It is kept
+// for this tab alone, or on wish in this browser, and never in an address. It shows nothing and asks nobody: signin.js does.
 
 const MEMORY = "doorbell.token";
 
@@ -20,11 +20,12 @@ export function hasToken() {
 /**
  * Keeps a token for this tab.
  * @param {string} given
+ * @param {boolean} [longer] also when the tab is closed, until it is forgotten
  * @returns {boolean} false if the browser keeps nothing
  */
-export function keepToken(given) {
+export function keepToken(given, longer = false) {
   try {
-    sessionStorage.setItem(MEMORY, given);
+    (longer ? localStorage : sessionStorage).setItem(MEMORY, given);
   } catch {
     return false;
   }
@@ -41,6 +42,7 @@ export function forgetToken(why = "") {
   refusal = why;
   try {
     sessionStorage.removeItem(MEMORY);
+    localStorage.removeItem(MEMORY);
   } catch {
     // Where nothing is kept there is nothing to forget.
   }
@@ -73,7 +75,7 @@ export function subprotocols() {
 
 function remembered() {
   try {
-    return sessionStorage.getItem(MEMORY);
+    return sessionStorage.getItem(MEMORY) ?? localStorage.getItem(MEMORY);
   } catch {
     return null;
   }

@@ -5,8 +5,13 @@ import { isPublished, parseJson } from "../net.js";
 
 /** Where a lane that asks has got to. */
 export class Bookmark {
-  #since = "none";
+  #since;
   #tag = null;
+
+  /** @param {string} [since] where to begin: what is new, unless it is said */
+  constructor(since = "none") {
+    this.#since = since;
+  }
 
   /** @returns {boolean} whether there is no place yet: the first answer names it */
   get isNew() {

@@ -22,7 +22,7 @@ const HELD_AT_LEAST_MS = 1000;
 export class LongPollLane {
   #topic;
   #hooks;
-  #bookmark = new Bookmark();
+  #bookmark;
   #backoff = new Backoff();
   #timer = null;
   #stop = null;
@@ -31,10 +31,12 @@ export class LongPollLane {
   /**
    * @param {string} topic
    * @param {import("./reports.js").Hooks} hooks
+   * @param {string} [since] where to begin: what is new, unless it is said
    */
-  constructor(topic, hooks) {
+  constructor(topic, hooks, since) {
     this.#topic = topic;
     this.#hooks = hooks;
+    this.#bookmark = new Bookmark(since);
   }
 
   /** Asks once for the place to begin at, then always has a question waiting. */

@@ -21,18 +21,20 @@ export class SseLane extends Reconnecting {
   #source = null;
   /** Lets go of the ticket that is asked for. */
   #ticket = null;
-  #since = "none";
+  #since;
 
   /**
    * @param {string} topic
    * @param {() => number} keepalive seconds between two signs of life of the server
    * @param {import("./reports.js").Hooks} hooks
+   * @param {string} [since] where to begin: what is new, unless it is said
    */
-  constructor(topic, keepalive, hooks) {
+  constructor(topic, keepalive, hooks, since = "none") {
     super();
     this.#topic = topic;
     this.#keepalive = keepalive;
     this.#hooks = hooks;
+    this.#since = since;
   }
 
   /** While the browser tries again by itself, another attempt may be quicker. */

@@ -22,18 +22,20 @@ export class WebSocketLane extends Reconnecting {
   #topic;
   #hooks;
   #socket = null;
-  #since = "none";
+  #since;
   #said = "";
   #firstWhy = "";
 
   /**
    * @param {string} topic
    * @param {import("./reports.js").Hooks} hooks
+   * @param {string} [since] where to begin: what is new, unless it is said
    */
-  constructor(topic, hooks) {
+  constructor(topic, hooks, since = "none") {
     super();
     this.#topic = topic;
     this.#hooks = hooks;
+    this.#since = since;
   }
 
   open() {
