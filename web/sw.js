@@ -113,6 +113,7 @@ function pushed(event) {
 function show(pushed) {
   const message = pushed.message ?? {};
   const { id, sequence_id: series, topic, title, time, priority } = message;
+  const url = target(message.click);
   return self.registration.showNotification(title || topic || "doorbell", {
     body: message.message ?? "",
     icon: `${FILES}app/icon-192.png`,
@@ -122,7 +123,7 @@ function show(pushed) {
     silent: priority !== undefined && priority < 3,
     requireInteraction: priority === 5,
     timestamp: (time ?? 0) * 1000 || Date.now(),
-    data: { url: target(message.click), topic },
+    data: url ? { url } : { topic },
   });
 }
 

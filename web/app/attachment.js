@@ -29,7 +29,7 @@ export function attachmentOf({ attachment }) {
 }
 
 function box(name, facts, image = null) {
-  const line = make("p", { class: "m-file" }, make("span", { "aria-hidden": "true" }, "📎"), name);
+  const line = make("p", { class: "m-file" }, name);
   if (facts) line.append(make("span", { class: "m-facts" }, facts));
   return make("div", { class: "m-attachment" }, ...(image ? [image] : []), line);
 }

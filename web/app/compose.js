@@ -71,8 +71,9 @@ export class Compose {
    */
   open(topic) {
     if (find("compose").open) return;
-    if (isTopic(topic)) find("c-topic").value = topic;
     const known = this.#topics.list.filter(({ filter }) => isTopic(filter));
+    if (isTopic(topic)) find("c-topic").value = topic;
+    else find("c-topic").value ||= known[0]?.filter ?? "";
     find("c-topics").replaceChildren(...known.map(({ filter }) => make("option", { value: filter })));
     this.#tell("");
     find("compose").showModal();

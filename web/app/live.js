@@ -102,6 +102,8 @@ export class Live {
     const nothing = () => {};
     return {
       tag: (path) => path,
+      pass: async () => {},
+      connection: () => (arrive) => arrive(),
       onAnswer: nothing,
       onConnect: nothing,
       onFrame: nothing,
