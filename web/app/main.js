@@ -91,6 +91,7 @@ const store = await Store.open();
 await inbox.open(store);
 if (store === null) note(say("not_kept"));
 viewChanged();
+requestAnimationFrame(() => performance.mark("inbox-shown"));
 catching.begin();
 learn();
 
@@ -126,6 +127,7 @@ function showNames(list) {
   if (scheduled.isShown) write(words, say("empty_scheduled"));
   else if (search.isOn) write(words, say("empty_found"));
   else if (topics.list.length === 0) write(words, say("empty_topics"));
+  else if (refused.has(filter)) write(words, refused.get(filter));
   else {
     const example = document.createElement("code");
     const topic = (filter || topics.list[0].filter).replaceAll(/[*>]/g, "new");
