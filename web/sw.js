@@ -58,20 +58,18 @@ function nameOf({ method, url, mode }) {
 }
 
 async function networkFirst(request, name) {
+  const fetched = fetch(request);
   const kept = await caches.match(name, { cacheName: CACHE });
-  const fetched = fetch(request).then(async (answer) => {
-    if (kept && answer.ok) await keep(name, answer.clone());
-    return answer;
-  });
   if (!kept) return fetched;
   const late = new Promise((resolve) => setTimeout(resolve, PATIENCE_MS, kept));
-  // A proxy before a server that is gone answers too.
-  const good = fetched.then((answer) => (answer.status >= 500 ? kept : answer));
+  const good = fetched.then(async (answer) => {
+    // A proxy before a server that is gone answers too.
+    if (answer.status >= 500) return kept;
+    const isNew = answer.ok && answer.headers.get("ETag") !== kept.headers.get("ETag");
+    if (isNew) await (await caches.open(CACHE)).put(name, answer.clone());
+    return answer;
+  });
   return Promise.race([good.catch(() => kept), late]);
-}
-
-async function keep(name, answer) {
-  await (await caches.open(CACHE)).put(name, answer);
 }
 
 /** Keeps these files, and none that the page has no use for any more. */

@@ -12,6 +12,9 @@ export const HELD = 40_000;
 /** Other pages of this inbox hear what was read and deleted here. */
 const CHANNEL = `doorbell.inbox${ROOT}`;
 
+/** Where nothing is kept. */
+const NOWHERE = { write() {} };
+
 /** What changed within this time is written, and shown, together. */
 const GATHER_MS = 40;
 
@@ -38,6 +41,8 @@ export class Inbox extends EventTarget {
   #place = null;
   #timer = null;
   #latest = 0;
+  /** What was kept and is here, until all of it is. */
+  #early = new Set();
   #others = new BroadcastChannel(CHANNEL);
 
   /** @param {(topic: string) => boolean} seen whether a message of that topic is read as it comes */
@@ -51,17 +56,27 @@ export class Inbox extends EventTarget {
   }
 
   /**
-   * Begins with what the store has.
-   * @param {import("./store.js").Store|null} store
+   * Begins with what was kept. What is here already stays as it is now.
+   * @param {Message[]} messages
    */
-  async open(store) {
-    if (store === null) return;
-    const { messages, place } = await store.readAll();
-    this.#store = store;
+  hold(messages) {
+    for (const message of messages) {
+      if (this.#early.has(message.key)) continue;
+      this.#early.add(message.key);
+      this.#add(message);
+    }
+  }
+
+  /**
+   * All that was kept is here: from now on what changes is kept too.
+   * @param {import("./store.js").Store|null} store
+   * @param {string|null} place up to where in the log it is all here
+   */
+  keepIn(store, place) {
+    this.#store = store ?? NOWHERE;
     this.#place = place;
-    for (const message of messages) this.#put(message);
-    this.#changed.clear();
-    this.#tell();
+    this.#early.clear();
+    this.#later();
   }
 
   /** @returns {string|null} the place in the log up to which everything is here */
@@ -205,17 +220,22 @@ export class Inbox extends EventTarget {
   flush() {
     clearTimeout(this.#timer);
     this.#timer = null;
+    if (this.#store === null) return;
     const changed = [...this.#changed].map((key) => this.#held.get(key)).filter(Boolean);
     const removed = [...this.#removed];
     this.#changed.clear();
     this.#removed.clear();
-    this.#store?.write(changed, removed, this.#place);
+    this.#store.write(changed, removed, this.#place);
   }
 
   #put(message) {
-    this.#held.set(message.key, message);
     this.#changed.add(message.key);
     this.#removed.delete(message.key);
+    this.#add(message);
+  }
+
+  #add(message) {
+    this.#held.set(message.key, message);
     this.#latest = Math.max(this.#latest, moment(message.event));
     const { topic } = message.event;
     this.#count.set(topic, (this.#count.get(topic) ?? 0) + 1);

@@ -12,6 +12,7 @@ import { Compose } from "./compose.js";
 import { closeByButtons, note } from "./dialogs.js";
 import { Feed } from "./feed.js";
 import { Inbox, keyOf } from "./inbox.js";
+import { KEPT, NEWEST, STORE } from "./kept.js";
 import { hearKeys, listKeys } from "./keys.js";
 import { LANGUAGES, choose, locale, say, speak } from "./language.js";
 import { plainText } from "./message_view.js";
@@ -20,7 +21,6 @@ import { Scheduled } from "./scheduled.js";
 import { Search } from "./search.js";
 import { Sidebar } from "./sidebar.js";
 import { Status } from "./status.js";
-import { Store } from "./store.js";
 import { Topics } from "./topics.js";
 import { View } from "./view.js";
 
@@ -87,11 +87,15 @@ hearKeys({
   leave: () => search.leave(),
 }, () => feed.focused);
 
-const store = await Store.open();
-await inbox.open(store);
-if (store === null) note(say("not_kept"));
+inbox.hold(await NEWEST);
 viewChanged();
 requestAnimationFrame(() => performance.mark("inbox-shown"));
+const { messages, place } = await KEPT;
+inbox.hold(messages);
+inbox.keepIn(await STORE, place);
+if ((await STORE) === null) note(say("not_kept"));
+readWhatIsSeen();
+refresh();
 catching.begin();
 learn();
 

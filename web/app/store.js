@@ -1,12 +1,14 @@
 // app/store.js: the messages that this browser keeps, in IndexedDB, and the place up to which it has
-// them. Everything is read once, when the page opens; what changes is written behind. Where the
-// browser keeps nothing, there is no store, and the inbox begins with what the server holds.
+// them. Everything is read once, when the page opens, the newest first, so that they are seen while
+// the others are still being read; what changes is written behind. Where the browser keeps nothing,
+// there is no store, and the inbox begins with what the server holds.
 
 import { ROOT } from "../net.js";
 
 const DATABASE = `doorbell.inbox${ROOT}`;
 const VERSION = 1;
 const MESSAGES = "messages";
+const BY_TIME = "by time";
 const STATE = "state";
 const PLACE = "place";
 
@@ -29,7 +31,8 @@ export class Store {
     try {
       const asked = indexedDB.open(DATABASE, VERSION);
       asked.onupgradeneeded = () => {
-        asked.result.createObjectStore(MESSAGES, { keyPath: "key" });
+        const messages = asked.result.createObjectStore(MESSAGES, { keyPath: "key" });
+        messages.createIndex(BY_TIME, "event.time_us");
         asked.result.createObjectStore(STATE);
       };
       const late = new Promise((resolve) => setTimeout(resolve, OPEN_LIMIT_MS, null));
@@ -37,6 +40,31 @@ export class Store {
       return database && new Store(database);
     } catch {
       return null;
+    }
+  }
+
+  /**
+   * The newest messages.
+   * @param {number} count
+   * @returns {Promise<import("./inbox.js").Message[]>}
+   */
+  async readNewest(count) {
+    try {
+      const reading = this.#database.transaction(MESSAGES);
+      const asked = reading.objectStore(MESSAGES).index(BY_TIME).openCursor(null, "prev");
+      const newest = [];
+      await new Promise((resolve, reject) => {
+        asked.onerror = () => reject(asked.error);
+        asked.onsuccess = () => {
+          const cursor = asked.result;
+          if (cursor) newest.push(cursor.value);
+          if (cursor && newest.length < count) cursor.continue();
+          else resolve();
+        };
+      });
+      return newest;
+    } catch {
+      return [];
     }
   }
 
