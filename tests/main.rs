@@ -42,6 +42,7 @@ mod observe;
 mod origins;
 mod page;
 mod page_first;
+mod page_inbox;
 mod page_lab;
 mod page_lanes;
 mod page_push;

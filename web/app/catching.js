@@ -87,6 +87,7 @@ export class Catching {
     for (const { filter } of owed) {
       try {
         await fetchHistory(filter, (event) => this.#inbox.take(event, true), signal);
+        await this.#inbox.flush();
         if (signal.aborted) return;
         this.#topics.change(filter, { fetched: true });
       } catch (error) {

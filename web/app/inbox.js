@@ -216,8 +216,11 @@ export class Inbox extends EventTarget {
     if (gone.length > 0) this.remove(gone.map(({ key }) => key));
   }
 
-  /** Writes at once what would be written a moment later. */
-  flush() {
+  /**
+   * Writes at once what would be written a moment later.
+   * @returns {Promise<unknown>} fulfilled once it is kept, as far as it can be
+   */
+  async flush() {
     clearTimeout(this.#timer);
     this.#timer = null;
     if (this.#store === null) return;
@@ -225,7 +228,7 @@ export class Inbox extends EventTarget {
     const removed = [...this.#removed];
     this.#changed.clear();
     this.#removed.clear();
-    this.#store.write(changed, removed, this.#place);
+    await this.#store.write(changed, removed, this.#place);
   }
 
   #put(message) {
