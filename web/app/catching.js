@@ -18,6 +18,8 @@ export class Catching {
   #onNews;
   #onState;
   #live;
+  /** Until it has begun, the place is not known. */
+  #begun = false;
   #filters = [];
   #stop = new AbortController();
   #startedAt = Date.now() / 1000;
@@ -50,6 +52,7 @@ export class Catching {
 
   /** Begins with the topics that there are. */
   begin() {
+    this.#begun = true;
     // Without a place nothing of before is here, whatever was fetched once.
     if (this.#inbox.place === null) {
       for (const { filter } of this.#topics.list) this.#topics.change(filter, { fetched: false });
@@ -60,7 +63,7 @@ export class Catching {
   /** The list of topics is another one. */
   topicsChanged() {
     const filters = this.#topics.list.map(({ filter }) => filter);
-    if (filters.join() !== this.#filters.join()) this.#listen();
+    if (this.#begun && filters.join() !== this.#filters.join()) this.#listen();
   }
 
   /** @param {object|null} config what the server says of itself */

@@ -39,6 +39,7 @@ export class Inbox extends EventTarget {
   #changed = new Set();
   #removed = new Set();
   #place = null;
+  #placeKept = null;
   #timer = null;
   #latest = 0;
   /** What was kept and is here, until all of it is. */
@@ -74,7 +75,7 @@ export class Inbox extends EventTarget {
    */
   keepIn(store, place) {
     this.#store = store ?? NOWHERE;
-    this.#place = place;
+    this.#place = this.#placeKept = place;
     this.#early.clear();
     this.#later();
   }
@@ -221,13 +222,13 @@ export class Inbox extends EventTarget {
    * @returns {Promise<unknown>} fulfilled once it is kept, as far as it can be
    */
   async flush() {
-    clearTimeout(this.#timer);
-    this.#timer = null;
-    if (this.#store === null) return;
+    const isSame = this.#changed.size + this.#removed.size === 0 && this.#place === this.#placeKept;
+    if (this.#store === null || isSame) return;
     const changed = [...this.#changed].map((key) => this.#held.get(key)).filter(Boolean);
     const removed = [...this.#removed];
     this.#changed.clear();
     this.#removed.clear();
+    this.#placeKept = this.#place;
     await this.#store.write(changed, removed, this.#place);
   }
 
@@ -270,6 +271,7 @@ export class Inbox extends EventTarget {
 
   #later() {
     this.#timer ??= setTimeout(() => {
+      this.#timer = null;
       this.flush();
       this.#tell();
     }, GATHER_MS);
