@@ -51,8 +51,8 @@ export class Compose {
     find("c-message").addEventListener("keydown", (event) => {
       if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) this.#send();
     });
-    find("c-file").addEventListener("change", () => this.#take(find("c-file").files[0] ?? null));
-    find("c-file-drop").addEventListener("click", () => this.#take(null));
+    find("c-file").addEventListener("change", () => this.attach(find("c-file").files[0] ?? null));
+    find("c-file-drop").addEventListener("click", () => this.attach(null));
     this.#hearFiles();
   }
 
@@ -84,7 +84,7 @@ export class Compose {
     const box = find("c-drop");
     const dialog = find("compose");
     dialog.addEventListener("paste", ({ clipboardData }) => {
-      if (clipboardData?.files.length > 0) this.#take(clipboardData.files[0]);
+      if (clipboardData?.files.length > 0) this.attach(clipboardData.files[0]);
     });
     dialog.addEventListener("dragover", (event) => {
       event.preventDefault();
@@ -94,11 +94,12 @@ export class Compose {
     dialog.addEventListener("drop", (event) => {
       event.preventDefault();
       box.classList.remove("is-over");
-      if (event.dataTransfer.files.length > 0) this.#take(event.dataTransfer.files[0]);
+      if (event.dataTransfer.files.length > 0) this.attach(event.dataTransfer.files[0]);
     });
   }
 
-  #take(file) {
+  /** @param {File|null} file to be published, or none any more */
+  attach(file) {
     this.#file = file;
     if (file === null) find("c-file").value = "";
     else if (find("c-file").files[0] !== file) {
@@ -154,7 +155,7 @@ export class Compose {
     const told = isLater ? say("published_later", { time: when(event.time) }) : say("published");
     const topic = find("c-topic").value;
     find("compose-form").reset();
-    this.#take(null);
+    this.attach(null);
     find("c-topic").value = topic;
     find("c-priority").value = String(USUAL_PRIORITY);
     find("compose").close();

@@ -128,19 +128,21 @@ export class Live {
       this.#tell({ kind: "connecting", why: this.#wasUp || this.#failures > 0 ? why ?? "" : undefined });
     } else {
       this.#failures += 1;
-      this.#tell({ kind: navigator.onLine === false ? "offline" : "down", why, retryAt });
-      if (!this.#wasUp || this.#failures >= ATTEMPTS) this.#inquire(this.#lane);
+      const state = { kind: navigator.onLine === false ? "offline" : "down", why, retryAt };
+      this.#tell(state);
+      if (!this.#wasUp || this.#failures >= ATTEMPTS) this.#inquire(this.#lane, state);
     }
   }
 
   /** Asks why nothing connects: nobody answers, it is not allowed, or this way does not get through. */
-  async #inquire(lane) {
+  async #inquire(lane, state) {
     try {
       const answer = await ask(this.#filters.join(","));
       if (this.#lane !== lane) return;
       if (answer.status === 401) this.#refused(reasonOf(answer));
       else if (answer.status === 403) await this.#sort(lane, reasonOf(answer));
-      else if (answer.status === 200 && !this.#wasUp && this.#failures >= ATTEMPTS) {
+      else if (answer.status !== 200) this.#tell({ ...state, why: reasonOf(answer) });
+      else if (!this.#wasUp && this.#failures >= ATTEMPTS) {
         this.#way = (this.#way + 1) % WAYS.length;
         this.#start();
       }

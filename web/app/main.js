@@ -38,7 +38,7 @@ const inbox = new Inbox((topic) => view.isRead(topic));
 const refused = new Map();
 const sidebar = new Sidebar(topics, inbox, refused);
 const search = new Search(refresh);
-const scheduled = new Scheduled(() => view.filters, refresh);
+const scheduled = new Scheduled(() => view.filters.filter((one) => !refused.has(one)), refresh);
 const commands = new Commands({ topics, inbox, view, scheduled });
 const feed = new Feed({
   nameOf: (topic) => topics.nameOf(topic),
@@ -63,6 +63,8 @@ topics.addEventListener("change", topicsChanged);
 inbox.addEventListener("change", refresh);
 view.addEventListener("change", viewChanged);
 addEventListener("pagehide", () => inbox.flush());
+addEventListener("dragover", (event) => event.preventDefault());
+addEventListener("drop", dropped);
 document.addEventListener("visibilitychange", readWhatIsSeen);
 navigator.serviceWorker?.addEventListener("message", ({ data }) => {
   if (typeof data.open === "string") view.choose(data.open);
@@ -199,6 +201,16 @@ async function learn() {
   catching.learned(config);
   account.learned(config);
   alerts.learned(config);
+}
+
+/** A file that is dropped on the page is to be published; the browser would leave for it. */
+function dropped(event) {
+  if (event.defaultPrevented) return;
+  event.preventDefault();
+  const file = event.dataTransfer?.files[0];
+  if (!file || document.querySelector("dialog[open]")) return;
+  compose.open(view.filter);
+  compose.attach(file);
 }
 
 function openSettings() {

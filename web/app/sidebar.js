@@ -107,7 +107,7 @@ export class Sidebar {
   #refusal(filter) {
     if (!isFilter(filter)) return say("add_malformed", { filter });
     if (this.#topics.of(filter)) return say("add_there", { filter });
-    return this.#topics.isFull ? say("add_full") : null;
+    return this.#topics.hasRoomFor(filter) ? null : say("add_full");
   }
 
   get #isOpen() {

@@ -11,8 +11,10 @@ const MEMORY = `doorbell.inbox.topics${ROOT}`;
 const FILTER_BYTES = 128;
 const FILTER_FORM = /^(?:[\w-]+|\*)(?:\.(?:[\w-]+|\*))*(?:\.>)?$|^>$/;
 
-/** Filters of one list: what fits into one address with room to spare. */
+/** Filters of one list: what fits into one address with room to spare; and how many of them the
+ * server takes that are patterns. */
 const FILTERS_LIMIT = 100;
+const PATTERNS_LIMIT = 64;
 
 /** The longest name that somebody can give to a filter. */
 export const NAME_LIMIT = 60;
@@ -80,9 +82,15 @@ export class Topics extends EventTarget {
     return this.#list;
   }
 
-  /** @returns {boolean} whether no more fit */
-  get isFull() {
-    return this.#list.length >= FILTERS_LIMIT;
+  /**
+   * Whether one more fits.
+   * @param {string} filter
+   * @returns {boolean}
+   */
+  hasRoomFor(filter) {
+    const patterns = this.#list.filter((one) => !isTopic(one.filter)).length;
+    const fits = isTopic(filter) || patterns < PATTERNS_LIMIT;
+    return fits && this.#list.length < FILTERS_LIMIT;
   }
 
   /**
