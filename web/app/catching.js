@@ -52,11 +52,11 @@ export class Catching {
 
   /** Begins with the topics that there are. */
   begin() {
-    this.#begun = true;
     // Without a place nothing of before is here, whatever was fetched once.
     if (this.#inbox.place === null) {
       for (const { filter } of this.#topics.list) this.#topics.change(filter, { fetched: false });
     }
+    this.#begun = true;
     this.#listen();
   }
 
