@@ -355,15 +355,18 @@ fn ten_thousand_messages_are_there_within_a_second_and_few_of_them_are_drawn() {
         page.open(&address(&server, "app")).await;
         add(&page, "many").await;
         holds(&page, "document.body.dataset.held === '10000'").await;
-        // The best of some: other work on the machine is no fault of the page.
-        let mut best = f64::INFINITY;
-        for _ in 0..5 {
+        // Other work on the machine is no fault of the page, so it has several goes.
+        let deadline = Instant::now() + PATIENCE;
+        loop {
             open(&page, &server, "app#many").await;
             holds(&page, "document.body.dataset.held === '10000'").await;
             let shown = "return performance.getEntriesByName('inbox-shown')[0].startTime";
-            best = best.min(page.evaluate(shown).await.as_f64().unwrap());
+            let shown = page.evaluate(shown).await.as_f64().unwrap();
+            if shown < 1000.0 {
+                break;
+            }
+            assert!(Instant::now() < deadline, "shown after {shown} ms");
         }
-        assert!(best < 1000.0, "shown after {best} ms");
         page.until("feed", |text| text.contains("message number 9999 of many")).await;
         let drawn = page.evaluate(&format!("return {SHOWN}")).await.as_u64().unwrap();
         assert!((20..200).contains(&drawn), "{drawn} of 10,000 are drawn");
