@@ -1,6 +1,7 @@
-// sw.js: the service worker. The browser wakes it for a push: it shows the message, and opens what a
-// click on it means. And it keeps the inbox's own files, so that the inbox opens without a network.
-// It never keeps an answer of the server's interface: messages are the page's. worker.js registers it.
+// sw.js: the service worker. The browser wakes it for a push: it shows the message, and opens what
+// a click on it means. And it keeps the inbox's own files, so that the inbox opens without a
+// network. It never keeps an answer of the server's interface: messages are the page's. worker.js
+// registers it.
 
 /** The files of the inbox as they were fetched last. Another number throws them away. */
 const CACHE = "doorbell-app-1";
@@ -78,9 +79,8 @@ async function keepFiles(addresses) {
   const cache = await caches.open(CACHE);
   const kept = new Set((await cache.keys()).map(({ url }) => url));
   for (const url of kept) if (!wanted.includes(url)) await cache.delete(url);
-  await Promise.all(wanted.filter((url) => !kept.has(url)).map((url) => cache.add(url).catch(() => {})));
-  const clients = await self.clients.matchAll({ type: "window" });
-  for (const client of clients) client.postMessage({ kept: wanted.length });
+  const missing = wanted.filter((url) => !kept.has(url));
+  await Promise.all(missing.map((url) => cache.add(url).catch(() => {})));
 }
 
 async function forgetOthers() {

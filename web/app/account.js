@@ -1,5 +1,5 @@
-// app/account.js: the form by which somebody gives this page a token, and what the server says to it.
-// There is none where the server asks nobody who he is. The token is kept by token.js.
+// app/account.js: the form by which somebody gives this page a token, and what the server says to
+// it. There is none where the server asks nobody who he is. The token is kept by token.js.
 
 import { find, write } from "../elements.js";
 import { ROOT, exchange, parseJson, reasonOf } from "../net.js";

@@ -1,9 +1,9 @@
-// app/actions.js: the buttons of a message, and what each of them does. They come from strangers: an
-// address is opened in a page of its own, a call goes to this server alone and without the token,
-// and what a browser cannot do is told.
+// app/actions.js: the buttons of a message, and what each of them does. They come from strangers:
+// an address is opened in a page of its own, a call goes to this server alone and without the
+// token, and what a browser cannot do is told.
 
 import { make } from "../elements.js";
-import { copy, note } from "./dialogs.js";
+import { copy, note } from "./asking.js";
 import { say } from "./language.js";
 import { isOwn, link, webAddress } from "./links.js";
 
@@ -89,7 +89,8 @@ function methodOf(action) {
 
 /** The call as somebody would type it. */
 function asCommand(action, address) {
-  const headers = Object.entries(action.headers ?? {}).map(([name, value]) => `-H ${quoted(`${name}: ${value}`)}`);
+  const headers = Object.entries(action.headers ?? {})
+    .map(([name, value]) => `-H ${quoted(`${name}: ${value}`)}`);
   const body = action.body ? [`-d ${quoted(action.body)}`] : [];
   return ["curl", `-X ${quoted(methodOf(action))}`, ...headers, ...body, quoted(address)].join(" ");
 }

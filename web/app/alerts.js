@@ -1,6 +1,6 @@
-// app/alerts.js: whether and how this browser tells of a message: by a notification while the page is
-// open and nobody looks at it, and by Web Push while it is closed. Muted topics and lower priorities
-// are left out. The worker (sw.js) shows both, so that one message is one notification.
+// app/alerts.js: whether and how this browser tells of a message: by a notification while the page
+// is open and nobody looks at it, and by Web Push while it is closed. Muted topics and lower
+// priorities are left out. The worker (sw.js) shows both, so that one message is one notification.
 
 import { find, make, write } from "../elements.js";
 import { canBePushedTo, pushedTopics, pushTopics } from "../notify.js";
@@ -30,7 +30,9 @@ export class Alerts {
     this.#worker = worker;
     find("s-alerts").addEventListener("change", ({ target }) => this.#turn(target.checked));
     find("s-push").addEventListener("change", ({ target }) => this.#turnPush(target.checked));
-    find("s-least").addEventListener("change", ({ target }) => this.#keep({ least: Number(target.value) }));
+    find("s-least").addEventListener("change", ({ target }) => {
+      this.#keep({ least: Number(target.value) });
+    });
     topics.addEventListener("change", () => this.#choice.push && this.#renew());
     this.speak();
   }
@@ -67,8 +69,9 @@ export class Alerts {
   }
 
   async #turn(on) {
-    const allowed = !on || (permission() !== "absent" && (await Notification.requestPermission()) === "granted");
-    this.#tell(allowed ? "" : say(permission() === "absent" ? "alerts_absent" : "alerts_refused"));
+    const isAbsent = permission() === "absent";
+    const allowed = !on || (!isAbsent && (await Notification.requestPermission()) === "granted");
+    this.#tell(allowed ? "" : say(isAbsent ? "alerts_absent" : "alerts_refused"));
     this.#keep({ on: on && allowed });
   }
 
@@ -91,7 +94,7 @@ export class Alerts {
     }
   }
 
-  /** The topics of the inbox, if it is to be pushed to, beside those that other pages have asked for. */
+  /** The topics of the inbox, if it is to be pushed to, beside those of other pages. */
   #pushed(push) {
     const own = this.#topics.list.filter(({ filter, muted }) => isTopic(filter) && !muted);
     const named = own.map(({ filter }) => filter);

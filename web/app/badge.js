@@ -1,5 +1,5 @@
-// app/badge.js: how many messages are unread, where one sees it without seeing the page: in the title
-// of the tab, its icon, and on the installed app.
+// app/badge.js: how many messages are unread, where one sees it without seeing the page: in the
+// title of the tab, its icon, and on the installed app.
 
 import { find } from "../elements.js";
 

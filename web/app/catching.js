@@ -1,8 +1,8 @@
-// app/catching.js: how messages come to the inbox: what is new over one connection (live.js), and what
-// the server held when a topic was added (history.js), once the connection is there, so that
+// app/catching.js: how messages come to the inbox: what is new over one connection (live.js), and
+// what the server held when a topic was added (history.js), once the connection is there, so that
 // nothing falls between the two.
 
-import { note } from "./dialogs.js";
+import { note } from "./asking.js";
 import { fetchHistory } from "./history.js";
 import { say } from "./language.js";
 import { Live } from "./live.js";
@@ -86,7 +86,8 @@ export class Catching {
 
   /** Fetches what the server held of the topics before they were here. */
   async #fetchOwed(signal) {
-    const owed = this.#topics.list.filter(({ filter, fetched }) => !fetched && !this.#refused.has(filter));
+    const isOwed = ({ filter, fetched }) => !fetched && !this.#refused.has(filter);
+    const owed = this.#topics.list.filter(isOwed);
     for (const { filter } of owed) {
       try {
         await fetchHistory(filter, (event) => this.#inbox.take(event, true), signal);

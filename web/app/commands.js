@@ -1,12 +1,12 @@
-// app/commands.js: what somebody can do to a message and to a topic: here, and, after a question, for
-// everybody who reads it.
+// app/commands.js: what somebody can do to a message and to a topic: here, and, after a question,
+// for everybody who reads it.
 
 import { find } from "../elements.js";
-import { ask, copy, menu, note } from "./dialogs.js";
+import { ask, copy, menu, note } from "./asking.js";
 import { forEverybody } from "./history.js";
-import { seriesOf } from "./inbox.js";
 import { say } from "./language.js";
 import { plainText, targetOf } from "./message_view.js";
+import { seriesOf } from "./series.js";
 import { NAME_LIMIT, matches } from "./topics.js";
 
 /** The commands. */
@@ -41,7 +41,10 @@ export class Commands {
     menu(event.title || this.#topics.nameOf(event.topic), [
       ...(target ? [{ label: say("open"), act: () => openPage(target) }] : []),
       { label: say("copy"), act: () => copy(plainText(event)) },
-      { label: say(unread ? "mark_read" : "mark_unread"), act: () => this.#inbox.read([key], !unread) },
+      {
+        label: say(unread ? "mark_read" : "mark_unread"),
+        act: () => this.#inbox.read([key], !unread),
+      },
       { label: say("remove_here"), act: () => this.#inbox.remove([key]) },
       { label: say("clear_all"), act: () => this.#everybody("clear", event) },
       { label: say("remove_all"), act: () => this.#everybody("delete", event), isGrave: true },
@@ -56,7 +59,10 @@ export class Commands {
     const name = one.name || filter;
     menu(name, [
       { label: say("rename"), act: () => this.#rename(one) },
-      { label: say(muted ? "unmute" : "mute"), act: () => this.#topics.change(filter, { muted: !muted }) },
+      {
+        label: say(muted ? "unmute" : "mute"),
+        act: () => this.#topics.change(filter, { muted: !muted }),
+      },
       { label: say("empty_here"), act: () => this.#empty(filter, name), isGrave: true },
       { label: say("leave"), act: () => this.#leave(filter, name), isGrave: true },
     ]);
@@ -115,14 +121,16 @@ export class Commands {
 
   async #rename({ filter, name }) {
     const field = { label: say("rename_label"), value: name, longest: NAME_LIMIT };
-    const given = await ask({ title: say("rename_title", { filter }), yes: say("rename_yes"), field });
+    const question = { title: say("rename_title", { filter }), yes: say("rename_yes"), field };
+    const given = await ask(question);
     if (given !== null) this.#topics.change(filter, { name: given });
   }
 
   async #empty(filter, name) {
     const question = { title: say("empty_here_title", { name }), text: say("empty_here_text") };
     if ((await ask({ ...question, yes: say("yes_remove") })) === null) return;
-    const gone = this.#inbox.list(({ event }) => event.event === "gap" || matches(filter, event.topic));
+    const isGone = ({ event }) => event.event === "gap" || matches(filter, event.topic);
+    const gone = this.#inbox.list(isGone);
     this.#inbox.remove(gone.map(({ key }) => key));
   }
 

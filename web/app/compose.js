@@ -1,6 +1,6 @@
 // app/compose.js: the form that publishes, with all that a message can have. A file is chosen,
-// dropped or pasted. What the server says against it is shown in its own words, and nothing that was
-// written is lost.
+// dropped or pasted. What the server says against it is shown in its own words, and nothing that
+// was written is lost.
 
 import { find, make, write } from "../elements.js";
 import { ROOT, exchange, parseJson, reasonOf } from "../net.js";
@@ -74,7 +74,8 @@ export class Compose {
     const known = this.#topics.list.filter(({ filter }) => isTopic(filter));
     if (isTopic(topic)) find("c-topic").value = topic;
     else find("c-topic").value ||= known[0]?.filter ?? "";
-    find("c-topics").replaceChildren(...known.map(({ filter }) => make("option", { value: filter })));
+    const options = known.map(({ filter }) => make("option", { value: filter }));
+    find("c-topics").replaceChildren(...options);
     this.#tell("");
     find("compose").showModal();
     (find("c-topic").value ? find("c-message") : find("c-topic")).focus();

@@ -1,5 +1,5 @@
-// app/emoji.js: the common names of emoji, as tags have them, and the emoji that they stand for. A tag
-// that is no such name stays a word.
+// app/emoji.js: the common names of emoji, as tags have them, and the emoji that they stand for. A
+// tag that is no such name stays a word.
 
 /** Names and emoji in turn, parted by blanks. */
 const TABLE = `

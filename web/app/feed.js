@@ -1,6 +1,6 @@
-// app/feed.js: the list of messages as it is on the screen: only as many as somebody has come to, and
-// a page more whenever the end comes near. What is there already stays the same element, so that a
-// new message moves no focus. Which messages they are, it is told.
+// app/feed.js: the list of messages as it is on the screen: only as many as somebody has come to,
+// and a page more whenever the end comes near. What is there already stays the same element, so
+// that a new message moves no focus. Which messages they are, it is told.
 
 import { find, write } from "../elements.js";
 import { say } from "./language.js";

@@ -1,5 +1,5 @@
-// app/history.js: what the server holds already, asked for page by page; what waits for its time; and
-// what is done to a message for everybody. It keeps nothing.
+// app/history.js: what the server holds already, asked for page by page; what waits for its time;
+// and what is done to a message for everybody. It keeps nothing.
 
 import { Bookmark } from "../lane/bookmark.js";
 import { ROOT, exchange, parseJson, reasonOf } from "../net.js";

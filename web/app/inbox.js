@@ -3,6 +3,7 @@
 // goes. It shows nothing and asks nobody; the store behind it is written a moment later.
 
 import { ROOT } from "../net.js";
+import { keyOf, moment, newestFirst } from "./series.js";
 import { matches } from "./topics.js";
 
 /** Messages held: of one topic, and of all. The oldest go first. */
@@ -46,7 +47,7 @@ export class Inbox extends EventTarget {
   #early = new Set();
   #others = new BroadcastChannel(CHANNEL);
 
-  /** @param {(topic: string) => boolean} seen whether a message of that topic is read as it comes */
+  /** @param {(topic: string) => boolean} seen whether messages of a topic are read as they come */
   constructor(seen) {
     super();
     this.#seen = seen;
@@ -106,7 +107,8 @@ export class Inbox extends EventTarget {
     if (moment(event) < newest) return null;
     if (event.event === "message_delete") {
       this.#deleted.set(key, moment(event));
-      if (this.#deleted.size > HELD_OF_TOPIC) this.#deleted.delete(this.#deleted.keys().next().value);
+      const [oldest] = this.#deleted.keys();
+      if (this.#deleted.size > HELD_OF_TOPIC) this.#deleted.delete(oldest);
       if (before) this.remove([key]);
       return null;
     }
@@ -280,30 +282,4 @@ export class Inbox extends EventTarget {
   #tell() {
     this.dispatchEvent(new Event("change"));
   }
-}
-
-/**
- * What all versions of a message have in common, and what is done to it.
- * @param {object} event
- * @returns {string}
- */
-export function keyOf(event) {
-  return `${event.topic} ${seriesOf(event)}`;
-}
-
-/**
- * By what a message is called when something is done to it.
- * @param {object} event
- * @returns {string}
- */
-export function seriesOf(event) {
-  return event.sequence_id ?? event.id;
-}
-
-function moment(event) {
-  return Number(event.time_us) || (Number(event.time) || 0) * 1e6;
-}
-
-function newestFirst({ event: one }, { event: other }) {
-  return moment(other) - moment(one) || (one.id < other.id ? 1 : -1);
 }

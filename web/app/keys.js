@@ -1,5 +1,5 @@
-// app/keys.js: what can be done by keyboard, and the list of it. A key that is typed into a field, or
-// with a modifier, is no command.
+// app/keys.js: what can be done by keyboard, and the list of it. A key that is typed into a field,
+// or with a modifier, is no command.
 
 import { find, make } from "../elements.js";
 import { say } from "./language.js";

@@ -1,5 +1,5 @@
-// app/language.js: which language the inbox speaks, and its words. It holds none itself: words/ does.
-// The choice is shared with the tour, under the same name in the browser's memory.
+// app/language.js: which language the inbox speaks, and its words. It holds none itself: words/
+// does. The choice is shared with the tour, under the same name in the browser's memory.
 
 import chinese from "./words/chinese.js";
 import english from "./words/english.js";

@@ -1,5 +1,5 @@
-// app/links.js: addresses in what strangers write: which of them may be followed, and where they are
-// in a text. It asks nobody.
+// app/links.js: addresses in what strangers write: which of them may be followed, and where they
+// are in a text. It asks nobody.
 
 import { make } from "../elements.js";
 import { ROOT } from "../net.js";

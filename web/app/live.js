@@ -21,6 +21,7 @@ const WAYS = ["ws", "sse", "longpoll"];
  * @property {string} [way] of `up`: by which way
  * @property {string} [why] the reason, in the server's words or the browser's
  * @property {number} [retryAt] on the page's clock
+ * @property {boolean} [isAgain] of `connecting`: whether it was connected, or tried, before
  */
 
 /** The connection. */
@@ -125,7 +126,7 @@ export class Live {
       this.#failures = 0;
       this.#tell({ kind: "up", way: WAYS[this.#way] });
     } else if (kind === "connecting") {
-      this.#tell({ kind: "connecting", why: this.#wasUp || this.#failures > 0 ? why ?? "" : undefined });
+      this.#tell({ kind: "connecting", isAgain: this.#wasUp || this.#failures > 0 });
     } else {
       this.#failures += 1;
       const state = { kind: navigator.onLine === false ? "offline" : "down", why, retryAt };
@@ -134,7 +135,7 @@ export class Live {
     }
   }
 
-  /** Asks why nothing connects: nobody answers, it is not allowed, or this way does not get through. */
+  /** Asks why nothing connects: nobody answers, it is not allowed, or this way is blocked. */
   async #inquire(lane, state) {
     try {
       const answer = await ask(this.#filters.join(","));

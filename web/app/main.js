@@ -1,5 +1,6 @@
-// app/main.js: wires the inbox: what comes goes into the messages that are held, what is held onto the
-// screen, and what somebody does to both. It has no looks, and no rules of its own about messages.
+// app/main.js: wires the inbox: what comes goes into the messages that are held, what is held onto
+// the screen, and what somebody does to both. It has no looks, and no rules of its own about
+// messages.
 
 import { find, write } from "../elements.js";
 import { readConfig } from "../server.js";
@@ -9,9 +10,9 @@ import { badge } from "./badge.js";
 import { Catching } from "./catching.js";
 import { Commands } from "./commands.js";
 import { Compose } from "./compose.js";
-import { closeByButtons, note } from "./dialogs.js";
+import { closeByButtons, note } from "./asking.js";
 import { Feed } from "./feed.js";
-import { Inbox, keyOf } from "./inbox.js";
+import { Inbox } from "./inbox.js";
 import { KEPT, NEWEST, STORE } from "./kept.js";
 import { hearKeys, listKeys } from "./keys.js";
 import { LANGUAGES, choose, locale, say, speak } from "./language.js";
@@ -19,6 +20,7 @@ import { plainText } from "./message_view.js";
 import { keepOffline } from "./offline.js";
 import { Scheduled } from "./scheduled.js";
 import { Search } from "./search.js";
+import { keyOf } from "./series.js";
 import { Sidebar } from "./sidebar.js";
 import { Status } from "./status.js";
 import { Topics } from "./topics.js";
@@ -158,7 +160,7 @@ function topicsChanged() {
   refresh();
 }
 
-/** What one topic has is read when somebody sees it; all topics together are only looked through. */
+/** What one topic has is read when it is seen; all topics together are only looked through. */
 function readWhatIsSeen() {
   const seen = inbox.list(({ unread, event }) => unread && view.isRead(event.topic));
   if (seen.length > 0) inbox.read(seen.map(({ key }) => key));
@@ -185,7 +187,8 @@ function speakNews() {
   const last = heard.at(-1);
   if (!last) return;
   const text = plainText(last).slice(0, SPOKEN);
-  write(find("spoken"), say("arrived", { n: heard.length, topic: topics.nameOf(last.topic), text }));
+  const values = { n: heard.length, topic: topics.nameOf(last.topic), text };
+  write(find("spoken"), say("arrived", values));
 }
 
 function published(event, told) {

@@ -61,7 +61,8 @@ function code(lines, at) {
   const fence = FENCE.exec(lines[at])[1];
   let end = at + 1;
   while (end < lines.length && !lines[end].trim().startsWith(fence)) end += 1;
-  return [make("pre", { tabindex: "0" }, make("code", {}, lines.slice(at + 1, end).join("\n"))), end + 1];
+  const inner = make("code", {}, lines.slice(at + 1, end).join("\n"));
+  return [make("pre", { tabindex: "0" }, inner), end + 1];
 }
 
 function quote(lines, at, depth) {
@@ -205,7 +206,9 @@ function closing(text, begin, signs) {
   return -1;
 }
 
-const TARGET = /^\(\s*<?([^\s<>()]*(?:\([^\s<>()]*\)[^\s<>()]*)*)>?(?:\s+(?:"[^"]*"|'[^']*'))?\s*\)/;
+/** An address in brackets, which may hold pairs of brackets itself, and a title behind it. */
+const TARGET =
+  /^\(\s*<?([^\s<>()]*(?:\([^\s<>()]*\)[^\s<>()]*)*)>?(?:\s+(?:"[^"]*"|'[^']*'))?\s*\)/;
 const TARGET_LONGEST = 2_100;
 
 function linkAt(text, at, depth, isImage) {

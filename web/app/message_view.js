@@ -1,5 +1,6 @@
-// app/message_view.js: one message as an element. Its words come from strangers: they go in as text,
-// within bounds, or as nodes that markdown.js makes. What happens on a click is told to the caller.
+// app/message_view.js: one message as an element. Its words come from strangers: they go in as
+// text, within bounds, or as nodes that markdown.js makes. What happens on a click is told to the
+// caller.
 
 import { make } from "../elements.js";
 import { bytes } from "../format.js";
@@ -93,7 +94,8 @@ export function plainText(event) {
 function gapView({ key, event }) {
   const known = ["expired", "foreign", "damaged", "lost"].includes(event.gap?.reason);
   const text = say(`gap_${known ? event.gap.reason : "other"}`);
-  return make("article", { class: "gap", tabindex: "0", "data-key": key, "aria-label": text }, text);
+  const attributes = { class: "gap", tabindex: "0", "data-key": key, "aria-label": text };
+  return make("article", attributes, text);
 }
 
 function headOf(message, { nameOf, withTopic }) {
@@ -124,8 +126,9 @@ function textOf(event) {
   const emoji = event.title ? "" : emojisOf(event);
   const target = event.title ? null : targetOf(event);
   if (emoji) box.append(`${emoji} `);
+  const isLink = target && text.length <= TITLE_SHOWN && !/https?:/.test(text);
   if (isMarkdown) box.append(markdown(text));
-  else if (target && text.length <= TITLE_SHOWN && !/https?:/.test(text)) box.append(link(target, text));
+  else if (isLink) box.append(link(target, text));
   else box.append(...withLinks(text));
   const isLong = text.length > LONG_TEXT || text.split("\n", LONG_LINES + 1).length > LONG_LINES;
   return isLong ? [box, unfolding(box)] : [box];
@@ -134,7 +137,8 @@ function textOf(event) {
 /** The button that shows all of a long text. */
 function unfolding(box) {
   box.classList.add("is-folded");
-  const button = make("button", { type: "button", class: "m-unfold", "aria-expanded": "false" }, say("more_text"));
+  const attributes = { type: "button", class: "m-unfold", "aria-expanded": "false" };
+  const button = make("button", attributes, say("more_text"));
   button.addEventListener("click", () => {
     const folded = box.classList.toggle("is-folded");
     button.textContent = say(folded ? "more_text" : "less_text");

@@ -1,10 +1,10 @@
-// app/scheduled.js: the messages that wait for their time, shown instead of those that have come while
-// somebody wants it so. The server knows them; nothing of them is kept here.
+// app/scheduled.js: the messages that wait for their time, shown instead of those that have come
+// while somebody wants it so. The server knows them; nothing of them is kept here.
 
 import { find } from "../elements.js";
-import { note } from "./dialogs.js";
+import { note } from "./asking.js";
 import { fetchScheduled } from "./history.js";
-import { keyOf } from "./inbox.js";
+import { keyOf } from "./series.js";
 
 /** The list, and the button that shows it. */
 export class Scheduled {

@@ -1,5 +1,5 @@
-// app/search.js: the words that are looked for in what is held. All of them must be in a message, in
-// its title, text, tags or topic.
+// app/search.js: the words that are looked for in what is held. All of them must be in a message,
+// in its title, text, tags or topic.
 
 import { find } from "../elements.js";
 

@@ -1,5 +1,6 @@
-// app/sidebar.js: the list of topics, each with its name and what is unread in it, and the form that
-// adds one. On a phone it is a drawer. What is chosen stands in the page's address, behind the #.
+// app/sidebar.js: the list of topics, each with its name and what is unread in it, and the form
+// that adds one. On a phone it is a drawer. What is chosen stands in the page's address, behind
+// the #.
 
 import { find, make, write } from "../elements.js";
 import { say } from "./language.js";

@@ -39,9 +39,9 @@ export class Status {
   }
 
   #words() {
-    const { kind, way, why, retryAt } = this.#state;
+    const { kind, way, why, retryAt, isAgain } = this.#state;
     if (kind === "up") return say("state_up", { way: say(`way_${way}`) });
-    if (kind === "connecting" && why !== undefined) return say("state_reconnecting");
+    if (kind === "connecting" && isAgain) return say("state_reconnecting");
     if (kind !== "down") return say(`state_${kind}`);
     const seconds = Math.ceil(((retryAt ?? 0) - performance.now()) / 1000);
     return seconds > 0 ? say("state_down", { seconds, why }) : say("state_now", { why });

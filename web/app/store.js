@@ -1,7 +1,7 @@
-// app/store.js: the messages that this browser keeps, in IndexedDB, and the place up to which it has
-// them. Everything is read once, when the page opens, the newest first, so that they are seen while
-// the others are still being read; what changes is written behind. Where the browser keeps nothing,
-// there is no store, and the inbox begins with what the server holds.
+// app/store.js: the messages that this browser keeps, in IndexedDB, and the place up to which it
+// has them. Everything is read once, when the page opens, the newest first, so that they are seen
+// while the others are still being read; what changes is written behind. Where the browser keeps
+// nothing, there is no store, and the inbox begins with what the server holds.
 
 import { ROOT } from "../net.js";
 

@@ -1,5 +1,5 @@
-// app/when.js: moments as people write them, in the language of the page: the time alone where it is
-// today, the date with it where it is not.
+// app/when.js: moments as people write them, in the language of the page: the time alone where it
+// is today, the date with it where it is not.
 
 import { make } from "../elements.js";
 import { locale } from "./language.js";

@@ -1,5 +1,5 @@
-// app/words/chinese.js: the words of the inbox in simplified Chinese. Only words, key by key those of
-// english.js; written for readers of Chinese, not translated word by word.
+// app/words/chinese.js: the words of the inbox in simplified Chinese. Only words, key by key those
+// of english.js; written for readers of Chinese, not translated word by word.
 
 /** @type {Record<string, string>} */
 export default {

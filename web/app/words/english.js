@@ -1,5 +1,5 @@
-// app/words/english.js: the words of the inbox in English. Only words: chinese.js has the same keys.
-// What stands in braces is a value; a key that ends in `_one` is for a value n of one.
+// app/words/english.js: the words of the inbox in English. Only words: chinese.js has the same
+// keys. What stands in braces is a value; a key that ends in `_one` is for a value n of one.
 
 /** @type {Record<string, string>} */
 export default {

@@ -1,4 +1,4 @@
-// app/dialogs.js: questions, menus and short notes. Each is an element of app.html that is filled
+// app/asking.js: questions, menus and short notes. Each is an element of app.html that is filled
 // and shown; nothing here knows what is asked about.
 
 import { find, make, write } from "../elements.js";
