@@ -497,3 +497,22 @@ fn the_inbox_fits_a_phone_and_a_desk_and_is_used_by_keyboard() {
         assert!(faults(&page).is_empty(), "{:?}", faults(&page));
     });
 }
+
+#[test]
+fn markdown_that_is_made_to_take_long_takes_no_time() {
+    let server = TestServer::start();
+    in_browser(Look::DESKTOP, async move |page| {
+        page.open(&address(&server, "app")).await;
+        let slowest = "return import(new URL('static/app/markdown.js', location.href))
+            .then(({ markdown }) => ['_a ', '*a ', '**a ', '[', '[a](', '`a``b', '> ', '*_~', '- a\\n']
+              .map((piece) => {
+                const text = piece.repeat(19000 / piece.length);
+                const began = performance.now();
+                markdown(text);
+                return performance.now() - began;
+              }))
+            .then((took) => Math.max(...took))";
+        let slowest = page.evaluate(slowest).await.as_f64().unwrap();
+        assert!(slowest < 2000.0, "{slowest} ms");
+    });
+}

@@ -116,6 +116,7 @@ function endsParagraph(line, depth) {
 
 /** The pairs of signs around a piece, the longer ones first, and what they mean. */
 const PAIRS = [
+  ["***", "strong", "em"],
   ["**", "strong"],
   ["__", "strong"],
   ["~~", "del"],
@@ -127,13 +128,15 @@ const PAIRS = [
 function inline(text, depth) {
   if (depth > DEEPEST) return [text];
   const nodes = [];
+  // Signs that nothing closes from here on: to look for it again at each of them would take long.
+  const open = new Set();
   let plain = "";
   const flush = () => {
     nodes.push(...withLinks(plain));
     plain = "";
   };
   for (let at = 0; at < text.length; ) {
-    const piece = text[at] === "\\" ? escaped(text, at) : pieceAt(text, at, depth);
+    const piece = text[at] === "\\" ? escaped(text, at) : pieceAt(text, at, depth, open);
     if (piece === null) {
       plain += text[at];
       at += 1;
@@ -155,42 +158,49 @@ function escaped(text, at) {
   return /[!-/:-@[-`{-~]/.test(next) ? { node: next, end: at + 2 } : null;
 }
 
-function pieceAt(text, at, depth) {
+function pieceAt(text, at, depth, open) {
   switch (text[at]) {
     case "`":
-      return codeAt(text, at);
+      return codeAt(text, at, open);
     case "!":
-      return text[at + 1] === "[" ? linkAt(text, at + 1, depth, true) : null;
+      return text[at + 1] === "[" ? linkAt(text, at + 1, depth, open) : null;
     case "[":
-      return linkAt(text, at, depth, false);
+      return linkAt(text, at, depth, open);
     case "*":
     case "_":
     case "~":
-      return emphasisAt(text, at, depth);
+      return emphasisAt(text, at, depth, open);
     default:
       return null;
   }
 }
 
-function codeAt(text, at) {
+function codeAt(text, at, open) {
   const signs = /^`+/.exec(text.slice(at, at + 16))[0];
-  const end = text.indexOf(signs, at + signs.length);
-  if (end < 0) return { node: signs, end: at + signs.length };
+  const end = open.has(signs) ? -1 : text.indexOf(signs, at + signs.length);
+  if (end < 0) {
+    open.add(signs);
+    return { node: signs, end: at + signs.length };
+  }
   const inner = text.slice(at + signs.length, end).trim();
   return { node: make("code", {}, inner), end: end + signs.length };
 }
 
-function emphasisAt(text, at, depth) {
-  for (const [signs, name] of PAIRS) {
-    if (!text.startsWith(signs, at)) continue;
+function emphasisAt(text, at, depth, open) {
+  for (const [signs, name, within] of PAIRS) {
+    if (!text.startsWith(signs, at) || open.has(signs)) continue;
     const begin = at + signs.length;
     // Underlines within a word are part of it.
     if (signs[0] === "_" && /\w/.test(text[at - 1] ?? "")) continue;
     if (/\s|^$/.test(text[begin] ?? "")) continue;
     const end = closing(text, begin, signs);
-    if (end < 0) continue;
+    if (end < 0) {
+      open.add(signs);
+      continue;
+    }
     const inner = inline(text.slice(begin, end), depth + 1);
-    return { node: make(name, {}, ...inner), end: end + signs.length };
+    const nodes = within ? [make(within, {}, ...inner)] : inner;
+    return { node: make(name, {}, ...nodes), end: end + signs.length };
   }
   return null;
 }
@@ -211,9 +221,13 @@ const TARGET =
   /^\(\s*<?([^\s<>()]*(?:\([^\s<>()]*\)[^\s<>()]*)*)>?(?:\s+(?:"[^"]*"|'[^']*'))?\s*\)/;
 const TARGET_LONGEST = 2_100;
 
-function linkAt(text, at, depth, isImage) {
-  const end = text.indexOf("](", at);
-  if (end < 0) return null;
+function linkAt(text, at, depth, open) {
+  const isImage = text[at - 1] === "!";
+  const end = open.has("](") ? -1 : text.indexOf("](", at);
+  if (end < 0) {
+    open.add("](");
+    return null;
+  }
   const label = text.slice(at + 1, end);
   if (label.includes("[") && !label.startsWith("![")) return null;
   const target = TARGET.exec(text.slice(end + 1, end + 1 + TARGET_LONGEST));
