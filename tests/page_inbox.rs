@@ -9,7 +9,7 @@ use crate::support::access::token;
 use crate::support::browser::{Look, Page, in_browser};
 use crate::support::{AccessFile, PATIENCE, Request, TestServer};
 
-/// Messages that are on the screen, and a few words of the page.
+/// How many messages are on the screen.
 const SHOWN: &str = "document.querySelectorAll('#feed > article').length";
 
 /// What is unread in a topic, as its place in the list says.

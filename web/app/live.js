@@ -31,6 +31,9 @@ export class Live {
   #place = null;
   #keepalive = KEEPALIVE_S;
   #lane = null;
+  /** What was told of the lane. A device that is offline for a moment may keep its connection.
+   * @type {State} */
+  #state = { kind: "idle" };
   #way = 0;
   #wasUp = false;
   #failures = 0;
@@ -45,8 +48,11 @@ export class Live {
    */
   constructor(hooks) {
     this.#hooks = hooks;
-    addEventListener("online", () => this.retryNow());
-    addEventListener("offline", () => this.#tell({ kind: "offline" }));
+    addEventListener("online", () => {
+      hooks.onState(this.#state);
+      this.retryNow();
+    });
+    addEventListener("offline", () => hooks.onState({ kind: "offline" }));
     document.addEventListener("visibilitychange", () => {
       if (!document.hidden) this.retryNow();
     });
@@ -171,6 +177,7 @@ export class Live {
   }
 
   #tell(state) {
+    this.#state = state;
     this.#hooks.onState(state);
   }
 }
