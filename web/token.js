@@ -1,5 +1,6 @@
 // token.js: the token that this page has been given, and how it is shown to the server. It is kept
-// for this tab alone, or on wish in this browser, and never in an address. It shows nothing and asks nobody: signin.js does.
+// for this tab alone, or on wish in this browser, and never in an address. It shows nothing and
+// asks nobody: signin.js does.
 
 const MEMORY = "doorbell.token";
 
