@@ -1,4 +1,5 @@
-//! The laboratory, in a real browser: what it counts, shows and says. The first view is in `page_first`.
+//! The laboratory, in a real browser: what it counts, shows and says. The first view is in
+//! `page_first`.
 
 use std::time::Duration;
 

@@ -172,8 +172,8 @@ fn all_of_it_is_in_view_on_a_desk_and_on_a_phone_by_day_and_by_night() {
 #[test]
 fn in_chinese_no_english_word_is_left() {
     let server = TestServer::with("--udp 127.0.0.1:0");
-    // Texts without a value, which can be compared as they stand; the words of a recorded packet are
-    // those of the protocol.
+    // Texts without a value, which can be compared as they stand; the words of a recorded packet
+    // are those of the protocol.
     let left = "return Promise.all([import('/static/words/english.js'),
         import('/static/words/chinese.js')]).then(([{ENGLISH}, {CHINESE}]) => {
         const flat = (value) => typeof value === 'string' ? [value]

@@ -5,8 +5,8 @@
 import { find } from "../elements.js";
 import { putIntoAddress } from "../settings.js";
 
-/** The steady pace, slower than polling asks at first, so that some of its requests are for nothing;
- * and how long it is kept. */
+/** The steady pace, slower than polling asks at first, so that some of its requests are for
+ * nothing; and how long it is kept. */
 const PACE_MS = 5000;
 const STEADY_MS = 30_000;
 

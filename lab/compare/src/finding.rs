@@ -98,7 +98,7 @@ fn disagreement(report: &Report) -> Vec<String> {
 /// them: the server serves one after another, in the order in which they came.
 const TURN_US: u64 = 100;
 
-/// Who was quickest, and who was not told from that one.
+/// The quickest, and those that are not told from it.
 fn quickest(report: &Report) -> Option<String> {
     let rows = complete(&report.contenders);
     let with_latency = rows.iter().filter_map(|row| Some((*row, row.latency_us?)));

@@ -192,9 +192,9 @@ impl Tally {
         }
     }
 
-    /// Bytes on the wire for each message, of those while messages were published. What was published
-    /// in that time and came later is added at what a message costs, or slow polls would seem dear:
-    /// all of their questions are counted, and of the answers the last are missing.
+    /// Bytes on the wire for each message, of those while messages were published. What was
+    /// published in that time and came later is added at what a message costs, or slow polls would
+    /// seem dear: all of their questions are counted, and of the answers the last are missing.
     fn bytes_of_each(
         &self,
         contender: &Contender,
@@ -210,8 +210,8 @@ impl Tally {
         })?;
         let bytes = each_of(&all, message)?;
         let delivered = float_of(all.delivered);
-        // Chance has a say in how many messages share what is spent on waiting, and in how often was
-        // asked in the time.
+        // Chance has a say in how many messages share what is spent on waiting, and in how often
+        // was asked in the time.
         let shared = (bytes - message).max(0.0);
         let runs = f64::from(plan.subscribers) * float_of(self.rounds.len().max(1));
         let messages = self.delivered / (plan.subscribers as usize).max(1);

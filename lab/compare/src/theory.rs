@@ -279,8 +279,8 @@ mod tests {
     #[test]
     fn the_empty_share_of_given_times_looks_back_over_the_interval() {
         let times = [2, 3, 8].map(Duration::from_secs);
-        // Of the five polls of each phase those at 2 to 4 and at 8 to 10 find something, and half of
-        // the time another one between.
+        // Of the five polls of each phase those at 2 to 4 and at 8 to 10 find something, and half
+        // of the time another one between.
         let expected = OverPhases::of(&times, Duration::from_secs(10), 2.0);
         assert!((expected.empty_share - 0.5).abs() < 0.01, "{expected:?}");
     }
