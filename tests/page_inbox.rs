@@ -449,7 +449,7 @@ fn the_inbox_speaks_the_language_of_its_reader() {
             choice.value = 'en';
             choice.dispatchEvent(new Event('change'))";
         page.evaluate(choose).await;
-        page.until("settings-title", |text| text == "Settings").await;
+        page.until("scheduled-button", |text| text == "Scheduled").await;
         page.open(&address(&server, "app?again")).await;
         page.until("view-note", |text| text == "1 message").await;
     });

@@ -34,11 +34,6 @@ export class Alerts {
       this.#keep({ least: Number(target.value) });
     });
     topics.addEventListener("change", () => this.#choice.push && this.#renew());
-    this.speak();
-  }
-
-  /** Fills what has words in it, in the language that is spoken. */
-  speak() {
     const levels = [1, 2, 3, 4, 5].map((level) =>
       make("option", { value: String(level) }, `${level} · ${say(`priority_${level}`)}`));
     find("s-least").replaceChildren(...levels);

@@ -43,7 +43,7 @@ export class Compose {
   constructor(topics, published) {
     this.#topics = topics;
     this.#published = published;
-    this.speak();
+    nameLevels();
     find("compose-form").addEventListener("submit", (event) => {
       event.preventDefault();
       this.#send();
@@ -54,15 +54,6 @@ export class Compose {
     find("c-file").addEventListener("change", () => this.attach(find("c-file").files[0] ?? null));
     find("c-file-drop").addEventListener("click", () => this.attach(null));
     this.#hearFiles();
-  }
-
-  /** Fills what has words in it, in the language that is spoken. */
-  speak() {
-    const chosen = find("c-priority").value || String(USUAL_PRIORITY);
-    const levels = [5, 4, 3, 2, 1].map((level) =>
-      make("option", { value: String(level) }, `${level} · ${say(`priority_${level}`)}`));
-    find("c-priority").replaceChildren(...levels);
-    find("c-priority").value = chosen;
   }
 
   /**
@@ -167,6 +158,14 @@ export class Compose {
     write(find("compose-note"), text);
     find("compose-note").classList.toggle("is-bad", isBad);
   }
+}
+
+/** Names the levels of priority in the language of the page. */
+function nameLevels() {
+  const levels = [5, 4, 3, 2, 1].map((level) =>
+    make("option", { value: String(level) }, `${level} · ${say(`priority_${level}`)}`));
+  find("c-priority").replaceChildren(...levels);
+  find("c-priority").value = String(USUAL_PRIORITY);
 }
 
 /** A header carries ASCII; everything else is encoded as RFC 2047 has it. */

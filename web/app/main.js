@@ -78,7 +78,7 @@ find("settings-button").addEventListener("click", openSettings);
 find("help-button").addEventListener("click", openHelp);
 find("s-language").append(...LANGUAGES.map(({ lang, own }) => new Option(own, lang)));
 find("s-language").value = locale();
-find("s-language").addEventListener("change", ({ target }) => changeLanguage(target.value));
+find("s-language").addEventListener("change", ({ target }) => choose(target.value));
 hearKeys({
   next: () => feed.step(1),
   previous: () => feed.step(-1),
@@ -223,15 +223,4 @@ function openSettings() {
 function openHelp() {
   find("settings").close();
   find("help").showModal();
-}
-
-function changeLanguage(lang) {
-  choose(lang);
-  speak();
-  listKeys();
-  compose.speak();
-  alerts.speak();
-  status.refresh();
-  feed.reset();
-  refresh();
 }

@@ -22,7 +22,7 @@ export class Status {
     this.refresh();
   }
 
-  /** Says it again, in the language that is spoken, or because a second has passed. */
+  /** Says it again, because a second has passed. */
   refresh() {
     clearTimeout(this.#timer);
     const { kind, why } = this.#state;
