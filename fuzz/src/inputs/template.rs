@@ -87,7 +87,7 @@ pub(crate) fn template(bytes: &[u8]) {
     match &filled {
         Ok(text) => assert!(text.len() <= 4096),
         Err(error) => {
-            assert!(matches!(error, Error::Exhausted | Error::Failed(_) | Error::TooLong(_)))
+            assert!(matches!(error, Error::Exhausted | Error::Failed(_) | Error::TooLong(_)));
         }
     }
     // What reads the clock or draws numbers is another text each time.

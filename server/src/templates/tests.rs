@@ -113,6 +113,7 @@ fn event(mut own: Value) -> Value {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "a table of events")]
 fn what_github_sends_is_read_at_a_glance() {
     let issue = json!({"number": 7, "title": "It rings twice", "body": "Always.", "html_url": "https://h/7",
         "milestone": null});
