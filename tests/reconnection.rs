@@ -86,15 +86,15 @@ fn serve(mut client: TcpStream, server: SocketAddr, state: &Mutex<State>, told: 
     state.passed.extend([client, upstream]);
 }
 
-/// What proxies say while nothing stands behind them, and what is to be told of each.
-const ANSWERS: [(&str, &str); 4] = [
-    ("HTTP/1.1 404 Not Found\r\ncontent-length: 18\r\n\r\n404 page not found", "404"),
-    ("HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n", "401"),
-    ("HTTP/1.1 503 Service Unavailable\r\ncontent-length: 4\r\n\r\nbusy", "503"),
+/// What proxies say while nothing stands behind them, and of what one word is to be told.
+const ANSWERS: [(&str, &[&str]); 4] = [
+    ("HTTP/1.1 404 Not Found\r\ncontent-length: 18\r\n\r\n404 page not found", &["404"]),
+    ("HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n", &["401"]),
+    ("HTTP/1.1 503 Service Unavailable\r\ncontent-length: 4\r\n\r\nbusy", &["503"]),
     (
         "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 20\r\n\r\n\
          <html>wait</html>...",
-        "200",
+        &["text/html", "200"],
     ),
 ];
 
@@ -117,17 +117,17 @@ fn what_a_proxy_says_in_the_servers_place_ends_no_subscription() {
             let next = |running: &mut RunningClient| {
                 running.line().map(|line| Event::parse(&line).message().to_owned())
             };
-            assert_eq!(next(&mut running).as_deref(), Some("before"), "{via} {told}");
+            assert_eq!(next(&mut running).as_deref(), Some("before"), "{via} {told:?}");
             proxy.answer(answer);
             proxy.pass();
             server.publish(&topic, "after");
-            assert_eq!(next(&mut running).as_deref(), Some("after"), "{via} {told}");
-            assert_eq!(running.wait().code(), Some(0), "{via} {told}");
+            assert_eq!(next(&mut running).as_deref(), Some("after"), "{via} {told:?}");
+            assert_eq!(running.wait().code(), Some(0), "{via} {told:?}");
             let mut said = String::new();
             while let Some(line) = running.talk() {
                 said += &line;
             }
-            assert!(said.contains(told), "{via} {told}: {said}");
+            assert!(told.iter().any(|word| said.contains(word)), "{via} {told:?}: {said}");
         }
     };
     thread::scope(|scope| {
