@@ -179,7 +179,7 @@ fn in_chinese_no_english_word_is_left() {
         const flat = (value) => typeof value === 'string' ? [value]
             : Object.values(value).flatMap(flat);
         const chinese = flat(CHINESE);
-        const english = new Set(flat(ENGLISH).filter((text, at) => text !== chinese[at])
+        const english = new Set(flat(ENGLISH).filter((text) => !chinese.includes(text))
             .map((text) => text.replace(/[`*]/g, '')));
         const shown = [];
         const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);

@@ -477,6 +477,7 @@ fn the_inbox_fits_a_phone_and_a_desk_and_is_used_by_keyboard() {
         page.until("help-title", |text| text == "Keys").await;
         page.evaluate("document.getElementById('help').close()").await;
         let nameless = "return [...document.querySelectorAll('button, input, select, textarea, a')]
+            .filter((one) => one.checkVisibility())
             .filter((one) => !one.textContent.trim() && !one.getAttribute('aria-label')
               && !(one.labels && one.labels.length)).map((one) => one.outerHTML)";
         assert_eq!(page.evaluate(nameless).await, json!([]));

@@ -125,7 +125,7 @@ fn the_service_worker_shows_a_message_and_its_newer_version_in_its_place() {
         let shown = |text: &str| {
             format!(
                 "return (async () => {{
-                   const registration = await navigator.serviceWorker.getRegistration('/static/');
+                   const registration = await navigator.serviceWorker.getRegistration();
                    const shown = await registration.getNotifications();
                    if (shown.at(-1)?.body !== '{text}') return null;
                    return shown.map(({{ title, body, tag, data }}) => ({{ title, body, tag, data }}));

@@ -154,9 +154,13 @@ fn a_base_path_is_taken_from_the_addresses_of_those_who_send_it() {
 fn the_page_works_under_a_path() {
     let server = TestServer::with("--base-path /bell");
     in_browser(Look::DESKTOP, async move |page| {
-        page.open(&address(&server, "bell?demo=off&interval=1")).await;
+        page.open(&address(&server, &format!("bell/lab?demo=off&interval=1&{LANES}"))).await;
         works(&page, "demo").await;
-        page.open(&address(&server, "bell/orders.eu?demo=off&interval=1")).await;
+        page.open(&address(
+            &server,
+            &format!("bell/lab?topic=orders.eu&demo=off&interval=1&{LANES}"),
+        ))
+        .await;
         works(&page, "orders.eu").await;
         page.type_into("topic", ".new\n").await;
         page.until("terminal-lines", |text| text.contains("/bell/orders.eu.new/sse")).await;
@@ -164,6 +168,9 @@ fn the_page_works_under_a_path() {
         assert!(faults(&page).is_empty(), "{:?}", faults(&page));
     });
 }
+
+/// Those whose messages are waited for.
+const LANES: &str = "lanes=poll,longpoll,sse,ws";
 
 /// The page in front of us publishes, and each lane hears of it.
 async fn works(page: &crate::support::browser::Page, topic: &str) {

@@ -140,7 +140,11 @@ fn the_client_tells_what_was_done_to_a_message() {
 fn the_page_shows_the_newest_version_and_lets_go_of_what_was_deleted() {
     let server = TestServer::start();
     in_browser(Look::DESKTOP, async move |page| {
-        page.open(&format!("http://{}/t?demo=off&interval=0.5", server.http)).await;
+        page.open(&format!(
+            "http://{}/lab?topic=t&demo=off&interval=0.5&lanes=poll,ws",
+            server.http
+        ))
+        .await;
         page.until("ws-state", |text| text == "connected").await;
         server.send(&Request::post("/t/s", "first version"));
         server.send(&Request::post("/t/r", "another message"));

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Message, client};
 
-use super::works;
+use super::{LANES, works};
 use crate::page::faults;
 use crate::support::browser::{Look, in_browser};
 use crate::support::server::{kill, run};
@@ -442,7 +442,11 @@ fn the_page_works_under_a_path_behind_nginx() {
     let Some(front) = front else { return };
     in_browser(Look::DESKTOP, async move |page| {
         // Without the slash at the end nginx says where it is.
-        page.open(&format!("http://127.0.0.1:{}/bell?demo=off&interval=1", front.https)).await;
+        page.open(&format!(
+            "http://127.0.0.1:{}/bell/lab?demo=off&interval=1&{LANES}",
+            front.https
+        ))
+        .await;
         works(&page, "demo").await;
         assert!(faults(&page).is_empty(), "{:?}", faults(&page));
     });

@@ -497,14 +497,7 @@ export const CHINESE = {
           },
         },
       },
-      notify: {
-    switch: "通知我",
-    what: "即使没有打开页面，也通知这个主题的消息",
-    failed: "没有设置成功：{why}",
-    refused: "浏览器不允许这个页面发送通知",
-    notstarted: "Service Worker 没有启动",
-  },
-  first: {
+      first: {
         name: "谁先开口",
         title: "谁先开口",
         paragraphs: [

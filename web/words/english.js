@@ -549,14 +549,7 @@ export const ENGLISH = {
           },
         },
       },
-      notify: {
-    switch: "Notify me",
-    what: "Messages of this topic, also while no page is open",
-    failed: "not told: {why}",
-    refused: "this browser does not let the page notify",
-    notstarted: "the service worker did not start",
-  },
-  first: {
+      first: {
         name: "Who speaks",
         title: "Who speaks first",
         paragraphs: [

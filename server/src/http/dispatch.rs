@@ -136,7 +136,6 @@ fn address(path: &str) -> Option<Address<'_>> {
         [name @ ("favicon.ico" | "robots.txt"), "", ..] => {
             publish(Route::File(name), Publish::Body(name, None))
         }
-        ["app", "", ..] => read(Route::Page(Some("app"))),
         [topic, "", ..] => publish(Route::Page(Some(topic)), Publish::Body(topic, None)),
         [topic, "publish" | "send" | "trigger", "", ..] => {
             let body = Publish::Body(topic, None);
