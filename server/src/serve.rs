@@ -123,7 +123,6 @@ pub fn start(config: &Config, inherited: Inherited) -> Result<Server, StartError
     listen_for_datagrams(udp, sessions, &acceptor)?;
     tracing::info!(connections, ?addresses, "serving");
     let fingerprint = certificates.as_ref().and_then(|own| own.self_signed_fingerprint());
-    let grace = config.grace;
     Ok(Server {
         hub,
         files,
@@ -131,7 +130,7 @@ pub fn start(config: &Config, inherited: Inherited) -> Result<Server, StartError
         outbound,
         certificates,
         acceptor,
-        grace,
+        grace: config.grace,
         connections,
         addresses,
         fingerprint,

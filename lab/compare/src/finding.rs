@@ -125,12 +125,12 @@ fn quickest(report: &Report) -> Option<String> {
         format!("Quickest: {}, half of the messages within {least}; {slowest}", quickest.name)
     } else {
         let names: Vec<&str> = alike.iter().map(|(row, _)| row.name.as_str()).collect();
-        let last = alike.iter().map(|(_, latency)| latency.p50).max()?;
+        let slowest_of_them = alike.iter().map(|(_, latency)| latency.p50).max()?;
         format!(
             "Quickest, without a difference that is told from chance and from the order in which \
              they are served: {}, half of the messages within {least} to {}; {slowest}",
             names.join(", "),
-            time(float(last))
+            time(float(slowest_of_them))
         )
     })
 }
