@@ -74,8 +74,7 @@ pub(crate) struct Served {
 
 impl Served {
     pub(crate) fn start() -> Self {
-        let runtime = Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.unwrap();
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         let entered = runtime.enter();
         let settings = config::read(SETTINGS.iter().map(Into::into)).unwrap();
         let retention = settings.retention();
