@@ -155,9 +155,8 @@ fn a_folder_of_templates_that_cannot_be_read_ends_with_two_and_one_line() {
 fn the_examples_of_the_guide_bring_what_it_says() {
     let server = TestServer::start();
     let guide = include_str!("../docs/templates.md");
-    let mut blocks = guide.split("<!-- example -->").skip(1);
     let mut examples = 0;
-    while let Some(example) = blocks.next() {
+    for example in guide.split("<!-- example -->").skip(1) {
         let fences: Vec<&str> = example.split("```").skip(1).step_by(2).take(3).collect();
         let inside: Vec<&str> =
             fences.iter().map(|fence| fence.split_once('\n').unwrap().1).collect();
