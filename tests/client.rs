@@ -277,7 +277,8 @@ fn the_timeout_is_a_failure_only_if_messages_are_missing() {
 
 #[test]
 fn wrong_usage_is_two_and_a_refusal_or_an_absent_server_is_one() {
-    let server = TestServer::start();
+    // Where files are taken a long text is one.
+    let server = TestServer::with("--attachment-total 0");
     for words in [
         &["subscribe"] as &[&str],
         &["subscribe", "a..b"],
