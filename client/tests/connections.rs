@@ -251,47 +251,37 @@ async fn a_refused_filter_ends_the_subscription() {
     assert!(updates.next().await.is_none());
 }
 
-#[tokio::test]
-async fn a_server_that_says_nothing_any_more_is_left() {
+/// How long a subscription stays with a server that opened with these members, and says nothing any
+/// more once it has taken the subscription up.
+async fn patience_with(members: &str) -> Duration {
     let (listener, address) = listen().await;
     let mut updates = updates(&address, Transport::Tcp);
     let server = async {
-        let mut peer = accept_lines(&listener).await;
+        let mut peer = accept(&listener).await;
+        say(&mut peer, &format!("{}\n", event("open", 0, members))).await;
         line(&mut peer).await;
-        let ok = event("ok", 0, "");
-        say(&mut peer, &format!("{ok}\n")).await;
+        say(&mut peer, &format!("{}\n", event("ok", 0, ""))).await;
         peer
     };
     let (connected, _peer) = tokio::join!(updates.next(), server);
     assert!(matches!(connected, Some(Ok(Update::Connected))));
     // With nothing to do but wait, the clock runs on by itself.
     tokio::time::pause();
-    let update = updates.next().await;
-    let silent = matches!(update, Some(Ok(Update::Disconnected { error: Error::Silent(_), .. })));
-    assert!(silent, "{update:?}");
-}
-
-#[tokio::test]
-async fn a_server_that_said_how_quiet_it_is_is_waited_for_as_long() {
-    let (listener, address) = listen().await;
-    let mut updates = updates(&address, Transport::Tcp);
-    let server = async {
-        let mut peer = accept(&listener).await;
-        let opened = event("open", 0, r#","keepalive":300"#);
-        say(&mut peer, &format!("{opened}\n")).await;
-        line(&mut peer).await;
-        let ok = event("ok", 0, "");
-        say(&mut peer, &format!("{ok}\n")).await;
-        peer
-    };
-    let (connected, _peer) = tokio::join!(updates.next(), server);
-    assert!(matches!(connected, Some(Ok(Update::Connected))));
-    tokio::time::pause();
     let quiet_since = tokio::time::Instant::now();
     let update = updates.next().await;
     let silent = matches!(update, Some(Ok(Update::Disconnected { error: Error::Silent(_), .. })));
     assert!(silent, "{update:?}");
-    let patience = quiet_since.elapsed();
+    quiet_since.elapsed()
+}
+
+#[tokio::test]
+async fn a_server_that_says_nothing_any_more_is_left() {
+    patience_with("").await;
+}
+
+#[tokio::test]
+async fn a_server_that_said_how_quiet_it_is_is_waited_for_as_long() {
+    let patience = patience_with(r#","keepalive":300"#).await;
     let fitting = Duration::from_secs(301)..Duration::from_secs(1800);
     assert!(fitting.contains(&patience), "{patience:?}");
 }
