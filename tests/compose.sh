@@ -104,7 +104,7 @@ import_build_image() {
     # The question is whether it runs, not how fast: the compiler need not try as hard.
     local hasty=(
         --change 'ENV CARGO_PROFILE_RELEASE_LTO=off'
-        --change 'ENV CARGO_PROFILE_RELEASE_OPT_LEVEL=1'
+        --change 'ENV CARGO_PROFILE_RELEASE_OPT_LEVEL=0'
         --change 'ENV CARGO_PROFILE_RELEASE_DEBUG=false'
     )
     sysroot=$(rustc --print sysroot) || fail 'the image for the build needs the Rust toolchain of this machine'

@@ -48,7 +48,7 @@ const CRATES: &[(&str, &[&str])] = &[
 /// The modules of the server, from top to bottom: each imports only from the rows below its own.
 const SERVER: &[&[&str]] = &[
     &["serve"],
-    &["announce", "config"],
+    &["announce", "config", "waiting"],
     &["admin", "http"],
     &["line", "datagram"],
     &["lab", "relay"],

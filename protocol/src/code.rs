@@ -167,6 +167,9 @@ codes! {
     Unavailable = 50301, 503;
     /// An earlier write failed and the log takes no more until it is reopened; readers go on.
     LogFailed = 50302, 503;
+    /// The machines that have the log are out of reach: nothing can be stored now, and what is no
+    /// longer in memory cannot be read.
+    LogUnreachable = 50303, 503;
     /// There is no room left to store messages.
     StorageFull = 50701, 507;
 }

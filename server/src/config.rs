@@ -3,6 +3,8 @@
 //! There is one list of settings, the struct below. The file's values become the defaults of the
 //! flags before the command line is read, so each setting is parsed and checked in one place.
 
+#[cfg(feature = "cluster")]
+mod cluster;
 mod files;
 mod outbound;
 mod visitors;
@@ -20,6 +22,8 @@ use doorbell_protocol::limits::{
 };
 use doorbell_protocol::since::parse_duration;
 
+#[cfg(feature = "cluster")]
+pub use self::cluster::ClusterArguments;
 pub use self::files::FileSettings;
 pub use self::outbound::OutboundSettings;
 pub use self::visitors::VisitorSettings;
@@ -75,6 +79,16 @@ pub struct Config {
     #[arg(long, value_name = "MODE", env = "DOORBELL_SYNC", default_value = "os",
         value_parser = sync)]
     pub sync: Sync,
+
+    /// The log on other machines.
+    #[cfg(feature = "cluster")]
+    #[command(flatten)]
+    pub cluster: ClusterArguments,
+
+    /// How long a publish waits for room, or for a cluster that is out of reach, before it is refused
+    #[arg(long, value_name = "DURATION", env = "DOORBELL_PUBLISH_WAIT", default_value = "10s",
+        value_parser = duration)]
+    pub publish_wait: Duration,
 
     /// How long messages are kept
     #[arg(long, value_name = "DURATION", env = "DOORBELL_RETENTION_AGE", default_value = "12h",
@@ -268,6 +282,34 @@ impl Config {
         }
     }
 
+    /// Whether it keeps nothing, because its log is on other machines.
+    pub fn is_front(&self) -> bool {
+        #[cfg(feature = "cluster")]
+        return self.cluster.is_on();
+        #[cfg(not(feature = "cluster"))]
+        return false;
+    }
+
+    /// Where it may keep something beside the log, if anywhere.
+    pub fn folder(&self) -> Option<&Path> {
+        (!self.ephemeral && !self.is_front()).then_some(&*self.data)
+    }
+
+    /// What a front cannot do: it would have to keep something.
+    fn check_front(&self) -> Result<(), String> {
+        if !self.is_front() {
+            return Ok(());
+        }
+        let kept = [
+            ("--web-push", self.outbound.web_push.is_some()),
+            ("--visitor-held", self.visitors.visitor_held.is_some()),
+        ];
+        match kept.into_iter().find(|(_, is_on)| *is_on) {
+            Some((flag, _)) => Err(format!("{flag} needs a log of one's own: --cluster has none")),
+            None => Ok(()),
+        }
+    }
+
     fn check(&self) -> Result<(), String> {
         let at_least = |name: &str, value: u64, bound: u64| {
             if value >= bound { Ok(()) } else { Err(format!("--{name} {value} is below {bound}")) }
@@ -296,6 +338,7 @@ impl Config {
             ("keepalive", self.keepalive),
             ("retention-age", self.retention_age),
             ("write-deadline", self.write_deadline),
+            ("publish-wait", self.publish_wait),
             ("unfinished", self.unfinished),
             ("attachment-age", self.files.attachment_age),
         ] {
@@ -303,6 +346,7 @@ impl Config {
                 return Err(format!("--{name} {duration:?} is below 100ms"));
             }
         }
+        self.check_front()?;
         self.outbound.check(self.base_url.as_ref())?;
         self.tls.check()
     }

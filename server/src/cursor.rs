@@ -529,7 +529,7 @@ impl Cursor {
             // yet.
             self.mark_seen();
             if !matches!(self.state, State::Registered(_)) {
-                let messages = ready!(self.poll_read(limit, context))?;
+                let messages = ready!(self.poll_read(limit, waits, context))?;
                 self.keep_right()?;
                 self.show_place();
                 let has_gap = self.seldom.as_ref().is_some_and(|seldom| seldom.gap.is_some());
@@ -593,6 +593,7 @@ impl Cursor {
     fn poll_read(
         &mut self,
         limit: PageLimit,
+        waits: bool,
         context: &mut Context<'_>,
     ) -> Poll<Result<Vec<Message>, Error>> {
         if self.filters.is_empty() {
@@ -603,7 +604,7 @@ impl Cursor {
         let latest = self.next_latest();
         let until = self.state.until();
         let (after, last) = latest.map_or((self.place, until), |seq| (seq - 1, seq));
-        let (mut page, visible) = ready!(self.poll_page(after, last, limit, context))?;
+        let (mut page, visible) = ready!(self.poll_page((after, last), limit, waits, context))?;
         assert!(page.through >= after, "a page went back from {after} to {}", page.through);
         assert!(page.messages.len() <= limit.messages.max(1), "a page passed its bound");
         let mut messages = std::mem::take(&mut page.messages);
@@ -650,9 +651,9 @@ impl Cursor {
     /// behind.
     fn poll_page(
         &mut self,
-        after: u64,
-        last: u64,
+        (after, last): (u64, u64),
         limit: PageLimit,
+        waits: bool,
         context: &mut Context<'_>,
     ) -> Poll<Result<(Page, u64), Error>> {
         let until = self.state.until();
@@ -664,7 +665,7 @@ impl Cursor {
                 }
                 _ => {
                     let visible = self.access.visible();
-                    match self.access.read(&self.filters, after, last, limit) {
+                    match self.access.read(&self.filters, (after, last), limit, waits) {
                         PageRead::Done(page) => (Ok(page), visible),
                         PageRead::Later(page) => {
                             let page = Box::new(BegunPage { page, until, visible, limit });

@@ -18,17 +18,17 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::clock::{Clock, Now};
 use crate::counters::Sizes;
-use crate::limits::{LOG_READERS_MAX, SCHEDULE_LOOK};
+use crate::limits::{LOG_READERS_MAX, SCHEDULE_LOOK, UNREACHABLE_RETRY};
 use crate::log::{
-    Bounds, Entry, Expired, Finding, HeadSearch, Latest, Located, Log, Newest, Owner, Page,
-    PageLimit, Query, Retention, Selection, Storage,
+    Bounds, Entry, Expired, Finding, HeadSearch, Latest, Located, Log, LogError, Newest, Owner,
+    Page, PageLimit, Query, Remote, Retention, Selection, Storage,
 };
 use crate::message::Message;
 use crate::schedule::{self, Schedule};
 use crate::stop::Stop;
 use crate::tail::{NamesClaim, Registration, Tail};
 use crate::visitors::{Bucket, Visitor};
-use crate::writer::{Answer, Health, Pending, Writer, refusal};
+use crate::writer::{Answer, Health, Pending, Room, Writer, refusal};
 
 /// One log with its readers and publishers. Clones share it.
 #[derive(Clone)]
@@ -97,10 +97,10 @@ impl std::fmt::Debug for Hub {
 }
 
 impl Hub {
-    /// Starts the writer over an opened log. `room_bytes` bounds the publishes in flight.
+    /// Starts the writer over an opened log. `room` bounds the publishes in flight.
     pub fn start(
         log: Arc<dyn Log>,
-        room_bytes: usize,
+        room: impl Into<Room>,
         retention: &Retention,
         limits: WireLimits,
         clock: Arc<dyn Clock>,
@@ -110,7 +110,7 @@ impl Hub {
         // A message may stay a tenth of its time longer than retention says.
         let expire_every =
             (retention.age / 10).clamp(Duration::from_millis(100), Duration::from_secs(10));
-        let writer = Writer::start(log.clone(), tail.clone(), room_bytes, clock.clone())?;
+        let writer = Writer::start(log.clone(), tail.clone(), room.into(), clock.clone())?;
         let readers = Arc::new(Semaphore::new(LOG_READERS_MAX));
         let retention_thread = RetentionThread::start(log.clone(), clock.clone(), expire_every)?;
         Ok(Self(Arc::new(Shared {
@@ -305,9 +305,13 @@ impl Hub {
         self.0.log.epochs().id(place)
     }
 
-    /// What a place that a reader names means.
-    pub(crate) fn locate(&self, id: Id) -> Located {
-        self.0.log.epochs().locate(id, self.visible())
+    /// What a place that a reader names means. One that is ahead of what may be seen here may have
+    /// been given out by another server of the same log, which is asked for then.
+    pub(crate) async fn locate(&self, id: Id) -> Result<Located, Error> {
+        if id.seq() > self.visible() && self.0.log.is_remote() && id.epoch() == self.epoch() {
+            self.blocking(move |log| log.reach(id.seq())).await?;
+        }
+        Ok(self.0.log.epochs().locate(id, self.visible()))
     }
 
     /// The start of the server that is running.
@@ -323,6 +327,16 @@ impl Hub {
     /// How it stands with the files of the log, if there are any.
     pub fn storage(&self) -> Option<Storage> {
         self.0.log.storage()
+    }
+
+    /// How it stands with the machines that have the log, if they are others.
+    pub fn remote(&self) -> Option<Remote> {
+        self.0.log.remote()
+    }
+
+    /// Why nothing can be stored just now, if those are out of reach.
+    pub fn outage(&self) -> Option<String> {
+        self.0.log.outage()
     }
 
     /// What the log holds.
@@ -387,13 +401,14 @@ impl Hub {
     }
 
     /// Reads a page of what is visible: at once from memory if that reaches back far enough, else
-    /// from the log on a thread that may block, once its reader has not had too much.
+    /// from the log on a thread that may block, once its reader has not had too much. A reader that
+    /// waits is not told that a log on other machines is out of reach: it waits for that too.
     pub(crate) fn read(
         &self,
         filters: &[Filter],
-        after: u64,
-        until: u64,
+        (after, until): (u64, u64),
         limit: PageLimit,
+        waits: bool,
         visitor: &Visitor,
     ) -> PageRead {
         let query = Query { selection: Selection(filters), after, until, limit };
@@ -401,14 +416,22 @@ impl Hub {
             return PageRead::Done(page);
         }
         let until = until.min(self.visible());
-        let (hub, filters) = (self.clone(), filters.to_vec());
+        let (hub, filters): (_, Arc<[Filter]>) = (self.clone(), filters.into());
         let turn = visitor.clone().turn(Bucket::Replay);
         let read = async move {
             turn.await;
-            hub.blocking(move |log| {
-                log.read(&Query { selection: Selection(&filters), after, until, limit })
-            })
-            .await
+            loop {
+                let filters = filters.clone();
+                let read = move |log: &dyn Log| {
+                    log.read(&Query { selection: Selection(&filters), after, until, limit })
+                };
+                match hub.blocking(read).await {
+                    Err(error) if waits && error.code() == Code::LogUnreachable => {
+                        tokio::time::sleep(UNREACHABLE_RETRY).await;
+                    }
+                    read => break read,
+                }
+            }
         };
         #[allow(
             clippy::disallowed_methods,
@@ -438,7 +461,7 @@ impl Hub {
 
     async fn blocking<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&dyn Log) -> Result<T, crate::log::LogError> + Send + 'static,
+        work: impl FnOnce(&dyn Log) -> Result<T, LogError> + Send + 'static,
     ) -> Result<T, Error> {
         let internal = || Error::new(Code::Internal, "the log could not be read");
         let permit = self.0.readers.clone().acquire_owned().await.map_err(|_| internal())?;
@@ -451,6 +474,7 @@ impl Hub {
         .await;
         match result {
             Ok(Ok(value)) => Ok(value),
+            Ok(Err(error @ LogError::Unreachable(_))) => Err(refusal(&error)),
             Ok(Err(error)) => {
                 tracing::error!(%error, "reading the log failed");
                 Err(internal())

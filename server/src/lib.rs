@@ -44,5 +44,7 @@ pub mod tail;
 pub mod templates;
 pub mod tls;
 pub mod visitors;
+#[cfg(feature = "cluster")]
+mod waiting;
 mod websocket;
 pub mod writer;

@@ -97,8 +97,19 @@ pub const KEEPALIVE_UNTOLD_MAX: Duration = Duration::from_secs(40);
 
 /// How long the last publishes of a connection are waited for when it ends.
 pub const SETTLE_WAIT_MAX: Duration = Duration::from_secs(1);
-/// How long a publish may wait for room among the publishes in flight.
+/// How long a publish may wait for its turn among those that wait for their time.
 pub const PUBLISH_WAIT_MAX: Duration = Duration::from_secs(2);
+/// How long a publish may wait for room among the publishes in flight, or for the machines that have
+/// the log, unless the settings say otherwise.
+pub const PUBLISH_WAIT_DEFAULT: Duration = Duration::from_secs(10);
+/// How soon a cluster is asked again that was not there when the server started.
+pub const CLUSTER_RETRY: Duration = Duration::from_millis(250);
+/// How long a server waits for its cluster before it says that it is ready and lets people wait.
+pub const CLUSTER_AT_ONCE: Duration = Duration::from_secs(1);
+/// How soon it is looked again whether the machines that have the log are within reach.
+pub const OUTAGE_LOOK: Duration = Duration::from_millis(50);
+/// How soon a reader that waits asks again for what those machines have.
+pub const UNREACHABLE_RETRY: Duration = Duration::from_millis(500);
 /// What a refused publisher is told to wait, in seconds.
 pub const RETRY_AFTER_SECONDS: u64 = 1;
 /// Publishes of one connection of the line protocol that are not answered yet.

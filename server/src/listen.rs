@@ -223,6 +223,11 @@ impl UnixSocket {
         Ok(Self { listener: UnixListener::from_std(listener)?, path, is_own: false })
     }
 
+    /// The next connection.
+    pub(crate) async fn accept_stream(&self) -> io::Result<UnixStream> {
+        Ok(self.listener.accept().await?.0)
+    }
+
     /// Where it is bound.
     pub fn path(&self) -> &Path {
         &self.path
@@ -264,7 +269,7 @@ impl Accept for UnixSocket {
     type Stream = UnixStream;
 
     async fn accept(&self, _: Timeouts) -> io::Result<(UnixStream, Ends)> {
-        let (stream, _) = self.listener.accept().await?;
+        let stream = self.accept_stream().await?;
         let uid = stream.peer_cred()?.uid();
         Ok((stream, Ends::Unix { uid }))
     }

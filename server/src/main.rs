@@ -5,8 +5,9 @@ use std::io::{self, stdout};
 use std::process::ExitCode;
 
 use doorbell_server::admin::{self, Outcome};
+use doorbell_server::config;
 use doorbell_server::inherited::Inherited;
-use doorbell_server::{config, serve};
+use doorbell_server::serve::{self, Bound};
 use mimalloc::MiMalloc;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -64,7 +65,23 @@ async fn run(config: &config::Config, inherited: Inherited) -> ExitCode {
         Ok(signals) => signals,
         Err(error) => return cannot_start(&error),
     };
-    let server = match serve::start(config, inherited) {
+    let bound = match Bound::bind(config, inherited) {
+        Ok(bound) => bound,
+        Err(error) => return cannot_start(&error),
+    };
+    #[cfg(feature = "cluster")]
+    let bound = {
+        let mut bound = bound;
+        let opened = tokio::select! {
+            opened = bound.wait_for_log(config, stdout()) => opened,
+            () = signals.stop() => return ExitCode::SUCCESS,
+        };
+        if let Err(error) = opened {
+            return cannot_start(&error);
+        }
+        bound
+    };
+    let server = match serve::start(config, bound) {
         Ok(server) => server,
         Err(error) => return cannot_start(&error),
     };

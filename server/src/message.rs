@@ -20,7 +20,8 @@ struct Stored {
     is_kept: bool,
     /// Whether it is there for those who read already.
     is_told: bool,
-    /// When this process accepted it; absent on what was read back from storage.
+    /// When this process accepted it, or had it from the one that did; absent on what was read back
+    /// from storage.
     accepted: Option<Instant>,
 }
 
@@ -54,6 +55,13 @@ impl Message {
         let frame = Frame::from_json(id, json);
         let (is_kept, is_told) = (true, true);
         Self(Arc::new(Stored { id, time_us, topic, frame, is_kept, is_told, accepted: None }))
+    }
+
+    /// A message that another server accepted, and that came here just now.
+    pub fn from_elsewhere(id: Id, time_us: u64, topic: Topic, json: &[u8], is_kept: bool) -> Self {
+        let (frame, accepted) = (Frame::from_json(id, json), Some(Instant::now()));
+        let is_told = true;
+        Self(Arc::new(Stored { id, time_us, topic, frame, is_kept, is_told, accepted }))
     }
 
     /// The place.
@@ -116,7 +124,7 @@ impl Message {
         })
     }
 
-    /// When this process accepted it.
+    /// When this process accepted it, or had it from the one that did.
     pub fn accepted(&self) -> Option<Instant> {
         self.0.accepted
     }

@@ -17,7 +17,7 @@ pub use doorbell_protocol::Transport;
 
 pub use self::exposition::Exposition;
 use crate::counters::{Delays, SharedCounter, Sizes};
-use crate::log::{Bounds, Storage};
+use crate::log::{Bounds, Remote, Storage};
 use crate::message::Message;
 use crate::outbound::Outbound;
 use crate::visitors::Visitors;
@@ -248,6 +248,7 @@ pub struct Metrics {
     file_bytes: Gauge,
     outbound: Family<ErrandLabel, Counter>,
     log: LogMetrics,
+    cluster: ClusterMetrics,
     tls: TlsMetrics,
     access: AccessMetrics,
     transports: [TransportMetrics; Transport::ALL.len()],
@@ -294,6 +295,50 @@ impl LogMetrics {
         self.unsynced.set(storage.unsynced_bytes);
         self.sync_lag.set(storage.sync_lag.as_secs_f64());
         self.longest_append.set(storage.longest_append.as_secs_f64());
+    }
+}
+
+/// How it stands with a log on other machines; there only if it is on some.
+#[derive(Debug, Default)]
+struct ClusterMetrics {
+    reachable: Family<NoLabels, Gauge>,
+    lag: Family<NoLabels, Gauge>,
+    silence: Family<NoLabels, Gauge<f64, AtomicU64>>,
+    fills: Family<NoLabels, Counter>,
+    retries: Family<NoLabels, Counter>,
+    outages: Family<NoLabels, Counter>,
+}
+
+impl ClusterMetrics {
+    fn register(registry: &mut Registry) -> Self {
+        let own = Self::default();
+        let text = "Whether the machines that have the log are within reach";
+        registry.register("cluster_reachable", text, own.reachable.clone());
+        let text = "Messages that are stored and not told here yet";
+        registry.register("cluster_lag_messages", text, own.lag.clone());
+        let text = "Time since the stream's leader last answered";
+        registry.register_with_unit("cluster_silence", text, Unit::Seconds, own.silence.clone());
+        let text = "Times that messages were fetched which did not come by themselves";
+        registry.register("cluster_fills", text, own.fills.clone());
+        let text = "Times that a batch was sent again";
+        registry.register("cluster_retries", text, own.retries.clone());
+        let text = "Times out of reach that are over";
+        registry.register("cluster_outages", text, own.outages.clone());
+        own
+    }
+
+    fn set(&self, remote: &Remote, is_out_of_reach: bool) {
+        let none = NoLabels {};
+        self.reachable.get_or_create(&none).set((!is_out_of_reach).into());
+        self.lag.get_or_create(&none).set(i64::try_from(remote.lag).unwrap_or(i64::MAX));
+        self.silence.get_or_create(&none).set(remote.silence.as_secs_f64());
+        for (counter, count) in [
+            (&self.fills, remote.fills),
+            (&self.retries, remote.retries),
+            (&self.outages, remote.outages),
+        ] {
+            counter.get_or_create(&none).inner().store(count, Ordering::Relaxed);
+        }
     }
 }
 
@@ -375,6 +420,7 @@ impl Metrics {
         let help = "Calls to others, by what they are for and what became of them";
         registry.register("outbound", help, outbound.clone());
         let log = LogMetrics::register(&mut registry);
+        let cluster = ClusterMetrics::register(&mut registry);
         Arc::new(Self {
             registry,
             started: Instant::now(),
@@ -391,6 +437,7 @@ impl Metrics {
             file_bytes,
             outbound,
             log,
+            cluster,
             tls,
             access,
             transports,
@@ -411,6 +458,11 @@ impl Metrics {
     /// Notes what came of a TLS handshake.
     pub fn handshake(&self, result: Handshake) {
         self.tls.handshakes.get_or_create(&HandshakeLabel { result: result.name() }).inc();
+    }
+
+    /// Notes how it stands with the machines that have the log.
+    pub fn cluster(&self, remote: &Remote, is_out_of_reach: bool) {
+        self.cluster.set(remote, is_out_of_reach);
     }
 
     /// Notes for how many days the certificate is good.

@@ -81,6 +81,11 @@ impl<T> PatternTrie<T> {
         }
     }
 
+    /// Visits the value of each pattern.
+    pub fn for_each<'a>(&'a self, visit: &mut impl FnMut(&'a T)) {
+        self.nodes.iter().filter_map(|(_, node)| node.value.as_ref()).for_each(visit);
+    }
+
     /// Visits the value of each pattern that matches the topic, once.
     pub fn matching<'a>(&'a self, topic: &str, visit: &mut impl FnMut(&'a T)) {
         self.matching_below(ROOT, Some(topic), visit);

@@ -21,12 +21,16 @@ use crate::http::{App, Http, Origins};
 use crate::hub::Hub;
 use crate::inherited::Inherited;
 use crate::lab::{Lab, Parts};
+#[cfg(feature = "cluster")]
+use crate::limits::{CLUSTER_AT_ONCE, CLUSTER_RETRY};
 use crate::limits::{CONNECTIONS_RESERVED, DESCRIPTORS_RESERVED, RETRY_AFTER_SECONDS};
 use crate::line::LineService;
 use crate::listen::{
     Acceptor, Addresses, Listen, Refusals, SocketMode, UnixSocket, adopt_tcp, adopt_udp, bind_tcp,
     bind_udp, full,
 };
+#[cfg(feature = "cluster")]
+use crate::log::{ClusterFault, JetStreamLog};
 use crate::log::{Log, MemoryLog, OpenError, SegmentLog, Sync};
 use crate::metrics::{Listener, Metrics, Transport};
 use crate::outbound::{Mailer, Outbound};
@@ -38,6 +42,9 @@ use crate::session::{Groups, HalfClosed, SessionConfig};
 use crate::templates::Templates;
 use crate::tls::{Certificates, SelfSigned, Source, Spoken, Tls, TlsConfig};
 use crate::visitors::{VisitorLimits, Visitors};
+#[cfg(feature = "cluster")]
+use crate::waiting::Missing;
+use crate::writer::Room;
 
 /// A server that is bound and serving.
 #[derive(Debug)]
@@ -55,6 +62,8 @@ pub struct Server {
     pub addresses: Arc<Addresses>,
     /// The SHA-256 of a certificate that nobody else vouches for.
     fingerprint: Option<String>,
+    /// Whether it was said that it is ready.
+    is_announced: bool,
 }
 
 /// Why the server could not start: one sentence for the person who started it.
@@ -62,16 +71,82 @@ pub struct Server {
 #[error("{0}")]
 pub struct StartError(String);
 
-/// Opens the log, binds every listener that is not there yet, and serves. Must be called within a
-/// tokio runtime.
-pub fn start(config: &Config, inherited: Inherited) -> Result<Server, StartError> {
+/// A server that is bound, and does not serve yet.
+#[derive(Debug)]
+pub struct Bound {
+    listeners: Listeners,
+    addresses: Arc<Addresses>,
+    /// How many connections it takes.
+    connections: usize,
+    /// The log of several machines, once it is open.
+    log: Option<Arc<dyn Log>>,
+    is_announced: bool,
+}
+
+impl Bound {
+    /// Binds every listener that is not there yet. Must be called within a tokio runtime.
+    pub fn bind(config: &Config, inherited: Inherited) -> Result<Self, StartError> {
+        let connections = connections_max(config.connections);
+        let listeners = Listeners::bind(config, inherited)?;
+        let addresses = Arc::new(listeners.addresses()?);
+        check_trace(config, &addresses)?;
+        Ok(Self { listeners, addresses, connections, log: None, is_announced: false })
+    }
+
+    /// Waits for the log, if it is on other machines. That may be long: meanwhile everybody who
+    /// connects is told so, and `announce` is done once.
+    #[cfg(feature = "cluster")]
+    pub async fn wait_for_log(
+        &mut self,
+        config: &Config,
+        out: impl Write,
+    ) -> Result<(), StartError> {
+        if !config.is_front() {
+            return Ok(());
+        }
+        let missing = Missing::because_of("the NATS servers have not answered yet");
+        let settings = config.cluster.settings(config.message_bytes, config.publish_wait);
+        let (listeners, retention) = (&self.listeners, config.retention());
+        let open = async {
+            loop {
+                let settings = settings.clone();
+                let open = move || JetStreamLog::open(&settings, retention);
+                match tokio::task::spawn_blocking(open).await {
+                    Ok(Ok(log)) => break Ok(Arc::new(log)),
+                    Ok(Err(ClusterFault::Unfit(text))) => break Err(StartError(text)),
+                    Ok(Err(away)) => missing.because(&away),
+                    Err(error) => break Err(StartError(error.to_string())),
+                }
+                tokio::time::sleep(CLUSTER_RETRY).await;
+            }
+        };
+        tokio::pin!(open);
+        let opened = match tokio::time::timeout(CLUSTER_AT_ONCE, &mut open).await {
+            Ok(opened) => opened,
+            Err(_) => {
+                // Its standard output may have been closed.
+                let guarded = config.access.is_some();
+                let _ = announce(&self.addresses, self.connections, None, guarded, out);
+                self.is_announced = true;
+                tokio::select! {
+                    opened = open => opened,
+                    () = missing.tell(listeners.http.as_ref(), http_refusal) => unreachable!(),
+                    () = missing.tell(listeners.tcp.as_ref(), line_refusal) => unreachable!(),
+                    () = missing.tell_unix(listeners.unix.as_ref(), line_refusal) => unreachable!(),
+                }
+            }
+        };
+        self.log = Some(opened?);
+        Ok(())
+    }
+}
+
+/// Opens the log, and serves.
+pub fn start(config: &Config, bound: Bound) -> Result<Server, StartError> {
     let audit = config.audit.as_deref().map(Audit::open).transpose().map_err(StartError)?;
     let audit = audit.unwrap_or_default();
-    let connections = connections_max(config.connections);
-    let listeners = Listeners::bind(config, inherited)?;
-    let addresses = Arc::new(listeners.addresses()?);
-    check_trace(config, &addresses)?;
-    let (hub, files) = open(config)?;
+    let Bound { listeners, addresses, connections, log, is_announced } = bound;
+    let (hub, files) = open(config, log)?;
     let metrics = Metrics::new(hub.commit_sizes().clone());
     let certificates = certificates(config, &addresses, &metrics)?;
     let proxies = Arc::new(Proxies::new(&config.trusted_proxies, &config.proxy_protocol));
@@ -134,6 +209,7 @@ pub fn start(config: &Config, inherited: Inherited) -> Result<Server, StartError
         connections,
         addresses,
         fingerprint,
+        is_announced,
     })
 }
 
@@ -218,7 +294,7 @@ fn begin_relay(
     outbound: &Outbound,
     acceptor: &Acceptor,
 ) -> Result<Option<Push>, StartError> {
-    let folder = (!config.ephemeral).then_some(&*config.data);
+    let folder = config.folder();
     let push = config.outbound.push(folder, gate, outbound).map_err(StartError)?;
     let upstream = config.outbound.upstream(config.base_url.as_ref()).map_err(StartError)?;
     if let Some(push) = &push {
@@ -238,6 +314,7 @@ fn begin_keeping(acceptor: &Acceptor, gate: &Gate, files: &Files, hub: &Hub) {
 }
 
 /// The listeners, bound.
+#[derive(Debug)]
 struct Listeners {
     http: Option<TcpListener>,
     tcp: Option<TcpListener>,
@@ -312,7 +389,7 @@ fn certificates(
             Source::Files { certificate: certificate.clone(), key: key.clone() }
         }
         _ => {
-            let folder = (!config.ephemeral).then(|| config.data.clone());
+            let folder = config.folder().map(Path::to_owned);
             let bound = [addresses.https, addresses.tcps].into_iter().flatten();
             Source::SelfSigned(SelfSigned::new(folder, bound.map(|address| address.ip())))
         }
@@ -404,20 +481,32 @@ impl Server {
     }
 
     /// Prints the line that says that the server is ready, and below it lines for a person to
-    /// paste.
-    pub fn announce(&self, mut out: impl Write) -> std::io::Result<()> {
-        write!(out, "ready")?;
-        for (name, at) in self.addresses.named() {
-            write!(out, " {name}={at}")?;
+    /// paste, if that was not done yet.
+    pub fn announce(&self, out: impl Write) -> std::io::Result<()> {
+        if self.is_announced {
+            return Ok(());
         }
-        writeln!(out)?;
-        out.flush()?;
         let fingerprint = self.fingerprint.as_deref();
-        let is_guarded = self.gate.has_access_file();
-        let advice = advice(&self.addresses, self.connections, fingerprint, is_guarded);
-        out.write_all(advice.as_bytes())?;
-        out.flush()
+        announce(&self.addresses, self.connections, fingerprint, self.gate.has_access_file(), out)
     }
+}
+
+fn announce(
+    addresses: &Addresses,
+    connections: usize,
+    fingerprint: Option<&str>,
+    is_guarded: bool,
+    mut out: impl Write,
+) -> std::io::Result<()> {
+    write!(out, "ready")?;
+    for (name, at) in addresses.named() {
+        write!(out, " {name}={at}")?;
+    }
+    writeln!(out)?;
+    out.flush()?;
+    let advice = advice(addresses, connections, fingerprint, is_guarded);
+    out.write_all(advice.as_bytes())?;
+    out.flush()
 }
 
 fn unserved(what: &str, error: &std::io::Error) -> StartError {
@@ -467,28 +556,38 @@ fn templates(config: &Config) -> Result<Templates, StartError> {
 /// Where files are, in the folder of the log.
 const FILES_FOLDER: &str = "files";
 
-fn open(config: &Config) -> Result<(Hub, Files), StartError> {
+/// Opens the log and what is kept beside it. What is on other machines is open already; beside it
+/// a front keeps nothing.
+fn open(config: &Config, log: Option<Arc<dyn Log>>) -> Result<(Hub, Files), StartError> {
     let retention = config.retention();
     let clock = Arc::new(SystemClock);
     let refused = |error: OpenError| StartError(error.to_string());
-    let (log, schedule): (Arc<dyn Log>, _) = if config.ephemeral {
-        (Arc::new(MemoryLog::new(retention)), Schedule::in_memory(config.schedule_max))
-    } else {
-        let (folder, sync) = (&config.data, config.sync);
-        let log = SegmentLog::open(folder, sync, retention, clock.clone()).map_err(refused)?;
-        let schedule = Schedule::open(folder, sync, config.schedule_max, clock.now());
-        (Arc::new(log), schedule.map_err(refused)?)
+    let (log, schedule): (Arc<dyn Log>, _) = match (log, config.folder()) {
+        (Some(log), _) => (log, Schedule::in_memory(0)),
+        (None, None) => {
+            (Arc::new(MemoryLog::new(retention)), Schedule::in_memory(config.schedule_max))
+        }
+        (None, Some(folder)) => {
+            let sync = config.sync;
+            let log = SegmentLog::open(folder, sync, retention, clock.clone()).map_err(refused)?;
+            let schedule = Schedule::open(folder, sync, config.schedule_max, clock.now());
+            (Arc::new(log), schedule.map_err(refused)?)
+        }
     };
-    let limits = config.files.limits();
-    let files = if config.ephemeral {
-        Ok(Files::temporary(limits))
-    } else {
-        let is_synced = config.sync == Sync::Always;
-        Files::open(&config.data.join(FILES_FOLDER), is_synced, limits, log.as_ref())
+    let mut limits = config.files.limits();
+    if config.is_front() {
+        limits.total = 0;
+    }
+    let files = match config.folder() {
+        None => Ok(Files::temporary(limits)),
+        Some(folder) => {
+            let is_synced = config.sync == Sync::Always;
+            Files::open(&folder.join(FILES_FOLDER), is_synced, limits, log.as_ref())
+        }
     };
     let files = files.map_err(|error| StartError(format!("cannot use the files: {error}")))?;
-    let room_bytes = to_usize(config.inflight_bytes);
-    let hub = Hub::start(log, room_bytes, &retention, config.wire_limits(), clock, schedule)
+    let room = Room { bytes: to_usize(config.inflight_bytes), wait: config.publish_wait };
+    let hub = Hub::start(log, room, &retention, config.wire_limits(), clock, schedule)
         .map_err(|error| StartError(format!("cannot start the log's writer: {error}")))?;
     Ok((hub, files))
 }

@@ -133,6 +133,22 @@ impl Feed for Tail {
     fn trim(&self, first_held: u64) {
         self.recent_mut().forget_through(first_held - 1);
     }
+
+    /// Has every reader look at what lies behind it, as if there were a message for each.
+    fn skip(&self, through: u64) {
+        let first = self.visible() + 1;
+        self.recent_mut().forget_through(through);
+        self.visible.fetch_max(through, Ordering::AcqRel);
+        let mut woken = Vec::new();
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut note_all = |waiters: &Slab<Arc<Waiter>>| {
+            woken.extend(waiters.iter().filter_map(|(_, waiter)| waiter.note(first, through)));
+        };
+        waiting.exact.values().for_each(&mut note_all);
+        waiting.wild.for_each(&mut note_all);
+        drop(waiting);
+        woken.into_iter().for_each(Waker::wake);
+    }
 }
 
 impl Tail {

@@ -13,15 +13,16 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use doorbell_protocol::{Code, Error};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot};
 
 use self::queue::CommitQueue;
-pub(crate) use self::queue::refusal;
+pub(crate) use self::queue::{refusal, unreachable};
 use crate::clock::Clock;
 use crate::counters::Sizes;
-use crate::limits::{PUBLISH_WAIT_MAX, RETRY_AFTER_SECONDS};
+use crate::limits::{PUBLISH_WAIT_DEFAULT, RETRY_AFTER_SECONDS};
 use crate::log::{Entry, Log};
 use crate::message::Message;
 use crate::stop::detach;
@@ -32,11 +33,26 @@ use crate::tail::Tail;
 pub struct Writer {
     queue: Arc<CommitQueue>,
     /// Permits for the bytes in flight.
-    room: Arc<Semaphore>,
-    /// The bytes that all permits stand for: a larger job takes all of them.
-    room_bytes: usize,
+    permits: Arc<Semaphore>,
+    /// What all permits stand for: a larger job takes all of them.
+    room: Room,
     /// Taken when it is joined.
     thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What publishes that are not stored yet may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// What they may hold together.
+    pub bytes: usize,
+    /// How long one may wait for room, and for a log on other machines that are out of reach.
+    pub wait: Duration,
+}
+
+impl From<usize> for Room {
+    fn from(bytes: usize) -> Self {
+        Self { bytes, wait: PUBLISH_WAIT_DEFAULT }
+    }
 }
 
 /// Bytes that one permit of the semaphore stands for.
@@ -98,6 +114,8 @@ pub enum Health {
     Full,
     /// The newest batch was not written; the next one may be.
     Refused,
+    /// The machines that have the log are out of reach; it goes on by itself when they are not.
+    Unreachable,
     /// Nothing more is stored until the log is opened again.
     Failed,
 }
@@ -110,6 +128,8 @@ struct Job {
     reply: oneshot::Sender<Vec<Answer>>,
     /// Held until the publisher is answered.
     permit: OwnedSemaphorePermit,
+    /// When it came in.
+    entered: Instant,
 }
 
 impl Job {
@@ -124,15 +144,15 @@ impl Job {
 }
 
 impl Writer {
-    /// Starts the thread. `room_bytes` bounds the publishes in flight. Publishers commit by
-    /// themselves only if this is called in a runtime with several threads.
+    /// Starts the thread. `room` bounds the publishes in flight. Publishers commit by themselves
+    /// only if this is called in a runtime with several threads.
     pub fn start(
         log: Arc<dyn Log>,
         tail: Arc<Tail>,
-        room_bytes: usize,
+        room: Room,
         clock: Arc<dyn Clock>,
     ) -> std::io::Result<Self> {
-        let queue = Arc::new(CommitQueue::new(log, tail, clock));
+        let queue = Arc::new(CommitQueue::new(log, tail, clock, room.wait));
         let thread = {
             let queue = queue.clone();
             let run = move || queue.serve();
@@ -140,8 +160,8 @@ impl Writer {
         };
         Ok(Self {
             queue,
-            room: Arc::new(Semaphore::new(room_bytes / PERMIT_BYTES)),
-            room_bytes,
+            permits: Arc::new(Semaphore::new(room.bytes / PERMIT_BYTES)),
+            room,
             thread: Mutex::new(Some(thread)),
         })
     }
@@ -152,7 +172,10 @@ impl Writer {
         let (reply, answers) = oneshot::channel();
         let pending = Pending { answers, drafts: entries.len() };
         match self.room_for(&entries).await {
-            Ok(permit) => self.queue.enter(Job { entries, reply, permit }),
+            Ok(permit) => {
+                let entered = Instant::now();
+                self.queue.enter(Job { entries, reply, permit, entered });
+            }
             Err(error) => {
                 let _ = reply.send(vec![Err(error); entries.len()]);
             }
@@ -162,17 +185,17 @@ impl Writer {
 
     async fn room_for(&self, entries: &[Entry]) -> Result<OwnedSemaphorePermit, Error> {
         let bytes = entries.iter().map(|entry| entry.draft.weight()).sum::<usize>();
-        let permits = bytes.min(self.room_bytes).div_ceil(PERMIT_BYTES);
+        let permits = bytes.min(self.room.bytes).div_ceil(PERMIT_BYTES);
         let permits = u32::try_from(permits).unwrap_or(u32::MAX);
         // There nearly always is some, and then no timer is needed.
-        match self.room.clone().try_acquire_many_owned(permits) {
+        match self.permits.clone().try_acquire_many_owned(permits) {
             Ok(permit) => return Ok(permit),
             Err(TryAcquireError::Closed) => return Err(closing()),
             Err(TryAcquireError::NoPermits) => {}
         }
-        let room = self.room.clone().acquire_many_owned(permits);
-        let permit = tokio::time::timeout(PUBLISH_WAIT_MAX, room).await;
-        permit.map_err(|_| busy(self.room_bytes))?.map_err(|_| closing())
+        let room = self.permits.clone().acquire_many_owned(permits);
+        let permit = tokio::time::timeout(self.room.wait, room).await;
+        permit.map_err(|_| busy(self.room.bytes))?.map_err(|_| closing())
     }
 
     /// Whether publishes can be stored.

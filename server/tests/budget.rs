@@ -12,8 +12,9 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use dhat::HeapStats;
+use doorbell_server::config;
 use doorbell_server::inherited::Inherited;
-use doorbell_server::{config, serve};
+use doorbell_server::serve::{self, Bound};
 
 #[global_allocator]
 static HEAP: dhat::Alloc = dhat::Alloc;
@@ -230,7 +231,11 @@ fn deliveries_publishes_and_idle_connections_keep_their_budgets() {
     let settings = config::read(SETTINGS.iter().map(Into::into)).unwrap();
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime.worker_threads(1).enable_all().build().unwrap();
-    let server = runtime.block_on(async { serve::start(&settings, Inherited::default()) }).unwrap();
+    let server = runtime
+        .block_on(async {
+            serve::start(&settings, Bound::bind(&settings, Inherited::default()).unwrap())
+        })
+        .unwrap();
     let addresses = server.addresses.clone();
 
     let mut measured = BTreeMap::new();

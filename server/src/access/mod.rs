@@ -39,7 +39,7 @@ pub use self::tickets::Ticket;
 use crate::audit::Audit;
 use crate::hub::{Hub, PageRead, WireLimits};
 use crate::limits::ACCESS_LOOK;
-use crate::log::{Bounds, Entry, Owner, PageLimit, Storage};
+use crate::log::{Bounds, Entry, Owner, PageLimit, Remote, Storage};
 use crate::message::Message;
 use crate::outbound::{Mailer, mail_address};
 use crate::rights::{Identity, Rights};
@@ -577,11 +577,11 @@ impl Access {
     pub(crate) fn read(
         &self,
         filters: &[Filter],
-        after: u64,
-        until: u64,
+        places: (u64, u64),
         limit: PageLimit,
+        waits: bool,
     ) -> PageRead {
-        self.hub.read(filters, after, until, limit, &self.visitor)
+        self.hub.read(filters, places, limit, waits, &self.visitor)
     }
 
     /// Registers a reader of these filters until the registration is dropped.
@@ -642,6 +642,16 @@ impl Access {
     /// Why none can be stored any more, if that is so.
     pub fn failure(&self) -> Option<String> {
         self.hub.failure()
+    }
+
+    /// How it stands with the machines that have the log, if they are others.
+    pub fn remote(&self) -> Option<Remote> {
+        self.hub.remote()
+    }
+
+    /// Why nothing can be stored just now, if those are out of reach.
+    pub fn outage(&self) -> Option<String> {
+        self.hub.outage()
     }
 }
 

@@ -9,6 +9,7 @@ use super::App;
 use super::reply::Reply;
 use crate::access::{Access, Operation};
 use crate::files::FileCounts;
+use crate::log::Remote;
 use crate::metrics::{Exposition, Transport};
 use crate::process::usage;
 use crate::relay::Push;
@@ -60,24 +61,56 @@ pub(super) fn report(
 }
 
 fn health(app: &App, access: &Access) -> Reply {
-    let reason = match access.health() {
-        Health::Healthy => {
+    let outage = access.outage().map(|reason| format!("the log is out of reach: {reason}"));
+    let reason = match (access.health(), outage) {
+        (Health::Failed, _) => {
+            let reason = access.failure().unwrap_or_else(|| "storage failed".to_owned());
+            format!("{reason}; restart the server")
+        }
+        (_, Some(outage)) => outage,
+        (Health::Healthy | Health::Unreachable, None) => {
             let mut body = json!({"healthy": true});
+            if let Some(remote) = access.remote() {
+                body["log"] = cluster(&remote);
+            }
             if app.config.gate.file_state().is_some_and(|state| state.fault.is_some()) {
                 // What is wrong with it is for the server's own log.
                 body["access_file"] = "broken, the one before it holds".into();
             }
             return Reply::json(StatusCode::OK, &body);
         }
-        Health::Full => "no room left to store messages".to_owned(),
-        Health::Refused => "the newest message was not stored; the next one may be".to_owned(),
-        Health::Failed => {
-            let reason = access.failure().unwrap_or_else(|| "storage failed".to_owned());
-            format!("{reason}; restart the server")
+        (Health::Full, None) => "no room left to store messages".to_owned(),
+        (Health::Refused, None) => {
+            "the newest message was not stored; the next one may be".to_owned()
         }
     };
     let body = json!({"healthy": false, "reason": reason});
     Reply::json(StatusCode::SERVICE_UNAVAILABLE, &body)
+}
+
+/// What the log is.
+fn engine(access: &Access) -> &'static str {
+    match (access.remote(), access.storage()) {
+        (Some(_), _) => "jetstream",
+        (None, Some(_)) => "segments",
+        (None, None) => "memory",
+    }
+}
+
+/// How it stands with the machines that have the log. Which of them there are is for whoever runs
+/// them.
+fn cluster(remote: &Remote) -> Value {
+    let mut told = json!({
+        "engine": "jetstream",
+        "stream": remote.stream,
+        "replicas": remote.replicas,
+        "lag": remote.lag,
+        "silence_seconds": remote.silence.as_secs_f64(),
+    });
+    if let Some(why) = &remote.not_durable {
+        told["not_durable"] = why.as_str().into();
+    }
+    told
 }
 
 fn config(app: &App, access: &Access) -> Value {
@@ -88,6 +121,7 @@ fn config(app: &App, access: &Access) -> Value {
     json!({
         "version": env!("CARGO_PKG_VERSION"),
         "epoch": access.epoch().to_string(),
+        "engine": engine(access),
         "listen": listen,
         "transports": transports(),
         "lab": app.lab.is_on() && access.permits(Operation::Watch).is_ok(),
@@ -199,6 +233,9 @@ fn metrics(app: &App, access: &Access, exposition: Exposition) -> Result<Reply, 
     app.config.metrics.files(files, bytes);
     app.config.metrics.outbound(&app.outbound);
     let (metrics, visitors) = (&app.config.metrics, app.config.gate.visitors());
+    if let Some(remote) = access.remote() {
+        metrics.cluster(&remote, access.outage().is_some());
+    }
     let (bounds, storage, topics) = (access.bounds(), access.storage(), access.topics());
     let text = metrics.encode(exposition, bounds, storage, topics, visitors);
     let text = text.map_err(|_| Error::new(Code::Internal, "metrics could not be written"))?;

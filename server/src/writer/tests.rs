@@ -120,7 +120,8 @@ fn start() -> (Arc<Doors>, Arc<Writer>) {
     let log = MemoryLog::new(retention);
     let tail = Tail::follow(&log);
     let doors = Arc::new(Doors { log, state: Mutex::default(), changed: Condvar::new() });
-    let writer = Writer::start(doors.clone(), tail, 1 << 20, Arc::new(SystemClock)).unwrap();
+    let writer =
+        Writer::start(doors.clone(), tail, (1 << 20).into(), Arc::new(SystemClock)).unwrap();
     (doors, Arc::new(writer))
 }
 

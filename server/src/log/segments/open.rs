@@ -120,7 +120,7 @@ fn cannot_begin(folder: &Path, error: &LogError) -> OpenError {
         LogError::Failed(reason) | LogError::Refused(reason) => {
             format!("cannot write in the data folder {}: {reason}", folder.display())
         }
-        LogError::Full | LogError::Closed => error.to_string(),
+        LogError::Full | LogError::Unreachable(_) | LogError::Closed => error.to_string(),
     })
 }
 

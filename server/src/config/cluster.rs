@@ -1,0 +1,75 @@
+//! The settings of a log on several machines.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use async_nats::ServerAddr;
+use clap::Args;
+
+use super::to_usize;
+use crate::log::ClusterSettings;
+
+/// Where the log is, if it is on others.
+#[derive(Debug, Clone, Args)]
+pub struct ClusterArguments {
+    /// NATS servers with JetStream that have the log (nats://HOST:PORT or tls://HOST:PORT): this
+    /// server is a front of them then, and keeps nothing
+    #[arg(long, value_name = "URL,…", env = "DOORBELL_CLUSTER", value_delimiter = ',',
+        value_parser = address, conflicts_with_all = ["data", "ephemeral", "sync"])]
+    pub cluster: Vec<ServerAddr>,
+
+    /// Name of the stream that is the log
+    #[arg(long, value_name = "NAME", env = "DOORBELL_CLUSTER_STREAM", default_value = "doorbell",
+        value_parser = stream_name)]
+    pub cluster_stream: String,
+
+    /// NATS servers that hold each message
+    #[arg(long, value_name = "COUNT", env = "DOORBELL_CLUSTER_REPLICAS", default_value_t = 3,
+        value_parser = clap::value_parser!(u8).range(1..=5))]
+    pub cluster_replicas: u8,
+
+    /// File with the credentials for NATS (.creds)
+    #[arg(long, value_name = "FILE", env = "DOORBELL_CLUSTER_CREDENTIALS")]
+    pub cluster_credentials: Option<PathBuf>,
+
+    /// Certificate authority of the NATS servers, beside those that the system trusts
+    #[arg(long, value_name = "FILE", env = "DOORBELL_CLUSTER_CA")]
+    pub cluster_ca: Option<PathBuf>,
+}
+
+impl ClusterArguments {
+    /// Whether the log is on others.
+    pub fn is_on(&self) -> bool {
+        !self.cluster.is_empty()
+    }
+
+    /// What a front has to know.
+    pub fn settings(&self, message_bytes: u64, publish_wait: Duration) -> ClusterSettings {
+        ClusterSettings {
+            servers: self.cluster.clone(),
+            stream: self.cluster_stream.clone(),
+            replicas: self.cluster_replicas.into(),
+            credentials: self.cluster_credentials.clone(),
+            ca: self.cluster_ca.clone(),
+            message_bytes: to_usize(message_bytes),
+            publish_wait,
+        }
+    }
+}
+
+fn address(text: &str) -> Result<ServerAddr, String> {
+    let wrong = || format!("{text} is no address of a NATS server such as nats://10.0.0.5:4222");
+    let address: ServerAddr = text.parse().map_err(|_| wrong())?;
+    let is_known = ["nats", "tls"].contains(&address.scheme());
+    if is_known { Ok(address) } else { Err(wrong()) }
+}
+
+/// Also the beginning of its subjects, where some letters mean something.
+fn stream_name(text: &str) -> Result<String, String> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    if (1..=32).contains(&text.len()) && text.bytes().all(is_plain) {
+        Ok(text.to_owned())
+    } else {
+        Err("the name of a stream is 1 to 32 letters, digits, _ and -".to_owned())
+    }
+}

@@ -1,0 +1,144 @@
+//! Storing a batch: one atomic batch in the stream, tried again until it is there.
+//!
+//! Every message has an id of its own, the same at each try, so that the stream stores it once
+//! however often it is sent. Whether it is stored is seen where all fronts see it: on the tail. An
+//! acknowledgement alone says no more than that it is on its way there.
+
+use std::time::Duration;
+
+use async_nats::client::RequestErrorKind;
+use async_nats::{HeaderMap, Request};
+use bytes::Bytes;
+use doorbell_protocol::{Draft, Topic};
+use serde::Deserialize;
+
+use super::source::{MESSAGE_ID, Source};
+
+/// Messages of one atomic batch, as many as the server takes.
+pub(super) const BATCH_MAX: usize = 1000;
+/// How long one try may take.
+const TRY_WAIT: Duration = Duration::from_secs(2);
+/// How long the stream has one that is not kept: the least that can be said.
+const NOT_KEPT: &str = "1s";
+
+/// One message of a batch.
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    pub(super) topic: Topic,
+    pub(super) is_kept: bool,
+    pub(super) payload: Bytes,
+}
+
+impl Outgoing {
+    pub(super) fn new(draft: &Draft, payload: Vec<u8>) -> Self {
+        Self { topic: draft.topic.clone(), is_kept: draft.is_kept, payload: payload.into() }
+    }
+}
+
+/// What became of one try.
+#[derive(Debug)]
+pub(super) enum Tried {
+    /// It is stored: by this try or by one before it.
+    Stored,
+    /// It is not known, or it was not stored; another try may tell.
+    Again(String),
+    /// There is no room.
+    Full,
+    /// It is not taken.
+    Refused(String),
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    error: Option<ApiError>,
+}
+
+#[derive(Deserialize)]
+struct ApiError {
+    code: u16,
+    #[serde(default)]
+    err_code: u32,
+    #[serde(default)]
+    description: String,
+}
+
+/// A message of this batch was stored before.
+const DUPLICATE_IN_BATCH: u32 = 10_201;
+/// A message of this id is on its way.
+const DUPLICATE_IN_PROCESS: u32 = 10_158;
+/// Some messages of the batch did not arrive.
+const BATCH_INCOMPLETE: u32 = 10_176;
+/// The servers of JetStream have no room.
+const INSUFFICIENT_RESOURCES: [u32; 3] = [10_023, 10_047, 10_028];
+/// The server could not write.
+const STORE_FAILED: u32 = 10_077;
+
+/// Sends a batch once. `name` is the batch's, the same at each try; `attempt` is another at each.
+pub(super) async fn send(source: &Source, name: &str, attempt: u32, batch: &[Outgoing]) -> Tried {
+    let count = batch.len();
+    for (index, outgoing) in batch.iter().enumerate() {
+        let subject = source.names.subject(outgoing.topic.as_str());
+        let headers = headers(name, attempt, index, count, outgoing.is_kept);
+        let payload = outgoing.payload.clone();
+        if index + 1 < count {
+            let sent = source.client.publish_with_headers(subject, headers, payload).await;
+            if let Err(error) = sent {
+                return Tried::Again(error.to_string());
+            }
+            continue;
+        }
+        let request = Request::new().headers(headers).payload(payload).timeout(Some(TRY_WAIT));
+        return match source.client.send_request(subject, request).await {
+            Ok(answer) => outcome(&answer.payload),
+            Err(error) if error.kind() == RequestErrorKind::MaxPayloadExceeded => {
+                Tried::Refused("it is larger than the NATS servers take".to_owned())
+            }
+            Err(error) => Tried::Again(match error.kind() {
+                RequestErrorKind::NoResponders => "the stream has no leader".to_owned(),
+                RequestErrorKind::TimedOut => {
+                    format!("the stream did not acknowledge it within {} s", TRY_WAIT.as_secs())
+                }
+                _ => error.to_string(),
+            }),
+        };
+    }
+    Tried::Stored
+}
+
+fn headers(name: &str, attempt: u32, index: usize, count: usize, is_kept: bool) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(MESSAGE_ID, message_id(name, index).as_str());
+    if !is_kept {
+        headers.insert("Nats-TTL", NOT_KEPT);
+    }
+    if count > 1 {
+        headers.insert("Nats-Batch-Id", format!("{name}.{attempt}").as_str());
+        headers.insert("Nats-Batch-Sequence", (index + 1).to_string().as_str());
+        if index + 1 == count {
+            headers.insert("Nats-Batch-Commit", "1");
+        }
+    }
+    headers
+}
+
+/// The id of a message in a batch.
+fn message_id(name: &str, index: usize) -> String {
+    format!("{name}.{index}")
+}
+
+fn outcome(answer: &[u8]) -> Tried {
+    let error = match serde_json::from_slice::<Answer>(answer) {
+        Ok(Answer { error: None }) => return Tried::Stored,
+        Ok(Answer { error: Some(error) }) => error,
+        Err(_) => return Tried::Again("the stream's answer cannot be read".to_owned()),
+    };
+    let text = error.description;
+    match error.err_code {
+        DUPLICATE_IN_BATCH => Tried::Stored,
+        DUPLICATE_IN_PROCESS | BATCH_INCOMPLETE => Tried::Again(text),
+        code if INSUFFICIENT_RESOURCES.contains(&code) => Tried::Full,
+        STORE_FAILED if text.contains("no space") || text.contains("insufficient") => Tried::Full,
+        _ if error.code == 503 => Tried::Again(text),
+        _ => Tried::Refused(text),
+    }
+}
