@@ -16,6 +16,8 @@ mod audit;
 mod client;
 mod client_credentials;
 mod clock;
+mod cluster;
+mod cluster_failures;
 mod compare;
 mod copies;
 mod dialect;

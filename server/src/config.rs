@@ -27,11 +27,13 @@ pub use self::cluster::ClusterArguments;
 pub use self::files::FileSettings;
 pub use self::outbound::OutboundSettings;
 pub use self::visitors::VisitorSettings;
-use crate::admin::AdminCommand;
+use crate::admin::{AdminCommand, LogHome};
 use crate::http::{AllowedOrigin, BasePath, BaseUrl, HostName};
 use crate::hub::WireLimits;
 use crate::limits::{SCHEDULE_DEFAULT, SCHEDULE_MAX};
 use crate::listen::{Listen, SocketMode, listen_address};
+#[cfg(feature = "cluster")]
+use crate::log::ClusterSettings;
 use crate::log::{Retention, Sync};
 use crate::metrics::Listener;
 use crate::proxy::Range;
@@ -67,15 +69,18 @@ pub struct Config {
     pub tls: TlsConfig,
 
     /// Folder of the log
+    #[cfg_attr(feature = "cluster", arg(conflicts_with = "cluster"))]
     #[arg(long, value_name = "DIR", env = "DOORBELL_DATA", default_value = "./doorbell-data")]
     pub data: PathBuf,
 
     /// Keep the log in memory only: it ends with the process
+    #[cfg_attr(feature = "cluster", arg(conflicts_with = "cluster"))]
     #[arg(long, env = "DOORBELL_EPHEMERAL")]
     pub ephemeral: bool,
 
     /// What an acknowledged message survives: the death of the process (os) or of the machine
     /// (always)
+    #[cfg_attr(feature = "cluster", arg(conflicts_with = "cluster"))]
     #[arg(long, value_name = "MODE", env = "DOORBELL_SYNC", default_value = "os",
         value_parser = sync)]
     pub sync: Sync,
@@ -85,7 +90,8 @@ pub struct Config {
     #[command(flatten)]
     pub cluster: ClusterArguments,
 
-    /// How long a publish waits for room, or for a cluster that is out of reach, before it is refused
+    /// How long a publish waits for room, or for a cluster that is out of reach, until it is
+    /// refused
     #[arg(long, value_name = "DURATION", env = "DOORBELL_PUBLISH_WAIT", default_value = "10s",
         value_parser = duration)]
     pub publish_wait: Duration,
@@ -271,6 +277,21 @@ impl Config {
     /// What the log keeps.
     pub fn retention(&self) -> Retention {
         Retention { age: self.retention_age, bytes: self.retention_bytes }
+    }
+
+    /// Where the log is that a command is about.
+    pub fn log_home(&self) -> LogHome {
+        LogHome {
+            retention: self.retention(),
+            #[cfg(feature = "cluster")]
+            cluster: self.is_front().then(|| self.cluster_settings()),
+        }
+    }
+
+    /// What a front has to know of its cluster.
+    #[cfg(feature = "cluster")]
+    pub fn cluster_settings(&self) -> ClusterSettings {
+        self.cluster.settings(self.message_bytes, self.publish_wait)
     }
 
     /// The limits of the wire.

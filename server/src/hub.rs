@@ -28,7 +28,7 @@ use crate::schedule::{self, Schedule};
 use crate::stop::Stop;
 use crate::tail::{NamesClaim, Registration, Tail};
 use crate::visitors::{Bucket, Visitor};
-use crate::writer::{Answer, Health, Pending, Room, Writer, refusal};
+use crate::writer::{Answer, Health, Pending, PublishRoom, Writer, refusal};
 
 /// One log with its readers and publishers. Clones share it.
 #[derive(Clone)]
@@ -100,7 +100,7 @@ impl Hub {
     /// Starts the writer over an opened log. `room` bounds the publishes in flight.
     pub fn start(
         log: Arc<dyn Log>,
-        room: impl Into<Room>,
+        room: impl Into<PublishRoom>,
         retention: &Retention,
         limits: WireLimits,
         clock: Arc<dyn Clock>,

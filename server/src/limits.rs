@@ -99,8 +99,8 @@ pub const KEEPALIVE_UNTOLD_MAX: Duration = Duration::from_secs(40);
 pub const SETTLE_WAIT_MAX: Duration = Duration::from_secs(1);
 /// How long a publish may wait for its turn among those that wait for their time.
 pub const PUBLISH_WAIT_MAX: Duration = Duration::from_secs(2);
-/// How long a publish may wait for room among the publishes in flight, or for the machines that have
-/// the log, unless the settings say otherwise.
+/// How long a publish may wait for room among the publishes in flight, or for the machines that
+/// have the log, unless the settings say otherwise.
 pub const PUBLISH_WAIT_DEFAULT: Duration = Duration::from_secs(10);
 /// How soon a cluster is asked again that was not there when the server started.
 pub const CLUSTER_RETRY: Duration = Duration::from_millis(250);

@@ -35,7 +35,7 @@ fn main() -> ExitCode {
         }
     };
     if let Some(command) = config.command.take() {
-        return match admin::run(command, config.access.as_deref(), config.retention()) {
+        return match admin::run(command, config.access.as_deref(), &config.log_home()) {
             Ok(Outcome::Done) => ExitCode::SUCCESS,
             Ok(Outcome::Refused) => ExitCode::FAILURE,
             Err(error) => cannot_start(&error),
@@ -43,7 +43,8 @@ fn main() -> ExitCode {
     }
     let filter = std::env::var("DOORBELL_LOG").ok().filter(|filter| !filter.is_empty());
     let filter = filter.and_then(|filter| EnvFilter::try_new(filter).ok());
-    let filter = filter.unwrap_or_else(|| EnvFilter::new("warn"));
+    // What the client of NATS has to say is told by the log, in its own words.
+    let filter = filter.unwrap_or_else(|| EnvFilter::new("warn,async_nats=off"));
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter).init();
     // While nobody else can look at the environment, which is changed by it.
     let inherited = match Inherited::take() {

@@ -44,7 +44,7 @@ use crate::tls::{Certificates, SelfSigned, Source, Spoken, Tls, TlsConfig};
 use crate::visitors::{VisitorLimits, Visitors};
 #[cfg(feature = "cluster")]
 use crate::waiting::Missing;
-use crate::writer::Room;
+use crate::writer::PublishRoom;
 
 /// A server that is bound and serving.
 #[derive(Debug)]
@@ -105,12 +105,12 @@ impl Bound {
             return Ok(());
         }
         let missing = Missing::because_of("the NATS servers have not answered yet");
-        let settings = config.cluster.settings(config.message_bytes, config.publish_wait);
+        let settings = config.cluster_settings();
         let (listeners, retention) = (&self.listeners, config.retention());
         let open = async {
             loop {
                 let settings = settings.clone();
-                let open = move || JetStreamLog::open(&settings, retention);
+                let open = move || JetStreamLog::open(&settings, Some(retention));
                 match tokio::task::spawn_blocking(open).await {
                     Ok(Ok(log)) => break Ok(Arc::new(log)),
                     Ok(Err(ClusterFault::Unfit(text))) => break Err(StartError(text)),
@@ -586,9 +586,13 @@ fn open(config: &Config, log: Option<Arc<dyn Log>>) -> Result<(Hub, Files), Star
         }
     };
     let files = files.map_err(|error| StartError(format!("cannot use the files: {error}")))?;
-    let room = Room { bytes: to_usize(config.inflight_bytes), wait: config.publish_wait };
-    let hub = Hub::start(log, room, &retention, config.wire_limits(), clock, schedule)
+    let room = PublishRoom { bytes: to_usize(config.inflight_bytes), wait: config.publish_wait };
+    let hub = Hub::start(log.clone(), room, &retention, config.wire_limits(), clock, schedule)
         .map_err(|error| StartError(format!("cannot start the log's writer: {error}")))?;
+    // Nobody is to see less than what was stored before.
+    if let Err(error) = log.reach(u64::MAX) {
+        tracing::warn!(%error, "not all that is stored can be seen yet");
+    }
     Ok((hub, files))
 }
 

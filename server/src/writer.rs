@@ -35,21 +35,21 @@ pub struct Writer {
     /// Permits for the bytes in flight.
     permits: Arc<Semaphore>,
     /// What all permits stand for: a larger job takes all of them.
-    room: Room,
+    room: PublishRoom,
     /// Taken when it is joined.
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// What publishes that are not stored yet may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Room {
+pub struct PublishRoom {
     /// What they may hold together.
     pub bytes: usize,
     /// How long one may wait for room, and for a log on other machines that are out of reach.
     pub wait: Duration,
 }
 
-impl From<usize> for Room {
+impl From<usize> for PublishRoom {
     fn from(bytes: usize) -> Self {
         Self { bytes, wait: PUBLISH_WAIT_DEFAULT }
     }
@@ -149,7 +149,7 @@ impl Writer {
     pub fn start(
         log: Arc<dyn Log>,
         tail: Arc<Tail>,
-        room: Room,
+        room: PublishRoom,
         clock: Arc<dyn Clock>,
     ) -> std::io::Result<Self> {
         let queue = Arc::new(CommitQueue::new(log, tail, clock, room.wait));

@@ -9,6 +9,7 @@ pub(crate) mod held_disk;
 pub(crate) mod http;
 pub(crate) mod id;
 pub(crate) mod lines;
+pub(crate) mod nats;
 pub(crate) mod preload;
 pub(crate) mod push_service;
 pub(crate) mod recorded_disk;

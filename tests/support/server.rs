@@ -66,6 +66,12 @@ impl TestServer {
         Self::durable_with(flags, Vec::new())
     }
 
+    /// A front of a cluster, with further flags.
+    pub(crate) fn front(cluster: &str, flags: &str) -> Self {
+        let flags = format!("--cluster {cluster} {flags}");
+        Self::launch(&flags, tempfile::tempdir().unwrap(), Vec::new())
+    }
+
     /// The same with further variables in its environment.
     pub(crate) fn durable_with(flags: &str, variables: Vec<(&'static str, PathBuf)>) -> Self {
         Self::launch(flags, tempfile::tempdir().unwrap(), variables)
@@ -357,7 +363,7 @@ fn launch(
 ) -> (Child, ChildStdout) {
     let talk = File::options().create(true).append(true).open(stderr(folder)).unwrap();
     let mut command = server_command();
-    if !flags.iter().any(|flag| flag == "--data") {
+    if !flags.iter().any(|flag| flag == "--data" || flag == "--cluster") {
         command.arg("--data").arg(data(folder));
     }
     let mut child = command

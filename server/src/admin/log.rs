@@ -1,14 +1,18 @@
 //! What can be done with the folder of a log: verify, read, copy and fill it.
 
-use std::io::{self, BufRead, BufWriter, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Subcommand;
-use doorbell_protocol::{Event, Filter, Since};
+use doorbell_protocol::{Filter, Since};
 
-use super::{Outcome, print};
-use crate::clock::{Clock, Now, SystemClock, unix_micros};
+#[cfg(feature = "cluster")]
+use super::cluster;
+use super::{Outcome, import, print};
+use crate::clock::{SystemClock, unix_micros};
+#[cfg(feature = "cluster")]
+use crate::log::ClusterSettings;
 use crate::log::{Located, Log, LogFolder, Retention, SegmentLog, Sync};
 
 /// What can be done with the folder of a log.
@@ -21,8 +25,8 @@ pub enum LogCommand {
     },
     /// Print the messages as JSON lines, oldest first; a server may be running
     Export {
-        /// The data folder
-        folder: PathBuf,
+        /// The data folder, or none with --cluster
+        folder: Option<PathBuf>,
         /// Which topics, such as 'orders.>' [default: all]
         #[arg(long, value_name = "FILTER")]
         topic: Option<Filter>,
@@ -32,8 +36,8 @@ pub enum LogCommand {
     },
     /// Store messages that come as JSON lines on standard input in a new log; their times stay
     Import {
-        /// The data folder, which holds no log yet
-        folder: PathBuf,
+        /// The data folder, or none with --cluster; there is no log yet
+        folder: Option<PathBuf>,
     },
     /// Copy the log as it is at this moment; a server may be running
     Backup {
@@ -45,26 +49,56 @@ pub enum LogCommand {
     /// Give the places that come another beginning, after a machine or its disk was put back to an
     /// earlier state; the server has to be stopped
     NewEpoch {
-        /// The data folder
-        folder: PathBuf,
+        /// The data folder, or none with --cluster
+        folder: Option<PathBuf>,
     },
 }
 
+/// Where the log is that a command is about, beside the folder that it names.
+#[derive(Debug)]
+pub struct LogHome {
+    /// What a new log keeps.
+    pub retention: Retention,
+    /// The stream, if it is on other machines.
+    #[cfg(feature = "cluster")]
+    pub cluster: Option<ClusterSettings>,
+}
+
 /// Does it.
-pub(super) fn run(command: &LogCommand, retention: Retention) -> Result<Outcome, String> {
+pub(super) fn run(command: &LogCommand, home: &LogHome) -> Result<Outcome, String> {
+    #[cfg(feature = "cluster")]
+    if let Some(settings) = &home.cluster {
+        return match command {
+            LogCommand::Export { folder: None, topic, since } => {
+                cluster::export(settings, topic.as_ref(), since)
+            }
+            LogCommand::Import { folder: None } => cluster::import(settings, home.retention),
+            LogCommand::NewEpoch { folder: None } => cluster::new_epoch(settings),
+            LogCommand::Check { .. } | LogCommand::Backup { .. } => {
+                Err("a stream is verified and copied by the tools of NATS".to_owned())
+            }
+            _ => Err("a data folder and --cluster exclude each other".to_owned()),
+        };
+    }
+    let retention = home.retention;
+    let named =
+        |folder: &Option<PathBuf>| folder.clone().ok_or_else(|| "name the data folder".to_owned());
     match command {
         LogCommand::Check { folder } => check(folder),
-        LogCommand::Export { folder, topic, since } => export(folder, topic.as_ref(), since),
-        LogCommand::Import { folder } => import(folder, retention),
+        LogCommand::Export { folder, topic, since } => {
+            export(&named(folder)?, topic.as_ref(), since)
+        }
+        LogCommand::Import { folder } => import_into(&named(folder)?, retention),
         LogCommand::Backup { folder, to } => {
             let copied = read(folder)?.copy(to).map_err(|error| error.to_string())?;
             eprintln!("{copied} bytes copied to {}", to.display());
             Ok(Outcome::Done)
         }
         LogCommand::NewEpoch { folder } => {
-            read(folder)?;
+            let folder = named(folder)?;
+            read(&folder)?;
             let clock = Arc::new(SystemClock);
-            let log = SegmentLog::open_moved(folder, Sync::Always, retention, clock)
+            let log = SegmentLog::open_moved(&folder, Sync::Always, retention, clock)
                 .map_err(|error| error.to_string())?;
             log.close().map_err(|error| error.to_string())?;
             eprintln!("epoch {} has begun in {}", log.epochs().current(), folder.display());
@@ -145,30 +179,14 @@ fn export(folder: &Path, topic: Option<&Filter>, since: &Since) -> Result<Outcom
     }
 }
 
-fn import(folder: &Path, retention: Retention) -> Result<Outcome, String> {
+fn import_into(folder: &Path, retention: Retention) -> Result<Outcome, String> {
     if LogFolder::read(folder).is_ok() {
         return Err(format!("there is a log in {} already; name a new folder", folder.display()));
     }
     let retention = Retention { bytes: u64::MAX, ..retention };
     let log = SegmentLog::open(folder, Sync::Os, retention, Arc::new(SystemClock))
         .map_err(|error| error.to_string())?;
-    let mut count = 0_u64;
-    for (index, line) in io::stdin().lock().lines().enumerate() {
-        let wrong = |why: &str| format!("line {}: {why}", index + 1);
-        let line = line.map_err(|error| wrong(&error.to_string()))?;
-        if line.trim().is_empty() {
-            continue;
-        }
-        let event = Event::parse(line.as_bytes()).map_err(|error| wrong(&error.to_string()))?;
-        if !event.event.is_published() {
-            continue;
-        }
-        let time_us = if event.time_us > 0 { event.time_us } else { event.time * 1_000_000 };
-        let draft = event.into_draft().map_err(|error| wrong(error.text()))?;
-        let now = Now { unix_us: time_us, ..SystemClock.now() };
-        log.append(&[draft.into()], now).map_err(|error| wrong(&error.to_string()))?;
-        count += 1;
-    }
+    let count = import::stored_lines(&log)?;
     log.close().map_err(|error| error.to_string())?;
     eprintln!("{count} messages stored in {}", folder.display());
     Ok(Outcome::Done)

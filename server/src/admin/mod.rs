@@ -8,7 +8,10 @@
 
 mod change;
 mod check;
+#[cfg(feature = "cluster")]
+mod cluster;
 mod document;
+mod import;
 mod lint;
 mod log;
 mod password;
@@ -25,9 +28,8 @@ use doorbell_protocol::since::parse_duration;
 use self::change::{Written, change};
 use self::check::Subject;
 use self::document::NewEntry;
-pub use self::log::LogCommand;
+pub use self::log::{LogCommand, LogHome};
 use crate::clock::unix_seconds;
-use crate::log::Retention;
 use crate::rights::{AccessFile, Action, Rule, Token, hash_password};
 
 /// What there is to do beside serving.
@@ -126,7 +128,7 @@ pub enum Outcome {
 pub fn run(
     command: AdminCommand,
     access: Option<&Path>,
-    retention: Retention,
+    home: &LogHome,
 ) -> Result<Outcome, String> {
     let file = || {
         access.ok_or_else(|| {
@@ -174,7 +176,7 @@ pub fn run(
             }
             Ok(Outcome::Done)
         }
-        AdminCommand::Log(command) => log::run(&command, retention),
+        AdminCommand::Log(command) => log::run(&command, home),
     }
 }
 

@@ -14,26 +14,26 @@ use crate::log::ClusterSettings;
 pub struct ClusterArguments {
     /// NATS servers with JetStream that have the log (nats://HOST:PORT or tls://HOST:PORT): this
     /// server is a front of them then, and keeps nothing
-    #[arg(long, value_name = "URL,…", env = "DOORBELL_CLUSTER", value_delimiter = ',',
-        value_parser = address, conflicts_with_all = ["data", "ephemeral", "sync"])]
+    #[arg(long, value_name = "URL,…", env = "DOORBELL_CLUSTER", global = true, value_delimiter = ',',
+        value_parser = address)]
     pub cluster: Vec<ServerAddr>,
 
     /// Name of the stream that is the log
-    #[arg(long, value_name = "NAME", env = "DOORBELL_CLUSTER_STREAM", default_value = "doorbell",
+    #[arg(long, value_name = "NAME", env = "DOORBELL_CLUSTER_STREAM", global = true, default_value = "doorbell",
         value_parser = stream_name)]
     pub cluster_stream: String,
 
     /// NATS servers that hold each message
-    #[arg(long, value_name = "COUNT", env = "DOORBELL_CLUSTER_REPLICAS", default_value_t = 3,
+    #[arg(long, value_name = "COUNT", env = "DOORBELL_CLUSTER_REPLICAS", global = true, default_value_t = 3,
         value_parser = clap::value_parser!(u8).range(1..=5))]
     pub cluster_replicas: u8,
 
     /// File with the credentials for NATS (.creds)
-    #[arg(long, value_name = "FILE", env = "DOORBELL_CLUSTER_CREDENTIALS")]
+    #[arg(long, value_name = "FILE", env = "DOORBELL_CLUSTER_CREDENTIALS", global = true)]
     pub cluster_credentials: Option<PathBuf>,
 
     /// Certificate authority of the NATS servers, beside those that the system trusts
-    #[arg(long, value_name = "FILE", env = "DOORBELL_CLUSTER_CA")]
+    #[arg(long, value_name = "FILE", env = "DOORBELL_CLUSTER_CA", global = true)]
     pub cluster_ca: Option<PathBuf>,
 }
 

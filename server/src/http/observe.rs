@@ -7,9 +7,8 @@ use serde_json::{Map, Value, json};
 
 use super::App;
 use super::reply::Reply;
-use crate::access::{Access, Operation};
+use crate::access::{Access, Operation, Remote};
 use crate::files::FileCounts;
-use crate::log::Remote;
 use crate::metrics::{Exposition, Transport};
 use crate::process::usage;
 use crate::relay::Push;

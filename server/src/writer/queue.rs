@@ -187,8 +187,8 @@ impl CommitQueue {
         }
     }
 
-    /// Waits as [`Self::wait`] does, and then for the machines that have the log, if they are out of
-    /// reach. Who has waited too long for them is refused.
+    /// Waits as [`Self::wait`] does, and then for the machines that have the log, if those are out
+    /// of reach. Jobs that have waited too long for them are refused.
     fn wait_within_reach(&self) -> MutexGuard<'_, State> {
         let mut state = self.wait();
         while !state.is_closing

@@ -15,8 +15,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use super::Shared;
-use super::source::{FETCH_MESSAGES_MAX, Fault, Held};
-use super::stored::Stored;
+use super::client::{FETCH_MESSAGES_MAX, Held, SourceFault};
+use super::payload::Payload;
 use crate::message::{Message, kept};
 
 /// Messages that are told together.
@@ -162,7 +162,7 @@ impl Follower {
 impl Shared {
     /// The message at a place; `None` if it is none of ours.
     pub(super) fn message(&self, held: &Held, is_live: bool) -> Option<Message> {
-        let stored = Stored::read(&held.payload)?;
+        let stored = Payload::read(&held.payload)?;
         let (id, topic) = (self.epochs.id(held.seq), held.topic.clone()?);
         let (time_us, json) = (stored.time_us, stored.json(id));
         Some(if is_live {
@@ -224,8 +224,8 @@ pub(super) async fn look(shared: Arc<Shared>, mut asked: watch::Receiver<u64>) {
                 shared.fail(format!("the stream {} is gone", shared.source.names.stream));
                 return;
             }
-            Err(Fault::Refused { text, .. }) => shared.note_silence(&text, Duration::ZERO),
-            Err(Fault::Away(text)) => shared.note_silence(&text, SILENT_MAX),
+            Err(SourceFault::Refused { text, .. }) => shared.note_silence(&text, Duration::ZERO),
+            Err(SourceFault::Away(text)) => shared.note_silence(&text, SILENT_MAX),
         }
         tokio::select! {
             () = sleep(LOOK) => {}

@@ -8,7 +8,7 @@ use async_nats::jetstream::stream::Stream;
 use futures_util::StreamExt;
 use tokio::time::timeout;
 
-use super::source::ANSWER_WAIT;
+use super::client::ANSWER_WAIT;
 use super::{ClusterFault, Shared};
 use crate::log::heads::TopicHead;
 

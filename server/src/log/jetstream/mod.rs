@@ -2,25 +2,25 @@
 //! front that keeps nothing.
 //!
 //! ```text
-//!   append ── one atomic batch ──▶  stream, a majority of three  ── each message ──▶ every front
-//!      ▲                              ▲                                                │ follow
-//!      └────── answered when told ────┼────────────────────────────────────────────────┤
-//!   read ───── direct get ────────────┘                                                ▼ feed
+//!   append ── one atomic batch ──▶ stream ── each message that is stored ──▶ every front
+//!      ▲                             │                                          │ follow
+//!      └──── answered when told ─────┼──────────────────────────────────────────┤
+//!   read  ◀── direct get ────────────┘                                          ▼ feed
 //! ```
 //!
 //! A seq is the place in the stream, given by its leader. Whoever appended a message, it comes back
-//! over the tail ([`follow`]), which brings all of it into one order and tells the feed; a publisher
-//! is answered when its own messages have come so. Nothing of a front is needed by another.
+//! over the tail ([`follow`]), which brings all of it into one order and tells the feed. Publishers
+//! are answered when their own messages have come so. Nothing of a front is needed by another.
 //!
 //! It runs in a runtime of its own, on one thread: whoever calls an engine may block.
 
+mod client;
 mod follow;
 mod heads;
 mod own;
+mod payload;
 mod publish;
 mod read;
-mod source;
-mod stored;
 mod stream;
 #[cfg(test)]
 pub(in crate::log) mod tests;
@@ -39,11 +39,11 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
+use self::client::{SourceFault, StreamClient};
 use self::follow::ASK_AGAIN;
 use self::own::Own;
-use self::publish::{BATCH_MAX, Outgoing, Tried};
-use self::source::{Fault, Source};
-use self::stored::{BESIDE_BYTES_MAX, Chain};
+use self::payload::{BESIDE_BYTES_MAX, Chain};
+use self::publish::{BATCH_MAX, OutgoingMessage, Tried};
 use self::stream::Names;
 use super::epochs::next;
 use super::{
@@ -83,11 +83,11 @@ pub enum ClusterFault {
     Unfit(String),
 }
 
-impl From<Fault> for ClusterFault {
-    fn from(fault: Fault) -> Self {
+impl From<SourceFault> for ClusterFault {
+    fn from(fault: SourceFault) -> Self {
         match fault {
-            Fault::Away(text) => Self::Away(text),
-            Fault::Refused { text, .. } => Self::Unfit(text),
+            SourceFault::Away(text) => Self::Away(text),
+            SourceFault::Refused { text, .. } => Self::Unfit(text),
         }
     }
 }
@@ -119,11 +119,12 @@ pub struct JetStreamLog {
 
 #[derive(Debug)]
 struct Shared {
-    source: Source,
+    source: StreamClient,
     epochs: Epochs,
     /// The stream that this log is, by when it was made.
     created: String,
-    retention: Retention,
+    /// After how long the stream lets go of a message.
+    retention_age: Duration,
     replicas: usize,
     publish_wait: Duration,
     heads: Heads,
@@ -166,12 +167,16 @@ struct Counters {
 }
 
 impl JetStreamLog {
-    /// Connects and opens the stream, which is made if it is not there. One try.
+    /// Connects and opens the stream. With a retention it is made if it is not there, and has that
+    /// from now on; without one it is opened as it is. One try.
     ///
     /// # Errors
     ///
     /// The cluster is not there, or it will not do.
-    pub fn open(settings: &ClusterSettings, retention: Retention) -> Result<Self, ClusterFault> {
+    pub fn open(
+        settings: &ClusterSettings,
+        retention: Option<Retention>,
+    ) -> Result<Self, ClusterFault> {
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("log-cluster")
@@ -242,6 +247,14 @@ async fn connect(
             }
             async {}
         });
+    // An address may name a user, as addresses do.
+    let user = settings
+        .servers
+        .iter()
+        .find_map(|server| Some((server.username()?.to_owned(), server.password()?.to_owned())));
+    if let Some((user, password)) = user {
+        options = options.user_and_password(user, password);
+    }
     if let Some(path) = &settings.credentials {
         options = options.credentials_file(path).await.map_err(|error| {
             let path = path.display();
@@ -272,7 +285,7 @@ impl Shared {
     async fn open(
         client: Client,
         settings: &ClusterSettings,
-        retention: Retention,
+        retention: Option<Retention>,
         looks: watch::Sender<u64>,
         asked: watch::Receiver<u64>,
     ) -> Result<(Arc<Self>, (Subscriber, u64)), ClusterFault> {
@@ -283,8 +296,8 @@ impl Shared {
             let version = &server.version;
             format!("nats-server {version} does not sync each message: 2.15 with sync_interval: always does")
         });
-        let source = Source::new(client, Names { stream: settings.stream.clone() });
-        let info = opened_stream(&source, settings, &retention).await?;
+        let source = StreamClient::new(client, Names { stream: settings.stream.clone() });
+        let info = opened_stream(&source, settings, retention.as_ref()).await?;
         let epochs = stream::epochs(&info.config).map_err(ClusterFault::Unfit)?;
         // Before the end is asked for: what comes after that is told live.
         let live = source.client.subscribe(source.names.all_live()).await;
@@ -292,7 +305,7 @@ impl Shared {
         let shared = Arc::new(Self {
             epochs,
             created: info.created.to_string(),
-            retention,
+            retention_age: info.config.max_age,
             replicas: settings.replicas,
             publish_wait: settings.publish_wait,
             heads: Heads::default(),
@@ -331,7 +344,7 @@ impl Shared {
     }
 
     /// Stores a batch of at most as many messages as the stream takes at once.
-    async fn store(&self, batch: Vec<Outgoing>) -> Result<Vec<Message>, LogError> {
+    async fn store(&self, batch: Vec<OutgoingMessage>) -> Result<Vec<Message>, LogError> {
         let until = Instant::now() + self.publish_wait;
         let (name, mut told) = self.own.begin(batch.len());
         for attempt in 0.. {
@@ -381,8 +394,9 @@ impl Shared {
     }
 
     /// What is stored of these entries, in their order.
-    fn outgoing(&self, entries: &[Entry], now: Now) -> Vec<Outgoing> {
-        let expires = now.unix_us.saturating_add(self.retention.age_us()) / 1_000_000;
+    fn outgoing(&self, entries: &[Entry], now: Now) -> Vec<OutgoingMessage> {
+        let age_us = u64::try_from(self.retention_age.as_micros()).unwrap_or(u64::MAX);
+        let expires = now.unix_us.saturating_add(age_us) / 1_000_000;
         let as_of = *self.told.borrow();
         let topics = entries.iter().map(|entry| &entry.draft.topic);
         let mut latest: HashMap<&Topic, usize> = HashMap::with_capacity(entries.len());
@@ -396,8 +410,8 @@ impl Shared {
                 }
             };
             let payload =
-                stored::write(&entry.draft, now.unix_us, Some(expires), chain, &entry.owner);
-            outgoing.push(Outgoing::new(&entry.draft, payload));
+                payload::write(&entry.draft, now.unix_us, Some(expires), chain, &entry.owner);
+            outgoing.push(OutgoingMessage::new(&entry.draft, payload));
         }
         outgoing
     }
@@ -511,19 +525,23 @@ fn check_server(
     Ok(())
 }
 
-/// The stream, which is made if it is not there.
+/// The stream, which is made if it is not there and a retention is given for it.
 async fn opened_stream(
-    source: &Source,
+    source: &StreamClient,
     settings: &ClusterSettings,
-    retention: &Retention,
+    retention: Option<&Retention>,
 ) -> Result<Info, ClusterFault> {
-    let wanted =
-        |epochs: &Epochs| stream::wanted(&source.names, settings.replicas, retention, epochs);
-    let found = match source.info().await? {
-        Some(found) => found,
-        None => {
+    let wanted = |keep: &Retention, epochs: &Epochs| {
+        stream::wanted(&source.names, settings.replicas, keep, epochs)
+    };
+    let found = match (source.info().await?, retention) {
+        (Some(found), _) => found,
+        (None, None) => {
+            return Err(ClusterFault::Unfit(format!("there is no stream {}", settings.stream)));
+        }
+        (None, Some(keep)) => {
             let epochs = Epochs::of_new_log(unix_micros());
-            match source.create(&wanted(&epochs)).await {
+            match source.create(&wanted(keep, &epochs)).await {
                 Ok(info) => info,
                 // Another front may have made it just now.
                 Err(fault) => source.info().await?.ok_or(fault)?,
@@ -531,7 +549,8 @@ async fn opened_stream(
         }
     };
     let epochs = stream::epochs(&found.config).map_err(ClusterFault::Unfit)?;
-    let wanted = wanted(&epochs);
+    let Some(keep) = retention else { return Ok(found) };
+    let wanted = wanted(keep, &epochs);
     let told = stream::differences(&wanted, &found.config);
     if !told.is_empty() {
         let text = format!("the stream {} is another: {}", settings.stream, told.join("; "));
@@ -588,9 +607,9 @@ impl Log for JetStreamLog {
             shared.end.send_modify(|known| *known = end.max(*known));
             let mut told = shared.told.subscribe();
             let until = told.wait_for(|told| *told >= seq.min(end));
-            let late = |_| Fault::Away("what is stored is not here yet".to_owned());
-            let told = timeout(source::ANSWER_WAIT, until).await.map_err(late)?;
-            told.map(|_| ()).map_err(|_| Fault::Away("the log is closed".to_owned()))
+            let late = |_| SourceFault::Away("what is stored is not here yet".to_owned());
+            let told = timeout(client::ANSWER_WAIT, until).await.map_err(late)?;
+            told.map(|_| ()).map_err(|_| SourceFault::Away("the log is closed".to_owned()))
         })?;
         reached.map_err(|fault| LogError::Unreachable(fault.to_string()))
     }
@@ -615,7 +634,7 @@ impl Log for JetStreamLog {
             match found {
                 Some(held) => Ok(held.seq - 1),
                 None if is_behind_all => Ok(info.state.last_sequence),
-                None => Err(Fault::Away("the replicas of the stream lag".to_owned())),
+                None => Err(SourceFault::Away("the replicas of the stream lag".to_owned())),
             }
         })?;
         sought.map_err(|fault| LogError::Unreachable(fault.to_string()))
@@ -692,7 +711,7 @@ pub fn begin_epoch(settings: &ClusterSettings) -> Result<String, ClusterFault> {
     let runtime = runtime.map_err(|error| ClusterFault::Unfit(error.to_string()))?;
     runtime.block_on(async {
         let client = connect(settings, watch::Sender::new(0)).await?;
-        let source = Source::new(client, Names { stream: settings.stream.clone() });
+        let source = StreamClient::new(client, Names { stream: settings.stream.clone() });
         let info = source.info().await?;
         let none = || ClusterFault::Unfit(format!("there is no stream {}", settings.stream));
         let info = info.ok_or_else(none)?;

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use doorbell_protocol::{Draft, Topic};
 use serde::Deserialize;
 
-use super::source::{MESSAGE_ID, Source};
+use super::client::{MESSAGE_ID, StreamClient};
 
 /// Messages of one atomic batch, as many as the server takes.
 pub(super) const BATCH_MAX: usize = 1000;
@@ -23,13 +23,13 @@ const NOT_KEPT: &str = "1s";
 
 /// One message of a batch.
 #[derive(Debug)]
-pub(super) struct Outgoing {
+pub(super) struct OutgoingMessage {
     pub(super) topic: Topic,
     pub(super) is_kept: bool,
     pub(super) payload: Bytes,
 }
 
-impl Outgoing {
+impl OutgoingMessage {
     pub(super) fn new(draft: &Draft, payload: Vec<u8>) -> Self {
         Self { topic: draft.topic.clone(), is_kept: draft.is_kept, payload: payload.into() }
     }
@@ -74,7 +74,12 @@ const INSUFFICIENT_RESOURCES: [u32; 3] = [10_023, 10_047, 10_028];
 const STORE_FAILED: u32 = 10_077;
 
 /// Sends a batch once. `name` is the batch's, the same at each try; `attempt` is another at each.
-pub(super) async fn send(source: &Source, name: &str, attempt: u32, batch: &[Outgoing]) -> Tried {
+pub(super) async fn send(
+    source: &StreamClient,
+    name: &str,
+    attempt: u32,
+    batch: &[OutgoingMessage],
+) -> Tried {
     let count = batch.len();
     for (index, outgoing) in batch.iter().enumerate() {
         let subject = source.names.subject(outgoing.topic.as_str());

@@ -9,9 +9,9 @@ use doorbell_protocol::{Filter, GapReason};
 use tokio::time::{Instant, sleep};
 
 use super::Shared;
+use super::client::{ANSWER_WAIT, FETCH_MESSAGES_MAX, Held, SourceFault};
 use super::follow::ASK_AGAIN;
-use super::source::{ANSWER_WAIT, FETCH_MESSAGES_MAX, Fault, Held};
-use super::stored::Stored;
+use super::payload::Payload;
 use crate::log::{HeadSearch, Newest, Page, Query};
 use crate::message::Message;
 
@@ -30,7 +30,7 @@ struct Run {
 
 impl Shared {
     /// Reads a page of what was told.
-    pub(super) async fn page(&self, query: &Query<'_>) -> Result<Page, Fault> {
+    pub(super) async fn page(&self, query: &Query<'_>) -> Result<Page, SourceFault> {
         let until = query.until.min(*self.told.borrow());
         if query.after >= until {
             return Ok(Page { through: until.max(query.after), ..Page::default() });
@@ -51,7 +51,7 @@ impl Shared {
         // After the page was read: nothing that was let go before is missed.
         if query.after < self.bounds().first.saturating_add(EDGE) {
             let info = self.source.info().await?;
-            let gone = || Fault::Away("the stream is gone".to_owned());
+            let gone = || SourceFault::Away("the stream is gone".to_owned());
             self.note_state(&info.ok_or_else(gone)?);
         }
         let lost = self.lost(&query).await?;
@@ -85,7 +85,7 @@ impl Shared {
         newest: u64,
         query: &Query<'_>,
         most: usize,
-    ) -> Result<Run, Fault> {
+    ) -> Result<Run, SourceFault> {
         let subject = pattern.map(|pattern| self.source.names.subject(pattern));
         let patience = Instant::now() + ANSWER_WAIT;
         loop {
@@ -103,7 +103,7 @@ impl Shared {
                 };
                 if next.is_some_and(|next| next <= query.until) && reached == query.after {
                     if Instant::now() > patience {
-                        return Err(Fault::Away("the replicas of the stream lag".to_owned()));
+                        return Err(SourceFault::Away("the replicas of the stream lag".to_owned()));
                     }
                     sleep(ASK_AGAIN).await;
                     continue;
@@ -114,7 +114,7 @@ impl Shared {
                 let topic = held.topic.as_ref();
                 held.seq <= query.until && topic.is_some_and(|topic| query.selection.matches(topic))
             };
-            let kept = |held: &&Held| Stored::read(&held.payload).is_some_and(|own| own.is_kept);
+            let kept = |held: &&Held| Payload::read(&held.payload).is_some_and(|own| own.is_kept);
             let messages = fetched.held.iter().filter(wanted).filter(kept);
             let messages = messages.filter_map(|held| self.message(held, false)).collect();
             return Ok(Run { messages, through: through.min(query.until) });
@@ -123,7 +123,7 @@ impl Shared {
 
     /// The newest wanted message before the beginning of the log that the reader has not had, 0 if
     /// there is none.
-    async fn lost(&self, query: &Query<'_>) -> Result<u64, Fault> {
+    async fn lost(&self, query: &Query<'_>) -> Result<u64, SourceFault> {
         let (first, untold) = (self.bounds().first, self.untold_through());
         if query.after < untold {
             // Nobody here knows whose they were.
@@ -150,11 +150,11 @@ impl Shared {
     }
 
     /// The newest message of a topic that was let go, as the first one tells that is held.
-    async fn newest_let_go(&self, topic: &str, first: u64) -> Result<u64, Fault> {
+    async fn newest_let_go(&self, topic: &str, first: u64) -> Result<u64, SourceFault> {
         let subject = self.source.names.subject(topic);
         let fetched = self.source.fetch(Some(&subject), first, 1).await?;
         let oldest = fetched.held.first();
-        let stored = oldest.and_then(|held| Some((held.seq, Stored::read(&held.payload)?)));
+        let stored = oldest.and_then(|held| Some((held.seq, Payload::read(&held.payload)?)));
         Ok(stored.map_or(first - 1, |(seq, stored)| stored.chain.let_go(seq, first)))
     }
 }

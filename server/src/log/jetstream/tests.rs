@@ -40,9 +40,10 @@ impl NatsServer {
         let folder = tempfile::tempdir().unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let store = folder.path().join("store");
+        let store = store.display();
         let settings = format!(
             "server_name: one\nlisten: 127.0.0.1:{port}\nmax_payload: {max_payload}\n\
-             jetstream {{ store_dir: {store:?}, sync_interval: always }}\n"
+             jetstream {{ store_dir: \"{store}\", sync_interval: always }}\n"
         );
         let path = folder.path().join("nats.conf");
         std::fs::write(&path, settings).unwrap();
@@ -81,7 +82,7 @@ impl NatsServer {
     ) -> Result<JetStreamLog, ClusterFault> {
         let until = Instant::now() + PATIENCE;
         loop {
-            match JetStreamLog::open(settings, retention) {
+            match JetStreamLog::open(settings, Some(retention)) {
                 Err(ClusterFault::Away(why)) => {
                     let log = self.folder.path().join("log");
                     let log = || std::fs::read_to_string(&log).unwrap();
@@ -280,7 +281,7 @@ fn a_cluster_that_will_not_do_is_named() {
         servers: vec!["nats://127.0.0.1:1".parse().unwrap()],
         ..server.settings("doorbell")
     };
-    let fault = JetStreamLog::open(&nowhere, KEEP).unwrap_err();
+    let fault = JetStreamLog::open(&nowhere, Some(KEEP)).unwrap_err();
     assert!(matches!(fault, ClusterFault::Away(_)), "{fault}");
 }
 

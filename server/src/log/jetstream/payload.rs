@@ -48,7 +48,7 @@ impl Chain {
 
 /// A stored message without its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Stored<'a> {
+pub(super) struct Payload<'a> {
     pub(super) is_kept: bool,
     pub(super) chain: Chain,
     pub(super) owner: &'a str,
@@ -87,7 +87,7 @@ fn place(id: Id) -> String {
     format!("{{\"id\":\"{id}\",\"seq\":{},", id.seq())
 }
 
-impl<'a> Stored<'a> {
+impl<'a> Payload<'a> {
     /// Reads it; `None` if another program wrote it.
     pub(super) fn read(bytes: &'a [u8]) -> Option<Self> {
         let (kind, rest) = word(bytes)?;
@@ -147,7 +147,7 @@ mod tests {
         ] {
             let draft = Draft { is_kept, ..draft("é \"x\"\n") };
             let bytes = write(&draft, 1_763_850_000_123_456, Some(7), chain, &Owner::named("anna"));
-            let stored = Stored::read(&bytes).unwrap();
+            let stored = Payload::read(&bytes).unwrap();
             assert_eq!((stored.chain, stored.is_kept, stored.owner), (chain, is_kept, "anna"));
             assert_eq!(stored.time_us, 1_763_850_000_123_456);
             let expires = is_kept.then_some(7);
@@ -159,12 +159,12 @@ mod tests {
     #[test]
     fn what_another_program_wrote_is_no_message() {
         let bytes = write(&draft("x"), 5, None, Chain::Within(1), &Owner::nobody());
-        assert!(Stored::read(&bytes).is_some());
+        assert!(Payload::read(&bytes).is_some());
         for end in 0..bytes.len() - 30 {
-            let _ = Stored::read(&bytes[..end]);
+            let _ = Payload::read(&bytes[..end]);
         }
         for text in ["", "m", "x -1 - \"time\":1,\"time_us\":1,", "m -1 -", "m -1 - {}", "hello"] {
-            assert_eq!(Stored::read(text.as_bytes()), None, "{text}");
+            assert_eq!(Payload::read(text.as_bytes()), None, "{text}");
         }
     }
 

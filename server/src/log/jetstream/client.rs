@@ -2,7 +2,7 @@
 //! replica.
 //!
 //! A replica may lag behind the leader, so that there is no more at one of them says nothing of the
-//! end; who has to know asks the leader.
+//! end; whoever has to know asks the leader.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ pub(super) const MESSAGE_ID: &str = "Nats-Msg-Id";
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Fault {
+pub(super) enum SourceFault {
     /// There may be one later.
     #[error("{0}")]
     Away(String),
@@ -44,7 +44,7 @@ pub(super) enum Fault {
     Refused { code: ErrorCode, text: String },
 }
 
-impl Fault {
+impl SourceFault {
     fn away(error: &dyn std::fmt::Display) -> Self {
         Self::Away(error.to_string())
     }
@@ -71,7 +71,7 @@ pub(super) struct Fetched {
 
 /// The stream of one log.
 #[derive(Debug, Clone)]
-pub(super) struct Source {
+pub(super) struct StreamClient {
     pub(super) client: Client,
     pub(super) names: Names,
     context: Context,
@@ -87,7 +87,7 @@ struct Place {
     seq: u64,
 }
 
-impl Source {
+impl StreamClient {
     pub(super) fn new(client: Client, names: Names) -> Self {
         let mut context = jetstream::new(client.clone());
         context.set_timeout(ANSWER_WAIT);
@@ -99,21 +99,21 @@ impl Source {
     }
 
     /// How it stands with the stream, as its leader tells it; `None` if there is no such stream.
-    pub(super) async fn info(&self) -> Result<Option<Info>, Fault> {
+    pub(super) async fn info(&self) -> Result<Option<Info>, SourceFault> {
         match self.ask("INFO", &json!({})).await {
             Ok(info) => Ok(Some(info)),
-            Err(Fault::Refused { code: ErrorCode::STREAM_NOT_FOUND, .. }) => Ok(None),
+            Err(SourceFault::Refused { code: ErrorCode::STREAM_NOT_FOUND, .. }) => Ok(None),
             Err(fault) => Err(fault),
         }
     }
 
     /// Makes the stream.
-    pub(super) async fn create(&self, config: &Config) -> Result<Info, Fault> {
+    pub(super) async fn create(&self, config: &Config) -> Result<Info, SourceFault> {
         self.ask("CREATE", &config).await
     }
 
     /// Changes its settings.
-    pub(super) async fn update(&self, config: &Config) -> Result<Info, Fault> {
+    pub(super) async fn update(&self, config: &Config) -> Result<Info, SourceFault> {
         self.ask("UPDATE", &config).await
     }
 
@@ -121,7 +121,7 @@ impl Source {
         &self,
         what: &str,
         body: &impl serde::Serialize,
-    ) -> Result<T, Fault> {
+    ) -> Result<T, SourceFault> {
         self.request(format!("STREAM.{what}.{}", self.names.stream), body).await
     }
 
@@ -129,15 +129,15 @@ impl Source {
         &self,
         subject: String,
         body: &impl serde::Serialize,
-    ) -> Result<T, Fault> {
+    ) -> Result<T, SourceFault> {
         let answer = self.context.request(subject, body).await;
         match answer {
             Ok(Response::Ok(answer)) => Ok(answer),
-            Ok(Response::Err { error }) if error.code() == 503 => Err(Fault::away(&error)),
+            Ok(Response::Err { error }) if error.code() == 503 => Err(SourceFault::away(&error)),
             Ok(Response::Err { error }) => {
-                Err(Fault::Refused { code: error.error_code(), text: error.to_string() })
+                Err(SourceFault::Refused { code: error.error_code(), text: error.to_string() })
             }
-            Err(error) => Err(Fault::Away(match error.kind() {
+            Err(error) => Err(SourceFault::Away(match error.kind() {
                 RequestErrorKind::NoResponders => {
                     "no JetStream answers: it is off, or has no leader".to_owned()
                 }
@@ -154,12 +154,12 @@ impl Source {
         &self,
         subject: &str,
         from: u64,
-    ) -> Result<Option<u64>, Fault> {
+    ) -> Result<Option<u64>, SourceFault> {
         let body = json!({"seq": from, "next_by_subj": subject});
         let subject = format!("STREAM.MSG.GET.{}", self.names.stream);
         match self.request::<AtLeader>(subject, &body).await {
             Ok(found) => Ok(Some(found.message.seq)),
-            Err(Fault::Refused { code: ErrorCode::NO_MESSAGE_FOUND, .. }) => Ok(None),
+            Err(SourceFault::Refused { code: ErrorCode::NO_MESSAGE_FOUND, .. }) => Ok(None),
             Err(fault) => Err(fault),
         }
     }
@@ -170,7 +170,7 @@ impl Source {
         subject: Option<&str>,
         from: u64,
         most: usize,
-    ) -> Result<Fetched, Fault> {
+    ) -> Result<Fetched, SourceFault> {
         let mut body = json!({
             "seq": from,
             "batch": most.min(FETCH_MESSAGES_MAX),
@@ -183,7 +183,7 @@ impl Source {
     }
 
     /// The first message that was stored at that time or later, in unix microseconds.
-    pub(super) async fn first_since(&self, time_us: u64) -> Result<Option<Held>, Fault> {
+    pub(super) async fn first_since(&self, time_us: u64) -> Result<Option<Held>, SourceFault> {
         let micros = i64::try_from(time_us).unwrap_or(i64::MAX);
         let Ok(time) = Timestamp::from_microsecond(micros) else { return Ok(None) };
         let body = json!({
@@ -194,21 +194,21 @@ impl Source {
         Ok(self.get(&body).await?.held.into_iter().next())
     }
 
-    async fn get(&self, body: &Value) -> Result<Fetched, Fault> {
+    async fn get(&self, body: &Value) -> Result<Fetched, SourceFault> {
         let subject = format!("$JS.API.DIRECT.GET.{}", self.names.stream);
         let inbox = self.client.new_inbox();
         let asked = async {
             let answers = self.client.subscribe(inbox.clone()).await;
-            let mut answers = answers.map_err(|error| Fault::away(&error))?;
+            let mut answers = answers.map_err(|error| SourceFault::away(&error))?;
             let body = Bytes::from(body.to_string());
             let sent = self.client.publish_with_reply(subject, inbox, body).await;
-            sent.map_err(|error| Fault::away(&error))?;
+            sent.map_err(|error| SourceFault::away(&error))?;
             let mut fetched = Fetched::default();
             loop {
                 let answer = timeout(ANSWER_WAIT, answers.next()).await;
-                let late = |_| Fault::Away("no replica of the stream answers".to_owned());
+                let late = |_| SourceFault::Away("no replica of the stream answers".to_owned());
                 let answer = answer.map_err(late)?;
-                let gone = || Fault::Away("the connection ended".to_owned());
+                let gone = || SourceFault::Away("the connection ended".to_owned());
                 let answer = answer.ok_or_else(gone)?;
                 match answer.status.map(|status| status.as_u16()) {
                     None => fetched.held.extend(self.held(answer)),
@@ -220,7 +220,7 @@ impl Source {
                     Some(404) => return Ok(Fetched { is_end: true, ..fetched }),
                     Some(other) => {
                         let why = answer.description.unwrap_or_default();
-                        return Err(Fault::Away(format!("status {other} {why}")));
+                        return Err(SourceFault::Away(format!("status {other} {why}")));
                     }
                 }
             }
