@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds the image, starts docker-compose.yml for real, publishes and subscribes through it, restarts it
-# and finds the messages again.
+# and finds the messages again. Then the same image as the fronts of docker-compose.cluster.yml.
 #
 # It needs a container engine and Compose, but no registry: where the engine lacks the base images of
 # the Dockerfile, they are made from this machine's Debian packages, its Rust toolchain and the
@@ -40,7 +40,10 @@ find_compose() {
     fi
 }
 
-compose() { timeout --foreground "${limit:-120}" "${compose[@]}" --project-name "$run" "$@"; }
+file=docker-compose.yml
+compose() {
+    timeout --foreground "${limit:-120}" "${compose[@]}" --file "$file" --project-name "$run" "$@"
+}
 
 # --- Base images --------------------------------------------------------------------------------------
 
@@ -133,6 +136,19 @@ CONFIG
         find "${folders[@]}" -path '*/share/doc' -prune -o -type d -o -print | sed 's,^/,,'
     } | import_image "$BUILD_IMAGE" --change "ENV PATH=$sysroot/bin:/usr/local/bin:/usr/bin:/bin" \
         --change "ENV CARGO_HOME=$scratch/cargo" "${hasty[@]}"
+}
+
+# The proxy of this machine, and the server of NATS that the tests have fetched, which needs nothing
+# else.
+import_cluster_images() {
+    local nats=${NATS_SERVER:-target/nats/bin/nats-server}
+    export NATS_IMAGE="$run-nats" HAPROXY_IMAGE="$run-haproxy"
+    command -v haproxy >/dev/null && [ -x "$nats" ] || return 1
+    { package_files base-files bash coreutils dash haproxy; empty_folders; } |
+        import_image "$HAPROXY_IMAGE"
+    tar --create --dereference --directory="$(dirname "$nats")" nats-server |
+        docker import --change "LABEL $label" --change 'ENTRYPOINT ["/nats-server"]' \
+            - "$NATS_IMAGE" >/dev/null
 }
 
 make_base_images() {
@@ -300,3 +316,59 @@ wait_until_healthy
 find_ports
 find_all_messages 'a new container'
 passed 'a new container on the same volume finds them again'
+compose down --volumes --timeout 10 >/dev/null 2>&1
+
+# --- The cluster --------------------------------------------------------------------------------------
+
+if ! import_cluster_images; then
+    say 'not tried: docker-compose.cluster.yml (needs haproxy and nats-server)'
+    exit 0
+fi
+file=docker-compose.cluster.yml
+compose up --detach --no-build >"$scratch/up.log" 2>&1 ||
+    { cat "$scratch/up.log" >&2; fail 'the cluster could not be started'; }
+
+# Through the proxy; the port of this machine may be another one after a start.
+http=$(compose port proxy 8080 | sed 's/.*://')
+healthy() { curl --silent --fail --max-time 5 "http://127.0.0.1:$http/v1/health" >/dev/null; }
+for _ in {1..120}; do
+    healthy && break
+    sleep 0.5
+done
+healthy || fail 'the cluster is not healthy after a minute'
+passed 'three servers of NATS, two fronts and a proxy start and are healthy'
+
+by_front() { # FRONT COMMAND...
+    local front=$1
+    shift
+    compose exec -T "$front" doorbell "$@" --server http://127.0.0.1:8080
+}
+texts() { sed 's/.*"message":"\([^"]*\)".*/\1/'; }
+for front in doorbell1 doorbell2; do
+    for _ in {1..60}; do
+        compose exec -T "$front" bash -c '</dev/tcp/127.0.0.1/8080' 2>/dev/null &&
+            by_front "$front" publish --quiet visitors "by $front" 2>/dev/null && break
+        sleep 0.5
+    done
+done
+held=$(curl --silent --max-time 10 "http://127.0.0.1:$http/visitors/json?poll=1&since=all" | texts)
+[ "$held" = $'by doorbell1\nby doorbell2' ] || fail "through the proxy a poll finds: $held"
+passed 'what either front takes is read through the proxy'
+
+compose kill doorbell1 >/dev/null 2>&1
+for _ in {1..60}; do
+    publish 'after its death' >/dev/null 2>&1 && break
+    sleep 0.5
+done
+held=$(curl --silent --max-time 10 "http://127.0.0.1:$http/visitors/json?poll=1&since=all" | texts)
+[ "$held" = $'by doorbell1\nby doorbell2\nafter its death' ] || fail "without a front a poll finds: $held"
+passed 'a front is killed, and nothing is missing'
+
+compose kill nats1 >/dev/null 2>&1
+for _ in {1..60}; do
+    publish 'without a server of NATS' >/dev/null 2>&1 && break
+    sleep 0.5
+done
+held=$(curl --silent --max-time 10 "http://127.0.0.1:$http/visitors/json?poll=1&since=all" | texts | tail -n 1)
+[ "$held" = 'without a server of NATS' ] || fail "without a server of NATS a poll finds: $held"
+passed 'a server of NATS is killed, and publishing goes on'

@@ -1,4 +1,5 @@
-//! A NATS cluster of one's own: three servers with JetStream on free ports, gone when it is dropped.
+//! A NATS cluster of one's own: three servers with JetStream on free ports, gone when it is
+//! dropped.
 
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener};

@@ -9,10 +9,21 @@ use std::net::{SocketAddr, TcpStream};
 use std::ops::Range;
 use std::rc::Rc;
 
+use super::cluster::{self, Cluster};
 use super::nats::{CONNECT, Operation, launch, operations};
 use super::running::{Running, Setting, Storage};
 use crate::failure::{Failure, Result};
 use crate::generator::dialect::{Dialect, Effects, Heard, State, Target, push};
+
+/// Starts three that replicate and sync, and makes the stream.
+pub(super) fn start_cluster() -> Result<Running> {
+    let Cluster { mut programs, addresses } = Cluster::start()?;
+    let address = addresses[0];
+    cluster::until_led(|| make_stream(address, "file", 3))?;
+    let program = programs.remove(0);
+    let (subscriber, publisher) = (Rc::new(Stream::default()), Rc::new(Stream::default()));
+    Ok(Running { _companions: programs, ..Running::at(address, program, subscriber, publisher) })
+}
 
 /// Starts it and makes the stream.
 pub(super) fn start(setting: &Setting) -> Result<Running> {
@@ -21,16 +32,16 @@ pub(super) fn start(setting: &Setting) -> Result<Running> {
     let sync = if always { "sync_interval: \"1ms\"" } else { "" };
     let (program, address) = launch(&format!("jetstream {{ store_dir: \"FOLDER\"\n{sync} }}"))?;
     let storage = if setting.storage == Storage::Ephemeral { "memory" } else { "file" };
-    make_stream(address, storage)?;
+    make_stream(address, storage, 1)?;
     let (subscriber, publisher) = (Rc::new(Stream::default()), Rc::new(Stream::default()));
     Ok(Running::at(address, program, subscriber, publisher))
 }
 
-fn make_stream(address: SocketAddr, storage: &str) -> Result<()> {
+fn make_stream(address: SocketAddr, storage: &str, replicas: usize) -> Result<()> {
     let request = format!(
         "{{\"name\":\"BENCH\",\"subjects\":[\"s.*\"],\"retention\":\"limits\",\"discard\":\"old\",\
          \"storage\":\"{storage}\",\"max_msgs\":-1,\"max_bytes\":1073741824,\"max_age\":0,\
-         \"max_consumers\":-1,\"num_replicas\":1,\"duplicate_window\":0}}"
+         \"max_consumers\":-1,\"num_replicas\":{replicas},\"duplicate_window\":0}}"
     );
     let mut stream = TcpStream::connect(address)?;
     let mut words = CONNECT.as_bytes().to_vec();

@@ -1,5 +1,6 @@
 //! The contenders: how each is started, as fast as it can be set, and how one talks to it.
 
+mod cluster;
 pub(crate) mod doorbell;
 pub(crate) mod floor;
 mod jetstream;
@@ -48,8 +49,11 @@ enum Kind {
     DoorbellTls,
     /// Subscribers over TCP, publishers over HTTP.
     DoorbellHttp,
+    /// Fronts of three servers of NATS, so many; the last has the subscribers.
+    DoorbellCluster(usize),
     Nats,
     JetStream,
+    JetStreamCluster,
     Redis,
     Mosquitto,
     Nchan(Transport),
@@ -79,6 +83,9 @@ pub(crate) const ALL: &[Contender] = &[
     contender("doorbell-tcp-always", Kind::Doorbell(Transport::Tcp)).storing(Storage::Always),
     contender("doorbell-http-ephemeral", Kind::DoorbellHttp).storing(Storage::Ephemeral),
     contender("doorbell-http-always", Kind::DoorbellHttp).storing(Storage::Always),
+    contender("doorbell-cluster", Kind::DoorbellCluster(1)),
+    contender("doorbell-two-fronts", Kind::DoorbellCluster(2)),
+    contender("jetstream-cluster", Kind::JetStreamCluster),
     contender("redis", Kind::Redis),
     contender("nats", Kind::Nats),
     contender("jetstream", Kind::JetStream),
@@ -102,7 +109,10 @@ impl Contender {
     /// The same of the earlier build, if it is doorbell.
     pub(crate) fn earlier(self) -> Option<Self> {
         match self.kind {
-            Kind::Doorbell(_) | Kind::DoorbellTls | Kind::DoorbellHttp => {
+            Kind::Doorbell(_)
+            | Kind::DoorbellTls
+            | Kind::DoorbellHttp
+            | Kind::DoorbellCluster(_) => {
                 // A few names, for as long as the program runs.
                 let name = format!("earlier-{}", self.name).leak();
                 Some(Self { name, is_earlier: true, ..self })
@@ -129,6 +139,8 @@ impl Contender {
             Kind::Doorbell(via) => doorbell::start(via, Publishing::Lines, setting),
             Kind::DoorbellTls => doorbell::start_encrypted(setting),
             Kind::DoorbellHttp => doorbell::start(Transport::Tcp, Publishing::Http, setting),
+            Kind::DoorbellCluster(fronts) => doorbell::start_cluster(fronts, setting),
+            Kind::JetStreamCluster => jetstream::start_cluster(),
             Kind::Nats => nats::start(),
             Kind::JetStream => jetstream::start(setting),
             Kind::Redis => redis::start(),
@@ -143,6 +155,9 @@ impl Contender {
             Kind::Floor(_) | Kind::Doorbell(_) | Kind::DoorbellTls | Kind::DoorbellHttp => {
                 return None;
             }
+            Kind::DoorbellCluster(_) | Kind::JetStreamCluster => {
+                return cluster::program().is_none().then_some(nats::PACKAGES);
+            }
             Kind::Nats | Kind::JetStream => ("nats-server", nats::PACKAGES),
             Kind::Redis => ("redis-server", redis::PACKAGES),
             Kind::Mosquitto => ("mosquitto", mosquitto::PACKAGES),
@@ -155,7 +170,13 @@ impl Contender {
     pub(crate) fn version(self, setting: &Setting) -> Option<String> {
         let (program, flag) = match self.kind {
             Kind::Floor(_) => return Some(concat!("bench ", env!("CARGO_PKG_VERSION")).into()),
-            Kind::Doorbell(_) | Kind::DoorbellTls | Kind::DoorbellHttp => {
+            Kind::JetStreamCluster => {
+                return crate::launch::version(&cluster::program()?, "--version");
+            }
+            Kind::Doorbell(_)
+            | Kind::DoorbellTls
+            | Kind::DoorbellHttp
+            | Kind::DoorbellCluster(_) => {
                 return crate::launch::version(&setting.server_binary, "--version");
             }
             Kind::Nats | Kind::JetStream => ("nats-server", "--version"),

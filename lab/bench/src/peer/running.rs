@@ -40,6 +40,8 @@ pub(crate) struct Setting {
 /// A running contender, and how to talk to it.
 pub(crate) struct Running {
     pub(crate) program: Program,
+    /// What it needs beside it, and is not measured with it.
+    pub(crate) _companions: Vec<Program>,
     pub(crate) subscribe_at: SocketAddr,
     pub(crate) publish_at: SocketAddr,
     /// Whether both addresses speak TLS.
@@ -62,6 +64,7 @@ impl Running {
     ) -> Self {
         Self {
             program,
+            _companions: Vec::new(),
             subscribe_at: address,
             publish_at: address,
             encrypted: false,

@@ -57,7 +57,26 @@ const DELIVERED: &[&str] = &[
     "nchan-ws",
 ];
 
+const CLUSTER: &[&str] = &["jetstream-cluster", "doorbell-cluster", "doorbell-tcp-always"];
+
+/// One publisher of 64 topics to a cluster, and to a server that syncs as the cluster does.
+const fn of_one_publisher(what: &'static str, in_flight: u32) -> Case {
+    Case {
+        what,
+        contenders: CLUSTER,
+        publishers: 1,
+        topics: 64,
+        subscribers: 0,
+        in_flight,
+        base: |_| "jetstream-cluster",
+    }
+}
+
 const CASES: &[Case] = &[
+    of_one_publisher("cluster, lines of one publisher, 1 in flight", 1),
+    of_one_publisher("cluster, lines of one publisher, 16 in flight", 16),
+    of_one_publisher("cluster, lines of one publisher, 256 in flight", 256),
+    of_one_publisher("cluster, lines of one publisher, 1,024 in flight", 1024),
     Case {
         what: "lines, one at a time",
         contenders: LINES,

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use doorbell_protocol::Transport;
 
 use self::dialects::{Lines, LongPoll, Sse, WebSocket};
+use super::cluster::{self, Cluster};
 use super::post::Post;
 use super::running::{Running, Setting, Storage};
 use crate::failure::{Failure, Result};
@@ -34,7 +35,7 @@ enum Encrypted {
 /// Starts it, with subscribers over one of its transports.
 pub(super) fn start(via: Transport, publishing: Publishing, setting: &Setting) -> Result<Running> {
     let payload = setting.payload;
-    let (program, http, tcp) = launch(Encrypted::No, setting)?;
+    let (program, http, tcp) = launch(Encrypted::No, setting, None)?;
     let (subscribe_at, subscriber): (_, Rc<dyn Dialect>) = match via {
         Transport::Tcp => (tcp, Rc::new(Lines { payload, publishing: false })),
         Transport::Websocket => (http, Rc::new(WebSocket { payload })),
@@ -55,14 +56,39 @@ pub(super) fn start(via: Transport, publishing: Publishing, setting: &Setting) -
 /// Starts it, with subscribers and publishers that speak lines over TLS.
 pub(super) fn start_encrypted(setting: &Setting) -> Result<Running> {
     let payload = setting.payload;
-    let (program, _, tcps) = launch(Encrypted::Yes, setting)?;
+    let (program, _, tcps) = launch(Encrypted::Yes, setting, None)?;
     let subscriber = Rc::new(Lines { payload, publishing: false });
     let publisher = Rc::new(Lines { payload, publishing: true });
     Ok(Running { encrypted: true, ..Running::at(tcps, program, subscriber, publisher) })
 }
 
-/// Starts the server; returns where it speaks HTTP and lines, encrypted or not.
-fn launch(encrypted: Encrypted, setting: &Setting) -> Result<(Program, SocketAddr, SocketAddr)> {
+/// Starts one front or more of a cluster: publishers are at the first, subscribers at the last.
+pub(super) fn start_cluster(fronts: usize, setting: &Setting) -> Result<Running> {
+    let payload = setting.payload;
+    let cluster = Cluster::start()?;
+    let mut started = (0..fronts)
+        .map(|front| launch(Encrypted::No, setting, Some(&cluster.urls(front))))
+        .collect::<Result<Vec<_>>>()?;
+    for (_, http, _) in &started {
+        cluster::await_health(*http)?;
+    }
+    let publish_at = started[0].2;
+    let (program, http, subscribe_at) = started.pop().expect("there is one front at least");
+    let mut companions = cluster.programs;
+    companions.extend(started.into_iter().map(|(program, ..)| program));
+    let subscriber = Rc::new(Lines { payload, publishing: false });
+    let publisher = Rc::new(Lines { payload, publishing: true });
+    let own = Running::at(subscribe_at, program, subscriber, publisher);
+    Ok(Running { publish_at, _companions: companions, http: Some(http), ..own })
+}
+
+/// Starts the server, before a cluster or with a log of its own; returns where it speaks HTTP and
+/// lines, encrypted or not.
+fn launch(
+    encrypted: Encrypted,
+    setting: &Setting,
+    cluster: Option<&str>,
+) -> Result<(Program, SocketAddr, SocketAddr)> {
     let folder = folder()?;
     let mut command = Command::new(&setting.server_binary);
     let variables = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
@@ -79,11 +105,14 @@ fn launch(encrypted: Encrypted, setting: &Setting) -> Result<(Program, SocketAdd
         }
     };
     command.arg(format!("--{lines}")).arg("127.0.0.1:0");
-    command.arg("--data").arg(folder.path().join("data"));
-    match setting.storage {
-        Storage::Ephemeral => command.arg("--ephemeral"),
-        Storage::Os => command.args(["--sync", "os"]),
-        Storage::Always => command.args(["--sync", "always"]),
+    if cluster.is_none() {
+        command.arg("--data").arg(folder.path().join("data"));
+    }
+    match (cluster, setting.storage) {
+        (Some(urls), _) => command.args(["--cluster", urls]),
+        (None, Storage::Ephemeral) => command.arg("--ephemeral"),
+        (None, Storage::Os) => command.args(["--sync", "os"]),
+        (None, Storage::Always) => command.args(["--sync", "always"]),
     };
     let durations =
         [("--keepalive", setting.keepalive), ("--write-deadline", setting.write_deadline)];
