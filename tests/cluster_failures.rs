@@ -16,6 +16,7 @@ use rand::{RngExt, SeedableRng};
 use rustix::process::Signal;
 
 use crate::support::nats::{NODES, NatsCluster};
+use crate::support::relay::Relay;
 use crate::support::{Event, Request, TestServer, Transport, eventually};
 
 /// Failures, if nothing is said.
@@ -45,10 +46,12 @@ enum Failure {
     All,
     /// A front is killed.
     Front(usize),
+    /// The network between the second front and the cluster is cut for a while.
+    Cut(Duration),
 }
 
 impl Failure {
-    const KINDS: u64 = 5;
+    const KINDS: u64 = 6;
 
     /// The first rounds have one of each kind that a user meets soonest.
     fn of(round: u64, random: &mut StdRng) -> Self {
@@ -58,6 +61,7 @@ impl Failure {
             1 => Self::Front(random.random_range(0..2)),
             2 => Self::Frozen(Duration::from_secs(3)),
             3 => Self::Follower,
+            4 => Self::Cut(Duration::from_secs(random.random_range(1..10))),
             _ if random.random_bool(0.5) => Self::Frozen(Duration::from_secs(15)),
             _ => Self::All,
         }
@@ -192,8 +196,12 @@ fn nothing_acknowledged_is_lost_or_told_twice_whatever_fails() {
     let seed = number("DOORBELL_SEED").unwrap_or_else(rand::random);
     println!("DOORBELL_SEED={seed}");
     let Some(mut cluster) = NatsCluster::start() else { return };
-    let front = |node| Mutex::new(TestServer::front(&cluster.urls(node), "--keepalive 500ms"));
-    let shared = Arc::new(Shared { fronts: [front(0), front(1)], is_over: AtomicBool::new(false) });
+    let relays = cluster.relays();
+    let by_relays = relays.iter().map(|relay| format!("nats://{}", relay.entry));
+    let by_relays = by_relays.collect::<Vec<_>>().join(",");
+    let front = |urls: &str| Mutex::new(TestServer::front(urls, "--keepalive 500ms"));
+    let fronts = [front(&cluster.urls(0)), front(&by_relays)];
+    let shared = Arc::new(Shared { fronts, is_over: AtomicBool::new(false) });
     let mut random = StdRng::seed_from_u64(seed);
     let publishers: Vec<JoinHandle<Published>> = (0..PUBLISHERS)
         .map(|name| {
@@ -213,7 +221,7 @@ fn nothing_acknowledged_is_lost_or_told_twice_whatever_fails() {
         sleep(CALM);
         let failure = Failure::of(round, &mut random);
         println!("round {round}: {failure:?}");
-        fail(&mut cluster, &shared, failure);
+        fail(&mut cluster, &relays, &shared, failure);
         eventually("both fronts are healthy again", || {
             let is_healthy = |front: &Mutex<TestServer>| {
                 let server = front.lock().unwrap();
@@ -236,7 +244,7 @@ fn nothing_acknowledged_is_lost_or_told_twice_whatever_fails() {
     check(&shared, &published, &had);
 }
 
-fn fail(cluster: &mut NatsCluster, shared: &Shared, failure: Failure) {
+fn fail(cluster: &mut NatsCluster, relays: &[Relay], shared: &Shared, failure: Failure) {
     let leader = cluster.leader();
     let restart = |cluster: &mut NatsCluster, nodes: &[usize]| {
         for node in nodes {
@@ -258,6 +266,14 @@ fn fail(cluster: &mut NatsCluster, shared: &Shared, failure: Failure) {
             cluster.signal(leader, Signal::STOP);
             sleep(duration);
             cluster.signal(leader, Signal::CONT);
+        }
+        Failure::Cut(duration) => {
+            for is_cut in [true, false] {
+                for relay in relays {
+                    relay.cut(is_cut);
+                }
+                sleep(if is_cut { duration } else { Duration::ZERO });
+            }
         }
         Failure::Front(front) => {
             let mut server = shared.fronts[front].lock().unwrap();

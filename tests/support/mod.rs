@@ -13,6 +13,7 @@ pub(crate) mod nats;
 pub(crate) mod preload;
 pub(crate) mod push_service;
 pub(crate) mod recorded_disk;
+pub(crate) mod relay;
 pub(crate) mod server;
 pub(crate) mod smtp;
 pub(crate) mod strangers;

@@ -10,6 +10,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::relay::Relay;
 use super::server::kill;
 use super::{Request, eventually, skip_unless_ci};
 
@@ -58,7 +59,7 @@ impl NatsCluster {
             let text = format!(
                 "server_name: n{node}\nlisten: 127.0.0.1:{client}\nhttp: 127.0.0.1:{http}\n\
                  jetstream {{ store_dir: \"{store}\", sync_interval: always }}\n\
-                 cluster {{ name: c, listen: 127.0.0.1:{route}, routes: {routes:?} }}\n{settings}\n"
+                 cluster {{ name: c, no_advertise: true, listen: 127.0.0.1:{route}, routes: {routes:?} }}\n{settings}\n"
             );
             std::fs::write(folder.path().join(format!("n{node}.conf")), text).unwrap();
         }
@@ -108,6 +109,12 @@ impl NatsCluster {
     pub(crate) fn urls(&self, first: usize) -> String {
         let url = |node: usize| format!("nats://127.0.0.1:{}", self.ports[node % NODES][0]);
         (first..first + NODES).map(url).collect::<Vec<_>>().join(",")
+    }
+
+    /// The same by way of relays, whose network can be cut.
+    pub(crate) fn relays(&self) -> Vec<Relay> {
+        let address = |[client, ..]: &[u16; 3]| format!("127.0.0.1:{client}").parse().unwrap();
+        self.ports.iter().map(address).map(Relay::to).collect()
     }
 
     /// The server that leads the stream, as soon as one does.
