@@ -163,7 +163,7 @@ struct Contact {
 struct Counters {
     fills: AtomicU64,
     retries: AtomicU64,
-    reconnects: AtomicU64,
+    outages: AtomicU64,
 }
 
 impl JetStreamLog {
@@ -485,7 +485,7 @@ impl Shared {
         let mut contact = self.contact.lock().unwrap_or_else(PoisonError::into_inner);
         contact.last = Instant::now();
         if let Some(outage) = contact.outage.take() {
-            self.counters.reconnects.fetch_add(1, Ordering::Relaxed);
+            self.counters.outages.fetch_add(1, Ordering::Relaxed);
             tracing::info!(outage, "the cluster is within reach again");
         }
     }
@@ -681,7 +681,7 @@ impl Log for JetStreamLog {
             lag: shared.end.borrow().saturating_sub(told),
             fills: shared.counters.fills.load(Ordering::Relaxed),
             retries: shared.counters.retries.load(Ordering::Relaxed),
-            outages: shared.counters.reconnects.load(Ordering::Relaxed),
+            outages: shared.counters.outages.load(Ordering::Relaxed),
         })
     }
 

@@ -372,8 +372,8 @@ fn what_is_not_kept_is_told_and_never_read() {
     assert_eq!((seqs(&read), read.lost), (vec![1, 3], None));
 }
 
-/// What the engine does is needed: without it the same failures lose and double. They take long, and
-/// so they run only where rounds are asked for.
+/// What the engine does is needed: without it the same failures lose and double. They take long,
+/// and so they run only where rounds are asked for.
 mod controls {
     use std::collections::BTreeSet;
 
