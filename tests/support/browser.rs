@@ -15,6 +15,9 @@ use tokio::task::LocalSet;
 
 use super::{PATIENCE, Request, skip_unless_ci};
 
+/// How often a driver may be started before it listens.
+const STARTS: u32 = 20;
+
 /// How a page is looked at.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Look {
@@ -54,22 +57,11 @@ impl Driver {
     fn start() -> Option<Self> {
         let chromium =
             ["chromium", "chromium-browser", "google-chrome"].into_iter().find_map(found)?;
-        let mut child = Command::new(found("chromedriver")?)
-            .arg("--port=0")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let port = lines.by_ref().find_map(|line| {
-            let line = line.ok()?;
-            let (_, port) = line.split_once("started successfully on port ")?;
-            port.trim_end_matches('.').parse().ok()
-        });
-        // Read to the end, so that the driver never waits for a reader.
-        std::thread::spawn(move || lines.count());
-        let profile = tempfile::tempdir().unwrap();
-        Some(Self { child, port: port.expect("the driver's port"), chromium, profile })
+        let program = found("chromedriver")?;
+        // It takes a port that is free for IPv6, and ends if the same one is in use for IPv4.
+        let started = (0..STARTS).find_map(|_| listening(&program));
+        let (child, port) = started.expect("a driver that listens");
+        Some(Self { child, port, chromium, profile: tempfile::tempdir().unwrap() })
     }
 
     fn capabilities(&self) -> Value {
@@ -98,6 +90,28 @@ impl Drop for Driver {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A driver and its port; `None` if it ended without one.
+fn listening(program: &Path) -> Option<(Child, u16)> {
+    let mut child = Command::new(program)
+        .arg("--port=0")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let port = lines.by_ref().find_map(|line| {
+        let line = line.ok()?;
+        let (_, port) = line.split_once("started successfully on port ")?;
+        port.trim_end_matches('.').parse().ok()
+    });
+    // Read to the end, so that the driver never waits for a reader.
+    std::thread::spawn(move || lines.count());
+    if port.is_none() {
+        child.wait().unwrap();
+    }
+    Some((child, port?))
 }
 
 fn found(program: &str) -> Option<PathBuf> {
