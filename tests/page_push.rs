@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 
 use crate::page::address;
-use crate::support::browser::{Look, Page, in_browser};
+use crate::support::browser::{Look, Page, in_browser, in_new_browser};
 use crate::support::push_service::{Browser, PushService};
 use crate::support::{PATIENCE, TestServer};
 
@@ -103,7 +103,8 @@ fn without_web_push_there_is_no_switch_and_where_it_fails_the_page_says_why() {
 #[test]
 fn the_service_worker_shows_a_message_and_its_newer_version_in_its_place() {
     let server = TestServer::with(ON);
-    in_browser(Look::DESKTOP, async move |page| {
+    // Its worker is the first one that is registered there.
+    in_new_browser(Look::DESKTOP, async move |page| {
         page.open(&address(&server, "?demo=off&lanes=sse")).await;
         page.let_notify(&origin(&server));
         let ready = "return (async () => {

@@ -1,22 +1,21 @@
 //! A real browser: headless Chromium, driven over `WebDriver`.
 
+use std::cell::RefCell;
+use std::collections::HashSet;
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use fantoccini::elements::Element;
-use fantoccini::{Client, ClientBuilder, Locator};
+use fantoccini::error::CmdError;
+use fantoccini::{Client, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tokio::task::LocalSet;
 
-use super::{PATIENCE, Request, skip_unless_ci};
-
-/// How often a driver may be started before it listens.
-const STARTS: u32 = 20;
+use super::driver::Browser;
+use super::{PATIENCE, skip_unless_ci};
 
 /// How a page is looked at.
 #[derive(Debug, Clone, Copy)]
@@ -44,111 +43,82 @@ impl Look {
     pub(crate) const PHONE: Self = Self { width: 390, height: 844, mobile: true, scheme: "light" };
 }
 
-/// The driver's process and what it needs.
-struct Driver {
-    child: Child,
-    port: u16,
-    chromium: PathBuf,
-    profile: TempDir,
-}
+/// The text of an element as a reader sees it; nothing of one that is hidden.
+const SHOWN_TEXT: &str = "const element = document.getElementById(arguments[0]);
+    const text = element?.checkVisibility() ? element.innerText : '';
+    return element && text.replace(/[\\u00a0\\t]/g, ' ').trim()";
 
-impl Driver {
-    /// Starts it; `None` where browser or driver are not installed.
-    fn start() -> Option<Self> {
-        let chromium =
-            ["chromium", "chromium-browser", "google-chrome"].into_iter().find_map(found)?;
-        let program = found("chromedriver")?;
-        // It takes a port that is free for IPv6, and ends if the same one is in use for IPv4.
-        let started = (0..STARTS).find_map(|_| listening(&program));
-        let (child, port) = started.expect("a driver that listens");
-        Some(Self { child, port, chromium, profile: tempfile::tempdir().unwrap() })
-    }
-
-    fn capabilities(&self) -> Value {
-        let profile = format!("--user-data-dir={}", self.profile.path().display());
-        json!({
-            "goog:loggingPrefs": {"browser": "ALL"},
-            "goog:chromeOptions": {"binary": self.chromium, "args": [
-                // Containers and root have no sandbox; the page is our own.
-                "--no-sandbox", "--headless", "--disable-gpu", "--disable-quic", "--no-first-run",
-                "--disable-background-networking", "--disable-component-update", "--disable-sync",
-                "--disable-dev-shm-usage", "--window-size=1280,1043", profile,
-            ]},
-        })
-    }
-
-    async fn connect(&self) -> Client {
-        let Value::Object(capabilities) = self.capabilities() else { unreachable!() };
-        let mut builder = ClientBuilder::new(HttpConnector::new());
-        builder.capabilities(capabilities);
-        builder.connect(&format!("http://127.0.0.1:{}", self.port)).await.unwrap()
-    }
-}
-
-impl Drop for Driver {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// A driver and its port; `None` if it ended without one.
-fn listening(program: &Path) -> Option<(Child, u16)> {
-    let mut child = Command::new(program)
-        .arg("--port=0")
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let port = lines.by_ref().find_map(|line| {
-        let line = line.ok()?;
-        let (_, port) = line.split_once("started successfully on port ")?;
-        port.trim_end_matches('.').parse().ok()
-    });
-    // Read to the end, so that the driver never waits for a reader.
-    std::thread::spawn(move || lines.count());
-    if port.is_none() {
-        child.wait().unwrap();
-    }
-    Some((child, port?))
-}
-
-fn found(program: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|path| path.is_file())
-}
-
-/// Runs the steps in a browser of their own. The browser is closed even if they fail.
+/// Runs the steps in a tab of their own. They find nothing of what other tests did.
 pub(crate) fn in_browser(look: Look, steps: impl AsyncFnOnce(Page) + 'static) {
-    let Some(driver) = Driver::start() else {
-        skip_unless_ci("chromium and chromedriver are not installed");
-        return;
+    if let Some(browser) = run(Browser::take(), look, steps) {
+        browser.give_back();
+    }
+}
+
+/// The same in a browser that no other test has used, or will.
+pub(crate) fn in_new_browser(look: Look, steps: impl AsyncFnOnce(Page) + 'static) {
+    drop(run(Browser::start(), look, steps));
+}
+
+/// Returns the browser if the steps have held: one in which they failed is not used again.
+fn run(
+    browser: Option<Browser>,
+    look: Look,
+    steps: impl AsyncFnOnce(Page) + 'static,
+) -> Option<Browser> {
+    let Some(browser) = browser else {
+        skip_unless_ci("chromium, chromedriver or curl is not installed");
+        return None;
     };
+    let browser = Rc::new(browser);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     LocalSet::new().block_on(&runtime, async {
-        let client = driver.connect().await;
-        let session = client.session_id().await.unwrap().unwrap();
-        let page = Page { client: client.clone(), driver: driver.port, session };
+        let page = Page::in_a_new_tab(browser.clone()).await;
         page.look(look);
-        let outcome = tokio::task::spawn_local(async move { steps(page).await }).await;
-        client.close().await.unwrap();
-        if let Err(failure) = outcome {
+        if let Err(failure) = tokio::task::spawn_local(steps(page)).await {
             std::panic::resume_unwind(failure.into_panic());
         }
     });
+    Rc::into_inner(browser)
 }
 
 /// What is shown in the browser.
 pub(crate) struct Page {
     client: Client,
-    driver: u16,
-    session: String,
+    browser: Rc<Browser>,
+    /// The origins that were opened.
+    visited: RefCell<HashSet<String>>,
 }
 
 impl Page {
-    /// Goes to an address.
+    /// A tab beside which there is none, of a browser that has kept nothing.
+    async fn in_a_new_tab(browser: Rc<Browser>) -> Self {
+        let (driver, session) = (browser.address(), browser.session());
+        let connected = Client::with_existing_session(&driver, session, HttpConnector::new());
+        let client = connected.await.unwrap();
+        client.persist().await.unwrap();
+        let page = Self { client, browser, visited: RefCell::default() };
+        let new = page.client.new_window(true).await.unwrap().handle;
+        for tab in page.client.windows().await.unwrap() {
+            if tab != new {
+                page.client.switch_to_window(tab).await.unwrap();
+                page.client.close_window().await.unwrap();
+            }
+        }
+        page.client.switch_to_window(new).await.unwrap();
+        page.tell_browser("Browser.resetPermissions", &json!({}));
+        page.tell_browser("Network.clearBrowserCache", &json!({}));
+        page.console();
+        page
+    }
+
+    /// Goes to an address. What another test left at its origin is gone.
     pub(crate) async fn open(&self, address: &str) {
+        let origin = address.splitn(4, '/').take(3).collect::<Vec<_>>().join("/");
+        if origin.starts_with("http") && self.visited.borrow_mut().insert(origin.clone()) {
+            let all = json!({"origin": origin, "storageTypes": "all"});
+            self.tell_browser("Storage.clearDataForOrigin", &all);
+        }
         self.client.goto(address).await.unwrap();
     }
 
@@ -158,9 +128,16 @@ impl Page {
         found.unwrap_or_else(|error| panic!("#{id}: {error}"))
     }
 
-    /// Its text.
+    /// Its text, as far as it is shown.
     pub(crate) async fn text(&self, id: &str) -> String {
-        self.element(id).await.text().await.unwrap()
+        self.element(id).await;
+        self.text_now(id).await.unwrap().unwrap_or_else(|| panic!("#{id} is gone"))
+    }
+
+    /// The same at this moment; `None` while there is no such element.
+    async fn text_now(&self, id: &str) -> Result<Option<String>, CmdError> {
+        let shown = self.client.execute(SHOWN_TEXT, vec![id.into()]).await?;
+        Ok(shown.as_str().map(str::to_owned))
     }
 
     /// Its text as a whole number.
@@ -175,9 +152,9 @@ impl Page {
         let deadline = Instant::now() + PATIENCE;
         loop {
             // Of a page that is being left there is nothing to read.
-            let text = self.element(id).await.text().await;
+            let text = self.text_now(id).await;
             match text {
-                Ok(text) if wanted(&text) => return text,
+                Ok(Some(text)) if wanted(&text) => return text,
                 _ => assert!(Instant::now() < deadline, "#{id} is still {text:?}"),
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -248,7 +225,7 @@ impl Page {
 
     /// What was written to the console since the last call.
     pub(crate) fn console(&self) -> Vec<Value> {
-        let entries = self.ask_driver("se/log", &json!({"type": "browser"}));
+        let entries = self.browser.ask("se/log", &json!({"type": "browser"}));
         entries.as_array().expect("a list of entries").clone()
     }
 
@@ -276,15 +253,6 @@ impl Page {
 
     /// A command of the browser's own protocol.
     fn tell_browser(&self, command: &str, parameters: &Value) {
-        self.ask_driver("goog/cdp/execute", &json!({"cmd": command, "params": parameters}));
-    }
-
-    /// A command that the driver adds to `WebDriver`.
-    fn ask_driver(&self, path: &str, body: &Value) -> Value {
-        let path = format!("/session/{}/{path}", self.session);
-        let address = ([127, 0, 0, 1], self.driver).into();
-        let response = Request::post(&path, body.to_string()).send_to(address);
-        assert_eq!(response.status, 200, "{}", response.text());
-        response.json()["value"].clone()
+        self.browser.ask("goog/cdp/execute", &json!({"cmd": command, "params": parameters}));
     }
 }

@@ -4,6 +4,7 @@ pub(crate) mod access;
 pub(crate) mod browser;
 pub(crate) mod client;
 pub(crate) mod datagrams;
+mod driver;
 pub(crate) mod event;
 pub(crate) mod held_disk;
 pub(crate) mod http;
