@@ -160,22 +160,6 @@ fn the_page_says_when_the_server_is_gone_and_comes_back_with_it() {
 }
 
 #[test]
-fn a_line_that_was_cut_on_purpose_comes_back_and_has_missed_nothing() {
-    let server = TestServer::start();
-    in_browser(Look::DESKTOP, async move |page| {
-        page.open(&laboratory(&server, "?demo=off&interval=0.5")).await;
-        await_connection(&page).await;
-        page.click("cut-button").await;
-        server.publish("demo", "while it was cut");
-        page.until("ws-messages", |text| text == "1").await;
-        await_connection(&page).await;
-        assert_eq!(page.number("ws-requests").await, 2);
-        assert_eq!(page.number("ws-missed").await, 0);
-        assert!(faults(&page).is_empty());
-    });
-}
-
-#[test]
 fn the_slider_sets_how_often_polling_looks() {
     let server = TestServer::start();
     in_browser(Look::DESKTOP, async move |page| {

@@ -159,7 +159,7 @@ fn the_page_speaks_the_language_of_the_browser_until_another_is_chosen() {
             [("zh-TW,zh,en", "zh-Hans"), ("de,fr", "en"), ("fr,zh-CN", "zh-Hans"), ("en-GB", "en")]
         {
             page.read_languages(languages).await;
-            open(&page, &server, "?demo=off").await;
+            page.open(&laboratory(&server, "?demo=off")).await;
             assert_eq!(page.evaluate(SPOKEN).await, expected, "{languages}");
         }
         choose_language(&page, "zh-Hans").await;
@@ -423,15 +423,15 @@ fn tour_and_wire_fit_a_phone_and_a_desk_by_day_and_by_night() {
     let server = TestServer::start();
     in_browser(Look::DESKTOP, async move |page| {
         open(&page, &server, "?demo=off#tour-1").await;
-        for (look, name, width) in [
-            (Look::DESKTOP, "desktop-light", 1280),
-            (Look::DARK, "desktop-dark", 1280),
-            (Look::PHONE, "phone-light", 390),
-            (Look::DARK_PHONE, "phone-dark", 390),
-        ] {
-            page.look(look);
-            for language in LANGUAGES {
-                choose_language(&page, language).await;
+        for language in LANGUAGES {
+            choose_language(&page, language).await;
+            for (look, name, width) in [
+                (Look::DESKTOP, "desktop-light", 1280),
+                (Look::DARK, "desktop-dark", 1280),
+                (Look::PHONE, "phone-light", 390),
+                (Look::DARK_PHONE, "phone-dark", 390),
+            ] {
+                page.look(look);
                 for number in 1..=STEPS {
                     page.evaluate(&format!("location.hash = '#tour-{number}'")).await;
                     await_step(&page, number).await;
@@ -441,6 +441,9 @@ fn tour_and_wire_fit_a_phone_and_a_desk_by_day_and_by_night() {
                 }
                 page.keep_screenshot(&format!("tour-{name}-{language}.png")).await;
             }
+        }
+        for (look, name) in [(Look::DESKTOP, "desktop"), (Look::DARK_PHONE, "phone-dark")] {
+            page.look(look);
             page.evaluate("document.getElementById('trace').scrollIntoView({behavior: 'instant'})")
                 .await;
             page.keep_screenshot(&format!("trace-{name}.png")).await;
