@@ -206,7 +206,7 @@ fn a_lane_that_the_server_does_not_have_says_what_it_needs() {
     in_browser(Look::DESKTOP, async move |page| {
         page.open(&laboratory(&server, "?demo=off")).await;
         await_connection(&page).await;
-        page.until("choose-udp-why", |text| text == "--udp 127.0.0.1:1989").await;
+        page.until("choose-udp-why", |text| text == "--udp 127.0.0.1:0").await;
         let disabled = "return document.getElementById('choose-udp').disabled";
         assert_eq!(page.evaluate(disabled).await, true);
         page.until("tcp-state", |text| text.starts_with("connected")).await;

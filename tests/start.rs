@@ -1,14 +1,14 @@
 //! Starting: the ready line, the settings, and every reason not to start.
 
 use std::fs;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::process::{Command, Output};
 
 use serde_json::Value;
 
 use crate::support::client::RunningClient;
 use crate::support::server::{run, server_command};
-use crate::support::{Request, TestServer};
+use crate::support::{Request, TestServer, skip};
 
 /// A server that must not start, in a folder of its own.
 fn refused(flags: &[&str]) -> String {
@@ -36,6 +36,27 @@ fn config_of(command: &mut Command) -> (Value, String, RunningClient) {
 
 fn free_ports(command: &mut Command) -> &mut Command {
     command.args(["--http", "127.0.0.1:0", "--tcp", "127.0.0.1:0"])
+}
+
+#[test]
+fn datagrams_are_taken_on_this_machine_unless_their_port_is_taken() {
+    let usual = "127.0.0.1:1990";
+    let start = || {
+        let mut command = server_command();
+        config_of(free_ports(&mut command).arg("--ephemeral").env_remove("DOORBELL_UDP"))
+    };
+    let Ok(taken) = UdpSocket::bind(usual) else {
+        skip(&format!("{usual} is in use, and it is the usual address for datagrams"));
+        return;
+    };
+    let (config, ready, mut running) = start();
+    assert!(config["listen"].get("udp").is_none() && !ready.contains("udp="), "{ready}");
+    let told = std::iter::from_fn(|| running.talk()).find(|line| line.contains(usual));
+    assert!(told.is_some_and(|line| line.contains("no UDP")));
+    drop(taken);
+    let (config, ready, _running) = start();
+    assert!(ready.ends_with(&format!(" udp={usual}")), "{ready}");
+    assert_eq!(config["listen"]["udp"], usual);
 }
 
 #[test]

@@ -60,7 +60,8 @@ pub struct Config {
     #[arg(long, value_name = "OCTAL", env = "DOORBELL_UNIX_MODE", default_value = "600")]
     pub unix_mode: SocketMode,
 
-    /// Address for datagrams over UDP; port 0 picks a free one
+    /// Address for datagrams over UDP; port 0 picks a free one, none switches it off [default:
+    /// 127.0.0.1:1990, unless it is taken]
     #[arg(long, value_name = "ADDR", env = "DOORBELL_UDP", value_parser = listen_address)]
     pub udp: Option<Listen>,
 

@@ -1,6 +1,7 @@
 //! Starting and stopping: open the log, bind, spawn, drain.
 
 use std::io::Write;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::{Arc, Once};
 use std::time::Duration;
@@ -313,6 +314,9 @@ fn begin_keeping(acceptor: &Acceptor, gate: &Gate, files: &Files, hub: &Hub) {
     tasks.spawn(hub.clone().deliver_scheduled(stop.clone()));
 }
 
+/// Where datagrams are taken if no setting says it.
+const UDP_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1990);
+
 /// The listeners, bound.
 #[derive(Debug)]
 struct Listeners {
@@ -338,7 +342,7 @@ impl Listeners {
                 return Err(StartError(text));
             }
         }
-        Ok(Self {
+        let mut listeners = Self {
             http: bind("http", inherited.http, config.http)?,
             tcp: bind("tcp", inherited.tcp, config.tcp)?,
             udp: match inherited.udp {
@@ -354,7 +358,16 @@ impl Listeners {
                 (None, Some(path)) => Some(bind_unix(path, config.unix_mode)?),
                 (None, None) => None,
             },
-        })
+        };
+        // Datagrams that nobody asked for are no reason to start, and none not to.
+        if config.udp.is_none() && listeners.udp.is_none() && listeners.addresses().is_ok() {
+            listeners.udp = bind_udp(UDP_DEFAULT)
+                .inspect_err(|error| {
+                    tracing::warn!(%error, "no UDP: {UDP_DEFAULT} cannot be had; see --udp");
+                })
+                .ok();
+        }
+        Ok(listeners)
     }
 
     /// Where they are, of which there is one at least.
@@ -532,7 +545,7 @@ fn bind_unix(path: &Path, mode: SocketMode) -> Result<UnixSocket, StartError> {
         .map_err(|error| StartError(format!("cannot listen on {} (unix): {error}", path.display())))
 }
 
-fn bind_datagrams(address: std::net::SocketAddr) -> Result<UdpSocket, StartError> {
+fn bind_datagrams(address: SocketAddr) -> Result<UdpSocket, StartError> {
     bind_udp(address)
         .map_err(|error| StartError(format!("cannot listen on {address} (udp): {error}")))
 }

@@ -381,7 +381,8 @@ fn launch(
     (child, stdout)
 }
 
-/// The server's binary without what the environment says about it.
+/// The server's binary without what the environment says about it. Many run at once, so none takes
+/// the one address for datagrams that a server has by itself.
 pub(crate) fn server_command() -> Command {
     let mut command = Command::new(binary("doorbell-server"));
     for (name, _) in std::env::vars_os() {
@@ -390,6 +391,7 @@ pub(crate) fn server_command() -> Command {
             command.env_remove(name);
         }
     }
+    command.env("DOORBELL_UDP", "none");
     command
 }
 

@@ -8,7 +8,7 @@ import { say } from "../words/say.js";
 
 /** What to start the server with. */
 const LAB_FLAG = "--lab on";
-const UDP_FLAG = "--udp 127.0.0.1:1989";
+const UDP_FLAG = "--udp 127.0.0.1:0";
 
 /** What is to be said of a state; of the others there is nothing. */
 const NOTES = { off: say("connections.laboff"), waiting: say("connections.labwaiting") };

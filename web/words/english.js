@@ -481,7 +481,7 @@ export const ENGLISH = {
       unseen: "The page cannot see this: the server's lab is off (`--lab on`) or out of reach. " +
         "You can.",
       nodoor: "This server has no TCP port to try this at. Start it with `--tcp 127.0.0.1:1989`.",
-      nodatagrams: "This server has no UDP port. Start it with `--udp 127.0.0.1:1990`.",
+      nodatagrams: "This server has no UDP port. Start it with `--udp 127.0.0.1:0`.",
     },
     drawing: {
       client: "client",
