@@ -4,6 +4,7 @@
 
 import { find, write } from "../elements.js";
 import { readConfig } from "../server.js";
+import { LANGUAGES, WORDS, sayDocument } from "../words/say.js";
 import { Account } from "./account.js";
 import { Alerts } from "./alerts.js";
 import { badge } from "./badge.js";
@@ -15,7 +16,7 @@ import { Feed } from "./feed.js";
 import { Inbox } from "./inbox.js";
 import { KEPT, NEWEST, STORE } from "./kept.js";
 import { hearKeys, listKeys } from "./keys.js";
-import { LANGUAGES, choose, locale, say, speak } from "./language.js";
+import { choose, say } from "./language.js";
 import { plainText } from "./message_view.js";
 import { keepOffline } from "./offline.js";
 import { Scheduled } from "./scheduled.js";
@@ -30,7 +31,7 @@ import { View } from "./view.js";
 const SPOKEN = 100;
 const SPEAK_EVERY_MS = 4_000;
 
-speak();
+sayDocument();
 closeByButtons();
 listKeys();
 
@@ -77,7 +78,7 @@ find("topic-menu").addEventListener("click", () => commands.menuOfTopic());
 find("settings-button").addEventListener("click", openSettings);
 find("help-button").addEventListener("click", openHelp);
 find("s-language").append(...LANGUAGES.map(({ lang, own }) => new Option(own, lang)));
-find("s-language").value = locale();
+find("s-language").value = WORDS.lang;
 find("s-language").addEventListener("change", ({ target }) => choose(target.value));
 hearKeys({
   next: () => feed.step(1),

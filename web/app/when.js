@@ -2,7 +2,7 @@
 // is today, the date with it where it is not.
 
 import { make } from "../elements.js";
-import { locale } from "./language.js";
+import { WORDS } from "../words/say.js";
 
 const TIME = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
 const DAY = { ...TIME, month: "short", day: "numeric" };
@@ -38,7 +38,7 @@ export function timeElement(seconds) {
 }
 
 function format(name, options) {
-  const key = `${locale()} ${name}`;
-  if (!formats.has(key)) formats.set(key, new Intl.DateTimeFormat(locale(), options));
+  const key = `${WORDS.lang} ${name}`;
+  if (!formats.has(key)) formats.set(key, new Intl.DateTimeFormat(WORDS.lang, options));
   return formats.get(key);
 }

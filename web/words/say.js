@@ -31,12 +31,14 @@ export const WORDS = chosen();
 
 /**
  * A text of the page.
- * @param {string} key such as `why.offline`
+ * @param {string} key such as `why.offline`; for a value `n` of one, the text of `KEY_one`, if
+ *   there is one
  * @param {Record<string, string|number>} [values] for its places
  * @returns {string}
  */
 export function say(key, values) {
-  return fill(textOf(key), values);
+  const ofOne = values?.n === 1 ? wordsAt(`${key}_one`) : undefined;
+  return fill(ofOne ?? textOf(key), values);
 }
 
 /**
@@ -132,8 +134,12 @@ function find(name) {
   return LANGUAGES.find(({ lang }) => primary(lang) === primary(name));
 }
 
+function wordsAt(key) {
+  return key.split(".").reduce((words, part) => words?.[part], WORDS);
+}
+
 function textOf(key) {
-  const text = key.split(".").reduce((words, part) => words?.[part], WORDS);
+  const text = wordsAt(key);
   if (typeof text === "string") return text;
   console.error(`no words for ${key}`);
   return key;
