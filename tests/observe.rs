@@ -185,6 +185,44 @@ fn sockets_of_all_listeners_are_counted() {
 }
 
 #[test]
+fn a_browser_is_shown_a_page_where_there_is_none_and_programs_are_told_as_ever() {
+    let server = TestServer::start();
+    let (browser, program) = ("text/html,application/xhtml+xml,*/*;q=0.8", "*/*");
+    for (path, status, reason) in [
+        ("/no/such/page", 404, "page not found"),
+        ("/orders.*", 400, "orders.*"),
+        ("/a/json?since=%3Cb%3E", 400, "&lt;b&gt;"),
+    ] {
+        let asked = |accept| server.send(&Request::get(path).header("accept", accept));
+        let page = asked(browser);
+        assert_eq!(page.status, status, "{path}");
+        assert_eq!(page.header("content-type"), Some("text/html; charset=utf-8"));
+        assert!(page.header("content-security-policy").is_some(), "{path}");
+        let up = "../".repeat(path.matches('/').count() - 1);
+        for text in [reason, &status.to_string(), &format!("href=\"{up}static/style.css\"")] {
+            assert!(page.text().contains(text), "{path}: no {text} in {}", page.text());
+        }
+        let told = asked(program);
+        assert_eq!((told.status, told.header("content-type")), (status, Some("application/json")));
+        assert_eq!(told.json()["http"], status, "{path}");
+    }
+    let post = Request::post("/no/such/page", "x").header("accept", browser);
+    assert_eq!(server.send(&post).header("content-type"), Some("application/json"));
+}
+
+#[test]
+fn the_picture_of_a_link_has_a_whole_address_where_the_server_knows_its_own() {
+    for (flags, card) in [
+        ("", "static/card.png"),
+        ("--base-url https://bell.example/push", "https://bell.example/push/static/card.png"),
+    ] {
+        let page = TestServer::with(flags).get("/");
+        let wanted = format!("<meta property=\"og:image\" content=\"{card}\">");
+        assert!(page.text().contains(&wanted), "{flags}: {}", page.text());
+    }
+}
+
+#[test]
 fn the_page_is_served_with_a_policy_that_lets_nothing_in_from_elsewhere() {
     let server = TestServer::start();
     for path in ["/", "/some.topic"] {

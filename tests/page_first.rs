@@ -132,6 +132,11 @@ fn links_to_the_laboratory_take_topic_and_settings_along_and_the_tour_has_moved_
         let place = "return location.pathname + location.search + location.hash";
         assert_eq!(page.evaluate(place).await, "/lab?demo=off&topic=orders.eu#tour-3");
         page.element("tour-title").await;
+        page.open(&address(&server, "no/such/page")).await;
+        page.until("headline", |text| text == "There is no page here").await;
+        assert!(page.text("reason").await.contains("not found"));
+        page.click("home").await;
+        page.until("sentence", |text| !text.is_empty()).await;
     });
 }
 

@@ -310,24 +310,24 @@ impl Call {
         connection: &Connection,
     ) -> Result<Self, Box<Verification>> {
         let audit = app.config.gate.audit();
-        let refused = |error: &Error, address, grant: Option<&Grant>| {
+        let refused = |request: &Request<'_>, error: &Error, address, grant: Option<&Grant>| {
             app.config.refused(actor(grant, address), route.action(), error);
-            Self::refused(app, route, error)
+            Self::refused(app, route, page::refusal(app, request, error))
         };
         let requester = match Requester::of(app, request, connection) {
             Ok(requester) => requester,
-            Err(error) => return Ok(refused(&error, connection.ends().address(), None)),
+            Err(error) => return Ok(refused(request, &error, connection.ends().address(), None)),
         };
         let address = requester.address;
         let access = match admit(app, route, request, connection, &requester.visitor) {
             Ok(Admission::Admitted(access)) => access,
             Ok(Admission::Unverified(verification)) => return Err(verification),
             Ok(Admission::Refused(error)) | Err(error) => {
-                return Ok(refused(&error, address, None));
+                return Ok(refused(request, &error, address, None));
             }
         };
         if let Err(refusal) = begin(app, &access, route, connection) {
-            return Ok(refused(&refusal, address, Some(access.grant())));
+            return Ok(refused(request, &refusal, address, Some(access.grant())));
         }
         let grant = audit.is_on().then(|| access.grant().clone());
         let looked = Self::look(app, access, route, request, sent, connection, &requester);
@@ -336,7 +336,7 @@ impl Call {
         {
             audit.done(actor(Some(grant), address), action);
         }
-        Ok(looked.unwrap_or_else(|error| refused(&error, address, grant.as_ref())))
+        Ok(looked.unwrap_or_else(|error| refused(request, &error, address, grant.as_ref())))
     }
 
     /// As what it is noted in the audit, if it is.
@@ -359,11 +359,11 @@ impl Call {
     }
 
     /// The refusal of what stands at a route.
-    pub(super) fn refused(app: &App, route: Route<'_>, error: &Error) -> Self {
+    pub(super) fn refused(app: &App, route: Route<'_>, reply: Reply) -> Self {
         if matches!(route, Route::Publish(_)) {
             app.config.metrics.published(false);
         }
-        Self::Answered(Reply::refusal(error))
+        Self::Answered(reply)
     }
 
     fn look(
@@ -376,12 +376,11 @@ impl Call {
         requester: &Requester<'_>,
     ) -> Result<Self, Error> {
         Ok(match route {
-            Route::Page(None) => Self::Answered(page::file("index.html", request)?),
             Route::Page(Some(topic)) if publish::is_push(&Params::of(request)) => {
                 decoded(topic)?.parse::<Topic>()?;
                 Self::Answered(publish::push_endpoint())
             }
-            Route::Page(Some(topic)) => Self::Answered(page::topic(&decoded(topic)?, request)?),
+            Route::Page(topic) => Self::Answered(page::of(app, topic, request)?),
             Route::BasePath => Self::Answered(moved(&app.base_path.page(request.query))),
             Route::Elsewhere(topic) => {
                 let path = app.base_path.strip(request.path);

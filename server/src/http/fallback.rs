@@ -111,7 +111,7 @@ async fn answer(
                         Err(verification) => Box::pin(verification.run()).await,
                     }
                 },
-                Err(error) => (Call::refused(&app, route, &error), None),
+                Err(error) => (Call::refused(&app, route, Reply::refusal(&error)), None),
             };
             let mut kept = Kept::new(Wait::new(&app.config.stop));
             let served = Served { connection: &connection, kept: &mut kept, rest: rest.as_mut() };

@@ -73,10 +73,15 @@ impl Reply {
 
     /// A refusal in the shape of the dialect.
     pub(super) fn refusal(error: &Error) -> Self {
+        let body = serde_json::to_vec(&error.body()).unwrap_or_default();
+        Self::refusal_as("application/json", error, body)
+    }
+
+    /// A refusal with a body of another kind.
+    pub(super) fn refusal_as(content_type: &str, error: &Error, body: impl Into<Bytes>) -> Self {
         let status = StatusCode::from_u16(error.code().status())
             .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let body = serde_json::to_vec(&error.body()).unwrap_or_default();
-        let mut reply = Self::whole(status, "application/json", body);
+        let mut reply = Self::whole(status, content_type, body);
         if error.code() == Code::Unauthorized {
             let challenge = b"Bearer realm=\"doorbell\", error=\"invalid_token\"";
             reply.head.add("www-authenticate", challenge);
