@@ -1,8 +1,9 @@
-//! The lines of the README and of the page about access, run as they stand.
+//! The lines of the README and of the book in `docs/`, run as they stand; and that the book is whole.
 //!
 //! A block is run when `<!-- test: name -->` stands directly above its fence. They run one after
 //! the other, against one server on the addresses that the README names.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::net::TcpListener;
@@ -30,6 +31,10 @@ const EXPECTED: [(&str, &[&str]); 7] = [
     ("log", &["a new order\n", "1 messages can be read, 0 are lost"]),
 ];
 
+/// What a newcomer reads, in this order, one line after the other.
+const FIRST_PAGES: [&str; 5] =
+    ["README.md", "docs/by-hand.md", "docs/client.md", "docs/comparison.md", "docs/settings.md"];
+
 /// A block that is marked as runnable.
 struct Block {
     name: String,
@@ -54,9 +59,23 @@ fn blocks(markdown: &str) -> Vec<Block> {
     blocks
 }
 
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
 fn page(name: &str) -> String {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    fs::read_to_string(root.join(name)).unwrap()
+    fs::read_to_string(root().join(name)).unwrap()
+}
+
+fn blocks_of_the_first_pages() -> Vec<Block> {
+    FIRST_PAGES.iter().flat_map(|name| blocks(&page(name))).collect()
+}
+
+/// Where the links of a Markdown text lead that do not leave the repository.
+fn links(markdown: &str) -> impl Iterator<Item = &str> {
+    let targets = markdown.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+    let targets = targets.map(|target| target.split('#').next().unwrap());
+    targets.filter(|target| !target.is_empty() && !target.contains("://"))
 }
 
 /// A server on the default addresses, with a log in memory; `None` if somebody else is there.
@@ -103,7 +122,7 @@ fn the_lines_of_the_readme_do_what_they_say() {
     writing.publish("orders.eu", "a new order");
     let home = tempfile::tempdir().unwrap();
     symlink(writing.data(), home.path().join("doorbell-data")).unwrap();
-    for block in blocks(&page("README.md")) {
+    for block in blocks_of_the_first_pages() {
         let output = paste_at(home.path(), &block);
         let expected = EXPECTED.iter().find(|(name, _)| *name == block.name);
         let (_, expected) = expected.unwrap_or_else(|| panic!("what is {} to bring?", block.name));
@@ -160,9 +179,30 @@ fn the_lines_of_the_page_about_the_log_do_what_they_say() {
 }
 
 #[test]
+fn the_book_has_every_page_and_no_link_leads_nowhere() {
+    let docs = root().join("docs");
+    let summary = page("docs/SUMMARY.md");
+    let listed: BTreeSet<&str> = links(&summary).collect();
+    let files = fs::read_dir(&docs).unwrap().map(|file| file.unwrap().file_name());
+    let pages: BTreeSet<String> = files
+        .map(|name| name.into_string().unwrap())
+        .filter(|name| name.ends_with(".md") && name != "SUMMARY.md")
+        .collect();
+    assert_eq!(listed, pages.iter().map(String::as_str).collect());
+    for name in pages.iter().map(|name| format!("docs/{name}")).chain(["README.md".to_owned()]) {
+        let text = page(&name);
+        let folder = root().join(&name).parent().unwrap().to_owned();
+        let lost: Vec<&str> = links(&text).filter(|link| !folder.join(link).exists()).collect();
+        assert!(lost.is_empty(), "{name}: {lost:?}");
+    }
+}
+
+#[test]
 fn every_runnable_block_of_the_readme_is_marked_and_known() {
-    let names: Vec<String> =
-        blocks(&page("README.md")).into_iter().map(|block| block.name).collect();
+    let mut names: Vec<String> =
+        blocks_of_the_first_pages().into_iter().map(|block| block.name).collect();
+    // The README rings, and so does the page of those who go on by hand.
+    names.dedup();
     let expected: Vec<&str> = EXPECTED.iter().map(|(name, _)| *name).collect();
     assert_eq!(names, expected);
 }

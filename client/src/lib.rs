@@ -69,7 +69,7 @@ pub use subscribe::Subscribe;
 pub use subscription::{Subscription, Update};
 pub use trust::{Fingerprint, Own, Tls, Trust};
 
-/// The README's example is compiled with those of the documentation.
+/// The example of the book is compiled with those of the documentation.
 #[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
-struct Readme;
+#[doc = include_str!("../../docs/client.md")]
+struct Book;
