@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Subcommand;
-use doorbell_protocol::{Filter, Since};
+use doorbell_protocol::{Filter, GapReason, Since};
 
 #[cfg(feature = "cluster")]
 use super::cluster;
@@ -124,10 +124,14 @@ fn check(folder: &Path) -> Result<Outcome, String> {
             }
             None => print(&format!("{name}: no messages, {bytes} bytes"))?,
         }
-        for (first, through) in &report.damaged {
-            let count = through + 1 - first;
+        for run in &report.missing {
+            let (first, through, count) = (run.first, run.through, run.count());
+            let why = match run.reason {
+                GapReason::Damaged => "cannot be read",
+                _ => "are not there: they never reached this disk, or their segment is gone",
+            };
             lost += count;
-            print(&format!("{name}: {first} to {through} cannot be read: {count} lost"))?;
+            print(&format!("{name}: {first} to {through} {why}: {count} lost"))?;
         }
         for remark in &report.remarks {
             print(&format!("{name}: {remark}"))?;

@@ -42,7 +42,7 @@ pub use heads::{Expired, Finding, HeadSearch, Heads, Latest, Newest};
 pub use jetstream::{ClusterFault, ClusterSettings, JetStreamLog, begin_epoch};
 pub use memory::MemoryLog;
 pub use ring::Ring;
-pub use segments::{FileReport, LogFolder, SegmentLog, StoredMessage, Sync, WaitingFile};
+pub use segments::{FileReport, LogFolder, Missing, SegmentLog, StoredMessage, Sync, WaitingFile};
 
 /// One sequence of messages.
 ///

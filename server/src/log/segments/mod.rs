@@ -53,7 +53,7 @@ use arc_swap::ArcSwap;
 
 use self::append::Appender;
 use self::folder::{Claim, Folder};
-pub use self::offline::{FileReport, LogFolder, StoredMessage};
+pub use self::offline::{FileReport, LogFolder, Missing, StoredMessage};
 use self::owners::Owners;
 use self::segment::Segment;
 use self::tasks::Threads;

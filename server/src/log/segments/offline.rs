@@ -10,10 +10,13 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use doorbell_protocol::GapReason;
+
 use super::folder::Folder;
 use super::line;
 use super::lines::LineReader;
 use super::scan::{self, Content, End, Rest};
+use super::segment::Hole;
 use super::summary;
 use super::waiting::WAITING;
 use crate::log::{Epochs, OpenError};
@@ -48,10 +51,34 @@ pub struct FileReport {
     pub messages: Option<(u64, u64, u64)>,
     /// Bytes that hold something.
     pub bytes: u64,
-    /// Runs of messages that cannot be read.
-    pub damaged: Vec<(u64, u64)>,
+    /// Runs of messages that it should hold and does not.
+    pub missing: Vec<Missing>,
     /// What else is to be said of it.
     pub remarks: Vec<&'static str>,
+}
+
+/// A run of messages that are not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Missing {
+    /// The first of them.
+    pub first: u64,
+    /// The last one.
+    pub through: u64,
+    /// What readers who come past are told.
+    pub reason: GapReason,
+}
+
+impl Missing {
+    /// How many they are.
+    pub fn count(self) -> u64 {
+        self.through + 1 - self.first
+    }
+}
+
+impl From<Hole> for Missing {
+    fn from(hole: Hole) -> Self {
+        Self { first: hole.after + 1, through: hole.through, reason: hole.reason }
+    }
 }
 
 impl LogFolder {
@@ -93,20 +120,28 @@ impl LogFolder {
     /// A summary cannot be read.
     pub fn report(&self) -> io::Result<Vec<FileReport>> {
         let mut reports = Vec::new();
-        let mut reached = None;
+        let (mut reached, mut is_damaged_behind) = (None, false);
         for (index, found) in self.segments.iter().enumerate() {
             let Content { after, last, end, bytes, .. } = found.content;
-            let mut damaged: Vec<_> =
-                found.content.holes.iter().map(|hole| (hole.after + 1, hole.through)).collect();
-            if let Some(reached) = reached.filter(|reached| *reached < after) {
-                damaged.insert(0, (reached + 1, after));
-            }
-            let lost: u64 = damaged.iter().map(|(first, last)| last + 1 - first).sum();
-            let first = reached.unwrap_or(after) + 1;
-            let missing = lost + found.content.unkept;
-            let held = (last + 1).saturating_sub(first).saturating_sub(missing);
-            let mut remarks = Vec::new();
             let is_newest = index + 1 == self.segments.len();
+            let summary = if is_newest {
+                None
+            } else {
+                summary::read(&self.folder, found.ordinal, found.bytes)?
+            };
+            let was = summary.as_ref().map(|summary| &summary.content);
+            let missing = found.missing(was, reached, is_damaged_behind);
+            is_damaged_behind =
+                found.content.is_damaged_behind || was.is_some_and(|was| was.last > last);
+            let before = reached.unwrap_or(after);
+            let losses = found.content.losses(before);
+            let lost: u64 = missing.iter().map(|run| run.count()).sum();
+            let held = last.saturating_sub(before + lost + found.content.unkept + losses);
+            let mut remarks = Vec::new();
+            if losses > 0 {
+                remarks
+                    .push("a start in it followed a loss: what had not reached the disk is gone");
+            }
             if found.content.head.is_none() {
                 remarks.push("its head is damaged");
             }
@@ -117,13 +152,13 @@ impl LogFolder {
                     End::Torn => remarks.push("it ends in the middle of a batch, which is cut off"),
                     End::Damaged => remarks.push("its last lines are damaged, and are cut off"),
                 }
-            } else if summary::read(&self.folder, found.ordinal, found.bytes)?.is_none() {
+            } else if summary.is_none() {
                 remarks.push("it has no summary that fits; a start makes one");
             }
             let name = self.folder.segment_path(found.ordinal);
             let name = name.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let messages = (held > 0).then_some((after + 1, last, held));
-            reports.push(FileReport { name, messages, bytes, damaged, remarks });
+            let messages = (held > 0).then_some((before + 1, last, held));
+            reports.push(FileReport { name, messages, bytes, missing, remarks });
             reached = Some(last);
         }
         Ok(reports)
@@ -192,6 +227,30 @@ impl LogFolder {
         }
         folder.sync().map_err(refuse)?;
         Ok(copied)
+    }
+}
+
+impl Found {
+    /// What is missing in it and before it, where the log had come so far. `was` is what its
+    /// summary says, which was written when all of the segment was on the disk: what is missing
+    /// since then is damaged.
+    fn missing(
+        &self,
+        was: Option<&Content>,
+        reached: Option<u64>,
+        is_damaged_behind: bool,
+    ) -> Vec<Missing> {
+        let Content { after, is_damaged_before, ref holes, .. } = self.content;
+        let before = reached.filter(|reached| *reached < after).map(|reached| {
+            let is_damaged =
+                is_damaged_behind || is_damaged_before || was.is_some_and(|was| was.after < after);
+            Hole::new(reached, after, is_damaged)
+        });
+        let within = holes.iter().map(|hole| match was {
+            Some(was) if !was.holes.contains(hole) => Hole::new(hole.after, hole.through, true),
+            _ => *hole,
+        });
+        before.into_iter().chain(within).map(Missing::from).collect()
     }
 }
 

@@ -7,7 +7,7 @@
 //! the file was being written when the machine or the process died, and is cut off. A segment that
 //! has a successor was finished: nothing is ever cut off there.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::io;
 
@@ -246,6 +246,15 @@ impl Content {
     /// Its topics.
     pub(super) fn rows(&self) -> impl Iterator<Item = (&str, TopicRow)> {
         self.topics.iter().map(|(name, row)| (&**name, *row))
+    }
+
+    /// How many of its places behind another one stand for a loss, and had no message.
+    pub(super) fn losses(&self, after: u64) -> u64 {
+        let is_here = |span: &&Span| span.torn && span.from > after && span.from <= self.last;
+        // A head tells of a start, and that start itself does.
+        let places: BTreeSet<u64> =
+            self.spans.iter().filter(is_here).map(|span| span.from).collect();
+        places.len() as u64
     }
 
     /// Takes in a line that was read, when its batch is whole.

@@ -10,7 +10,7 @@ use rand::{RngExt, SeedableRng};
 
 use super::{TestFolder, Told, read_all};
 use crate::log::contract::{HOUR_US, append, at};
-use crate::log::segments::SegmentLog;
+use crate::log::segments::{LogFolder, SegmentLog};
 use crate::log::{Log, Retention};
 use crate::message::Message;
 
@@ -271,4 +271,62 @@ fn what_never_reached_the_disk_is_told_as_lost_after_every_start() {
             log.close().unwrap();
         }
     }
+}
+
+#[test]
+fn whoever_verifies_a_log_is_told_why_messages_are_missing() {
+    let damaged: fn(&TestFolder) = |place| {
+        let path = &place.files("log")[0];
+        let text = fs::read_to_string(path).unwrap();
+        flip(path, 8 * text.find("\"seq\":20,").unwrap() as u64);
+    };
+    let damaged_end: fn(&TestFolder) = |place| {
+        let path = &place.files("log")[0];
+        flip(path, 8 * (fs::metadata(path).unwrap().len() - 30));
+    };
+    let zeroed: fn(&TestFolder) = |place| {
+        let file = fs::File::options().write(true).open(&place.files("log")[0]).unwrap();
+        file.write_all_at(&[0; 4096], 3 * 4096).unwrap();
+    };
+    let unwritten: fn(&TestFolder) = |place| {
+        fs::remove_file(&place.files("sum")[0]).unwrap();
+        let file = fs::File::options().write(true).open(&place.files("log")[0]).unwrap();
+        file.write_all_at(&[0; 4096], 3 * 4096).unwrap();
+    };
+    let removed: fn(&TestFolder) = |place| fs::remove_file(&place.files("log")[1]).unwrap();
+    for (what, change, reason) in [
+        ("a bit is flipped", damaged, GapReason::Damaged),
+        ("a bit of a segment's last line is flipped", damaged_end, GapReason::Damaged),
+        ("a page was there and is zero", zeroed, GapReason::Damaged),
+        ("a page was never written", unwritten, GapReason::Lost),
+        ("a segment is gone", removed, GapReason::Lost),
+    ] {
+        let mut place = TestFolder::new();
+        place.retention = SMALL;
+        let log = place.open();
+        fill(&log, 200_000);
+        log.close().unwrap();
+        drop(log);
+        change(&place);
+        let report = LogFolder::read(place.path()).unwrap().report().unwrap();
+        let reasons: Vec<_> =
+            report.iter().flat_map(|file| &file.missing).map(|run| run.reason).collect();
+        assert_eq!(reasons, [reason], "{what}");
+        let log = place.open();
+        let told = read_all(&log, ">", 0, 50);
+        let held: u64 = report.iter().filter_map(|file| file.messages).map(|run| run.2).sum();
+        assert_eq!(held, told.messages.len() as u64, "{what}");
+        assert_eq!(told.gaps.iter().map(|gap| gap.2).collect::<Vec<_>>(), reasons, "{what}");
+    }
+}
+
+#[test]
+fn whoever_verifies_a_log_is_told_of_a_start_after_a_loss_which_is_no_message() {
+    let mut place = TestFolder::new();
+    drop(append(&place.open(), "a", &["one", "two"], 5));
+    place.boot = "two".into();
+    append(&place.open(), "a", &["three"], 6);
+    let report = LogFolder::read(place.path()).unwrap().report().unwrap();
+    assert_eq!(report[0].messages, Some((1, 4, 3)));
+    assert!(report[0].remarks.iter().any(|remark| remark.contains("a loss")), "{report:?}");
 }
