@@ -11,6 +11,8 @@ use std::time::SystemTime;
 use crate::log::OpenError;
 
 const LOCK: &str = "doorbell.lock";
+/// What the lock's file was when it was written last.
+const STAMP: &str = "doorbell.stamp";
 pub(super) const SEGMENT: &str = "log";
 pub(super) const SUMMARY: &str = "sum";
 /// What the log of an older version was kept in.
@@ -30,8 +32,14 @@ pub(super) struct Folder {
 
 /// The claim of one process on a folder. The kernel lets go of it when the process dies; the file
 /// stays, since deleting it would let two processes hold two files of one name.
+///
+/// A second file tells which file the first one is and when it was changed last. No program that
+/// copies can set that time, so what was put over these files is seen, whatever put it there.
 #[derive(Debug)]
-pub(super) struct Claim(File);
+pub(super) struct Claim {
+    lock: File,
+    stamp: File,
+}
 
 impl Folder {
     /// Makes the folder, and those above it, if they are not there. Their names are on the disk
@@ -70,11 +78,15 @@ impl Folder {
         let path = self.path.join(LOCK);
         let mut options = File::options();
         options.read(true).write(true).create(true).truncate(false).mode(FILE_MODE);
-        let file = options.open(&path).map_err(|error| {
-            OpenError(format!("cannot write in the data folder {}: {error}", self.path.display()))
-        })?;
-        match file.try_lock() {
-            Ok(()) => Ok(Claim(file)),
+        let open = |path: &Path| {
+            options.open(path).map_err(|error| {
+                let folder = self.path.display();
+                OpenError(format!("cannot write in the data folder {folder}: {error}"))
+            })
+        };
+        let (lock, stamp) = (open(&path)?, open(&self.path.join(STAMP))?);
+        match lock.try_lock() {
+            Ok(()) => Ok(Claim { lock, stamp }),
             Err(TryLockError::WouldBlock) => Err(OpenError(format!(
                 "the data folder {} is held by another process; stop that one or use another folder",
                 self.path.display()
@@ -256,23 +268,32 @@ fn ordinal_of(file: &str, extension: &str) -> Option<u64> {
 impl Claim {
     /// Which file this is: another one is there in a copy of the folder.
     pub(super) fn place(&self) -> String {
-        let Ok(found) = self.0.metadata() else { return String::new() };
+        let Ok(found) = self.lock.metadata() else { return String::new() };
         let since_epoch = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).ok();
         let born = found.created().ok().and_then(since_epoch).unwrap_or_default();
         format!("{}-{}", found.ino(), born.as_nanos())
+    }
+
+    /// Whether nobody else has written to the lock's file since it was noted last how far the log
+    /// is. After a machine died it may look so though nobody has.
+    pub(super) fn is_untouched(&self) -> bool {
+        let mut bytes = [0; 64];
+        let read = self.stamp.read_at(&mut bytes, 0).unwrap_or(0);
+        stamp(&self.lock).is_ok_and(|stamp| stamp.as_bytes() == &bytes[..read])
     }
 
     /// Notes how far the log is on the disk.
     pub(super) fn note(&self, reached: SyncedTo) -> io::Result<()> {
         let SyncedTo { ordinal, bytes } = reached;
         // One length, whatever the numbers: an older note never shows behind a newer one.
-        self.0.write_all_at(format!("{ordinal:020} {bytes:020}\n").as_bytes(), 0)
+        self.lock.write_all_at(format!("{ordinal:020} {bytes:020}\n").as_bytes(), 0)?;
+        self.stamp.write_all_at(stamp(&self.lock)?.as_bytes(), 0)
     }
 
     /// What was noted last, if it can be read.
     pub(super) fn noted(&self) -> Option<SyncedTo> {
         let mut bytes = [0; 64];
-        let read = self.0.read_at(&mut bytes, 0).ok()?;
+        let read = self.lock.read_at(&mut bytes, 0).ok()?;
         let text = str::from_utf8(&bytes[..read]).ok()?;
         let (ordinal, bytes) = text.strip_suffix('\n')?.split_once(' ')?;
         Some(SyncedTo { ordinal: ordinal.parse().ok()?, bytes: bytes.parse().ok()? })
@@ -281,8 +302,15 @@ impl Claim {
     /// Lets go of the folder.
     pub(super) fn release(&self) {
         // Closing the file is not enough: a child that is being started holds it too for a moment.
-        let _ = self.0.unlock();
+        let _ = self.lock.unlock();
     }
+}
+
+/// Which file it is, and when it was changed last: the time that only the kernel sets.
+fn stamp(file: &File) -> io::Result<String> {
+    let found = file.metadata()?;
+    let (file, seconds, nanos) = (found.ino(), found.ctime(), found.ctime_nsec());
+    Ok(format!("{file:020} {seconds:020}.{nanos:09}\n"))
 }
 
 /// How far a log is on the disk: in which segment, and how many bytes of it.

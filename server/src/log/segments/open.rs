@@ -62,7 +62,9 @@ pub(super) fn open(
     let written: Vec<_> = segments.iter().filter(|segment| !segment.is_empty()).collect();
     expire::find_ages(&written, retention.age, now, false);
     let last = segments.last().map_or(0, |newest| newest.last());
-    let in_place = !is_moved && last_run.is_some_and(|last_run| last_run.place == run.place);
+    let in_place = !is_moved
+        && claim.is_untouched()
+        && last_run.is_some_and(|last_run| last_run.place == run.place);
     let (epochs, start) = begin_epoch(spans, now, in_place, last, is_torn)
         .ok_or_else(|| OpenError(format!("the log in {} has no epochs left", path.display())))?;
     let mut next = prepared;
