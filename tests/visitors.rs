@@ -473,3 +473,18 @@ fn one_visitor_cannot_push_the_messages_of_others_out_of_the_log() {
     let held = with_token(&Request::get("/precious/json?poll=1&since=all"), TOKENS[0]);
     assert_eq!(held.send_to(server.http).events().len(), 2);
 }
+
+#[test]
+fn one_visitor_has_a_share_of_what_waits_for_its_time() {
+    let server = Counting::with("--schedule-max 8");
+    let later = Request::post("/t", "x").header("In", "1h");
+    let soon = Request::post("/t", "x").header("In", "10m");
+    assert_eq!(ask(2, &server, &soon).status, 200);
+    assert_eq!(ask(2, &server, &later).status, 200);
+    let full = ask(2, &server, &later);
+    assert_eq!((full.status, &full.json()["code"]), (429, &42908.into()));
+    assert!(full.text().contains("its share is 2 messages"), "{}", full.text());
+    let wait: u64 = full.header("retry-after").unwrap().parse().unwrap();
+    assert!((590..=601).contains(&wait), "until the first of them goes: {wait}");
+    assert_eq!(ask(3, &server, &later).status, 200, "another one has a share too");
+}

@@ -170,7 +170,7 @@ impl Hub {
         let schedule = &self.0.schedule;
         let waits = entry.draft.due_us().is_some();
         if waits {
-            schedule.check_room()?;
+            schedule.check_room(&entry.owner, self.now())?;
         }
         let none = || Err(Error::new(Code::Internal, "there was no answer"));
         let answers = self.0.writer.submit(vec![entry.clone()]).await.await;

@@ -35,6 +35,8 @@ pub const SCHEDULE_DEFAULT: usize = 10_000;
 pub const SCHEDULE_MAX: usize = 100_000;
 /// Bytes that they hold in memory.
 pub const SCHEDULE_BYTES_MAX: usize = 64 << 20;
+/// One visitor's share of what may wait, in messages and in bytes: a part of all of it.
+pub const SCHEDULE_SHARES: usize = 4;
 /// Messages that are due and published together.
 pub const SCHEDULE_DUE_MAX: usize = 256;
 /// How often it is looked whether one is due: so late is it known that a clock was set.

@@ -25,7 +25,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::clock::Now;
 use crate::limits::{
     PUBLISH_WAIT_MAX, SCHEDULE_BYTES_MAX, SCHEDULE_DEFAULT, SCHEDULE_DUE_MAX, SCHEDULE_FORGET,
-    SCHEDULE_LINES_SPARE,
+    SCHEDULE_LINES_SPARE, SCHEDULE_SHARES,
 };
 use crate::log::{Entry, LogError, OpenError, Owner, Sync, WaitingFile};
 use crate::message::Message;
@@ -184,8 +184,9 @@ impl Schedule {
     ///
     /// # Errors
     ///
-    /// There are as many as may be, or they hold as much.
-    pub(crate) fn check_room(&self) -> Result<(), Error> {
+    /// There are as many as may be, or they hold as much; or so it is with the owner's share, if it
+    /// is somebody's.
+    pub(crate) fn check_room(&self, owner: &Owner, now: Now) -> Result<(), Error> {
         let state = self.state();
         if self.max == 0 {
             let text = "this server takes no messages that are to be delivered later";
@@ -200,7 +201,26 @@ impl Schedule {
             let text = format!("messages that wait hold {bytes} bytes, limit {SCHEDULE_BYTES_MAX}");
             return full(text);
         }
-        Ok(())
+        if *owner == Owner::nobody() {
+            return Ok(());
+        }
+        let (mut count, mut bytes, mut next_us) = (0, 0, u64::MAX);
+        for own in state.waiting.values().filter(|waiting| waiting.owner == *owner) {
+            count += 1;
+            bytes += own.message.weight();
+            next_us = next_us.min(own.remaining_us(now));
+        }
+        let most = self.max.div_ceil(SCHEDULE_SHARES);
+        if count < most && bytes < SCHEDULE_BYTES_MAX / SCHEDULE_SHARES {
+            return Ok(());
+        }
+        let text = format!(
+            "{count} messages of this visitor wait for their time and hold {bytes} bytes; its share \
+             is {most} messages and {} bytes",
+            SCHEDULE_BYTES_MAX / SCHEDULE_SHARES
+        );
+        let seconds = Duration::from_micros(next_us).as_secs() + 1;
+        Err(Error::new(Code::TooManyMessages, text).with_retry_after(seconds))
     }
 
     /// Adds a message that has its place, in the stead of the one of its name. Blocks.
