@@ -132,6 +132,43 @@ fn a_full_disk_refuses_publishes_loses_nothing_and_heals_when_there_is_room() {
 }
 
 #[test]
+fn what_waits_for_its_time_outlives_a_start_on_a_full_disk() {
+    let Some(disk) = SmallDisk::mount() else {
+        skip("a full disk needs the right to mount a small file system");
+        return;
+    };
+    let data = disk.path().join("data");
+    let mut server = TestServer::durable(&format!("--data {}", data.display()));
+    let text = "x".repeat(3000);
+    let later =
+        |server: &TestServer| server.send(&Request::post("/t", &text).header("In", "1h")).status;
+    let waiting = |server: &TestServer| server.get("/t/json?poll=1&since=none&sched=1").events();
+    assert_eq!(later(&server), 200);
+    let greedy = disk.path().join("greedy");
+    let fill = || drop(fs::write(&greedy, vec![0x5a; 24 << 20]));
+    let mut accepted = 1;
+    // What the log has set aside for itself goes first.
+    eventually("there is no room for one more", || {
+        fill();
+        let status = later(&server);
+        accepted += usize::from(status == 200);
+        (status == 507).then_some(())
+    });
+    assert_eq!(waiting(&server).len(), accepted);
+    for _ in 0..2 {
+        server.kill();
+        server.restart();
+        fill();
+        assert_eq!(waiting(&server).len(), accepted, "a start takes none of them away");
+    }
+    fs::remove_file(&greedy).unwrap();
+    eventually("there is room again", || (later(&server) == 200).then_some(()));
+    server.kill();
+    server.restart();
+    assert_eq!(waiting(&server).len(), accepted + 1);
+}
+
+#[test]
 fn what_is_stored_is_for_nobody_else_to_read() {
     let server = TestServer::durable("");
     server.publish("t", "x");

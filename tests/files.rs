@@ -372,6 +372,20 @@ fn a_start_keeps_a_file_that_a_message_tells_of_and_no_other() {
 }
 
 #[test]
+fn a_start_keeps_the_file_of_a_message_that_waits_for_its_time() {
+    let mut server = TestServer::durable("");
+    let request = Request::new("PUT", "/t").header("Filename", "a").header("In", "10s");
+    let event = accepted(&server.send(&request.body(b"later".to_vec())));
+    server.kill();
+    // As a death leaves it between the message and the file's last name.
+    let named = folder(&server).join(names(&server).pop().unwrap());
+    fs::rename(&named, named.with_extension("part")).unwrap();
+    server.restart();
+    assert_eq!(fetch(&server, &event).text(), "later");
+    assert!(named.exists());
+}
+
+#[test]
 fn a_death_at_any_moment_loses_no_file_of_an_acknowledged_message_and_leaves_no_other() {
     let mut server = TestServer::durable("");
     let mut kept: Vec<(Event, usize)> = Vec::new();

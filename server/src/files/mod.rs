@@ -39,6 +39,7 @@ use crate::limits::{
 use crate::log::Log;
 use crate::stop::Stop;
 use crate::visitors::Visitor;
+use crate::message::Message;
 
 /// Nobody else may read what was published.
 const FILE_MODE: u32 = 0o600;
@@ -151,9 +152,14 @@ impl Files {
         limits: FileLimits,
         log: &dyn Log,
     ) -> io::Result<Self> {
-        let held = if folder.is_dir() { recovery::recover(folder, log)? } else { Held::default() };
+        let held = if folder.is_dir() {
+            recovery::recover(folder, log, waiting)?
+        } else {
+            Held::default()
+        };
         Ok(Self::new(folder.to_owned(), is_synced, limits, held))
     }
+        waiting: &[Message],
 
     /// None yet, in a folder that ends with the server.
     pub fn temporary(limits: FileLimits) -> Self {

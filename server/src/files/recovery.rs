@@ -13,9 +13,10 @@ use super::{FileId, Held, HeldFile, PART, cost_of, remove};
 use crate::clock::unix_seconds;
 use crate::limits::FILE_CLOCK_SLACK;
 use crate::log::{Log, LogError, PageLimit, Query, Selection};
+use crate::message::Message;
 
 /// Tidies the folder, and says what is held. Files that are not ours are left alone.
-pub(super) fn recover(folder: &Path, log: &dyn Log) -> io::Result<Held> {
+pub(super) fn recover(folder: &Path, log: &dyn Log, waiting: &[Message]) -> io::Result<Held> {
     let now = unix_seconds();
     let mut held = Held::default();
     let mut unfinished = Vec::new();
@@ -39,7 +40,8 @@ pub(super) fn recover(folder: &Path, log: &dyn Log) -> io::Result<Held> {
     if unfinished.is_empty() {
         return Ok(held);
     }
-    let told = told_of(&unfinished, since, log).map_err(io::Error::other)?;
+    let mut told = told_of(&unfinished, since, log).map_err(io::Error::other)?;
+    told.extend(waiting.iter().filter_map(file_of));
     for (id, bytes) in unfinished {
         let part = folder.join(format!("{id}.{PART}"));
         match told.get(&id) {
@@ -68,6 +70,7 @@ fn told_of(
     log: &dyn Log,
 ) -> Result<HashMap<FileId, u64>, LogError> {
     let mut told = HashMap::new();
+    let is_unfinished = |id: &FileId| unfinished.iter().any(|(other, _)| other == id);
     let Ok(everything) = ">".parse::<Filter>() else { return Ok(told) };
     let since = since.checked_sub(FILE_CLOCK_SLACK).unwrap_or(SystemTime::UNIX_EPOCH);
     let since = since.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
@@ -77,16 +80,7 @@ fn told_of(
         let selection = Selection(std::slice::from_ref(&everything));
         let page = log.read(&Query { selection, after, until, limit: PageLimit::BATCH })?;
         for message in &page.messages {
-            let file = message.with_event(|event| event?.attachment.clone());
-            let Some((url, expires)) = file.and_then(|file| Some((file.url, file.expires?))) else {
-                continue;
-            };
-            let name = url.rsplit('/').next().unwrap_or_default();
-            if let Some((id, _)) = FileId::named(name)
-                && unfinished.iter().any(|(other, _)| *other == id)
-            {
-                told.insert(id, expires);
-            }
+            told.extend(file_of(message).filter(|(id, _)| is_unfinished(id)));
         }
         if page.through <= after {
             break;
@@ -94,4 +88,11 @@ fn told_of(
         after = page.through;
     }
     Ok(told)
+}
+
+/// The file that a message tells of, and when it goes.
+fn file_of(message: &Message) -> Option<(FileId, u64)> {
+    let file = message.with_event(|event| event?.attachment.clone())?;
+    let (id, _) = FileId::named(file.url.rsplit('/').next()?)?;
+    Some((id, file.expires?))
 }

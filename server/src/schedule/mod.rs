@@ -283,6 +283,11 @@ impl Schedule {
         wanted.into_iter().map(|waiting| waiting.message.clone()).collect()
     }
 
+    /// All that wait, in no order.
+    pub(crate) fn messages(&self) -> Vec<Message> {
+        self.state().waiting.values().map(|waiting| waiting.message.clone()).collect()
+    }
+
     /// The topics of those that wait, with the place of the first of each.
     pub(crate) fn topics(&self) -> Vec<(Topic, u64)> {
         let mut topics = HashMap::<Topic, u64>::default();

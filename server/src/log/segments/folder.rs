@@ -224,11 +224,21 @@ impl Folder {
     pub(super) fn replace_file(&self, name: &str, bytes: &[u8]) -> io::Result<File> {
         let new = format!("{name}.new");
         let file = self.begin_file(&new)?;
-        file.write_all_at(bytes, 0)?;
-        file.sync_all()?;
-        fs::rename(self.path.join(new), self.path.join(name))?;
+        let path = self.path.join(new);
+        if let Err(error) = file.write_all_at(bytes, 0).and_then(|()| file.sync_all()) {
+            // Where the disk is full, others need the room.
+            let _ = fs::remove_file(path);
+            return Err(error);
+        }
+        fs::rename(path, self.path.join(name))?;
         self.sync()?;
         Ok(file)
+    }
+
+    /// Opens a file that is there to write in it.
+    pub(super) fn open_to_write(&self, name: &str) -> io::Result<File> {
+        self.check_path()?;
+        File::options().read(true).write(true).open(self.path.join(name))
     }
 
     /// All of a file; nothing if it is not there.

@@ -32,7 +32,7 @@ pub struct WaitingFile {
     state: Mutex<State>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct State {
     file: Option<File>,
     /// Where the next line goes.
@@ -60,12 +60,18 @@ impl WaitingFile {
             tracing::error!(?file, lines, "lines of messages that wait for their time are damaged");
         }
         let kept: Vec<_> = found.waiting.into_values().collect();
-        let text = text(kept.iter().map(|(message, owner)| (message, owner)));
+        let state = State::default();
+        let file = Self { folder, sync, state: Mutex::new(state) };
         // There is none before it is needed.
-        let file = (!bytes.is_empty()).then(|| folder.replace_file(WAITING, &text)).transpose();
-        let file = file.map_err(refuse)?;
-        let state = State { file, end: text.len() as u64, lines: kept.len(), is_synced: true };
-        Ok((Self { folder, sync, state: Mutex::new(state) }, kept))
+        if !bytes.is_empty() {
+            match file.rewrite(&kept) {
+                Err(LogError::Full) => file.go_on(&bytes).map_err(refuse)?,
+                rewritten => {
+                    rewritten.map_err(|error| refuse(io::Error::other(error.to_string())))?
+                }
+            }
+        }
+        Ok((file, kept))
     }
 
     /// Adds a message that waits.
@@ -117,6 +123,17 @@ impl WaitingFile {
         state.file = Some(file.map_err(|error| not_written(&error))?);
         (state.end, state.lines) = (text.len() as u64, waiting.len());
         state.is_synced = true;
+        Ok(())
+    }
+
+    /// Goes on in the file as it is: there is no room to write it anew.
+    fn go_on(&self, bytes: &[u8]) -> io::Result<()> {
+        let mut state = self.state();
+        // Behind the last end of a line is what was being written when the process died.
+        let end = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        state.file = Some(self.folder.open_to_write(WAITING)?);
+        state.end = end as u64;
+        state.lines = bytes.iter().filter(|byte| **byte == b'\n').count();
         Ok(())
     }
 

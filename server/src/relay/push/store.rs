@@ -46,7 +46,10 @@ impl PushFile {
         let held: Vec<_> = held.into_values().filter(|one| !one.topics.is_empty()).collect();
         let mut file = Self { path, file: None, lines: 0 };
         if !text.is_empty() {
-            file.rewrite(&held)?;
+            match file.rewrite(&held) {
+                Err(error) if error.kind() == io::ErrorKind::StorageFull => file.go_on(&text)?,
+                rewritten => rewritten?,
+            }
         }
         Ok((file, held))
     }
@@ -71,6 +74,17 @@ impl PushFile {
 
     /// Whether most of it holds no more, where so many do.
     pub(super) fn is_stale(&self, held: usize) -> bool {
+    /// Goes on in the file as it is: there is no room to write it anew.
+    fn go_on(&mut self, text: &[u8]) -> io::Result<()> {
+        let file = OpenOptions::new().append(true).open(&self.path)?;
+        // Behind the last end of a line is what was being written when the process died.
+        let end = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        file.set_len(end as u64)?;
+        let lines = text.iter().filter(|byte| **byte == b'\n').count();
+        (self.file, self.lines) = (Some(file), lines);
+        Ok(())
+    }
+
         self.lines > 2 * held + PUSH_LINES_SPARE
     }
 
