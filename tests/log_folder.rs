@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::support::push_service::{Browser, PushService};
 use crate::support::server::{run_within, server_command};
-use crate::support::{TestServer, messages, seqs};
+use crate::support::{Request, TestServer, messages, seqs};
 
 /// Runs `doorbell-server log` with these words.
 pub(crate) fn log(words: &[&str]) -> Output {
@@ -154,6 +155,40 @@ fn a_backup_beside_a_running_server_is_what_the_log_was() {
     assert_eq!(exported(&to), exported(&server.data()));
     let again = log(&["backup", path(&server.data()), path(&to)]);
     assert_eq!(again.status.code(), Some(2), "not over something else");
+}
+
+#[test]
+fn a_backup_has_what_is_kept_beside_the_log() {
+    let service = PushService::start();
+    let flags = "--web-push mailto:bell@push.example --outbound-allow 127.0.0.0/8";
+    let mut server = TestServer::durable_with(flags, service.trusted());
+    let sent = |server: &TestServer, request: &Request| {
+        let response = server.send(request);
+        assert_eq!(response.status, 200, "{}", response.text());
+        response
+    };
+    let browser = Browser::at(&service, "/one");
+    sent(&server, &browser.subscribe(&["t"]));
+    let upload = Request::new("PUT", "/files").header("Filename", "a").body(b"kept".to_vec());
+    let file = sent(&server, &upload).events().remove(0);
+    sent(&server, &Request::post("/later", "waits").header("In", "1h"));
+    // As it is while a file waits for its last name.
+    let folder = server.data().join("files");
+    let named = fs::read_dir(&folder).unwrap().next().unwrap().unwrap().path();
+    fs::copy(&named, folder.join("AAAAAAAAAAAAAAAAAAAA.part")).unwrap();
+    let to = server.data().with_file_name("backup");
+    assert!(log(&["backup", path(&server.data()), path(&to)]).status.success());
+    server.stop();
+    server.restore_data(&to);
+    server.restart();
+    let at = file["attachment"]["url"].as_str().unwrap();
+    let at = &at[at.find("/file/").unwrap()..];
+    assert_eq!(server.get(at).text(), "kept");
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "and no file that nobody told of");
+    let waiting = server.get("/later/json?poll=1&since=none&sched=1").events();
+    assert_eq!(messages(&waiting), ["waits"]);
+    server.publish("t", "pushed");
+    assert_eq!(browser.decrypt(&service.push())["message"]["message"], "pushed");
 }
 
 #[test]

@@ -16,7 +16,7 @@ use crate::audit::Audit;
 use crate::clock::{Clock, SystemClock, unix_micros};
 use crate::config::{Config, LabSetting, to_usize};
 use crate::datagram::Datagrams;
-use crate::files::Files;
+use crate::files::{FILES_FOLDER, Files};
 use crate::guard::Timeouts;
 use crate::http::{App, Http, Origins};
 use crate::hub::Hub;
@@ -565,9 +565,6 @@ fn templates(config: &Config) -> Result<Templates, StartError> {
         StartError(format!("cannot read the folder of --template-dir {folder}: {error}"))
     })
 }
-
-/// Where files are, in the folder of the log.
-const FILES_FOLDER: &str = "files";
 
 /// Opens the log and what is kept beside it. What is on other machines is open already; beside it
 /// a front keeps nothing.

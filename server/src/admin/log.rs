@@ -11,9 +11,11 @@ use doorbell_protocol::{Filter, GapReason, Since};
 use super::cluster;
 use super::{Outcome, import, print};
 use crate::clock::{SystemClock, unix_micros};
+use crate::files::{FILES_FOLDER, copy_files};
 #[cfg(feature = "cluster")]
 use crate::log::ClusterSettings;
 use crate::log::{Located, Log, LogFolder, Retention, SegmentLog, Sync};
+use crate::relay::copy_subscriptions;
 
 /// What can be done with the folder of a log.
 #[derive(Debug, Clone, Subcommand)]
@@ -39,7 +41,8 @@ pub enum LogCommand {
         /// The data folder, or none with --cluster; there is no log yet
         folder: Option<PathBuf>,
     },
-    /// Copy the log as it is at this moment; a server may be running
+    /// Copy the log as it is at this moment, with what is kept beside it: files, what waits for its
+    /// time, subscriptions; a server may be running
     Backup {
         /// The data folder
         folder: PathBuf,
@@ -89,11 +92,7 @@ pub(super) fn run(command: &LogCommand, home: &LogHome) -> Result<Outcome, Strin
             export(&named(folder)?, topic.as_ref(), since)
         }
         LogCommand::Import { folder } => import_into(&named(folder)?, retention),
-        LogCommand::Backup { folder, to } => {
-            let copied = read(folder)?.copy(to).map_err(|error| error.to_string())?;
-            eprintln!("{copied} bytes copied to {}", to.display());
-            Ok(Outcome::Done)
-        }
+        LogCommand::Backup { folder, to } => backup(folder, to),
         LogCommand::NewEpoch { folder } => {
             let folder = named(folder)?;
             read(&folder)?;
@@ -109,6 +108,17 @@ pub(super) fn run(command: &LogCommand, home: &LogHome) -> Result<Outcome, Strin
 
 fn read(folder: &Path) -> Result<LogFolder, String> {
     LogFolder::read(folder).map_err(|error| error.to_string())
+}
+
+fn backup(folder: &Path, to: &Path) -> Result<Outcome, String> {
+    let copied = read(folder)?.copy(to).map_err(|error| error.to_string())?;
+    // After the log: what its messages tell of was there before them.
+    let files = copy_files(&folder.join(FILES_FOLDER), &to.join(FILES_FOLDER))
+        .map_err(|error| format!("cannot copy the files to {}: {error}", to.display()))?;
+    copy_subscriptions(folder, to)
+        .map_err(|error| format!("cannot copy the subscriptions to {}: {error}", to.display()))?;
+    eprintln!("{} bytes copied to {}", copied + files, to.display());
+    Ok(Outcome::Done)
 }
 
 fn check(folder: &Path) -> Result<Outcome, String> {

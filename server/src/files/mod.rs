@@ -7,8 +7,9 @@
 //!
 //! On disk it is called `ID.part` until its message is acknowledged, and `ID.EXPIRES` from there
 //! on. So a start after a crash looks into the log for the few that were under way, and for no
-//! others (`recovery`). It knows no transport, and no topic.
+//! others (`recovery`); a backup has both kinds (`copy`). It knows no transport, and no topic.
 
+mod copy;
 mod kind;
 mod open;
 mod partial;
@@ -28,6 +29,7 @@ use rand::distr::Alphanumeric;
 use rand::{RngExt, rng};
 use tokio::sync::Semaphore;
 
+pub use self::copy::copy_files;
 pub use self::kind::FileKind;
 pub use self::open::OpenFile;
 pub use self::partial::{CompleteFile, PartialFile};
@@ -37,10 +39,12 @@ use crate::limits::{
     RETRY_AFTER_SECONDS,
 };
 use crate::log::Log;
+use crate::message::Message;
 use crate::stop::Stop;
 use crate::visitors::Visitor;
-use crate::message::Message;
 
+/// Where they are, in the folder of the log.
+pub const FILES_FOLDER: &str = "files";
 /// Nobody else may read what was published.
 const FILE_MODE: u32 = 0o600;
 const FOLDER_MODE: u32 = 0o700;
@@ -141,7 +145,7 @@ fn cost_of(bytes: u64) -> u64 {
 
 impl Files {
     /// Those in a folder, which need not be there; what of them nobody was told of, or has had its
-    /// time, is removed. The log is the one beside it.
+    /// time, is removed. The log is the one beside it, and these messages wait for their time.
     ///
     /// # Errors
     ///
@@ -151,6 +155,7 @@ impl Files {
         is_synced: bool,
         limits: FileLimits,
         log: &dyn Log,
+        waiting: &[Message],
     ) -> io::Result<Self> {
         let held = if folder.is_dir() {
             recovery::recover(folder, log, waiting)?
@@ -159,7 +164,6 @@ impl Files {
         };
         Ok(Self::new(folder.to_owned(), is_synced, limits, held))
     }
-        waiting: &[Message],
 
     /// None yet, in a folder that ends with the server.
     pub fn temporary(limits: FileLimits) -> Self {

@@ -14,7 +14,7 @@ use std::future::poll_fn;
 use doorbell_protocol::{Error, Since};
 use tokio::time::Instant;
 
-pub use self::push::{AskedPush, Push, PushContact, PushOrigin};
+pub use self::push::{AskedPush, Push, PushContact, PushOrigin, copy_subscriptions};
 pub use self::upstream::Upstream;
 use crate::access::Gate;
 use crate::cursor::{Batch, Cursor, PageLimit};

@@ -28,6 +28,9 @@ const BLOCK: usize = 1 << 20;
 #[derive(Debug)]
 pub struct LogFolder {
     folder: Folder,
+    /// The file of what waits for its time, as it was before the segments were read: what was
+    /// published since then is in them, and a start finds it there.
+    waiting: Vec<u8>,
     /// Oldest first.
     segments: Vec<Found>,
 }
@@ -92,6 +95,7 @@ impl LogFolder {
             OpenError(format!("cannot read the log in {}: {error}", path.display()))
         };
         let folder = Folder::open(path).map_err(refuse)?;
+        let waiting = folder.read_file(WAITING).map_err(refuse)?;
         let mut segments: Vec<Found> = Vec::new();
         for ordinal in folder.segments().map_err(refuse)?.into_iter().rev() {
             let file = match folder.read_segment(ordinal) {
@@ -110,7 +114,7 @@ impl LogFolder {
         if segments.is_empty() {
             return Err(OpenError(format!("there is no log in {}", path.display())));
         }
-        Ok(Self { folder, segments })
+        Ok(Self { folder, waiting, segments })
     }
 
     /// What is in each file, oldest first.
@@ -221,9 +225,8 @@ impl LogFolder {
             copy_file(&found.file, &file, found.content.bytes).map_err(refuse)?;
             copied += found.content.bytes;
         }
-        let waiting = self.folder.read_file(WAITING).map_err(refuse)?;
-        if !waiting.is_empty() {
-            folder.replace_file(WAITING, &waiting).map_err(refuse)?;
+        if !self.waiting.is_empty() {
+            folder.replace_file(WAITING, &self.waiting).map_err(refuse)?;
         }
         folder.sync().map_err(refuse)?;
         Ok(copied)

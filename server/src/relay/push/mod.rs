@@ -32,6 +32,7 @@ use url::Url;
 use self::encryption::encrypt;
 use self::payload::payload;
 use self::store::PushFile;
+pub use self::store::copy_subscriptions;
 pub use self::subscription::{AskedPush, PushOrigin};
 use self::subscription::{PushLane, PushSubscription, WrittenPush, endpoint};
 pub use self::vapid::PushContact;

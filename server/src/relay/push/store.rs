@@ -9,11 +9,31 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::subscription::WrittenPush;
+use super::vapid::KEY;
 use crate::limits::PUSH_LINES_SPARE;
 
-const NAME: &str = "web-push.lines";
+pub(super) const NAME: &str = "web-push.lines";
 /// Whoever has these can push to the browsers.
 const MODE: u32 = 0o600;
+
+/// Copies what is kept of subscriptions in one folder to another: them, and the key without which
+/// they are worth nothing. A server may be running; what it writes meanwhile is there or not.
+///
+/// # Errors
+///
+/// Those of reading and writing.
+pub fn copy_subscriptions(from: &Path, to: &Path) -> io::Result<()> {
+    for name in [KEY, NAME] {
+        match fs::copy(from.join(name), to.join(name)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            copied => {
+                copied?;
+                File::open(to.join(name))?.sync_all()?;
+            }
+        }
+    }
+    File::open(to)?.sync_all()
+}
 
 /// The file.
 #[derive(Debug)]
@@ -54,6 +74,17 @@ impl PushFile {
         Ok((file, held))
     }
 
+    /// Goes on in the file as it is: there is no room to write it anew.
+    fn go_on(&mut self, text: &[u8]) -> io::Result<()> {
+        let file = OpenOptions::new().append(true).open(&self.path)?;
+        // Behind the last end of a line is what was being written when the process died.
+        let end = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        file.set_len(end as u64)?;
+        let lines = text.iter().filter(|byte| **byte == b'\n').count();
+        (self.file, self.lines) = (Some(file), lines);
+        Ok(())
+    }
+
     /// Adds a line and brings it to the disk. Blocks.
     pub(super) fn add(&mut self, written: &WrittenPush) -> io::Result<()> {
         if self.file.is_none() {
@@ -74,17 +105,6 @@ impl PushFile {
 
     /// Whether most of it holds no more, where so many do.
     pub(super) fn is_stale(&self, held: usize) -> bool {
-    /// Goes on in the file as it is: there is no room to write it anew.
-    fn go_on(&mut self, text: &[u8]) -> io::Result<()> {
-        let file = OpenOptions::new().append(true).open(&self.path)?;
-        // Behind the last end of a line is what was being written when the process died.
-        let end = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-        file.set_len(end as u64)?;
-        let lines = text.iter().filter(|byte| **byte == b'\n').count();
-        (self.file, self.lines) = (Some(file), lines);
-        Ok(())
-    }
-
         self.lines > 2 * held + PUSH_LINES_SPARE
     }
 

@@ -19,7 +19,7 @@ use url::Url;
 use crate::clock::unix_seconds;
 
 /// The file of the key, in the folder of the log.
-const KEY: &str = "web-push.key";
+pub(super) const KEY: &str = "web-push.key";
 /// Nobody else may push in the server's name.
 const KEY_MODE: u32 = 0o600;
 /// How long a signature is good; a day is the most.
