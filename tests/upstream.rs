@@ -1,6 +1,8 @@
 //! Phones that are woken by another server: what that server is told, and what its own readers see.
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 
 use sha2::{Digest, Sha256};
 
@@ -162,4 +164,61 @@ fn an_upstream_without_the_servers_own_address_is_an_error_at_the_start() {
     assert_eq!(output.status.code(), Some(2));
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("--upstream") && said.contains("--base-url"), "{said}");
+}
+
+/// Takes one call and does not answer it: whom it is about, and the connection.
+fn call(listener: &TcpListener) -> (String, TcpStream) {
+    let (mut stream, _) = listener.accept().unwrap();
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") {
+        stream.read_exact(&mut byte).unwrap();
+        head.push(byte[0]);
+    }
+    let head = String::from_utf8(head).unwrap();
+    let id = head.lines().find_map(|line| line.strip_prefix("x-poll-id: ")).unwrap();
+    (id.to_owned(), stream)
+}
+
+fn answer(mut stream: TcpStream) {
+    stream.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n").unwrap();
+}
+
+#[test]
+fn what_was_not_answered_when_the_server_died_or_stopped_is_told_by_the_next_start_and_no_other() {
+    for is_killed in [true, false] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let to = listener.local_addr().unwrap();
+        let mut server = TestServer::durable(&format!(
+            "--base-url {BASE_URL} --upstream http://{to} --outbound-allow 127.0.0.0/8"
+        ));
+        let ids: Vec<String> =
+            ["1", "2", "3"].map(|text| server.publish("t", text).id().to_owned()).into();
+        let mut calls: Vec<_> = (0..3).map(|_| call(&listener)).collect();
+        let first = calls.iter().position(|(id, _)| *id == ids[0]).unwrap();
+        answer(calls.swap_remove(first).1);
+        let place = server.data().join("relay.place");
+        eventually("it is kept that the first one was told", || {
+            (fs::read_to_string(&place).ok()?.trim() == ids[0]).then_some(())
+        });
+        if is_killed {
+            server.kill();
+        } else {
+            server.stop();
+        }
+        drop(calls);
+        server.restart();
+        let again = [call(&listener), call(&listener)];
+        let mut told: Vec<&str> = again.iter().map(|(id, _)| id.as_str()).collect();
+        told.sort_unstable();
+        assert_eq!(told, ids[1..], "killed: {is_killed}");
+        for (_, stream) in again {
+            answer(stream);
+        }
+        eventually("all are told", || (count(&server, "sent") == 2).then_some(()));
+        server.stop();
+        server.restart();
+        let next = server.publish("t", "4");
+        assert_eq!(call(&listener).0, next.id(), "killed: {is_killed}");
+    }
 }

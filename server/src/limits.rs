@@ -340,6 +340,8 @@ pub const PUSH_FAILURES_MAX: u32 = 8;
 pub const PUSH_LINES_SPARE: usize = 1024;
 /// How long what tells others of messages waits before it reads again after it could not.
 pub const RELAY_RETRY: Duration = Duration::from_secs(1);
+/// How often it is kept how far others were told.
+pub const RELAY_NOTE: Duration = Duration::from_secs(1);
 /// How long it waits at most before it looks again.
 pub const RELAY_IDLE: Duration = Duration::from_secs(3600);
 /// How often the log is told what failed or was dropped.

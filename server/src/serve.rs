@@ -36,7 +36,7 @@ use crate::log::{Log, MemoryLog, OpenError, SegmentLog, Sync};
 use crate::metrics::{Listener, Metrics, Transport};
 use crate::outbound::{Mailer, Outbound};
 use crate::proxy::Proxies;
-use crate::relay::{Push, Relay};
+use crate::relay::{Push, Relay, RelayProgress};
 use crate::rights::Rights;
 use crate::schedule::Schedule;
 use crate::session::{Groups, HalfClosed, SessionConfig};
@@ -296,13 +296,21 @@ fn begin_relay(
     acceptor: &Acceptor,
 ) -> Result<Option<Push>, StartError> {
     let folder = config.folder();
-    let push = config.outbound.push(folder, gate, outbound).map_err(StartError)?;
     let upstream = config.outbound.upstream(config.base_url.as_ref()).map_err(StartError)?;
-    if let Some(push) = &push {
-        acceptor.tasks.spawn(push.clone().keep(acceptor.stop.clone()));
+    if upstream.is_none() && config.outbound.web_push.is_none() {
+        folder.inspect(|folder| RelayProgress::forget(folder));
+        return Ok(None);
     }
-    let relay = Relay::new(gate.clone(), outbound.clone(), upstream, push.clone());
-    acceptor.tasks.spawn(relay.run(acceptor.stop.clone()));
+    let stop = acceptor.stop.clone();
+    let (progress, file) =
+        RelayProgress::open(folder, &gate.own(), stop.clone()).map_err(StartError)?;
+    let after = progress.reached();
+    let push = config.outbound.push(folder, gate, outbound, after).map_err(StartError)?;
+    if let Some(push) = &push {
+        acceptor.tasks.spawn(push.clone().keep(stop.clone()));
+    }
+    let relay = Relay::new(gate.clone(), outbound.clone(), upstream, push.clone(), progress);
+    acceptor.tasks.spawn(relay.run(file, stop));
     Ok(push)
 }
 

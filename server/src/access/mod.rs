@@ -40,7 +40,7 @@ use crate::audit::Audit;
 use crate::hub::{Hub, PageRead, WireLimits};
 use crate::limits::ACCESS_LOOK;
 pub use crate::log::Remote;
-use crate::log::{Bounds, Entry, Owner, PageLimit, Storage};
+use crate::log::{Bounds, Entry, Located, Owner, PageLimit, Storage};
 use crate::message::Message;
 use crate::outbound::{Mailer, mail_address};
 use crate::rights::{Identity, Rights};
@@ -608,6 +608,15 @@ impl Access {
     /// The place as readers name it.
     pub fn id(&self, place: u64) -> Id {
         self.hub.id(place)
+    }
+
+    /// The place that an id names, or the first one behind it that is held; `None` if the log does
+    /// not know it.
+    pub fn place(&self, id: Id) -> Option<u64> {
+        match self.hub.locate(id) {
+            Located::At(place) | Located::Lost(place) => Some(place),
+            Located::Expired | Located::Foreign => None,
+        }
     }
 
     /// The start of the server that is running.

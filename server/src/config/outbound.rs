@@ -100,9 +100,10 @@ impl OutboundSettings {
         folder: Option<&Path>,
         gate: &Gate,
         outbound: &Outbound,
+        after: u64,
     ) -> Result<Option<Push>, String> {
         let Some(contact) = self.web_push.clone() else { return Ok(None) };
-        Push::open(folder, contact, gate.clone(), outbound.clone()).map(Some)
+        Push::open(folder, contact, gate.clone(), outbound.clone(), after).map(Some)
     }
 
     /// Finds settings that make no sense together; `base_url` is the server's own address.

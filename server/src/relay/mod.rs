@@ -1,11 +1,13 @@
 //! What tells others of messages who do not read here: a reader of the whole log, with one cursor,
-//! as any other. It is never waited for, and it keeps nothing: while those whom it tells are slow,
-//! what they are not told of is dropped, and counted (`outbound`).
+//! as any other. It is never waited for, and it keeps nothing but how far it came (`progress`):
+//! while those whom it tells are slow, what they are not told of is dropped, and counted
+//! (`outbound`).
 //!
 //! - `upstream`: another server that wakes phones; `push`: browsers that are not open
 //!
 //! It begins no connection itself, and the log does not know of it.
 
+mod progress;
 mod push;
 mod upstream;
 
@@ -14,6 +16,7 @@ use std::future::poll_fn;
 use doorbell_protocol::{Error, Since};
 use tokio::time::Instant;
 
+pub use self::progress::{RelayFile, RelayProgress};
 pub use self::push::{AskedPush, Push, PushContact, PushOrigin, copy_subscriptions};
 pub use self::upstream::Upstream;
 use crate::access::Gate;
@@ -30,6 +33,7 @@ pub struct Relay {
     outbound: Outbound,
     upstream: Option<Upstream>,
     push: Option<Push>,
+    progress: RelayProgress,
 }
 
 impl Relay {
@@ -39,15 +43,22 @@ impl Relay {
         outbound: Outbound,
         upstream: Option<Upstream>,
         push: Option<Push>,
+        progress: RelayProgress,
     ) -> Self {
-        Self { gate, outbound, upstream, push }
+        Self { gate, outbound, upstream, push, progress }
     }
 
-    /// Tells of whatever is published from now on, while there is somebody to tell, until the stop.
-    pub async fn run(self, stop: Stop) {
-        let now = self.gate.own().visible();
-        while let Some(Some(from)) = stop.run_until_cancelled(self.somebody(now)).await {
-            if let Err(error) = self.follow(from, &stop).await {
+    /// Tells of what the last process did not come to tell of, and of whatever is published from
+    /// there on, while there is somebody to tell, until the stop.
+    pub async fn run(self, file: Option<RelayFile>, stop: Stop) {
+        let access = self.gate.own();
+        tokio::join!(self.tell_all(&stop), self.progress.keep(&access, file));
+    }
+
+    async fn tell_all(&self, stop: &Stop) {
+        while let Some(Some(from)) = stop.run_until_cancelled(self.somebody()).await {
+            self.progress.reach(from);
+            if let Err(error) = self.follow(from, stop).await {
                 tracing::warn!(%error, "the log could not be read to tell others of messages");
                 stop.run_until_cancelled(tokio::time::sleep(RELAY_RETRY)).await;
             }
@@ -55,9 +66,9 @@ impl Relay {
     }
 
     /// Waits for somebody to tell, and from which place on; `None` if nobody will ever come.
-    async fn somebody(&self, now: u64) -> Option<u64> {
+    async fn somebody(&self) -> Option<u64> {
         if self.upstream.is_some() {
-            return Some(now);
+            return Some(self.progress.reached());
         }
         let mut begun = self.push.as_ref()?.begun();
         *begun.wait_for(Option::is_some).await.ok()?
@@ -92,11 +103,12 @@ impl Relay {
         }
         for message in &batch.messages {
             if let Some(upstream) = &self.upstream {
-                upstream.tell(message, &self.outbound);
+                upstream.tell(message, &self.outbound, &self.progress);
             }
             if let Some(push) = &self.push {
-                push.tell(message);
+                push.tell(message, &self.progress);
             }
+            self.progress.reach(message.seq());
         }
     }
 }

@@ -11,6 +11,7 @@ use hyper::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use sha2::{Digest, Sha256};
 use url::Url;
 
+use super::progress::RelayProgress;
 use crate::message::Message;
 use crate::outbound::{Errand, Outbound, OutboundRequest, accepted};
 
@@ -39,16 +40,19 @@ impl Upstream {
     }
 
     /// Tells it that there is a message.
-    pub(super) fn tell(&self, message: &Message, outbound: &Outbound) {
+    pub(super) fn tell(&self, message: &Message, outbound: &Outbound, progress: &RelayProgress) {
         if !message.with_event(|event| event.is_some_and(wakes)) {
             return;
         }
         let id = message.id().to_string();
         let request = self.request(message.topic().as_str(), &id);
         let sender = outbound.clone();
+        let telling = progress.begin(message.seq());
         outbound.begin(Errand::Upstream, async move {
             let request = request.ok_or("the address of the upstream is malformed")?;
-            accepted(sender.send(Errand::Upstream, request).await)
+            let answered = accepted(sender.send(Errand::Upstream, request).await);
+            telling.end();
+            answered
         });
     }
 

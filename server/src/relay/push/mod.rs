@@ -37,6 +37,7 @@ pub use self::subscription::{AskedPush, PushOrigin};
 use self::subscription::{PushLane, PushSubscription, WrittenPush, endpoint};
 pub use self::vapid::PushContact;
 use self::vapid::Vapid;
+use super::progress::{RelayProgress, Telling};
 use crate::access::{Access, Gate, Standing};
 use crate::clock::unix_seconds;
 use crate::limits::{
@@ -131,7 +132,8 @@ impl Book {
 }
 
 impl Push {
-    /// Those that are kept in a folder; without one they end with the process.
+    /// Those that are kept in a folder; without one they end with the process. What was published
+    /// after this place is for them.
     ///
     /// # Errors
     ///
@@ -141,22 +143,22 @@ impl Push {
         contact: PushContact,
         gate: Gate,
         outbound: Outbound,
+        after: u64,
     ) -> Result<Self, String> {
         let vapid = Vapid::open(folder, contact)?;
         let (file, held) = match folder.map(PushFile::open).transpose() {
             Ok(opened) => opened.unzip(),
             Err(error) => return Err(format!("--web-push: the subscriptions: {error}")),
         };
-        let visible = gate.own().visible();
         let mut book = Book::default();
         for written in held.unwrap_or_default() {
-            match PushSubscription::read(written, visible) {
+            match PushSubscription::read(written, after) {
                 Ok(Some(subscription)) => book.insert(subscription),
                 Ok(None) => {}
                 Err(error) => tracing::warn!(%error, "a subscription that was kept is malformed"),
             }
         }
-        let begun = (!book.endpoints.is_empty()).then_some(visible);
+        let begun = (!book.endpoints.is_empty()).then_some(after);
         let (book, file) = (Mutex::new(book), Arc::new(tokio::sync::Mutex::new(file)));
         let begun = watch::Sender::new(begun);
         Ok(Self(Arc::new(Shared { vapid, gate, outbound, book, file, begun })))
@@ -286,7 +288,7 @@ impl Push {
     }
 
     /// Pushes a message to those who are subscribed to its topic.
-    pub(super) fn tell(&self, message: &Message) {
+    pub(super) fn tell(&self, message: &Message, progress: &RelayProgress) {
         let subscribed = self.book().topics.get(message.topic()).cloned().unwrap_or_default();
         let subscribed = subscribed.into_iter().filter(|one| message.seq() > one.after);
         let subscribed: Vec<_> = subscribed.collect();
@@ -299,7 +301,8 @@ impl Push {
                 let url = format!("{}/{}", subscription.base_url, message.topic());
                 let text = payload(event, &url);
                 let headers = headers(event);
-                self.begin(subscription, message.topic().clone(), text, headers);
+                let telling = progress.begin(message.seq());
+                self.begin(subscription, message.topic().clone(), text, headers, telling);
             }
         });
     }
@@ -310,6 +313,7 @@ impl Push {
         topic: Topic,
         text: Vec<u8>,
         headers: HeaderMap,
+        telling: Telling,
     ) {
         let lane = subscription.lane.clone();
         // A browser whose push service is slow takes nobody else's place.
@@ -328,6 +332,7 @@ impl Push {
             };
             let pushed = push.push(&subscription, &topic, &text, headers).await;
             drop((turn, room));
+            telling.end();
             pushed
         });
     }
