@@ -305,13 +305,22 @@ impl Hub {
         self.0.log.epochs().id(place)
     }
 
-    /// What a place that a reader names means. One that is ahead of what may be seen here may have
-    /// been given out by another server of the same log, which is asked for then.
-    pub(crate) async fn locate(&self, id: Id) -> Result<Located, Error> {
+    /// What a place that a reader names means.
+    pub(crate) fn locate(&self, id: Id) -> Located {
+        self.0.log.epochs().locate(id, self.visible())
+    }
+
+    /// Waits for a place that is ahead of what may be seen here: another server of the same log may
+    /// have given it out.
+    ///
+    /// # Errors
+    ///
+    /// The log is out of reach.
+    pub(crate) async fn reach(&self, id: Id) -> Result<(), Error> {
         if id.seq() > self.visible() && self.0.log.is_remote() && id.epoch() == self.epoch() {
             self.blocking(move |log| log.reach(id.seq())).await?;
         }
-        Ok(self.0.log.epochs().locate(id, self.visible()))
+        Ok(())
     }
 
     /// The start of the server that is running.

@@ -600,7 +600,13 @@ fn open(config: &Config, log: Option<Arc<dyn Log>>) -> Result<(Hub, Files), Star
         None => Ok(Files::temporary(limits)),
         Some(folder) => {
             let is_synced = config.sync == Sync::Always;
-            Files::open(&folder.join(FILES_FOLDER), is_synced, limits, log.as_ref(), &schedule.messages())
+            Files::open(
+                &folder.join(FILES_FOLDER),
+                is_synced,
+                limits,
+                log.as_ref(),
+                &schedule.messages(),
+            )
         }
     };
     let files = files.map_err(|error| StartError(format!("cannot use the files: {error}")))?;

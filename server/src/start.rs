@@ -21,10 +21,9 @@ pub(crate) struct Start {
 
 /// Finds the place that `since` means for a reader of this filter.
 pub(crate) async fn resolve(hub: &Hub, filter: &Filter, since: &Since) -> Result<Start, Error> {
-    let located = match since {
-        Since::Id(id) => Some(hub.locate(*id).await?),
-        _ => None,
-    };
+    if let Since::Id(id) = since {
+        hub.reach(*id).await?;
+    }
     let bounds = hub.bounds();
     let visible = hub.visible();
     let oldest = bounds.first.saturating_sub(1).min(visible);
@@ -36,7 +35,7 @@ pub(crate) async fn resolve(hub: &Hub, filter: &Filter, since: &Since) -> Result
     Ok(match since {
         Since::All => at(oldest),
         Since::None => at(visible),
-        Since::Id(id) => match located.unwrap_or(Located::Foreign) {
+        Since::Id(id) => match hub.locate(*id) {
             // Nothing that comes after it was let go.
             Located::At(place) if place >= oldest => at(place),
             Located::At(place) => match hub.newest_expired(filter).await? {
