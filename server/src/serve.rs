@@ -44,7 +44,7 @@ use crate::templates::Templates;
 use crate::tls::{Certificates, SelfSigned, Source, Spoken, Tls, TlsConfig};
 use crate::visitors::{VisitorLimits, Visitors};
 #[cfg(feature = "cluster")]
-use crate::waiting::Missing;
+use crate::waiting::MissingLog;
 use crate::writer::PublishRoom;
 
 /// A server that is bound and serving.
@@ -105,7 +105,7 @@ impl Bound {
         if !config.is_front() {
             return Ok(());
         }
-        let missing = Missing::because_of("the NATS servers have not answered yet");
+        let missing = MissingLog::because_of("the NATS servers have not answered yet");
         let settings = config.cluster_settings();
         let (listeners, retention) = (&self.listeners, config.retention());
         let open = async {

@@ -20,9 +20,9 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Why the log is not there.
 #[derive(Debug)]
-pub(crate) struct Missing(Mutex<String>);
+pub(crate) struct MissingLog(Mutex<String>);
 
-impl Missing {
+impl MissingLog {
     /// For a reason that is told to those who connect alone.
     pub(crate) fn because_of(why: &str) -> Self {
         Self(Mutex::new(why.to_owned()))
