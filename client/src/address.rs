@@ -173,6 +173,12 @@ impl Site {
         &self.path
     }
 
+    /// The scheme and the authority.
+    pub(crate) fn origin(&self) -> String {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.authority)
+    }
+
     /// How it is encrypted, where it is.
     pub(crate) fn tls(&self) -> Option<&Tls> {
         self.tls.as_ref()
@@ -202,8 +208,7 @@ impl Site {
 
 impl fmt::Display for Site {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = if self.tls.is_some() { "https" } else { "http" };
-        write!(f, "{scheme}://{}{}", self.authority, self.path)
+        write!(f, "{}{}", self.origin(), self.path)
     }
 }
 

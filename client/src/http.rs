@@ -1,28 +1,28 @@
-//! HTTP/1.1: one connection, kept from request to request.
+//! HTTP: one connection, kept from request to request. HTTP/1.1, but for experiments.
 
-use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use doorbell_protocol::code::quoted;
-use http_body_util::{BodyExt, Full};
+use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, RETRY_AFTER};
+use hyper::client::conn::{http1, http2};
+use hyper::header::{
+    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, RETRY_AFTER,
+};
 use hyper::{Request, Response, StatusCode, Uri, http};
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::task::JoinSet;
 
 use crate::address::Site;
+use crate::browser;
+use crate::content::{CODINGS, Content, lost};
 use crate::error::{Error, Refusal};
-use crate::laboratory::{Observation, Observed};
-use crate::lines::LINE_BYTES_MAX;
-use crate::socket::{Silence, connect, heard};
+use crate::laboratory::{Habits, Observation, Observed, RequestHeaders};
+use crate::socket::{connect, heard};
 
 /// How long the head of an answer may take.
 pub(crate) const ANSWER_DEADLINE: Duration = Duration::from_secs(20);
-/// Bytes of an answer that is read as a whole: an error, the configuration, an accepted message.
-const WHOLE_BYTES_MAX: usize = LINE_BYTES_MAX;
 /// The longest that a server's `Retry-After` is followed.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
 
@@ -31,19 +31,49 @@ const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
 pub(crate) struct HttpClient {
     site: Site,
     observed: Observed,
+    habits: Habits,
     connection: Option<Connection>,
 }
 
 #[derive(Debug)]
 struct Connection {
-    sender: SendRequest<Full<Bytes>>,
+    sender: Sender,
     /// The task that moves the bytes; dropping the set ends it.
     _driver: JoinSet<()>,
 }
 
+#[derive(Debug)]
+enum Sender {
+    Http1(http1::SendRequest<Full<Bytes>>),
+    Http2(http2::SendRequest<Full<Bytes>>),
+}
+
+impl Sender {
+    /// Whether the connection still takes requests.
+    async fn is_ready(&mut self) -> bool {
+        match self {
+            Self::Http1(sender) => sender.ready().await.is_ok(),
+            Self::Http2(sender) => sender.ready().await.is_ok(),
+        }
+    }
+
+    async fn send(&mut self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Error> {
+        let answer = match self {
+            Self::Http1(sender) => sender.send_request(request).await,
+            Self::Http2(sender) => sender.send_request(request).await,
+        };
+        answer.map_err(lost)
+    }
+}
+
 impl HttpClient {
-    pub(crate) fn new(site: Site, observed: Observed) -> Self {
-        Self { site, observed, connection: None }
+    pub(crate) fn new(site: Site, observed: Observed, habits: Habits) -> Self {
+        Self { site, observed, habits, connection: None }
+    }
+
+    /// Lets go of the connection, so that the next request has one of its own.
+    pub(crate) fn disconnect(&mut self) {
+        self.connection = None;
     }
 
     /// Hears of what its requests bring.
@@ -61,12 +91,21 @@ impl HttpClient {
     ) -> Result<Response<Incoming>, Error> {
         let impossible =
             |error: http::Error| Error::Unexpected(format!("no request can be made: {error}"));
-        let mut request = request.header(HOST, self.site.authority().to_string());
+        let Habits { headers, http2, compress, .. } = self.habits;
+        let mut request = browser::headers(request, headers, &self.site.origin(), http2);
+        if compress && headers == RequestHeaders::Client {
+            request = request.header(ACCEPT_ENCODING, CODINGS);
+        }
+        if !http2 {
+            request = request.header(HOST, self.site.authority().to_string());
+        }
         if let Some(authorization) = self.site.authorization()? {
             request = request.header(AUTHORIZATION, authorization);
         }
         let mut request = request.body(Full::new(body)).map_err(impossible)?;
-        let target = format!("{}{}", self.site.path(), request.uri());
+        // HTTP/2 names the server in the address.
+        let origin = if http2 { self.site.origin() } else { String::new() };
+        let target = format!("{origin}{}{}", self.site.path(), request.uri());
         *request.uri_mut() = target.parse::<Uri>().map_err(|error| impossible(error.into()))?;
         let answer = heard(deadline, self.exchange(request)).await;
         if answer.is_err() {
@@ -78,7 +117,7 @@ impl HttpClient {
             return Ok(answer);
         }
         let retry_after = retry_after(answer.headers());
-        let body = whole(answer.into_body()).await?;
+        let body = Content::of(answer)?.whole().await?;
         Err(Error::Refused(Refusal::from_answer(status.as_u16(), &body, retry_after)))
     }
 
@@ -88,7 +127,7 @@ impl HttpClient {
     ) -> Result<Response<Incoming>, Error> {
         let mut kept = self.connection.take();
         if let Some(connection) = &mut kept
-            && connection.sender.ready().await.is_err()
+            && !connection.sender.is_ready().await
         {
             kept = None;
         }
@@ -98,33 +137,32 @@ impl HttpClient {
         };
         let connection = self.connection.insert(connection);
         self.observed.note(Observation::Request);
-        connection.sender.send_request(request).await.map_err(lost)
+        let sent = Instant::now();
+        let answer = connection.sender.send(request).await?;
+        self.observed.note(Observation::Answer { after: sent.elapsed() });
+        Ok(answer)
     }
 
     async fn open(&self) -> Result<Connection, Error> {
         let socket = connect(&self.site.endpoint(), &self.observed).await?;
-        let (sender, driver) = http1::handshake(TokioIo::new(socket)).await.map_err(lost)?;
+        let socket = TokioIo::new(socket);
         let mut tasks = JoinSet::new();
-        tasks.spawn(async move {
-            // What fails here fails in the request or the body that waits for it, too.
-            let _ = driver.await;
-        });
+        // What fails in a driver fails in the request or the body that waits for it, too.
+        let sender = if self.habits.http2 {
+            let (sender, driver) =
+                http2::handshake(TokioExecutor::new(), socket).await.map_err(lost)?;
+            tasks.spawn(async move {
+                let _ = driver.await;
+            });
+            Sender::Http2(sender)
+        } else {
+            let (sender, driver) = http1::handshake(socket).await.map_err(lost)?;
+            tasks.spawn(async move {
+                let _ = driver.await;
+            });
+            Sender::Http1(sender)
+        };
         Ok(Connection { sender, _driver: tasks })
-    }
-}
-
-/// The next piece of a body, or `None` at its end.
-pub(crate) async fn piece(body: &mut Incoming, silence: Silence) -> Result<Option<Bytes>, Error> {
-    loop {
-        let frame = silence.hear(async { body.frame().await.transpose().map_err(lost) });
-        match frame.await? {
-            Some(frame) => {
-                if let Ok(bytes) = frame.into_data() {
-                    return Ok(Some(bytes));
-                }
-            }
-            None => return Ok(None),
-        }
     }
 }
 
@@ -138,34 +176,6 @@ pub(crate) fn expect_type(answer: &Response<Incoming>, expected: &str) -> Result
     }
     let text = quoted(&text);
     Err(Error::Foreign(format!("the answer is {text}, not {expected}: is this a doorbell server?")))
-}
-
-/// A body as a whole.
-pub(crate) async fn whole(mut body: Incoming) -> Result<Bytes, Error> {
-    let mut bytes = BytesMut::new();
-    while let Some(piece) = piece(&mut body, Silence::default()).await? {
-        bytes.extend_from_slice(&piece);
-        if bytes.len() > WHOLE_BYTES_MAX {
-            return Err(Error::Unexpected(format!(
-                "an answer is longer than {WHOLE_BYTES_MAX} bytes"
-            )));
-        }
-    }
-    Ok(bytes.freeze())
-}
-
-#[allow(clippy::needless_pass_by_value, reason = "the shape that `map_err` wants")]
-fn lost(error: hyper::Error) -> Error {
-    if error.is_parse() {
-        return Error::Unexpected(format!("the answer is not HTTP/1.1: {error}"));
-    }
-    match std::error::Error::source(&error) {
-        Some(cause) => match cause.downcast_ref::<io::Error>() {
-            Some(broken) => Error::lost(broken),
-            None => Error::Lost(cause.to_string()),
-        },
-        None => Error::Lost(error.to_string()),
-    }
 }
 
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {

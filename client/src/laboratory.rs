@@ -2,15 +2,22 @@
 //! change. A program that only wants messages needs nothing of it.
 //!
 //! An [`Observer`] is handed each connection before the first byte goes over it, so that it can
-//! stand in between, and is told of what cannot be seen there. [`Habits`] make polls worse than
-//! they need be. Both are given to [`Subscribe`](crate::Subscribe).
+//! stand in between, and is told of what cannot be seen there. [`Habits`] make a subscription
+//! worse, or better, than it need be. Both are given to [`Subscribe`](crate::Subscribe).
 
 use std::fmt::Debug;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::{TcpStream, UdpSocket, UnixStream};
+
+/// How long a server is asked to hold back a long poll's answer.
+pub const HELD: Duration = Duration::from_secs(30);
+/// From one renewal of a lease of datagrams to the next, of the lease that this server gives: well
+/// below the 30 s after which some routers forget them.
+pub const RENEWED: Duration = Duration::from_secs(15);
 
 /// A stream of bytes in both directions.
 pub trait ByteStream: AsyncRead + AsyncWrite + Debug + Send + Unpin {}
@@ -40,6 +47,16 @@ impl Socket {
 pub enum Observation {
     /// A request was sent: over HTTP, as a `SUB` line or as a `SUB` datagram.
     Request,
+    /// The head of its answer came over HTTP.
+    Answer {
+        /// After the request was sent.
+        after: Duration,
+    },
+    /// Nobody listens where a connection was to be had.
+    ConnectRefused {
+        /// Where to, if the address was one of numbers.
+        to: Option<IpAddr>,
+    },
     /// A poll was answered without a message.
     EmptyAnswer {
         /// Whether the answer was a `304`.
@@ -84,10 +101,30 @@ pub trait Observer: Debug + Send + Sync {
 
     /// Something else happened.
     fn observe(&self, observation: Observation);
+
+    /// A socket of datagrams is done with, after it has said goodbye to a server. What still comes
+    /// over it nobody else reads.
+    fn ended(self: Arc<Self>, socket: Arc<UdpSocket>, server: SocketAddr) {
+        drop((socket, server));
+    }
 }
 
-/// What polls at an interval do beyond asking. The default is polling's best case.
+/// What stands in the head of a request beyond what it needs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum RequestHeaders {
+    /// Nothing.
+    #[default]
+    Client,
+    /// What a browser sends with each request of a page.
+    Browser,
+    /// The same, and a cookie of 192 bytes.
+    BrowserWithCookie,
+}
+
+/// How a subscription asks and receives beyond what it must. The default is that of the library,
+/// polling as well as it can over HTTP/1.1.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a habit of its own")]
 pub struct Habits {
     /// One connection for all polls, or one for each.
     pub keeps_connection: bool,
@@ -96,11 +133,31 @@ pub struct Habits {
     /// When the second poll is, after the first, as a part of the interval from 0 to 1; at random
     /// if it is not said.
     pub phase: Option<f64>,
+    /// HTTP/2 instead of HTTP/1.1: known to be there, without asking.
+    pub http2: bool,
+    /// Whether answers may come compressed, by gzip.
+    pub compress: bool,
+    /// What stands in the heads of requests.
+    pub headers: RequestHeaders,
+    /// From one sign of life to the next where the client decides: how long the answer to a long
+    /// poll is held back, in place of [`HELD`], and after how long a lease is renewed.
+    pub period: Option<Duration>,
+    /// Whether texts will do that have no place, so that nothing can be resumed.
+    pub texts_alone: bool,
 }
 
 impl Default for Habits {
     fn default() -> Self {
-        Self { keeps_connection: true, sends_etag: true, phase: None }
+        Self {
+            keeps_connection: true,
+            sends_etag: true,
+            phase: None,
+            http2: false,
+            compress: false,
+            headers: RequestHeaders::default(),
+            period: None,
+            texts_alone: false,
+        }
     }
 }
 
@@ -113,6 +170,12 @@ impl Observed {
         match &self.0 {
             Some(observer) => Arc::clone(observer).connected(socket),
             None => socket.into_stream(),
+        }
+    }
+
+    pub(crate) fn ended(&self, socket: Arc<UdpSocket>, server: SocketAddr) {
+        if let Some(observer) = &self.0 {
+            Arc::clone(observer).ended(socket, server);
         }
     }
 

@@ -37,7 +37,9 @@
 
 mod address;
 mod backoff;
+mod browser;
 mod client;
+mod content;
 mod conversation;
 mod credential;
 mod error;

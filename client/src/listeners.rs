@@ -11,10 +11,11 @@ use serde::Deserialize;
 use tokio::net::lookup_host;
 
 use crate::address::{Endpoint, Server, Site};
+use crate::content::Content;
 use crate::conversation::Conversation;
 use crate::error::{Error, Refusal};
-use crate::http::{ANSWER_DEADLINE, HttpClient, whole};
-use crate::laboratory::Observed;
+use crate::http::{ANSWER_DEADLINE, HttpClient};
+use crate::laboratory::{Habits, Observed};
 
 #[derive(Deserialize)]
 struct Config {
@@ -144,9 +145,9 @@ pub(crate) async fn ticket(site: &Site, filter: &str) -> Result<String, Error> {
 }
 
 async fn ask(site: &Site, request: Builder) -> Result<Bytes, Error> {
-    let mut client = HttpClient::new(site.clone(), Observed::default());
+    let mut client = HttpClient::new(site.clone(), Observed::default(), Habits::default());
     let answer = client.send(request, Bytes::new(), ANSWER_DEADLINE).await?;
-    whole(answer.into_body()).await
+    Content::of(answer)?.whole().await
 }
 
 async fn listeners(site: &Site) -> Result<Listen, Error> {

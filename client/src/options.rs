@@ -49,7 +49,7 @@ impl Options {
     ///
     /// [`Error::Address`] if only the server's listener for lines is known.
     pub(crate) fn http(&self) -> Result<HttpClient, Error> {
-        Ok(HttpClient::new(self.server.http()?.clone(), self.observed.clone()))
+        Ok(HttpClient::new(self.server.http()?.clone(), self.observed.clone(), self.habits))
     }
 
     /// The filter as the first segment of a path.

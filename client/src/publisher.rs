@@ -15,10 +15,11 @@ use tokio::time::{Instant, sleep};
 
 use crate::address::Server;
 use crate::backoff::Backoff;
+use crate::content::Content;
 use crate::conversation::Conversation;
 use crate::error::{Error, Refusal};
-use crate::http::{HttpClient, whole};
-use crate::laboratory::Observed;
+use crate::http::HttpClient;
+use crate::laboratory::{Habits, Observed};
 use crate::received::Received;
 
 /// A publish that is not answered after this long was lost with its connection.
@@ -106,9 +107,11 @@ impl Publisher {
                     self.was_connected = true;
                     Route::Lines(conversation)
                 }
-                Server::Http(site) => {
-                    Route::Http(HttpClient::new(site.clone(), Observed::default()))
-                }
+                Server::Http(site) => Route::Http(HttpClient::new(
+                    site.clone(),
+                    Observed::default(),
+                    Habits::default(),
+                )),
             });
         }
         Ok(())
@@ -261,7 +264,7 @@ impl Run<'_> {
         let request = Request::post("/").header(CONTENT_TYPE, "application/json");
         let answer = async {
             let answer = client.send(request, body.into(), ANSWER_DEADLINE).await?;
-            Received::parse(whole(answer.into_body()).await?)
+            Received::parse(Content::of(answer)?.whole().await?)
         };
         match answer.await {
             Ok(received) => Ok(Receipt::Accepted(received)),

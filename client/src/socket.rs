@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use crate::address::Endpoint;
 use crate::error::Error;
-use crate::laboratory::{ByteStream, Observed, Socket};
+use crate::laboratory::{ByteStream, Observation, Observed, Socket};
 
 /// A socket that is not connected after this long never will be.
 pub(crate) const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
@@ -53,7 +53,14 @@ pub(crate) async fn connect(
     let connecting = async {
         Ok::<Socket, io::Error>(match endpoint {
             Endpoint::Tcp(authority) | Endpoint::Tls(authority, _) => {
-                let stream = TcpStream::connect((authority.host(), authority.port())).await?;
+                let stream = TcpStream::connect((authority.host(), authority.port())).await;
+                if let Err(error) = &stream
+                    && error.kind() == io::ErrorKind::ConnectionRefused
+                {
+                    let to = authority.host().parse().ok();
+                    observed.note(Observation::ConnectRefused { to });
+                }
+                let stream = stream?;
                 stream.set_nodelay(true)?;
                 Socket::Tcp(stream)
             }

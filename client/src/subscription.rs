@@ -154,12 +154,15 @@ impl State {
             self.delivered = None;
             self.updates.push_back(Update::Gap(gap));
         }
-        if let (Some(message), Some(id)) = (arrival.message, arrival.place) {
-            if self.delivered.is_some_and(|delivered| id <= delivered) {
-                self.updates.push_back(Update::Repeated(id));
-                return;
+        if let Some(message) = arrival.message {
+            // What has no place comes as it comes: that was asked for.
+            if let Some(id) = arrival.place {
+                if self.delivered.is_some_and(|delivered| id <= delivered) {
+                    self.updates.push_back(Update::Repeated(id));
+                    return;
+                }
+                self.delivered = Some(id);
             }
-            self.delivered = Some(id);
             self.updates.push_back(Update::Message(message));
         }
         if let Some(place) = arrival.place {

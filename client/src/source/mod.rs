@@ -7,10 +7,9 @@ mod arrival;
 mod ndjson;
 mod poll;
 mod sse;
+mod texts;
 mod udp;
 mod websocket;
-
-use std::time::Duration;
 
 use doorbell_protocol::Transport;
 use doorbell_protocol::command::{Command, Format};
@@ -19,17 +18,15 @@ pub(crate) use self::arrival::Arrival;
 use self::ndjson::Objects;
 use self::poll::Polls;
 use self::sse::Events;
+use self::texts::Texts;
 use self::udp::Datagrams;
 use self::websocket::Frames;
 use crate::address::Endpoint;
 use crate::conversation::Conversation;
 use crate::error::Error;
-use crate::laboratory::Observation;
+use crate::laboratory::{HELD, Observation};
 use crate::options::Options;
 use crate::socket::Silence;
-
-/// How long a server is asked to hold back a long poll's answer.
-const WAIT: Duration = Duration::from_secs(30);
 
 /// An open connection, and how long it may be silent.
 pub(crate) struct Source {
@@ -43,6 +40,7 @@ enum Way {
     WebSocket(Box<Frames>),
     Sse(Events),
     Ndjson(Objects),
+    Texts(Texts),
     Poll(Box<Polls>),
     Udp(Box<Datagrams>),
 }
@@ -50,15 +48,17 @@ enum Way {
 impl Source {
     /// Connects and asks for the messages of a filter after a place.
     pub(crate) async fn open(options: &Options) -> Result<Self, Error> {
+        let hold = options.habits.period.unwrap_or(HELD);
         let way = match options.via {
             Transport::Tcp => Way::Lines(subscribe(options, options.server.lines().await?).await?),
             Transport::Unix => Way::Lines(subscribe(options, options.server.unix().await?).await?),
             Transport::Websocket => Way::WebSocket(Box::new(Frames::open(options).await?)),
             Transport::Sse => Way::Sse(Events::open(options).await?),
             Transport::Ndjson => Way::Ndjson(Objects::open(options).await?),
-            Transport::Longpoll => Way::Poll(Box::new(Polls::held(options, WAIT)?)),
+            Transport::Longpoll => Way::Poll(Box::new(Polls::held(options, hold)?)),
             Transport::Poll => Way::Poll(Box::new(Polls::every(options)?)),
             Transport::Udp => Way::Udp(Box::new(Datagrams::open(options).await?)),
+            Transport::Raw if options.habits.texts_alone => Way::Texts(Texts::open(options).await?),
             Transport::Raw => {
                 let reason = "raw brings texts without places, so it cannot be resumed";
                 return Err(Error::Address(reason.to_owned()));
@@ -81,6 +81,7 @@ impl Source {
                 Arrival { retry: events.retry(), ..Arrival::from_event(received)? }
             }
             Way::Ndjson(objects) => Arrival::from_event(objects.next(silence).await?)?,
+            Way::Texts(texts) => texts.next(silence).await?,
             Way::Poll(polls) => polls.next().await?,
             Way::Udp(datagrams) => datagrams.next().await?,
         };

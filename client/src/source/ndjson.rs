@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 use hyper::Request;
-use hyper::body::Incoming;
 
+use crate::content::Content;
 use crate::error::Error;
-use crate::http::{ANSWER_DEADLINE, HttpClient, expect_type, piece};
+use crate::http::{ANSWER_DEADLINE, HttpClient, expect_type};
 use crate::lines::Lines;
 use crate::options::Options;
 use crate::received::Received;
@@ -13,7 +13,7 @@ use crate::socket::Silence;
 
 /// An HTTP answer that does not end.
 pub(crate) struct Objects {
-    body: Incoming,
+    body: Content,
     lines: Lines,
     /// Owns the connection on which the body comes.
     _client: HttpClient,
@@ -25,7 +25,7 @@ impl Objects {
         let request = Request::get(format!("{}/json?since={}", options.path(), options.since));
         let answer = client.send(request, Bytes::new(), ANSWER_DEADLINE).await?;
         expect_type(&answer, "application/x-ndjson")?;
-        Ok(Self { body: answer.into_body(), lines: Lines::default(), _client: client })
+        Ok(Self { body: Content::of(answer)?, lines: Lines::default(), _client: client })
     }
 
     pub(crate) async fn next(&mut self, silence: Silence) -> Result<Received, Error> {
@@ -34,7 +34,7 @@ impl Objects {
                 Some(line) if line.is_empty() => {}
                 Some(line) => return Received::parse(line),
                 None => {
-                    let bytes = piece(&mut self.body, silence).await?.ok_or(Error::Closed)?;
+                    let bytes = self.body.piece(silence).await?.ok_or(Error::Closed)?;
                     self.lines.feed(&bytes);
                 }
             }

@@ -8,14 +8,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use doorbell_protocol::event::Gap;
 use doorbell_protocol::{Id, Since};
-use hyper::body::Incoming;
 use hyper::header::{CONNECTION, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH};
 use hyper::{Request, StatusCode};
 use rand::RngExt;
 use tokio::time::{Instant, sleep_until};
 
+use crate::content::Content;
 use crate::error::Error;
-use crate::http::{ANSWER_DEADLINE, HttpClient, expect_type, piece};
+use crate::http::{ANSWER_DEADLINE, HttpClient, expect_type};
 use crate::laboratory::{Habits, Observation};
 use crate::lines::Lines;
 use crate::options::Options;
@@ -55,7 +55,7 @@ pub(crate) struct Polls {
 
 /// An answer that is being read.
 struct Answer {
-    body: Incoming,
+    body: Content,
     lines: Lines,
     gap: Option<Gap>,
     messages: u64,
@@ -81,7 +81,7 @@ impl Polls {
 
     /// Long polls. The first is not held back, so that it is soon known that the server answers.
     pub(crate) fn held(options: &Options, wait: Duration) -> Result<Self, Error> {
-        let habits = Habits { sends_etag: false, ..Habits::default() };
+        let habits = Habits { keeps_connection: true, sends_etag: false, ..options.habits };
         Self::new(options, Pace::Held(wait), habits)
     }
 
@@ -127,7 +127,7 @@ impl Polls {
                 arrival.gap = answer.gap.take().or(arrival.gap);
                 return Ok(arrival);
             }
-            match piece(&mut answer.body, Silence::default()).await? {
+            match answer.body.piece(Silence::default()).await? {
                 Some(bytes) => answer.lines.feed(&bytes),
                 None => return self.finish(),
             }
@@ -140,7 +140,10 @@ impl Polls {
         let mut deadline = ANSWER_DEADLINE;
         match self.pace {
             Pace::Held(wait) if self.established && !wait.is_zero() => {
-                url = format!("{url}&wait={}s", wait.as_secs());
+                url = match wait.subsec_millis() {
+                    0 => format!("{url}&wait={}s", wait.as_secs()),
+                    _ => format!("{url}&wait={}ms", wait.as_millis()),
+                };
                 deadline += wait;
             }
             Pace::Held(_) => {}
@@ -150,13 +153,14 @@ impl Polls {
         if let Some(etag) = &self.etag {
             request = request.header(IF_NONE_MATCH, etag);
         }
-        if !self.habits.keeps_connection {
+        if !self.habits.keeps_connection && !self.habits.http2 {
             request = request.header(CONNECTION, "close");
         }
         let answer = self.client.send(request, Bytes::new(), deadline).await?;
         self.established = true;
         if answer.status() == StatusCode::NOT_MODIFIED {
             self.client.observed().note(Observation::EmptyAnswer { not_modified: true });
+            self.answered();
             return Ok(None);
         }
         expect_type(&answer, "application/x-ndjson")?;
@@ -177,7 +181,7 @@ impl Polls {
             next,
             more,
             messages: 0,
-            body: answer.into_body(),
+            body: Content::of(answer)?,
             lines: Lines::default(),
         }))
     }
@@ -193,11 +197,19 @@ impl Polls {
         }
     }
 
+    /// An answer was read to its end.
+    fn answered(&mut self) {
+        if !self.habits.keeps_connection {
+            self.client.disconnect();
+        }
+    }
+
     fn finish(&mut self) -> Result<Arrival, Error> {
         let answer = self.answer.take().ok_or(Error::Closed)?;
         if !answer.lines.is_empty() {
             return Err(Error::Unexpected("the answer to a poll ends in a line".to_owned()));
         }
+        self.answered();
         if answer.messages == 0 {
             self.client.observed().note(Observation::EmptyAnswer { not_modified: false });
         }

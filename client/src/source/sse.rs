@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use hyper::Request;
-use hyper::body::Incoming;
 use hyper::header::ACCEPT;
 
+use crate::content::Content;
 use crate::error::Error;
-use crate::http::{ANSWER_DEADLINE, HttpClient, expect_type, piece};
+use crate::http::{ANSWER_DEADLINE, HttpClient, expect_type};
 use crate::lines::{LINE_BYTES_MAX, Lines};
 use crate::options::Options;
 use crate::received::Received;
@@ -19,7 +19,7 @@ use crate::socket::Silence;
 
 /// An HTTP answer that does not end.
 pub(crate) struct Events {
-    body: Incoming,
+    body: Content,
     parser: Parser,
     /// Owns the connection on which the body comes.
     _client: HttpClient,
@@ -32,7 +32,7 @@ impl Events {
             .header(ACCEPT, "text/event-stream");
         let answer = client.send(request, Bytes::new(), ANSWER_DEADLINE).await?;
         expect_type(&answer, "text/event-stream")?;
-        Ok(Self { body: answer.into_body(), parser: Parser::default(), _client: client })
+        Ok(Self { body: Content::of(answer)?, parser: Parser::default(), _client: client })
     }
 
     /// How long the server wants to be left alone once the connection is lost, if it has said so.
@@ -45,7 +45,7 @@ impl Events {
             if let Some(data) = self.parser.next_data()? {
                 return Received::parse(data);
             }
-            let bytes = piece(&mut self.body, silence).await?.ok_or(Error::Closed)?;
+            let bytes = self.body.piece(silence).await?.ok_or(Error::Closed)?;
             self.parser.feed(&bytes);
         }
     }

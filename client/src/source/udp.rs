@@ -11,6 +11,7 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -53,13 +54,15 @@ const FETCHED_MAX: usize = 4096;
 
 /// A subscription by datagrams.
 pub(crate) struct Datagrams {
-    socket: UdpSocket,
+    socket: Arc<UdpSocket>,
     server: SocketAddr,
     /// Where tickets are made, if anybody wants to know who asks.
     site: Option<Site>,
     filter: Filter,
     polls: Polls,
     observed: Observed,
+    /// After how long the lease is renewed, if not after a part of it.
+    renewal: Option<Duration>,
     cookie: Option<String>,
     /// Everything wanted up to here was handed out; unknown until the server has said where now is.
     reached: Option<Id>,
@@ -110,12 +113,13 @@ impl Datagrams {
         socket.connect(address).await?;
         let history = options.since != Since::None;
         Ok(Self {
-            socket,
+            socket: Arc::new(socket),
             server: address,
             site: Some(options.server.http()?.clone()).filter(Site::has_credential),
             filter: options.filter.clone(),
             polls: Polls::held(options, Duration::ZERO)?,
             observed: options.observed.clone(),
+            renewal: options.habits.period,
             cookie: None,
             reached: None,
             subscribed: false,
@@ -206,8 +210,12 @@ impl Datagrams {
         }
         self.reached = arrival.place;
         self.subscribed = true;
-        self.next_ping = Instant::now() + self.lease / PINGS_PER_LEASE;
+        self.next_ping = Instant::now() + self.until_renewal();
         Ok(arrival)
+    }
+
+    fn until_renewal(&self) -> Duration {
+        self.renewal.unwrap_or(self.lease / PINGS_PER_LEASE)
     }
 
     /// The next datagram; the lease is renewed meanwhile.
@@ -281,7 +289,7 @@ impl Datagrams {
                 }
             }
             Kind::Pong => {
-                self.next_ping = Instant::now() + self.lease / PINGS_PER_LEASE;
+                self.next_ping = Instant::now() + self.until_renewal();
                 self.cookie = members.cookie.or(self.cookie.take());
             }
             Kind::Keepalive => {}
@@ -358,6 +366,7 @@ impl Drop for Datagrams {
             let datagram = DatagramCommand::Quit.to_datagram(self.cookie.as_deref());
             if let Ok(length) = self.socket.try_send(datagram.as_bytes()) {
                 self.count_out(length);
+                self.observed.ended(Arc::clone(&self.socket), self.server);
             }
         }
     }

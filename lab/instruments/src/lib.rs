@@ -10,6 +10,7 @@
 //! It draws no conclusions: what is compared with what is each experiment's own business.
 
 mod failure;
+mod farewells;
 mod ledger;
 mod losses;
 mod meter;

@@ -1,22 +1,28 @@
 //! A meter: counts what goes over the connections of one subscription.
 
 use std::io::{self, IoSlice};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use doorbell::laboratory::{ByteStream, Observation, Observer, Socket};
 use doorbell_wire::{Ip, WireCounts};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::UdpSocket;
 
+use crate::farewells::Farewells;
 use crate::ledger::{Connection, Ledger, Recorded};
 use crate::losses::Losses;
 use crate::traffic::Traffic;
 
 /// Bytes of the header of UDP.
 const UDP_HEADER_BYTES: u64 = 8;
+/// Bytes of the header of TCP in the first packet of a connection, and in a refusal.
+const SYN_BYTES: u64 = 40;
+const RESET_BYTES: u64 = 20;
 
 /// The running count behind [`Traffic`] and [`Losses`], shared by all sockets of one subscription.
 /// It stays valid when the subscription is gone.
@@ -28,7 +34,10 @@ pub struct Meter {
     empty: AtomicU64,
     not_modified: AtomicU64,
     connects: AtomicU64,
+    /// Microseconds from requests to the heads of their answers, added up.
+    answer_us: AtomicU64,
     ledger: Arc<Ledger>,
+    farewells: Farewells,
     datagrams: Mutex<Datagrams>,
 }
 
@@ -38,6 +47,8 @@ struct Datagrams {
     losses: Losses,
     /// Their packets.
     wire: WireCounts,
+    /// Packets of attempts to connect that nobody took up.
+    refused: WireCounts,
     /// What had been counted when the present repair began, or at its last step.
     before: Traffic,
 }
@@ -45,7 +56,12 @@ struct Datagrams {
 impl Meter {
     /// The count at this moment.
     pub fn read(&self) -> Traffic {
-        self.traffic(self.datagrams().wire)
+        self.take_farewells();
+        let packets = {
+            let datagrams = self.datagrams();
+            datagrams.wire + datagrams.refused
+        };
+        self.traffic(packets)
     }
 
     /// What datagrams lost so far, and what it cost; nothing of it happens over other transports.
@@ -67,7 +83,15 @@ impl Meter {
     /// How many connections have been dropped whose last packets are still under way and so not
     /// counted. They are waited for a second at most.
     pub fn closing(&self) -> usize {
-        self.ledger.closing()
+        self.take_farewells();
+        self.ledger.closing() + self.farewells.waiting()
+    }
+
+    /// Counts what has come over sockets that are done with.
+    fn take_farewells(&self) {
+        for (bytes, from) in self.farewells.take() {
+            self.datagram_in(bytes, from);
+        }
     }
 
     /// The count over all connections and these packets of datagrams.
@@ -80,6 +104,7 @@ impl Meter {
             empty: read(&self.empty),
             not_modified: read(&self.not_modified),
             connects: read(&self.connects),
+            answers: Duration::from_micros(read(&self.answer_us)),
             wire: self.ledger.read() + datagrams,
         }
     }
@@ -101,6 +126,16 @@ impl Meter {
         let wire = &mut self.datagrams().wire;
         wire.packets_in += 1;
         wire.bytes_in += packet_bytes(bytes, from);
+    }
+
+    /// The question for a connection, and the answer that there is none.
+    fn refused(&self, to: Option<IpAddr>) {
+        let headers = Ip::of(to.unwrap_or(Ipv4Addr::LOCALHOST.into())).header_bytes();
+        let refused = &mut self.datagrams().refused;
+        refused.packets_out += 1;
+        refused.bytes_out += headers + SYN_BYTES;
+        refused.packets_in += 1;
+        refused.bytes_in += headers + RESET_BYTES;
     }
 
     fn repair_begun(&self) {
@@ -129,9 +164,18 @@ impl Observer for Meter {
         Box::new(Counted { stream, meter: self })
     }
 
+    fn ended(self: Arc<Self>, socket: Arc<UdpSocket>, server: SocketAddr) {
+        self.farewells.add(socket, server);
+    }
+
     fn observe(&self, observation: Observation) {
         match observation {
             Observation::Request => add(&self.requests, 1),
+            Observation::Answer { after } => {
+                let micros = usize::try_from(after.as_micros()).unwrap_or(usize::MAX);
+                add(&self.answer_us, micros);
+            }
+            Observation::ConnectRefused { to } => self.refused(to),
             Observation::EmptyAnswer { not_modified } => {
                 add(&self.empty, 1);
                 add(&self.not_modified, usize::from(not_modified));
@@ -250,6 +294,26 @@ mod tests {
         // The FIN, and the acknowledgement of the other's.
         assert_eq!(ended.wire.packets_out, 5);
         assert_eq!(meter.read(), ended);
+    }
+
+    #[tokio::test]
+    async fn the_last_datagram_is_counted_and_a_refused_connection() {
+        let server = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let client = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let (here, there) = (client.local_addr().unwrap(), server.local_addr().unwrap());
+        client.connect(there).await.unwrap();
+        let meter = Arc::new(Meter::default());
+        Arc::clone(&meter).ended(Arc::new(client), there);
+        assert_eq!(meter.closing(), 1);
+        let close = b"{\"time\":1,\"event\":\"close\"}\n";
+        server.send_to(close, here).await.unwrap();
+        while meter.closing() > 0 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(meter.read().wire.bytes_in, close.len() as u64 + 28);
+        meter.observe(Observation::ConnectRefused { to: None });
+        let wire = meter.read().wire;
+        assert_eq!((wire.bytes_out, wire.packets_out, wire.packets_in), (60, 1, 2));
     }
 
     #[tokio::test]

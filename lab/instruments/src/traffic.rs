@@ -1,5 +1,7 @@
 //! What went over the connections of one subscription, as figures.
 
+use std::time::Duration;
+
 use doorbell_wire::WireCounts;
 
 /// What went over the connections of one subscription so far, at the sockets: lines, HTTP with its
@@ -18,6 +20,8 @@ pub struct Traffic {
     pub not_modified: u64,
     /// Connections opened.
     pub connects: u64,
+    /// From requests over HTTP to the heads of their answers, added up.
+    pub answers: Duration,
     /// Packets and bytes with the headers of TCP and IP, handshakes, acknowledgements and closes
     /// included, as the kernel counted them. A Unix socket has none.
     pub wire: WireCounts,
@@ -34,6 +38,7 @@ impl Traffic {
             empty: self.empty + other.empty,
             not_modified: self.not_modified + other.not_modified,
             connects: self.connects + other.connects,
+            answers: self.answers + other.answers,
             wire: self.wire + other.wire,
         }
     }
@@ -62,6 +67,7 @@ impl Traffic {
             empty: self.empty.saturating_sub(earlier.empty),
             not_modified: self.not_modified.saturating_sub(earlier.not_modified),
             connects: self.connects.saturating_sub(earlier.connects),
+            answers: self.answers.saturating_sub(earlier.answers),
             wire: WireCounts {
                 bytes_out: wire.bytes_out.saturating_sub(before.bytes_out),
                 bytes_in: wire.bytes_in.saturating_sub(before.bytes_in),
