@@ -7,7 +7,7 @@ use doorbell::{Client, Endpoint, Filter, Server, Subscribe, Transport};
 use doorbell_instruments::Failure;
 use doorbell_protocol::Family;
 
-use crate::way::Way;
+use crate::way::{Style, Way};
 
 /// Where the contenders find the server.
 #[derive(Debug, Clone)]
@@ -17,6 +17,10 @@ pub(crate) struct Places {
     pub(crate) unix: Option<Endpoint>,
     /// Where datagrams go, if the server hears them.
     pub(crate) udp: Option<SocketAddr>,
+    /// How everything is asked for.
+    pub(crate) style: Style,
+    /// What a link that was put before the server takes there and back.
+    pub(crate) round_trip: Duration,
 }
 
 /// One way of receiving, to be measured.
@@ -85,7 +89,7 @@ impl Contender {
             .subscribe(filter)
             .via(transport)
             .interval(self.interval.unwrap_or_default())
-            .habits(self.way.habits());
+            .habits(self.way.habits(places.style));
         Ok(match places.udp {
             Some(relay) => subscribe.through(relay),
             None => subscribe,

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use doorbell_instruments::Failure;
 
+use crate::compressed::Compressed;
 use crate::contender::Contender;
 use crate::idle::{self, Idle};
-use crate::memory::{self, KernelSource, Memory};
+use crate::memory::{self, KernelSource};
 use crate::setup::Setup;
 use crate::unit_cost::{Costing, UnitCost};
 use crate::way::Way;
@@ -15,12 +16,19 @@ use crate::way::Way;
 /// All that is measured before the rounds.
 pub(crate) struct Costs {
     pub(crate) units: Vec<UnitCost>,
+    /// What push would save if it were compressed.
+    pub(crate) compressed: Option<Compressed>,
     /// Of each contender that was watched for a whole period.
     pub(crate) idle: Vec<Option<Idle>>,
     pub(crate) kernel: KernelSource,
 }
 
 impl Costs {
+    /// From an empty poll on a kept connection to its answer, if one was measured.
+    pub(crate) fn round_trip_us(&self) -> Option<f64> {
+        self.units.iter().find_map(|unit| unit.round_trip_us)
+    }
+
     /// Measures these ways with messages of so many bytes, and what these contenders cost while
     /// they wait for so long.
     pub(crate) async fn measure(
@@ -36,19 +44,18 @@ impl Costs {
             keepalive: setup.keepalive,
             payload: payload as usize,
         };
-        let (mut units, idle) = tokio::try_join!(
+        let ((mut units, compressed), idle) = tokio::try_join!(
             costing.measure(ways),
             idle::watch(contenders, &setup.places, setup.keepalive, length),
         )?;
         if !setup.is_own() {
             let reason = "only a server that was started for the run is filled with subscribers";
-            return Ok(Self { units, idle, kernel: KernelSource::missing(reason) });
+            return Ok(Self { units, compressed, idle, kernel: KernelSource::missing(reason) });
         }
         let (memory, kernel) = memory::measure(ways, &setup.server, &setup.places).await?;
-        for (unit, Memory { resident_bytes, kernel_bytes }) in units.iter_mut().zip(memory) {
-            unit.resident_bytes_per_subscriber = resident_bytes;
-            unit.kernel_bytes_per_subscriber = kernel_bytes;
+        for (unit, memory) in units.iter_mut().zip(memory) {
+            unit.memory = memory;
         }
-        Ok(Self { units, idle, kernel })
+        Ok(Self { units, compressed, idle, kernel })
     }
 }

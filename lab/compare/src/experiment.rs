@@ -9,6 +9,7 @@ use crate::capture::Tap;
 use crate::contender::Contender;
 use crate::costs::Costs;
 use crate::flags::CompareArguments;
+use crate::growth;
 use crate::interrupt::Interrupt;
 use crate::machine::Machine;
 use crate::network::Between;
@@ -17,6 +18,7 @@ use crate::progress::Progress;
 use crate::project::Projection;
 use crate::report::{Generator, Report, SCHEMA};
 use crate::rounds::Rounds;
+use crate::row::Row;
 use crate::setup::Setup;
 use crate::sweep::{self, Settings, Sweep};
 use crate::way::Way;
@@ -61,9 +63,11 @@ impl Experiment {
         let mut wanted = ways;
         if arguments.report.is_some() {
             wanted.extend(sweep::WAYS.into_iter().filter(|way| places.have(*way)));
-            wanted.sort_unstable();
-            wanted.dedup();
         }
+        // What a round trip takes is measured of a poll.
+        wanted.push(Way::POLL);
+        wanted.sort_unstable();
+        wanted.dedup();
         let costs = self.costs(&wanted, plan.payload, (&contenders, arguments.idle)).await?;
         let tap =
             if arguments.check_capture { Some(Tap::open(&self.setup.places).await?) } else { None };
@@ -71,6 +75,7 @@ impl Experiment {
             setup: &self.setup,
             plan,
             contenders: &contenders,
+            round_trip_us: costs.round_trip_us(),
             lists: tap.is_some(),
             interrupt: &mut self.interrupt,
             progress: &mut self.progress,
@@ -91,19 +96,34 @@ impl Experiment {
         } else {
             None
         };
+        let projection = match arguments.project.filter(|_| !results.run.interrupted) {
+            Some(clients) => Some(self.project(clients, plan, &contenders, &rows).await?),
+            None => None,
+        };
         Ok(Report {
             schema: SCHEMA,
             machine: Machine::this(),
             versions: self.setup.versions(),
-            projection: arguments
-                .project
-                .map(|clients| Projection::new(clients, &rows, results.run.cpu_noise_us)),
+            projection,
             run: results.run,
             generator: results.generator,
             contenders: rows,
             units: costs.units,
+            compressed_push: costs.compressed,
             sweep,
         })
+    }
+
+    async fn project(
+        &mut self,
+        clients: u64,
+        plan: &Plan,
+        contenders: &[Contender],
+        rows: &[Row],
+    ) -> Result<Projection, Failure> {
+        let Self { setup, interrupt, progress } = self;
+        let lines = growth::measure(setup, plan, contenders, interrupt, progress).await?;
+        Ok(Projection::new(clients, growth::subscribers(plan), rows, &lines))
     }
 
     /// Sweeps over rates and intervals.
@@ -125,6 +145,7 @@ impl Experiment {
             generator: Generator::default(),
             contenders: Vec::new(),
             units: costs.units,
+            compressed_push: costs.compressed,
             projection: None,
             sweep: Some(sweep),
         })

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand, ValueEnum};
+use doorbell::laboratory::RequestHeaders;
 use doorbell_instruments::{INTERVAL, time_between};
 use doorbell_link::Link;
 use doorbell_protocol::limits::MESSAGE_BYTES_MAX;
@@ -22,6 +23,8 @@ Examples:
   doorbell compare --replay traffic.jsonl      the times and sizes of your own messages
   doorbell compare --link 'delay 40ms jitter 5ms rate 10mbit'
                                                over a network that takes its time
+  doorbell compare --compress --headers browser
+                                               as a browser asks, and compressed
   doorbell compare --ethernet --payload 20000  packets of 1500 bytes, as an Ethernet has them
   doorbell compare --project 1000000           what a million such clients would cost
   doorbell compare --report report.html --json result.json
@@ -37,8 +40,10 @@ Contenders of --via:
   poll-new     short poll, a new connection each time
   poll-plain   short poll on a kept connection
   poll         short poll on a kept connection, with an ETag: no news is a 304
+  poll-h2      the same over HTTP/2; poll-h2-new, a new connection each time
   longpoll     the server holds the answer back until there is news, 30 s at most
-  ndjson, sse  pushed as one HTTP answer that does not end
+  ndjson, sse  pushed as one HTTP answer that does not end; sse-h2, over HTTP/2
+  raw          the same, the texts alone: they have no places, so nothing can be resumed
   ws           pushed over a WebSocket
   tcp, unix    pushed as lines over TCP or a Unix socket
   udp          pushed as datagrams; what they lose is fetched by a poll
@@ -87,14 +92,15 @@ pub struct CompareArguments {
         value_parser = clap::value_parser!(u32).range(PAYLOAD_MIN..=MESSAGE_BYTES_MAX as i64))]
     pub(crate) payload: u32,
     /// All at once, or one after another on the same plan, so that the server's processor time
-    /// belongs to one contender [default: together; apart with --project]
-    #[arg(long, value_enum, value_name = "MODE")]
-    pub(crate) mode: Option<Mode>,
+    /// belongs to one contender
+    #[arg(long, value_enum, value_name = "MODE", default_value_t = Mode::Together)]
+    pub(crate) mode: Mode,
     /// Repeat the run so many times, and show how far the rounds are apart
     #[arg(long, value_name = "N", default_value = "1",
         value_parser = clap::value_parser!(u32).range(1..=ROUNDS_MAX))]
     pub(crate) rounds: u32,
-    /// Work out what so many clients would cost, from what was measured
+    /// Work out what so many clients would cost; for that each contender is also run with three
+    /// numbers of subscribers, and a line is put through what the server took
     #[arg(long, value_name = "CLIENTS",
         value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
     pub(crate) project: Option<u64>,
@@ -111,6 +117,15 @@ pub struct CompareArguments {
     /// loopback's have 64 KiB. Needs root or user namespaces, and a server of its own
     #[arg(long, global = true)]
     pub(crate) ethernet: bool,
+    /// Let what is asked for over HTTP come compressed, by gzip or brotli, where the server does
+    /// that: answers to polls. What streams and WebSockets would save is worked out
+    #[arg(long, global = true)]
+    pub(crate) compress: bool,
+    /// What stands in the heads of requests beyond what is needed; a browser also takes what is
+    /// compressed
+    #[arg(long, value_enum, value_name = "HEADERS", default_value_t = HeaderBlock::Client,
+        global = true)]
+    pub(crate) headers: HeaderBlock,
     /// How long the contenders are watched while nothing is published
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
     pub(crate) idle: Duration,
@@ -179,6 +194,28 @@ pub(crate) enum Process {
     /// As in a file
     #[value(skip)]
     Replay,
+}
+
+/// What stands in the heads of requests beyond what is needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum HeaderBlock {
+    /// Nothing
+    Client,
+    /// What a browser's page sends with `fetch`
+    Browser,
+    /// The same, with a cookie of 192 bytes
+    BrowserCookie,
+}
+
+impl HeaderBlock {
+    pub(crate) fn request_headers(self) -> RequestHeaders {
+        match self {
+            Self::Client => RequestHeaders::Client,
+            Self::Browser => RequestHeaders::Browser,
+            Self::BrowserCookie => RequestHeaders::BrowserWithCookie,
+        }
+    }
 }
 
 /// What shares the server.

@@ -5,7 +5,8 @@
 
 use std::time::Duration;
 
-use doorbell::Filter;
+use doorbell::laboratory::{HELD, RENEWED};
+use doorbell::{Filter, Transport};
 use doorbell_instruments::{Failure, Traffic};
 use doorbell_protocol::Family;
 use serde::Serialize;
@@ -15,7 +16,6 @@ use crate::contender::{Contender, Places};
 use crate::figure::float;
 use crate::idle_subscribers::{IdleSubscribers, REST, fresh_topic};
 use crate::unit_cost::UnitCost;
-use crate::way::HELD;
 
 /// What the server sends at the end of a period may come so much late.
 const SLACK: Duration = Duration::from_millis(500);
@@ -27,12 +27,8 @@ const HOUR: f64 = 3600.0;
 pub(crate) enum Basis {
     /// Counted over whole periods on the server that is compared.
     Measured,
-    /// From empty polls at a shorter interval, or from keepalives of a server that sends them
-    /// often.
+    /// From empty polls, or signs of life, that were made to come more often.
     Scaled,
-    /// From something else: an empty long poll is taken to cost what an answered one does, less
-    /// the message.
-    Computed,
 }
 
 /// What a contender costs that waits for an hour.
@@ -123,6 +119,7 @@ fn period(contender: &Contender, keepalive: Duration) -> Duration {
     match contender.way.family() {
         Family::Poll => contender.interval.unwrap_or(HELD),
         Family::Longpoll => HELD,
+        Family::Push if contender.way.transport() == Transport::Udp => RENEWED.min(keepalive),
         Family::Push => keepalive,
     }
 }
@@ -131,18 +128,15 @@ fn period(contender: &Contender, keepalive: Duration) -> Duration {
 pub(crate) fn scaled(contender: &Contender, unit: &UnitCost, keepalive: Duration) -> Option<Idle> {
     let period_s = period(contender, keepalive).as_secs_f64();
     let each = |cost: f64| cost * HOUR / period_s;
-    let (cost, packets, basis) = match (unit.poll, unit.keepalive_bytes) {
-        (Some(poll), _) if contender.way.family() == Family::Longpoll => {
-            (poll.empty, None, Basis::Computed)
-        }
-        (Some(poll), _) => (poll.empty, unit.empty_poll_packets, Basis::Scaled),
-        (None, Some(bytes)) => (bytes, unit.keepalive_packets, Basis::Scaled),
+    let (cost, packets) = match (unit.poll, unit.keepalive_bytes) {
+        (Some(poll), _) => (poll.empty, unit.empty_poll_packets),
+        (None, Some(bytes)) => (bytes, unit.keepalive_packets),
         (None, None) => return None,
     };
     Some(Idle {
         wire_bytes_per_hour: each(cost),
         packets_per_hour: packets.map(each),
-        basis,
+        basis: Basis::Scaled,
         period_s,
         periods: unit.idle_counted,
         measured_s: unit.idle_watched_s,
@@ -168,6 +162,9 @@ mod tests {
         let push = Contender { way: Way::TCP, interval: None };
         assert_eq!(turn(&push, second * 44), None);
         assert_eq!(turn(&push, second * 100), Some((2, second * 90 + SLACK)));
+        // A lease of datagrams is renewed more often than routers forget them.
+        let datagrams = Contender { way: Way::Best(Transport::Udp), interval: None };
+        assert_eq!(turn(&datagrams, second * 31), Some((2, second * 30 + SLACK)));
     }
 
     #[test]

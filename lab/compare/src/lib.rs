@@ -11,12 +11,15 @@
 //! - `unit_cost`: what one of each costs; `idle`: what waiting costs; `idle_subscribers`:
 //!   subscribers to measure both; `memory`, `slab`: what a subscriber takes of the server's memory
 //!   and the kernel's; `usage`, `machine`
+//! - `growth`, `line`: how the server's processor time grows, and figures with their errors
+//! - `rearm`: long polls over a round trip; `compressed`: what compressed push would save
 //! - `theory`: what arithmetic expects; `sweep`, `project`: what follows for other rates and sizes
 //! - `tally`, `both`, `row`, `report`: the figures; `grid`, `table`, `finding`: for people; `page`:
 //!   in pictures
 
 mod both;
 mod capture;
+mod compressed;
 mod contender;
 mod costs;
 mod experiment;
@@ -24,9 +27,11 @@ mod figure;
 mod finding;
 mod flags;
 mod grid;
+mod growth;
 mod idle;
 mod idle_subscribers;
 mod interrupt;
+mod line;
 mod machine;
 mod measure;
 mod memory;
@@ -36,6 +41,7 @@ mod plan;
 mod progress;
 mod project;
 mod race;
+mod rearm;
 mod relay_setup;
 mod replay;
 mod report;
@@ -83,7 +89,7 @@ pub async fn run(arguments: CompareArguments, server: Option<Server>) -> Result<
     if arguments.check_capture {
         capture::permitted()?;
     }
-    let between = Between::of(&arguments);
+    let between = Between::of(&arguments)?;
     let mut experiment = Experiment::open(server, plan.payload_max(), between, plan.seed).await?;
     let report = experiment.compare(&arguments, &plan).await;
     experiment.close().await;
@@ -116,7 +122,7 @@ async fn run_sweep(
             return Err(Failure::Usage(text));
         }
     }
-    let between = Between::of(arguments);
+    let between = Between::of(arguments)?;
     let mut experiment = Experiment::open(server, sweep.payload, between, settings.seed).await?;
     let report = experiment.sweep(&settings).await;
     experiment.close().await;

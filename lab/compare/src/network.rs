@@ -2,6 +2,7 @@
 //! or whatever lies between this machine and a server that was named.
 
 use std::io::ErrorKind;
+use std::time::Duration;
 
 use doorbell::Server;
 use doorbell_instruments::Failure;
@@ -9,7 +10,8 @@ use doorbell_link::{Link, netem};
 use doorbell_wire::{ETHERNET_MTU, MISSING_NAMESPACE, enter_ethernet};
 use serde::Serialize;
 
-use crate::flags::CompareArguments;
+use crate::flags::{CompareArguments, HeaderBlock};
+use crate::way::Style;
 
 /// What packets go over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -53,7 +55,10 @@ pub fn isolate(arguments: &CompareArguments, server: Option<&Server>) -> Result<
     arguments.netem.map_or(Ok(()), |link| netem::emulate(&link).map_err(Failure::Failed))
 }
 
-/// What was asked for between contenders and server.
+/// The longest delay of a link, one way: what is measured before the run waits for many round trips.
+const DELAY_MAX: Duration = Duration::from_secs(1);
+
+/// What was asked for between contenders and server, and how they ask over it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Between {
     ethernet: bool,
@@ -61,12 +66,31 @@ pub(crate) struct Between {
     pub(crate) link: Option<Link>,
     /// By the kernel.
     pub(crate) netem: Option<Link>,
+    pub(crate) style: Style,
+    /// What is asked for in place of what the heads of requests need.
+    pub(crate) headers: HeaderBlock,
 }
 
 impl Between {
-    pub(crate) fn of(arguments: &CompareArguments) -> Self {
-        let CompareArguments { ethernet, link, netem, .. } = *arguments;
-        Self { ethernet, link, netem }
+    /// Checks what was asked for.
+    pub(crate) fn of(arguments: &CompareArguments) -> Result<Self, Failure> {
+        let CompareArguments { ethernet, link, netem, headers, compress, .. } = *arguments;
+        if let Some(link) = link.or(netem).filter(|link| link.delay > DELAY_MAX) {
+            return Err(Failure::Usage(format!(
+                "a delay of {:?} is too long to compare over, limit is {DELAY_MAX:?} one way",
+                link.delay
+            )));
+        }
+        let style = Style {
+            compress: compress || headers != HeaderBlock::Client,
+            headers: headers.request_headers(),
+        };
+        Ok(Self { ethernet, link, netem, style, headers })
+    }
+
+    /// What the link takes there and back.
+    pub(crate) fn round_trip(&self) -> Duration {
+        self.link.or(self.netem).map_or(Duration::ZERO, |link| 2 * link.delay)
     }
 }
 

@@ -10,6 +10,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use crate::contender::{Contender, Places};
 use crate::figure::float_of;
 use crate::flags::{CompareArguments, INTERVALS_MAX, Mode, Process};
+use crate::growth;
 use crate::replay;
 use crate::schedule::{Planned, draw};
 use crate::way::Way;
@@ -37,6 +38,8 @@ pub(crate) struct Plan {
     pub(crate) mode: Mode,
     pub(crate) rounds: u32,
     pub(crate) seed: u64,
+    /// Whether it is worked out what many clients would cost.
+    pub(crate) projects: bool,
     replayed: Option<Arc<[Planned]>>,
 }
 
@@ -50,7 +53,6 @@ impl Plan {
                 "{count} values of --interval are too many, limit is {INTERVALS_MAX}"
             )));
         }
-        let default = if arguments.project.is_some() { Mode::Apart } else { Mode::Together };
         let mut plan = Self {
             intervals: intervals.into_iter().collect(),
             ways: arguments.via.clone(),
@@ -60,9 +62,10 @@ impl Plan {
             payload: arguments.payload,
             topics: arguments.topics,
             subscribers: arguments.subscribers,
-            mode: arguments.mode.unwrap_or(default),
+            mode: arguments.mode,
             rounds: arguments.rounds,
             seed: arguments.seed.unwrap_or_else(rand::random),
+            projects: arguments.project.is_some(),
             replayed: None,
         };
         if let Some(path) = &arguments.replay {
@@ -119,7 +122,10 @@ impl Plan {
             Mode::Together => contenders.len(),
             Mode::Apart => 1,
         };
-        let subscribers = at_once * self.subscribers as usize;
+        let mut subscribers = at_once * self.subscribers as usize;
+        if let Some(most) = self.projects.then(|| growth::subscribers(self)) {
+            subscribers = subscribers.max(most);
+        }
         let limit = raise_descriptors();
         if subscribers as u64 + DESCRIPTORS_RESERVED > limit {
             return Err(Failure::Usage(format!(

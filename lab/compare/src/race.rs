@@ -188,7 +188,8 @@ impl Race<'_> {
                 if self.lists {
                     meter.list_connections();
                 }
-                let habits = Habits { phase: Some(phases.random()), ..contender.way.habits() };
+                let habits = contender.way.habits(self.places.style);
+                let habits = Habits { phase: Some(phases.random()), ..habits };
                 let subscribe = contender.subscribe(self.places, filter)?.habits(habits);
                 let updates = subscribe.observed(Arc::clone(&meter) as _).stream();
                 team.meters.push(meter);

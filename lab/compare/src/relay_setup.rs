@@ -44,7 +44,7 @@ impl RelaySetup {
             udp = Some(relay.local_addr());
             relays.push(relay);
         }
-        Ok((Self { _relays: relays }, Places { http, tcp, unix: None, udp }))
+        Ok((Self { _relays: relays }, Places { http, tcp, unix: None, udp, ..*places }))
     }
 }
 

@@ -5,7 +5,8 @@
 
 use serde::Serialize;
 
-use crate::flags::{Mode, Process};
+use crate::compressed::Compressed;
+use crate::flags::{HeaderBlock, Mode, Process};
 use crate::machine::Machine;
 use crate::memory::KernelSource;
 use crate::network::Network;
@@ -28,6 +29,9 @@ pub(crate) struct Report {
     pub(crate) contenders: Vec<Row>,
     /// What one of each costs, measured before the run.
     pub(crate) units: Vec<UnitCost>,
+    /// What push would save if its stream were compressed with a window that is kept: worked out
+    /// from the messages, as no server here does it.
+    pub(crate) compressed_push: Option<Compressed>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) projection: Option<Projection>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -42,14 +46,25 @@ pub(crate) struct Versions {
 
 /// What was asked for.
 #[derive(Debug, Clone, Serialize)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct Run {
     /// The command line, word by word.
     pub(crate) command: Vec<String>,
+    /// A command line for a shell that makes this run again, with its seed.
+    pub(crate) repeat: String,
     /// Unix seconds.
     pub(crate) began: u64,
     pub(crate) server: String,
     /// Whether the server was started for this run alone.
     pub(crate) own_server: bool,
+    /// Whether the server is known to keep its log in memory alone.
+    pub(crate) log_in_memory: bool,
+    /// Whether answers over HTTP might come compressed, and what stood in the heads of requests.
+    pub(crate) compress: bool,
+    pub(crate) headers: HeaderBlock,
+    /// From one poll to the next.
+    pub(crate) intervals_s: Vec<f64>,
+    /// Of the times of messages, the phases of polls, the order of contenders, and the link.
     pub(crate) seed: u64,
     /// Messages a second, as asked for or as in the file.
     pub(crate) rate: f64,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use doorbell::Transport;
+use doorbell_protocol::Family;
 
 use crate::capture::Seen;
 use crate::contender::Contender;
@@ -13,6 +14,7 @@ use crate::idle;
 use crate::measure::micros;
 use crate::plan::Plan;
 use crate::race::Outcome;
+use crate::rearm::Rearm;
 use crate::report::{Generator, Run};
 use crate::row::Row;
 use crate::schedule::Planned;
@@ -69,13 +71,22 @@ impl Results {
         self.generator.schedule_lag_us = self.generator.schedule_lag_us.max(lag);
     }
 
-    /// Notes what the times of a round let expect of polls.
-    pub(crate) fn expect(&mut self, plan: &Plan, contenders: &[Contender], planned: &[Planned]) {
+    /// Notes what the times of a round let expect of polls, and of long polls over a round trip.
+    pub(crate) fn expect(
+        &mut self,
+        plan: &Plan,
+        contenders: &[Contender],
+        planned: &[Planned],
+        round_trip_us: Option<f64>,
+    ) {
         let times: Vec<Duration> = planned.iter().map(|message| message.at).collect();
         for (tally, contender) in self.tallies.iter_mut().zip(contenders) {
             if let Some(interval) = contender.interval {
                 let interval = interval.as_secs_f64();
                 tally.expect(OverPhases::of(&times, plan.duration, interval));
+            }
+            if let (Family::Longpoll, Some(micros)) = (contender.way.family(), round_trip_us) {
+                tally.expect_rearm(Rearm::of_times(&times, plan.duration, micros / 1e6));
             }
         }
     }
@@ -92,10 +103,18 @@ impl Results {
         let unit = |way: Way| costs.units.iter().find(|unit| unit.via == way);
         let means = self.tallies.iter().filter_map(Tally::mean_us);
         let quickest = means.min_by(f64::total_cmp).unwrap_or_default();
+        let pushes = self.tallies.iter().zip(contenders);
+        let pushes = pushes.filter(|(_, contender)| contender.way.family() == Family::Push);
+        let pushes = pushes.filter_map(|(tally, _)| tally.latency());
+        let push = pushes.min_by(|left, right| left.mean.total_cmp(&right.mean));
         let rows = self.tallies.iter().zip(contenders).zip(&costs.idle);
         rows.map(|((tally, contender), idle)| {
             let unit = unit(contender.way);
             let mut row = tally.row(contender, plan, unit, quickest);
+            if contender.way.family() == Family::Longpoll {
+                let known = costs.round_trip_us().zip(push);
+                row.rearm = known.and_then(|(micros, push)| tally.long_polls(plan, micros, push));
+            }
             row.idle = idle.or_else(|| idle::scaled(contender, unit?, keepalive));
             // Datagrams are not captured, and a Unix socket has no packets.
             if !matches!(contender.way.transport(), Transport::Udp | Transport::Unix) {

@@ -1,6 +1,7 @@
 //! The rounds of a comparison: all contenders together, or one after another.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use doorbell_instruments::Failure;
 
@@ -21,6 +22,7 @@ pub(crate) struct Rounds<'a> {
     pub(crate) setup: &'a Setup,
     pub(crate) plan: &'a Plan,
     pub(crate) contenders: &'a [Contender],
+    pub(crate) round_trip_us: Option<f64>,
     /// Whether the connections are wanted one by one.
     pub(crate) lists: bool,
     pub(crate) interrupt: &'a mut Interrupt,
@@ -38,7 +40,7 @@ impl<'a> Rounds<'a> {
                 Mode::Together => self.together(&planned, round, &mut results).await?,
                 Mode::Apart => self.apart(&planned, round, &mut results).await?,
             }
-            results.expect(plan, self.contenders, &planned);
+            results.expect(plan, self.contenders, &planned, self.round_trip_us);
             if results.run.interrupted {
                 break;
             }
@@ -135,6 +137,7 @@ impl<'a> Rounds<'a> {
             subscribers: plan.subscribers,
             mode: plan.mode,
             rounds: plan.rounds,
+            intervals_s: plan.intervals.iter().map(Duration::as_secs_f64).collect(),
             ..self.setup.describe(plan.seed)
         }
     }

@@ -12,6 +12,8 @@ use crate::capture::Captured;
 use crate::figure::{float, per};
 use crate::idle::Idle;
 use crate::measure::Dot;
+use crate::memory::Memory;
+use crate::rearm::Rearm;
 use crate::way::Way;
 
 /// One contender, all rounds and subscribers together.
@@ -39,6 +41,9 @@ pub(crate) struct Row {
     /// Deliveries that came before the publisher heard that the message was stored.
     pub(crate) before_accepted: u64,
     pub(crate) expected: Option<Expected>,
+    /// Of long polls: what a round trip between two of them costs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) rearm: Option<LongPolls>,
     /// Of a contender that has its messages by datagrams.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) datagrams: Option<Datagrams>,
@@ -59,14 +64,16 @@ pub(crate) struct Row {
     pub(crate) wire_bytes_per_delivery: Option<f64>,
     /// One standard error, if the run were made again at the rate that was asked for.
     pub(crate) wire_bytes_per_delivery_error: Option<f64>,
+    /// The share of them that is the text which was published.
+    pub(crate) text_share: Option<f64>,
     pub(crate) packets_per_delivery: Option<f64>,
     /// Measured: the server's processor time less that of publishing. Mode `apart` only.
     pub(crate) server_cpu_us_per_delivery: Option<f64>,
     pub(crate) server_context_switches_per_delivery: Option<f64>,
     /// The same as a share of a core for each subscriber.
     pub(crate) server_cores_per_subscriber: Option<f64>,
-    pub(crate) resident_bytes_per_subscriber: Option<f64>,
-    pub(crate) kernel_bytes_per_subscriber: Option<f64>,
+    #[serde(flatten)]
+    pub(crate) memory: Memory,
     pub(crate) first_event_us: Option<u64>,
     pub(crate) connect_wire_bytes: Option<u64>,
     pub(crate) computed: Computed,
@@ -140,6 +147,22 @@ pub(crate) struct Expected {
     pub(crate) wire_bytes_per_s: f64,
 }
 
+/// What theory expects of long polls, and what was measured.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct LongPolls {
+    /// From an empty poll to its answer, measured before the run.
+    pub(crate) round_trip_us: f64,
+    /// By formula, from the rate that was asked for; for a Poisson stream only.
+    pub(crate) formula: Option<Rearm>,
+    /// For the very times that were drawn.
+    pub(crate) of_these_times: Rearm,
+    /// How much longer than the quickest push its messages took on average.
+    pub(crate) extra_wait_us: f64,
+    pub(crate) extra_wait_error_us: f64,
+    /// Of each subscriber, those that were answered with messages.
+    pub(crate) questions_per_s: f64,
+}
+
 /// What is worked out from unit costs.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(crate) struct Computed {
@@ -184,6 +207,8 @@ pub(crate) struct Round {
 pub(crate) struct Latency {
     pub(crate) count: u64,
     pub(crate) mean: f64,
+    /// One standard error of the mean, if messages were independent of each other.
+    pub(crate) mean_error: f64,
     pub(crate) p50: u64,
     /// Between these the median lies, 19 times in 20, by the ranks of the order statistics.
     pub(crate) p50_range: (u64, u64),
@@ -198,6 +223,7 @@ impl Latency {
         (!histogram.is_empty()).then(|| Self {
             count: histogram.len(),
             mean: histogram.mean(),
+            mean_error: histogram.stdev() / float(histogram.len()).sqrt(),
             p50: histogram.value_at_quantile(0.5),
             p50_range: around_the_median(histogram),
             p90: beyond(histogram, 10),

@@ -44,6 +44,7 @@ pub(crate) struct Setup {
     network: Network,
     /// What was put between contenders and server.
     link: Option<Link>,
+    between: Between,
     _relays: Option<RelaySetup>,
     version: Option<String>,
     /// From one sign of life to the next.
@@ -54,8 +55,26 @@ pub(crate) struct Setup {
     lively: Option<(OwnServer, Places)>,
 }
 
+/// The command that makes a run with this seed again.
+fn repeat(arguments: impl Iterator<Item = String>, seed: u64) -> String {
+    let quoted = |word: String| {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.,:/=%+@".contains(c);
+        if word.chars().all(is_plain) && !word.is_empty() {
+            word
+        } else {
+            format!("'{}'", word.replace('\'', "'\\''"))
+        }
+    };
+    let mut words: Vec<String> = arguments.collect();
+    let has_seed = words.iter().any(|word| word == "--seed" || word.starts_with("--seed="));
+    if !has_seed {
+        words.extend(["--seed".to_owned(), seed.to_string()]);
+    }
+    words.into_iter().map(quoted).fold("doorbell".to_owned(), |line, word| line + " " + &word)
+}
+
 /// Asks a server where it listens.
-async fn places(server: &Server) -> Result<(Places, Config), Failure> {
+async fn places(server: &Server, between: &Between) -> Result<(Places, Config), Failure> {
     server.http()?;
     if server.is_encrypted() {
         let text = format!("{server}: what is compared is compared in the clear; give its http://");
@@ -75,7 +94,8 @@ async fn places(server: &Server) -> Result<(Places, Config), Failure> {
         Some(_) => Some(server.udp().await?),
         None => None,
     };
-    Ok((Places { http: server.clone(), tcp, unix, udp }, config))
+    let (style, round_trip) = (between.style, between.round_trip());
+    Ok((Places { http: server.clone(), tcp, unix, udp, style, round_trip }, config))
 }
 
 impl Setup {
@@ -92,11 +112,11 @@ impl Setup {
             None => {
                 let own = OwnServer::start_for(payload, None).await?;
                 let lively = OwnServer::start_for(payload, Some(KEEPALIVE)).await?;
-                let (places, _) = places(lively.address()).await?;
+                let (places, _) = places(lively.address(), &between).await?;
                 (own.address().clone(), Some(own), Some((lively, places)))
             }
         };
-        let (places, config) = places(&server).await?;
+        let (places, config) = places(&server, &between).await?;
         let (relays, places) = match between.link {
             Some(link) => {
                 let (relays, places) = RelaySetup::build(link, &places, seed).await?;
@@ -110,6 +130,7 @@ impl Setup {
             places,
             network,
             link: between.link.or(between.netem),
+            between,
             _relays: relays,
             version: config.version,
             keepalive: Duration::from_secs_f64(keepalive.unwrap_or(40.0).max(0.1)),
@@ -144,9 +165,14 @@ impl Setup {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         Run {
             command: std::env::args().collect(),
+            repeat: repeat(std::env::args().skip(1), seed),
             began: now.map_or(0, |now| now.as_secs()),
             server: self.server.to_string(),
             own_server: self.is_own(),
+            log_in_memory: self.is_own(),
+            compress: self.between.style.compress,
+            headers: self.between.headers,
+            intervals_s: Vec::new(),
             seed,
             rate: 0.0,
             process: Process::Poisson,
@@ -170,5 +196,23 @@ impl Setup {
             cpu_noise_us: None,
             shared_cpu_us_per_delivery: None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_made_again_by_the_same_words_and_its_seed() {
+        let words = |text: &str| text.split('|').map(str::to_owned).collect::<Vec<_>>().into_iter();
+        assert_eq!(
+            repeat(words("compare|--link|delay 40ms|--json"), 7),
+            "doorbell compare --link 'delay 40ms' --json --seed 7"
+        );
+        for given in ["compare|--seed|9", "compare|--seed=9"] {
+            assert!(!repeat(words(given), 7).contains('7'), "{given}");
+        }
+        assert_eq!(repeat(words("it's"), 7), "doorbell 'it'\\''s' --seed 7");
     }
 }

@@ -4,7 +4,9 @@ use crate::figure::{bytes, count, float, percent, short_time, time, within};
 use crate::finding;
 use crate::grid::{Grid, NOTHING, wrap};
 use crate::idle::Basis;
+use crate::line::Estimate;
 use crate::project::Projection;
+use crate::rearm::Rearm;
 use crate::report::Report;
 use crate::row::{Latency, Row};
 
@@ -19,6 +21,9 @@ pub(crate) fn render(report: &Report) -> String {
     }
     if let Some(theory) = theory(report) {
         text += &theory.render();
+    }
+    if let Some(long_polls) = long_polls(report) {
+        text += &long_polls.render();
     }
     if report.run.rounds_done > 1 {
         text += &spread(report).render();
@@ -37,6 +42,17 @@ pub(crate) fn render(report: &Report) -> String {
 
 fn figure(value: Option<f64>, show: fn(f64) -> String) -> String {
     value.map_or_else(|| NOTHING.to_owned(), show)
+}
+
+/// A figure with its error.
+fn estimate(estimate: Option<Estimate>, show: fn(f64) -> String) -> String {
+    estimate.map_or_else(
+        || NOTHING.to_owned(),
+        |Estimate { value, error }| {
+            let (shown, least) = (show(value), show(error));
+            if least == show(0.0) { shown } else { format!("{shown} ± {least}") }
+        },
+    )
 }
 
 pub(crate) fn delay(report: &Report) -> Grid {
@@ -99,7 +115,7 @@ pub(crate) fn correctness(report: &Report) -> Grid {
 }
 
 pub(crate) fn cost(report: &Report) -> Grid {
-    let columns = ["contender", "wire in", "wire out", "B/ev", "pkt/ev", "CPU/ev", "sw/ev"];
+    let columns = ["contender", "wire in", "wire out", "B/ev", "text", "pkt/ev", "CPU/ev", "sw/ev"];
     let mut grid = Grid::new("What it cost on the wire and in the server", &columns);
     for row in &report.contenders {
         let wire = match row.wire_bytes.sum() {
@@ -111,6 +127,7 @@ pub(crate) fn cost(report: &Report) -> Grid {
             bytes(float(wire.r#in)),
             bytes(float(wire.out)),
             each(row),
+            figure(row.text_share, percent),
             figure(row.packets_per_delivery, |packets| format!("{packets:.2}")),
             processor(report, row),
             figure(row.server_context_switches_per_delivery, |count| format!("{count:.2}")),
@@ -136,7 +153,6 @@ pub(crate) fn waiting(report: &Report) -> Grid {
         let from = row.idle.map(|idle| match idle.basis {
             Basis::Measured => format!("{} × {}", idle.periods, short_time(idle.period_s * 1e6)),
             Basis::Scaled => "scaled".to_owned(),
-            Basis::Computed => "worked out".to_owned(),
         });
         grid.row(vec![
             row.name.clone(),
@@ -144,8 +160,8 @@ pub(crate) fn waiting(report: &Report) -> Grid {
             figure(row.idle.map(|idle| idle.wire_bytes_per_hour), bytes),
             figure(row.idle.and_then(|idle| idle.packets_per_hour), count),
             from.unwrap_or_else(|| NOTHING.to_owned()),
-            figure(row.resident_bytes_per_subscriber, bytes),
-            figure(row.kernel_bytes_per_subscriber, bytes),
+            estimate(row.memory.resident(), bytes),
+            estimate(row.memory.kernel(), bytes),
         ]);
     }
     grid
@@ -255,18 +271,68 @@ pub(crate) fn spread(report: &Report) -> Grid {
 }
 
 pub(crate) fn projected(projection: &Projection) -> Grid {
-    let columns = ["contender", "requests/s", "Mbit/s", "idle a day", "cores", "memory"];
+    let columns = [
+        "contender",
+        "requests/s",
+        "Mbit/s",
+        "idle a day",
+        "cores",
+        "bend",
+        "server's memory",
+        "its kernel's",
+    ];
     let title = format!("Projected: {} clients", count(float(projection.clients)));
     let mut grid = Grid::new(title, &columns);
     for projected in &projection.contenders {
+        let cores = projected.cores.map(|cores| {
+            let shown = estimate(Some(cores), |cores| format!("{cores:.1}"));
+            if cores.is_told() { shown } else { format!("not told ({shown})") }
+        });
         grid.row(vec![
             projected.name.clone(),
             count(projected.requests_per_s),
-            count(projected.mbit_per_s),
+            estimate(Some(projected.mbit_per_s), count),
             figure(projected.idle_bytes_per_day, bytes),
-            figure(projected.cores, |cores| format!("{cores:.1}")),
-            figure(projected.resident_bytes, bytes),
+            cores.unwrap_or_else(|| NOTHING.to_owned()),
+            figure(projected.cores_bend, |bend| format!("{:.0} %", bend * 100.0)),
+            estimate(projected.resident_bytes, bytes),
+            estimate(projected.kernel_bytes, bytes),
         ]);
     }
     grid
+}
+
+/// What a round trip between two long polls costs, by arithmetic and as it was measured.
+pub(crate) fn long_polls(report: &Report) -> Option<Grid> {
+    let columns = [
+        "contender",
+        "round trip",
+        "extra wait: formula",
+        "these times",
+        "measured",
+        "questions/s: formula",
+        "these times",
+        "measured",
+    ];
+    let mut grid = Grid::new("A round trip between two long polls", &columns);
+    let mut any = false;
+    for row in &report.contenders {
+        let Some(polls) = row.rearm else { continue };
+        any = true;
+        let wait = |rearm: Rearm| time(rearm.extra_wait_s * 1e6);
+        let questions = |rearm: Rearm| format!("{:.2}", rearm.questions_per_s);
+        let formula =
+            |show: &dyn Fn(Rearm) -> String| polls.formula.map_or_else(|| NOTHING.to_owned(), show);
+        grid.row(vec![
+            row.name.clone(),
+            time(polls.round_trip_us),
+            formula(&wait),
+            wait(polls.of_these_times),
+            format!("{} ± {}", time(polls.extra_wait_us), time(polls.extra_wait_error_us)),
+            formula(&questions),
+            questions(polls.of_these_times),
+            format!("{:.2}", polls.questions_per_s),
+        ]);
+    }
+    any.then_some(grid)
 }

@@ -9,10 +9,12 @@ use doorbell_protocol::Family;
 use crate::both::Both;
 use crate::contender::Contender;
 use crate::figure::{float, float_of, per};
+use crate::flags::Process;
 use crate::measure::Latencies;
 use crate::plan::Plan;
 use crate::race::{Finish, Outcome};
-use crate::row::{Computed, Datagrams, Expected, Latency, Round, Row, Window, recorded};
+use crate::rearm::Rearm;
+use crate::row::{Computed, Datagrams, Expected, Latency, LongPolls, Round, Row, Window, recorded};
 use crate::theory::{self, OverPhases};
 use crate::unit_cost::UnitCost;
 use crate::usage::Spent;
@@ -39,6 +41,8 @@ pub(crate) struct Tally {
     server: Option<(Spent, f64)>,
     /// What the times of each round let expect of polls.
     phases: Vec<OverPhases>,
+    /// And of long polls.
+    rearms: Vec<Rearm>,
     rounds: Vec<Round>,
     connections: Vec<Connection>,
 }
@@ -104,7 +108,7 @@ impl Tally {
 
     /// The mean delay in microseconds.
     pub(crate) fn mean_us(&self) -> Option<f64> {
-        Latency::of(&self.latencies.planned).map(|latency| latency.mean)
+        self.latency().map(|latency| latency.mean)
     }
 
     /// The connections of all rounds, if they were wanted.
@@ -115,6 +119,38 @@ impl Tally {
     /// Notes what a round's times let expect of polls.
     pub(crate) fn expect(&mut self, phases: OverPhases) {
         self.phases.push(phases);
+    }
+
+    /// Notes what a round's times let expect of long polls.
+    pub(crate) fn expect_rearm(&mut self, rearm: Rearm) {
+        self.rearms.push(rearm);
+    }
+
+    /// What theory expects of long polls over a round trip, and what was measured. `push` is the
+    /// quickest that does not ask.
+    pub(crate) fn long_polls(
+        &self,
+        plan: &Plan,
+        round_trip_us: f64,
+        push: Latency,
+    ) -> Option<LongPolls> {
+        let latency = Latency::of(&self.latencies.planned)?;
+        let full = self.window.requests.saturating_sub(self.window.empty);
+        let seconds = self.window_seconds * f64::from(plan.subscribers);
+        Some(LongPolls {
+            round_trip_us,
+            formula: (plan.process == Process::Poisson)
+                .then(|| Rearm::formula(plan.rate, round_trip_us / 1e6)),
+            of_these_times: Rearm::mean(&self.rearms)?,
+            extra_wait_us: latency.mean - push.mean,
+            extra_wait_error_us: latency.mean_error.hypot(push.mean_error),
+            questions_per_s: float(full) / seconds,
+        })
+    }
+
+    /// The delays.
+    pub(crate) fn latency(&self) -> Option<Latency> {
+        Latency::of(&self.latencies.planned)
     }
 
     /// The row of a contender. `quickest` is the mean delay of the quickest contender, in
@@ -149,6 +185,7 @@ impl Tally {
             latency_from_accepted_us: Latency::of(&self.latencies.accepted),
             before_accepted: self.latencies.before_accepted,
             expected: self.expected(contender, plan, unit, quickest),
+            rearm: None,
             datagrams: (contender.way.transport() == Transport::Udp).then_some(self.datagrams),
             requests: self.whole.requests,
             empty: self.whole.empty,
@@ -161,6 +198,7 @@ impl Tally {
             window: self.window(),
             wire_bytes_per_delivery: each.map(|each| each.bytes),
             wire_bytes_per_delivery_error: each.map(|each| each.error),
+            text_share: each.map(|each| f64::from(plan.payload) / each.bytes),
             packets_per_delivery: per(float(packets(self.window).sum()), self.window_delivered)
                 .filter(|packets| *packets > 0.0),
             server_cpu_us_per_delivery: spent
@@ -168,8 +206,7 @@ impl Tally {
             server_context_switches_per_delivery: spent
                 .and_then(|spent| per(float(spent.context_switches), delivered)),
             server_cores_per_subscriber: cores,
-            resident_bytes_per_subscriber: unit.and_then(|unit| unit.resident_bytes_per_subscriber),
-            kernel_bytes_per_subscriber: unit.and_then(|unit| unit.kernel_bytes_per_subscriber),
+            memory: unit.map(|unit| unit.memory).unwrap_or_default(),
             first_event_us: unit.map(|unit| unit.first_event_us),
             connect_wire_bytes: unit.map(|unit| unit.connect_bytes),
             computed: Computed {

@@ -3,32 +3,43 @@
 //! from.
 //!
 //! Polls are made every 50 ms here, so that many fit into a second and a half; what one of them
-//! costs does not depend on the interval. Keepalives are counted on a second server that sends them
-//! every 200 ms.
+//! costs does not depend on the interval. Long polls are held back, and leases of datagrams renewed,
+//! for so long that an acknowledgement of the question goes by itself, as it does in half a minute.
+//! Keepalives are counted on a second server that sends them every 200 ms.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use doorbell::{Client, Filter, Server, Since, Subscribe, Subscription, Topic, Transport, Update};
+use doorbell::laboratory::{HELD, Habits, RENEWED};
+use doorbell::{
+    Client, Filter, Received, Server, Since, Subscribe, Subscription, Topic, Transport, Update,
+};
 use doorbell_instruments::{Failure, Meter, Traffic};
 use doorbell_protocol::Family;
 use futures_util::StreamExt;
 use serde::Serialize;
 use tokio::time::{sleep, timeout};
 
+use crate::compressed::Compressed;
 use crate::contender::{Contender, Places};
-use crate::figure::{float, per};
+use crate::figure::{float, float_of, per};
 use crate::idle_subscribers::{DEADLINE, IdleSubscribers, REST, fresh_topic};
+use crate::memory::Memory;
 use crate::schedule::text;
 use crate::theory::{PollCost, PushCost};
-use crate::way::{HELD, Way};
+use crate::way::Way;
 
 /// From one poll to the next while it is measured.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
+/// How long a long poll is held back, and after how long a lease is renewed: twice the longest that
+/// an acknowledgement waits for company.
+const PERIOD: Duration = Duration::from_millis(400);
 /// Keepalives of the second server.
 pub(crate) const KEEPALIVE: Duration = Duration::from_millis(200);
 /// How long is watched.
 const WATCH: Duration = Duration::from_millis(1500);
+/// Round trips that are watched for longer, so that what waits for an answer counts for little.
+const ROUND_TRIPS: u32 = 4;
 /// Messages that are pushed one by one, and their distance.
 const MESSAGES: u32 = 30;
 const MESSAGE_STEP: Duration = Duration::from_millis(45);
@@ -44,6 +55,8 @@ pub(crate) struct UnitCost {
     pub(crate) keepalive_bytes: Option<f64>,
     pub(crate) keepalive_packets: Option<f64>,
     pub(crate) empty_poll_packets: Option<f64>,
+    /// From an empty poll on a kept connection to its answer, on average.
+    pub(crate) round_trip_us: Option<f64>,
     /// Empty polls or keepalives from which these are, and in how many seconds they came.
     pub(crate) idle_counted: u64,
     pub(crate) idle_watched_s: f64,
@@ -52,10 +65,9 @@ pub(crate) struct UnitCost {
     pub(crate) connect_packets: u64,
     /// From opening the socket to a message that the server holds; the median.
     pub(crate) first_event_us: u64,
-    /// Resident memory of the server for each subscriber that waits; kernel memory is not in it.
-    pub(crate) resident_bytes_per_subscriber: Option<f64>,
-    /// The kernel's memory for the sockets of each, those of the client included.
-    pub(crate) kernel_bytes_per_subscriber: Option<f64>,
+    /// Of the server and of the kernel, for each subscriber that waits.
+    #[serde(flatten)]
+    pub(crate) memory: Memory,
 }
 
 /// Where and how it is measured.
@@ -72,8 +84,12 @@ pub(crate) struct Costing<'a> {
 }
 
 impl Costing<'_> {
-    /// Measures these ways; memory is left out.
-    pub(crate) async fn measure(&self, ways: &[Way]) -> Result<Vec<UnitCost>, Failure> {
+    /// Measures these ways, and what compressing the same messages would save; memory is left
+    /// out.
+    pub(crate) async fn measure(
+        &self,
+        ways: &[Way],
+    ) -> Result<(Vec<UnitCost>, Option<Compressed>), Failure> {
         let firsts = self.firsts(ways).await?;
         let lively = async {
             match self.lively {
@@ -81,8 +97,9 @@ impl Costing<'_> {
                 None => Ok(None),
             }
         };
-        let (idle, lively, (pushed, content)) =
+        let (idle, lively, (pushed, messages)) =
             tokio::try_join!(Self::quiet(ways, self.places), lively, self.pushed(ways))?;
+        let content = content(&messages);
         let mut units = Vec::new();
         for (index, way) in ways.iter().enumerate() {
             let (first, connect) = firsts[index];
@@ -93,19 +110,19 @@ impl Costing<'_> {
                 keepalive_bytes: None,
                 keepalive_packets: None,
                 empty_poll_packets: None,
+                round_trip_us: None,
                 idle_counted: 0,
-                idle_watched_s: WATCH.as_secs_f64(),
+                idle_watched_s: (WATCH + ROUND_TRIPS * self.places.round_trip).as_secs_f64(),
                 connect_bytes: connect.bytes_on_wire(),
                 connect_packets: connect.packets(),
                 first_event_us: first,
-                resident_bytes_per_subscriber: None,
-                kernel_bytes_per_subscriber: None,
+                memory: Memory::default(),
             };
             unit.set_keepalive(lively.as_ref().map(|lively| lively[index]));
             unit.set_costs(idle[index], pushed[index], content, self.keepalive);
             units.push(unit);
         }
-        Ok(units)
+        Ok((units, Compressed::of(&messages)))
     }
 
     /// How long a message that is held takes from opening the socket, and the traffic until the
@@ -139,46 +156,59 @@ impl Costing<'_> {
     async fn quiet(ways: &[Way], places: &Places) -> Result<Vec<Traffic>, Failure> {
         let topic = fresh_topic()?;
         let crowd = IdleSubscribers::connect(open_all(ways, places, &topic)?).await?;
-        sleep(REST).await;
+        sleep(REST + places.round_trip).await;
         let before = crowd.traffic();
-        sleep(WATCH).await;
+        sleep(WATCH + ROUND_TRIPS * places.round_trip).await;
         Ok(difference(&crowd.traffic(), &before))
     }
 
-    /// The traffic of each way while messages come one by one, and the bytes of one message.
-    async fn pushed(&self, ways: &[Way]) -> Result<(Vec<Traffic>, f64), Failure> {
+    /// The traffic of each way while messages come one by one, and the messages.
+    async fn pushed(&self, ways: &[Way]) -> Result<(Vec<Traffic>, Vec<Received>), Failure> {
         let topic = fresh_topic()?;
         let crowd = IdleSubscribers::connect(open_all(ways, self.places, &topic)?).await?;
-        sleep(REST).await;
+        sleep(REST + self.places.round_trip).await;
         let before = crowd.traffic();
-        let content = self.publish(&topic, MESSAGES, MESSAGE_STEP).await?;
-        sleep(POLL_INTERVAL + REST).await;
-        Ok((difference(&crowd.traffic(), &before), content))
+        let messages = self.publish(&topic, MESSAGES, MESSAGE_STEP).await?;
+        sleep(POLL_INTERVAL + REST + ROUND_TRIPS * self.places.round_trip).await;
+        Ok((difference(&crowd.traffic(), &before), messages))
     }
 
-    /// Publishes messages of the run's size, and says how many bytes one has as a line.
-    async fn publish(&self, topic: &Topic, count: u32, step: Duration) -> Result<f64, Failure> {
+    /// Publishes messages of the run's size, and says what came of them.
+    async fn publish(
+        &self,
+        topic: &Topic,
+        count: u32,
+        step: Duration,
+    ) -> Result<Vec<Received>, Failure> {
         let client = Client::new(Server::Lines(self.server.lines().await?, None));
         let mut reader = client.subscribe(Filter::from(topic.clone())).stream();
-        let mut bytes = 0;
+        let mut messages = Vec::new();
         until(&mut reader, |update| matches!(update, Update::Connected)).await?;
         for number in 0..count {
             let text = text(number as usize, self.payload);
             client.publish(topic.clone(), text).send().await?;
             let update = until(&mut reader, |update| matches!(update, Update::Message(_))).await?;
             if let Update::Message(received) = update {
-                bytes += received.json.len() as u64 + 1;
+                messages.push(received);
             }
             sleep(step).await;
         }
-        Ok(float(bytes) / f64::from(count))
+        Ok(messages)
     }
+}
+
+/// Bytes that a message has as a line.
+fn content(messages: &[Received]) -> f64 {
+    let bytes: usize = messages.iter().map(|received| received.json.len() + 1).sum();
+    float_of(bytes) / float_of(messages.len().max(1))
 }
 
 /// A subscription of a way; if it polls, at the interval of this measurement.
 fn open(way: Way, places: &Places, topic: &Topic) -> Result<Subscribe, Failure> {
     let interval = (way.family() == Family::Poll).then_some(POLL_INTERVAL);
-    Contender { way, interval }.subscribe(places, Filter::from(topic.clone()))
+    let subscribe = Contender { way, interval }.subscribe(places, Filter::from(topic.clone()))?;
+    let habits = Habits { period: Some(PERIOD), ..way.habits(places.style) };
+    Ok(subscribe.habits(habits))
 }
 
 /// One subscription of each way, from now on.
@@ -201,24 +231,31 @@ impl UnitCost {
     fn set_costs(&mut self, idle: Traffic, pushed: Traffic, content: f64, keepalive: Duration) {
         let count = u64::from(MESSAGES);
         let all = float(pushed.bytes_on_wire());
+        let is_datagrams = self.via.transport() == Transport::Udp;
         match self.via.family() {
-            Family::Poll => {
-                let empty = per(float(idle.bytes_on_wire()), idle.requests).unwrap_or_default();
+            Family::Poll | Family::Longpoll => {
+                let polls =
+                    if self.via.family() == Family::Poll { idle.requests } else { idle.empty };
+                let empty = per(float(idle.bytes_on_wire()), polls).unwrap_or_default();
                 let answers = pushed.requests.saturating_sub(pushed.empty);
                 let rest = all - empty * float(pushed.requests) - content * float(count);
                 let full = per(rest, answers).unwrap_or_default();
                 self.poll = Some(PollCost { empty, full, message: content });
-                self.empty_poll_packets = per(float(idle.packets()), idle.requests);
-                self.idle_counted = idle.requests;
-            }
-            Family::Longpoll => {
-                // An empty answer comes after half a minute at the earliest: it is taken to cost
-                // what one with a message does, less the message.
-                let empty = all / float(count) - content;
-                self.poll = Some(PollCost { empty, full: 0.0, message: content });
+                self.empty_poll_packets = per(float(idle.packets()), polls);
+                self.idle_counted = polls;
+                let is_quick = self.via.family() == Family::Poll && !self.via.connects_anew();
+                self.round_trip_us =
+                    per(idle.answers.as_secs_f64() * 1e6, polls).filter(|_| is_quick);
             }
             Family::Push => {
-                let idle = self.keepalive_bytes.unwrap_or_default() / keepalive.as_secs_f64();
+                if is_datagrams {
+                    let renewals = idle.wire.packets_out;
+                    self.keepalive_bytes = per(float(idle.bytes_on_wire()), renewals);
+                    self.keepalive_packets = per(float(idle.packets()), renewals);
+                    self.idle_counted = renewals;
+                }
+                let period = if is_datagrams { RENEWED.min(keepalive) } else { keepalive };
+                let idle = self.keepalive_bytes.unwrap_or_default() / period.as_secs_f64();
                 self.push = Some(PushCost { message: all / float(count), content, idle });
             }
         }
@@ -240,7 +277,7 @@ fn keepalives(way: Way, quiet: Traffic) -> u64 {
     let expected = WATCH.as_millis() / KEEPALIVE.as_millis();
     match way.family() {
         Family::Push if way.transport() == Transport::Unix => u64::try_from(expected).unwrap_or(0),
-        // Its pings are seldom, too seldom to be seen here.
+        // What keeps it is its client's to send, and is counted on the server that is compared.
         Family::Push if way.transport() == Transport::Udp => 0,
         Family::Push => quiet.wire.packets_in.saturating_sub(quiet.wire.acks_in),
         _ => 0,

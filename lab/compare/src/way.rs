@@ -2,23 +2,33 @@
 //! not.
 
 use std::str::FromStr;
-use std::time::Duration;
 
 use doorbell::Transport;
-use doorbell::laboratory::Habits;
+use doorbell::laboratory::{Habits, RequestHeaders};
 use doorbell_protocol::Family;
 use serde::{Serialize, Serializer};
 
-/// The longest that the server holds a long poll's answer back for this client.
-pub(crate) const HELD: Duration = Duration::from_secs(30);
+/// How everything is asked for that is asked for over HTTP.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Style {
+    /// Whether answers may come compressed.
+    pub(crate) compress: bool,
+    pub(crate) headers: RequestHeaders,
+}
 
 /// A way of receiving, by its name in `--via`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Way {
     /// Polls, each on a new connection.
     PollNew,
+    /// Polls over HTTP/2, each on a new connection.
+    PollHttp2New,
     /// Polls on a kept connection, without an `ETag`.
     PollPlain,
+    /// Polls on a kept connection of HTTP/2, with an `ETag`.
+    PollHttp2,
+    /// Server-sent events over HTTP/2.
+    SseHttp2,
     /// A transport at its best.
     Best(Transport),
 }
@@ -29,15 +39,26 @@ impl Way {
     /// The push that polling is held against.
     pub(crate) const TCP: Self = Self::Best(Transport::Tcp);
 
-    /// All of them, slowest first. Texts alone have no numbers, so `raw` is not among them.
+    /// All of them, slowest first, and HTTP/2 beside HTTP/1.1.
     pub(crate) fn all() -> impl Iterator<Item = Self> {
-        let best = Transport::ALL.into_iter().filter(|transport| *transport != Transport::Raw);
-        [Self::PollNew, Self::PollPlain].into_iter().chain(best.map(Self::Best))
+        let first = [Self::PollNew, Self::PollHttp2New, Self::PollPlain];
+        let best = Transport::ALL.into_iter().flat_map(|transport| {
+            let other = match transport {
+                Transport::Poll => Some(Self::PollHttp2),
+                Transport::Sse => Some(Self::SseHttp2),
+                _ => None,
+            };
+            [Self::Best(transport)].into_iter().chain(other)
+        });
+        first.into_iter().chain(best)
     }
 
     pub(crate) fn transport(self) -> Transport {
         match self {
-            Self::PollNew | Self::PollPlain => Transport::Poll,
+            Self::PollNew | Self::PollHttp2New | Self::PollPlain | Self::PollHttp2 => {
+                Transport::Poll
+            }
+            Self::SseHttp2 => Transport::Sse,
             Self::Best(transport) => transport,
         }
     }
@@ -47,22 +68,31 @@ impl Way {
         self.transport().family()
     }
 
-    /// What its polls do beyond asking.
-    pub(crate) fn habits(self) -> Habits {
-        match self {
-            Self::PollNew => {
-                Habits { keeps_connection: false, sends_etag: false, ..Habits::default() }
-            }
-            Self::PollPlain => Habits { sends_etag: false, ..Habits::default() },
-            Self::Best(_) => Habits::default(),
-        }
+    /// Whether each of its polls has a connection of its own, so that nothing stays behind.
+    pub(crate) fn connects_anew(self) -> bool {
+        matches!(self, Self::PollNew | Self::PollHttp2New)
+    }
+
+    /// How it asks and receives.
+    pub(crate) fn habits(self, style: Style) -> Habits {
+        let habits = Habits {
+            keeps_connection: !self.connects_anew(),
+            sends_etag: !self.connects_anew() && self != Self::PollPlain,
+            http2: matches!(self, Self::PollHttp2New | Self::PollHttp2 | Self::SseHttp2),
+            texts_alone: self == Self::Best(Transport::Raw),
+            ..Habits::default()
+        };
+        Habits { compress: style.compress, headers: style.headers, ..habits }
     }
 
     /// Its name in `--via`.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::PollNew => "poll-new",
+            Self::PollHttp2New => "poll-h2-new",
             Self::PollPlain => "poll-plain",
+            Self::PollHttp2 => "poll-h2",
+            Self::SseHttp2 => "sse-h2",
             Self::Best(transport) => transport.name(),
         }
     }
@@ -71,7 +101,10 @@ impl Way {
     pub(crate) fn title(self) -> &'static str {
         match self {
             Self::PollNew => "new connection each",
+            Self::PollHttp2New => "new each, HTTP/2",
             Self::PollPlain => "kept connection",
+            Self::PollHttp2 => "with an ETag, HTTP/2",
+            Self::SseHttp2 => "SSE over HTTP/2",
             Self::Best(Transport::Poll) => "kept, with an ETag",
             Self::Best(Transport::Longpoll) => "answer held back",
             Self::Best(transport) => transport.description(),
@@ -82,7 +115,10 @@ impl Way {
     pub(crate) fn help(self) -> &'static str {
         match self {
             Self::PollNew => "Short poll, a new connection each time",
+            Self::PollHttp2New => "The same over HTTP/2",
             Self::PollPlain => "Short poll on a kept connection",
+            Self::PollHttp2 => "Short poll on a kept connection of HTTP/2 with an `ETag`",
+            Self::SseHttp2 => "Server-sent events over HTTP/2",
             Self::Best(transport) => match transport {
                 Transport::Poll => "Short poll on a kept connection with an `ETag`",
                 Transport::Longpoll => "Long poll",

@@ -261,6 +261,12 @@ fn theory_section(report: &Report) -> String {
         out += &table(&theory);
         out += "</section>";
     }
+    if let Some(long_polls) = tables::long_polls(report) {
+        out += "<section><h2>The gap between two long polls</h2><p>While an answer and the next \
+            question are under way nobody asks: a message that comes then waits for the question.</p>";
+        out += &table(&long_polls);
+        out += "</section>";
+    }
     if report.run.rounds_done > 1 {
         out += "<section><h2>From round to round</h2>";
         out += &table(&tables::spread(report));
@@ -308,17 +314,10 @@ fn method_section(report: &Report) -> String {
         escape(&known(&report.versions.server)),
         escape(&report.run.link)
     );
-    let words = report.run.command.iter().skip(1).map(String::as_str);
-    let command = words.collect::<Vec<_>>().join(" ");
-    let seed = if command.contains("--seed") {
-        String::new()
-    } else {
-        format!(" --seed {}", report.run.seed)
-    };
     let _ = write!(
         out,
-        "<p>To repeat it with the same times:</p><pre>doorbell {}{seed}</pre>",
-        escape(&command)
+        "<p>To make it again with the same times:</p><pre>{}</pre>",
+        escape(&report.run.repeat)
     );
     out + "</section><footer>Made by doorbell compare.</footer>"
 }
