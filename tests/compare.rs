@@ -240,6 +240,26 @@ fn compression_and_http2_make_polls_cheaper_and_a_browsers_headers_dearer() {
 }
 
 #[test]
+fn encrypted_connections_are_compared_too_and_cost_records_and_handshakes() {
+    let arguments = "--via poll-new,poll-plain,poll-h2,longpoll,sse,sse-h2,raw,ws,tcp --rate 10 \
+                     --interval 500ms --duration 2s --seed 7 --idle 1s";
+    let (plain, encrypted) = (json(arguments), json(&format!("{arguments} --tls")));
+    assert_eq!((&plain["run"]["tls"], &encrypted["run"]["tls"]), (&false.into(), &true.into()));
+    for (plain, encrypted) in rows(&plain).iter().zip(rows(&encrypted)) {
+        assert_eq!((&encrypted["missed"], &encrypted["trouble"]), (&0.into(), &Value::Null));
+        let more = |member: &str| number(&encrypted[member]) - number(&plain[member]);
+        // A certificate and what agrees on a key; then some 22 bytes a record.
+        assert!((500.0..6_000.0).contains(&more("connect_wire_bytes")), "{encrypted}");
+        if encrypted["interval_s"].is_null() && encrypted["via"] != "longpoll" {
+            let each = more("wire_bytes_per_delivery");
+            assert!((10.0..60.0).contains(&each), "{each}: {encrypted}");
+        }
+    }
+    let output = outcome("--tls --server http://127.0.0.1:1");
+    assert!(text(&output.stderr).contains("--tls needs a server of its own"));
+}
+
+#[test]
 fn long_polls_lose_what_comes_while_a_question_is_under_way_as_arithmetic_expects() {
     let arguments = "--via longpoll,tcp --rate 20 --duration 4s --seed 7 --idle 1s";
     let link = ["--link", "delay 40ms"];
@@ -272,7 +292,18 @@ fn a_report_is_one_file_that_needs_no_other() {
         page.display(),
         file.display()
     ));
-    assert!(text(&output.stdout).contains("missed"), "the table is shown as well");
+    let table = text(&output.stdout);
+    // The answer first, then the picture, then the figures, and last how it is made again.
+    let parts = [
+        "If a message may be 200 ms late",
+        "Bytes an hour of one client",
+        "How late messages came",
+        "missed",
+        "To make it again:",
+        "doorbell compare --rate 10",
+    ];
+    let at = parts.map(|part| table.find(part).unwrap_or_else(|| panic!("{part}: {table}")));
+    assert!(at.is_sorted() && at[0] == 0, "{at:?}: {table}");
     let page = std::fs::read_to_string(page).unwrap();
     assert_eq!(page.matches("<svg").count(), 4, "timeline, delays, bytes, interval");
     for foreign in ["src=", "@import", "url(", "href=\"http", "could not be drawn"] {
@@ -280,6 +311,16 @@ fn a_report_is_one_file_that_needs_no_other() {
     }
     let result: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
     assert_eq!(result["schema"], 1);
+    let schema = include_str!("../docs/compare.schema.json");
+    let schema = jsonschema::validator_for(&serde_json::from_str(schema).unwrap()).unwrap();
+    let breaches: Vec<String> = schema
+        .iter_errors(&result)
+        .map(|error| format!("{error} {}", error.instance_path()))
+        .collect();
+    assert!(breaches.is_empty(), "{breaches:#?}");
+    let mut other = result.clone();
+    other["contenders"][0]["missed"] = "none".into();
+    assert!(!schema.is_valid(&other), "a schema that takes anything");
     for member in ["machine", "versions", "run", "generator", "contenders", "units", "sweep"] {
         assert!(!result[member].is_null(), "{member}");
     }
@@ -493,11 +534,75 @@ fn a_chart_is_one_picture_with_a_dot_for_each_message() {
 }
 
 #[test]
+fn after_a_failure_each_contender_hears_again_and_misses_nothing() {
+    let ways = "--via poll,longpoll,sse,ws,tcp,udp --rate 10 --interval 300ms --idle 1s --seed 3";
+    for (outage, what, seconds, disconnects) in [
+        ("--restart 300ms --duration 6s", "restart", 0.3, true),
+        ("--cut 500ms --duration 3s", "cut", 0.5, false),
+        ("--stall 500ms --duration 3s", "stall", 0.5, false),
+    ] {
+        let report = json(&format!("{ways} {outage}"));
+        let told = &report["run"]["outage"];
+        assert_eq!((&told["what"], &told["seconds"]), (&what.into(), &seconds.into()), "{told}");
+        for row in rows(&report) {
+            let recovery = &row["outage"];
+            assert_eq!((&row["missed"], &row["repeated"]), (&0.into(), &0.into()), "{what} {row}");
+            assert_eq!(recovery["again"], 1, "{what} {row}");
+            assert!(number(&recovery["slowest_again_s"]) < 5.0, "{what} {row}");
+            assert!(number(&recovery["wire_bytes_per_subscriber"]) > 100.0, "{what} {row}");
+            // What was published meanwhile was as late as the outage was long.
+            let latest = number(&row["latency_us"]["max"]);
+            assert!(latest > 0.6e6 * seconds, "{what} {row}");
+            // Datagrams know no connection.
+            if disconnects && row["via"] != "udp" {
+                assert!(number(&row["disconnects"]) >= 1.0, "{what} {row}");
+            }
+        }
+    }
+}
+
+#[test]
+fn polls_in_one_phase_ask_at_the_same_moments() {
+    let arguments = "--via poll-plain,poll --subscribers 3 --rate 40 --interval 500ms --duration 2s \
+                     --idle 1s --seed 5 --phase together";
+    in_the_end(arguments, |report| {
+        // Of one message all deliveries come together, whoever asks.
+        let first = |row: &Value| number(&row["deliveries"][0]["delivered_us"]);
+        let of_each: Vec<f64> = rows(report).iter().map(first).collect();
+        let apart = (of_each[0] - of_each[1]).abs();
+        if apart < 20_000.0 { Vec::new() } else { vec![format!("{apart} µs apart")] }
+    });
+}
+
+#[test]
+fn what_is_expected_of_a_run_decides_its_exit_code() {
+    let run = |conditions: &[&str]| {
+        let mut command = command("--via tcp --rate 20 --duration 1s --idle 1s");
+        let expect = conditions.iter().flat_map(|condition| ["--expect", condition]);
+        run_within(Duration::from_secs(60), command.args(expect))
+    };
+    let held = run(&["p50<5s", "tcp:missed<=0", "bytes>100"]);
+    assert_eq!(held.status.code(), Some(0), "{}", text(&held.stderr));
+    assert!(text(&held.stdout).contains("Expected tcp:missed<=0 of tcp: 0; it holds."));
+    // Of so few messages no 99th percentile is told, so nothing may be taken for granted.
+    for broken in [["bytes<100", "missed<=0"], ["p99<1h", "missed<=0"], ["sse:p50<1s", "missed<=0"]]
+    {
+        let output = run(&broken);
+        let errors = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{broken:?}: {errors}");
+        assert!(errors.contains("1 of 2 expectations do not hold"), "{errors}");
+        assert!(text(&output.stdout).contains("DOES NOT HOLD"), "{broken:?}");
+    }
+}
+
+#[test]
 fn what_makes_no_sense_together_is_said_in_one_line() {
     for (arguments, expected) in [
         ("--ethernet --server http://127.0.0.1:1", "leave --server and DOORBELL_SERVER out"),
         ("--chart x.svg sweep", "--chart is for a comparison"),
         ("--check-capture sweep", "--check-capture is for a comparison"),
+        ("--cut 10s --duration 10s", "needs a run of twice the time"),
+        ("--restart --server http://127.0.0.1:1", "needs a server of its own"),
         ("--link|delay 2500ms", "too long to compare over, limit is 1s"),
     ] {
         let words = arguments.split(if arguments.contains('|') { '|' } else { ' ' });

@@ -37,7 +37,7 @@ impl Conversation {
             }
             None => None,
         };
-        let (reader, writer) = tokio::io::split(connect(endpoint, observed).await?);
+        let (reader, writer) = tokio::io::split(connect(endpoint, observed, None).await?);
         let mut conversation = Self {
             reader,
             writer,

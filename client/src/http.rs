@@ -23,6 +23,8 @@ use crate::socket::{connect, heard};
 
 /// How long the head of an answer may take.
 pub(crate) const ANSWER_DEADLINE: Duration = Duration::from_secs(20);
+/// The name of HTTP/2 in the handshake of TLS.
+const HTTP2_PROTOCOL: &[u8] = b"h2";
 /// The longest that a server's `Retry-After` is followed.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
 
@@ -144,7 +146,8 @@ impl HttpClient {
     }
 
     async fn open(&self) -> Result<Connection, Error> {
-        let socket = connect(&self.site.endpoint(), &self.observed).await?;
+        let protocol = self.habits.http2.then_some(HTTP2_PROTOCOL);
+        let socket = connect(&self.site.endpoint(), &self.observed, protocol).await?;
         let socket = TokioIo::new(socket);
         let mut tasks = JoinSet::new();
         // What fails in a driver fails in the request or the body that waits for it, too.

@@ -8,7 +8,7 @@
 use std::fmt::Debug;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UdpSocket, UnixStream};
@@ -133,6 +133,9 @@ pub struct Habits {
     /// When the second poll is, after the first, as a part of the interval from 0 to 1; at random
     /// if it is not said.
     pub phase: Option<f64>,
+    /// A moment from which the intervals of polls count, in place of a phase: those that have the
+    /// same ask at the same moments.
+    pub origin: Option<Instant>,
     /// HTTP/2 instead of HTTP/1.1: known to be there, without asking.
     pub http2: bool,
     /// Whether answers may come compressed, by gzip.
@@ -152,6 +155,7 @@ impl Default for Habits {
             keeps_connection: true,
             sends_etag: true,
             phase: None,
+            origin: None,
             http2: false,
             compress: false,
             headers: RequestHeaders::default(),

@@ -76,7 +76,7 @@ pub struct Publisher {
 #[derive(Debug)]
 enum Route {
     Lines(Conversation),
-    Http(HttpClient),
+    Http(Box<HttpClient>),
 }
 
 impl Publisher {
@@ -107,11 +107,11 @@ impl Publisher {
                     self.was_connected = true;
                     Route::Lines(conversation)
                 }
-                Server::Http(site) => Route::Http(HttpClient::new(
+                Server::Http(site) => Route::Http(Box::new(HttpClient::new(
                     site.clone(),
                     Observed::default(),
                     Habits::default(),
-                )),
+                ))),
             });
         }
         Ok(())

@@ -45,10 +45,11 @@ impl Silence {
     }
 }
 
-/// Opens a socket.
+/// Opens a socket; where it is encrypted, for this protocol if one must be agreed upon.
 pub(crate) async fn connect(
     endpoint: &Endpoint,
     observed: &Observed,
+    protocol: Option<&[u8]>,
 ) -> Result<Box<dyn ByteStream>, Error> {
     let connecting = async {
         Ok::<Socket, io::Error>(match endpoint {
@@ -79,7 +80,7 @@ pub(crate) async fn connect(
         match endpoint {
             Endpoint::Tls(authority, tls) => {
                 let place = authority.to_string();
-                tls.encrypt(authority.host(), &place, stream).await
+                tls.encrypt(authority.host(), &place, protocol, stream).await
             }
             Endpoint::Tcp(_) | Endpoint::Unix(_) => Ok(stream),
         }

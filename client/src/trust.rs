@@ -70,12 +70,13 @@ impl FromStr for Fingerprint {
 }
 
 impl Tls {
-    /// Encrypts a connection to a server that has shown its identity. `place` is what errors call
-    /// it.
+    /// Encrypts a connection to a server that has shown its identity, for a protocol if one must be
+    /// agreed upon. `place` is what errors call it.
     pub(crate) async fn encrypt(
         &self,
         host: &str,
         place: &str,
+        protocol: Option<&[u8]>,
         stream: Box<dyn ByteStream>,
     ) -> Result<Box<dyn ByteStream>, Error> {
         let name = ServerName::try_from(host.to_owned()).map_err(|_| {
@@ -85,6 +86,9 @@ impl Tls {
         if let Some(own) = &self.own {
             let shown = Arc::new(SingleCertAndKey::from(own.read()?));
             Arc::make_mut(&mut config).client_auth_cert_resolver = shown;
+        }
+        if let Some(protocol) = protocol {
+            Arc::make_mut(&mut config).alpn_protocols = vec![protocol.to_vec()];
         }
         let connector = TlsConnector::from(config);
         match connector.connect(name, stream).await {

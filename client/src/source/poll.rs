@@ -70,7 +70,10 @@ impl Polls {
         let interval = options.interval.max(INTERVAL_MIN);
         let due = Instant::now();
         let phase = options.habits.phase.unwrap_or_else(|| rand::rng().random());
-        let phase = interval.mul_f64(phase.clamp(0.0, 1.0));
+        let phase = match options.habits.origin {
+            Some(origin) => left(origin.elapsed(), interval),
+            None => interval.mul_f64(phase.clamp(0.0, 1.0)),
+        };
         let pace = Pace::Every {
             interval,
             // One interval before the second poll, so never later than the first.
@@ -222,6 +225,12 @@ impl Polls {
         }
         Ok(Arrival { gap: answer.gap, place: answer.next, ..Arrival::default() })
     }
+}
+
+/// What is left of an interval that is under way after so long.
+fn left(time: Duration, interval: Duration) -> Duration {
+    let gone = time.as_nanos() % interval.as_nanos().max(1);
+    interval.saturating_sub(Duration::from_nanos(u64::try_from(gone).unwrap_or(u64::MAX)))
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {

@@ -36,7 +36,7 @@ impl Frames {
         if let Some(authorization) = site.authorization()? {
             request.headers_mut().insert(AUTHORIZATION, authorization.clone());
         }
-        let socket = connect(&site.endpoint(), observed).await?;
+        let socket = connect(&site.endpoint(), observed, None).await?;
         observed.note(Observation::Request);
         let (stream, _) = heard(ANSWER_DEADLINE, async {
             client_async_with_config(request, socket, Some(config)).await.map_err(error)

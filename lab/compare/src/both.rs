@@ -4,6 +4,7 @@ use serde::Serialize;
 
 /// Counts as the client sees them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Both {
     pub(crate) r#in: u64,
     pub(crate) out: u64,

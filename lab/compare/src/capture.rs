@@ -31,6 +31,7 @@ const CONNECTIONS_MAX: usize = 1_000_000;
 
 /// What was captured of one contender, as its client saw it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Captured {
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
@@ -91,7 +92,7 @@ impl Tap {
     /// Captures the ports of a server on this machine.
     pub(crate) async fn open(places: &Places) -> Result<Self, Failure> {
         let mut ports = vec![port(places.http.http()?.authority()).await?];
-        if let Some(Endpoint::Tcp(authority)) = &places.tcp {
+        if let Some(Endpoint::Tcp(authority) | Endpoint::Tls(authority, _)) = &places.tcp {
             ports.push(port(authority).await?);
         }
         let capture = open(&ports)?;

@@ -19,6 +19,7 @@ const ROOM_BYTES: usize = 256;
 
 /// Bytes of a message on average, packets' headers not counted.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Saving {
     pub(crate) plain: f64,
     pub(crate) compressed: f64,
@@ -26,6 +27,7 @@ pub(crate) struct Saving {
 
 /// What both would save.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Compressed {
     pub(crate) sse: Saving,
     pub(crate) websocket: Saving,

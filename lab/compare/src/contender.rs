@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use doorbell::{Client, Endpoint, Filter, Server, Subscribe, Transport};
+use doorbell::{Client, Endpoint, Filter, Fingerprint, Server, Subscribe, Transport, Trust};
 use doorbell_instruments::Failure;
 use doorbell_protocol::Family;
 
@@ -17,6 +17,8 @@ pub(crate) struct Places {
     pub(crate) unix: Option<Endpoint>,
     /// Where datagrams go, if the server hears them.
     pub(crate) udp: Option<SocketAddr>,
+    /// The certificate by which the server is known, where connections are encrypted.
+    pub(crate) fingerprint: Option<Fingerprint>,
     /// How everything is asked for.
     pub(crate) style: Style,
     /// What a link that was put before the server takes there and back.
@@ -32,6 +34,26 @@ pub(crate) struct Contender {
 }
 
 impl Places {
+    /// The same where HTTP and lines are spoken over TLS, by a server that is known by this
+    /// certificate. What cannot be encrypted is left out.
+    pub(crate) fn encrypted(
+        &self,
+        (https, tcps): (SocketAddr, Option<SocketAddr>),
+        fingerprint: Fingerprint,
+    ) -> Result<Self, Failure> {
+        let trust = Trust::Certificate(fingerprint);
+        let http = format!("https://{https}").parse::<Server>()?.trusting(trust.clone());
+        let tcp = match tcps {
+            Some(tcps) => match format!("tcps://{tcps}").parse::<Server>()?.trusting(trust) {
+                Server::Lines(endpoint, _) => Some(endpoint),
+                Server::Http(_) => None,
+            },
+            None => None,
+        };
+        let fingerprint = Some(fingerprint);
+        Ok(Self { http, tcp, unix: None, udp: None, fingerprint, ..*self })
+    }
+
     /// Whether the server has a way.
     pub(crate) fn have(&self, way: Way) -> bool {
         match way.transport() {

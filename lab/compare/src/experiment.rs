@@ -8,7 +8,7 @@ use doorbell_instruments::Failure;
 use crate::capture::Tap;
 use crate::contender::Contender;
 use crate::costs::Costs;
-use crate::flags::CompareArguments;
+use crate::flags::{CompareArguments, Mode};
 use crate::growth;
 use crate::interrupt::Interrupt;
 use crate::machine::Machine;
@@ -21,7 +21,13 @@ use crate::rounds::Rounds;
 use crate::row::Row;
 use crate::setup::Setup;
 use crate::sweep::{self, Settings, Sweep};
+use crate::unit_cost::UnitCost;
+use crate::verdict::Verdict;
 use crate::way::Way;
+
+/// What is measured before the rounds takes about so long, and each race besides its messages.
+const COSTS: Duration = Duration::from_secs(5);
+const CONNECTING: Duration = Duration::from_secs(1);
 
 /// A set-up, and the person who waits for the result.
 pub(crate) struct Experiment {
@@ -68,6 +74,7 @@ impl Experiment {
         wanted.push(Way::POLL);
         wanted.sort_unstable();
         wanted.dedup();
+        self.progress.expect(length(arguments, plan, &contenders));
         let costs = self.costs(&wanted, plan.payload, (&contenders, arguments.idle)).await?;
         let tap =
             if arguments.check_capture { Some(Tap::open(&self.setup.places).await?) } else { None };
@@ -100,8 +107,14 @@ impl Experiment {
             Some(clients) => Some(self.project(clients, plan, &contenders, &rows).await?),
             None => None,
         };
+        let compared = |unit: &&UnitCost| contenders.iter().any(|own| own.way == unit.via);
+        let units: Vec<UnitCost> = costs.units.iter().filter(compared).copied().collect();
+        let verdict = Verdict::new(&units, &results.run.intervals_s, plan.rate);
+        let expected = arguments.expect.iter().flat_map(|condition| condition.check(&rows));
         Ok(Report {
             schema: SCHEMA,
+            expectations: expected.collect(),
+            verdict,
             machine: Machine::this(),
             versions: self.setup.versions(),
             projection,
@@ -139,6 +152,8 @@ impl Experiment {
         run.kernel_memory = costs.kernel;
         Ok(Report {
             schema: SCHEMA,
+            expectations: Vec::new(),
+            verdict: None,
             machine: Machine::this(),
             versions: self.setup.versions(),
             run,
@@ -168,4 +183,24 @@ impl Experiment {
             () = self.interrupt.next() => Err(Failure::Failed("interrupted".to_owned())),
         }
     }
+}
+
+/// About how long a comparison takes.
+fn length(arguments: &CompareArguments, plan: &Plan, contenders: &[Contender]) -> Duration {
+    let races = match plan.mode {
+        Mode::Together => 1,
+        Mode::Apart => contenders.len() + 1,
+    };
+    let races = u32::try_from(races).unwrap_or(u32::MAX) * plan.rounds;
+    // The last messages wait for the next poll.
+    let slowest = plan.intervals.last().copied().unwrap_or_default() / 2 + CONNECTING;
+    let mut length = COSTS.max(arguments.idle) + (plan.duration + slowest) * races;
+    if plan.projects {
+        let (runs, each) = growth::runs(plan, contenders);
+        length += (each + slowest) * runs;
+    }
+    if arguments.report.is_some() {
+        length += Settings::AROUND;
+    }
+    length
 }

@@ -6,24 +6,42 @@ use doorbell::Transport;
 use doorbell_protocol::Family;
 
 use crate::capture::Captured;
+use crate::expect::Checked;
 use crate::figure::{bytes, float, percent, short_time, time};
 use crate::flags::{HeaderBlock, Mode};
 use crate::idle::Basis;
 use crate::report::Report;
 use crate::row::{Latency, Row, complete};
 use crate::theory;
+use crate::verdict::Verdict;
 use crate::way::Way;
 
-/// The sentences below the tables.
-pub(crate) fn sentences(report: &Report) -> Vec<String> {
-    let mut out = vec![summary(report)];
+/// What is to be known before everything else: the answer, and what speaks against it.
+pub(crate) fn answers(report: &Report) -> Vec<String> {
+    let mut out = report.verdict.as_ref().map(Verdict::sentences).unwrap_or_default();
+    out.extend(fewest_bytes(report));
+    out.extend(quickest(report));
+    out.extend(report.expectations.iter().map(Checked::told));
     out.extend(report.run.trouble.as_ref().map(|text| format!("Publishing: {text}.")));
     out.extend(report.contenders.iter().filter_map(trouble));
     out.extend(report.generator.warnings.iter().map(|text| format!("Warning: {text}.")));
     out.extend(disagreement(report));
+    out
+}
+
+/// What the picture of the run shows, if there is something to see.
+pub(crate) fn seen(report: &Report) -> Option<&'static str> {
+    let has = |polls: bool| report.contenders.iter().any(|row| row.polls() == polls);
+    (has(true) && has(false)).then_some(
+        "What is polled comes at any time of its interval, so half of it late on average; what is \
+         pushed stands at the left edge.",
+    )
+}
+
+/// The sentences below the tables.
+pub(crate) fn notes(report: &Report) -> Vec<String> {
+    let mut out = vec![summary(report)];
     out.extend(report.contenders.iter().filter_map(lost));
-    out.extend(quickest(report));
-    out.extend(fewest_bytes(report));
     out.extend(equal_pushes(report));
     out.extend(captured(report));
     out.extend(compressed_push(report));
@@ -305,6 +323,13 @@ fn how(report: &Report) -> Vec<String> {
          where at least one message lies beyond it."
             .to_owned(),
     ];
+    if report.run.tls {
+        told.push(
+            "The connections of the contenders were encrypted; each new one shook hands in full, with \
+             a certificate that has no other above it. The publisher's was not."
+                .to_owned(),
+        );
+    }
     if report.run.compress {
         told.push(format!(
             "Answers to polls came compressed where they are long enough; the heads of requests were \
@@ -317,7 +342,8 @@ fn how(report: &Report) -> Vec<String> {
         ));
     }
     if report.run.own_server {
-        told.push("The server was started for this run, and keeps its log in memory.".to_owned());
+        let log = if report.run.log_in_memory { "in memory" } else { "on disk" };
+        told.push(format!("The server was started for this run, and keeps its log {log}."));
     }
     told
 }

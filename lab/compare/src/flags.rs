@@ -10,6 +10,7 @@ use doorbell_instruments::{INTERVAL, time_between};
 use doorbell_link::Link;
 use doorbell_protocol::limits::MESSAGE_BYTES_MAX;
 
+use crate::expect::Condition;
 use crate::way::Way;
 
 /// What the help says below the flags.
@@ -25,9 +26,13 @@ Examples:
                                                over a network that takes its time
   doorbell compare --compress --headers browser
                                                as a browser asks, and compressed
+  doorbell compare --tls --mode apart          encrypted, with what handshakes cost the server
   doorbell compare --ethernet --payload 20000  packets of 1500 bytes, as an Ethernet has them
   doorbell compare --project 1000000           what a million such clients would cost
   doorbell compare --report report.html --json result.json
+  doorbell compare --restart --duration 20s    how soon each hears again when the server comes back
+  doorbell compare --via sse,ws --expect 'p99<50ms' --expect 'missed<=0'
+                                               a check that fails where it does not hold
   doorbell compare --chart picture.svg         one picture of it
   doorbell compare sweep                       at which rate polling moves fewer bytes than push
   doorbell compare --server http://host:8080   against a server that runs
@@ -35,6 +40,10 @@ Examples:
 The same messages are published to all contenders at times planned before the run, in one process
 and on one clock. Latency counts from the moment at which a message was to be sent, so a poll's wait
 for its turn is in it. Bytes on the wire are the kernel's own counts of each connection.
+
+Figures of --expect: p50, p90, p99, p999, max, mean, first, again (an outage) and cpu are times;
+bytes, packets, missed, repeated, gaps and disconnects are numbers. A message that was missed is
+infinitely late.
 
 Contenders of --via:
   poll-new     short poll, a new connection each time
@@ -54,6 +63,7 @@ them. Times, sizes and topics are kept; texts are replaced by numbers.";
 
 /// Arguments of `doorbell compare`.
 #[derive(Debug, Clone, Args)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct CompareArguments {
     #[command(subcommand)]
     pub(crate) command: Option<CompareCommand>,
@@ -126,6 +136,28 @@ pub struct CompareArguments {
     #[arg(long, value_enum, value_name = "HEADERS", default_value_t = HeaderBlock::Client,
         global = true)]
     pub(crate) headers: HeaderBlock,
+    /// Encrypt the connections of the contenders that can be: all but UDP and the Unix socket, which
+    /// are left out. Needs a server of its own
+    #[arg(long, global = true)]
+    pub(crate) tls: bool,
+    /// When polls ask: each contender at a time of its own, or all at the same moments
+    #[arg(long, value_enum, value_name = "PHASE", default_value_t = Phases::Random)]
+    pub(crate) phase: Phases,
+    /// In the middle of the run nothing passes for so long between contenders and server
+    #[arg(long, value_name = "TIME", value_parser = outage, group = "outage")]
+    pub(crate) cut: Option<Duration>,
+    /// In the middle of the run the server is killed, and started again after so long
+    #[arg(long, value_name = "TIME", num_args = 0..=1, default_missing_value = "1s",
+        value_parser = outage, group = "outage")]
+    pub(crate) restart: Option<Duration>,
+    /// In the middle of the run no subscriber reads anything for so long
+    #[arg(long, value_name = "TIME", num_args = 0..=1, default_missing_value = "5s",
+        value_parser = outage, group = "outage")]
+    pub(crate) stall: Option<Duration>,
+    /// What must hold of each contender, or of one, or the exit code is 1: such as 'p99<50ms',
+    /// 'missed<=0', 'poll 2s:bytes<300', 'again<5s'; may be given several times
+    #[arg(long, value_name = "CONDITION")]
+    pub(crate) expect: Vec<Condition>,
     /// How long the contenders are watched while nothing is published
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
     pub(crate) idle: Duration,
@@ -183,6 +215,7 @@ pub(crate) struct SweepArguments {
 
 /// How the times of publishing are drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Process {
     /// Independent of each other: exponential distances
@@ -198,6 +231,7 @@ pub(crate) enum Process {
 
 /// What stands in the heads of requests beyond what is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum HeaderBlock {
     /// Nothing
@@ -218,8 +252,20 @@ impl HeaderBlock {
     }
 }
 
+/// When polls ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Phases {
+    /// Each at a time of its own
+    Random,
+    /// All at the same moments, as a herd
+    Together,
+}
+
 /// What shares the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Mode {
     /// All contenders at the same time
@@ -236,6 +282,8 @@ const SUBSCRIBERS_MAX: i64 = 10_000;
 const TOPICS_MAX: i64 = 10_000;
 const ROUNDS_MAX: i64 = 20;
 const DURATION: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(3600));
+/// Of an outage: what is longer than clients wait for an answer is another experiment.
+const OUTAGE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(60));
 const RATE: (f64, f64) = (0.001, 10_000.0);
 const SPEED: (f64, f64) = (0.001, 10_000.0);
 
@@ -250,6 +298,10 @@ fn interval(text: &str) -> Result<Duration, String> {
 
 fn duration(text: &str) -> Result<Duration, String> {
     time_between(text, DURATION)
+}
+
+fn outage(text: &str) -> Result<Duration, String> {
+    time_between(text, OUTAGE)
 }
 
 fn number(text: &str, (least, most): (f64, f64)) -> Result<f64, String> {

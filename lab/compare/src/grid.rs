@@ -1,5 +1,7 @@
 //! Tables on a terminal: a heading, columns as wide as they must be, sentences below.
 
+use std::fmt::Write;
+
 use anstyle::Style;
 
 const HEADING: Style = Style::new().bold();
@@ -14,13 +16,14 @@ pub(crate) const NOTHING: &str = "-";
 #[derive(Debug)]
 pub(crate) struct Grid {
     title: String,
-    columns: Vec<&'static str>,
+    columns: Vec<String>,
     rows: Vec<Vec<String>>,
 }
 
 impl Grid {
-    pub(crate) fn new(title: impl Into<String>, columns: &[&'static str]) -> Self {
-        Self { title: title.into(), columns: columns.to_vec(), rows: Vec::new() }
+    pub(crate) fn new(title: impl Into<String>, columns: &[impl ToString]) -> Self {
+        let columns = columns.iter().map(ToString::to_string).collect();
+        Self { title: title.into(), columns, rows: Vec::new() }
     }
 
     pub(crate) fn row(&mut self, cells: Vec<String>) {
@@ -36,7 +39,7 @@ impl Grid {
         let shown: Vec<usize> = (0..self.columns.len())
             .filter(|column| *column == 0 || self.rows.iter().any(|row| row[*column] != NOTHING))
             .collect();
-        let columns = shown.iter().map(|at| self.columns[*at]).collect();
+        let columns = shown.iter().map(|at| self.columns[*at].as_str()).collect();
         let rows = self.rows.iter();
         let rows = rows.map(|row| shown.iter().map(|at| row[*at].as_str()).collect()).collect();
         (columns, rows)
@@ -64,6 +67,11 @@ impl Grid {
             lines.join("\n")
         )
     }
+}
+
+/// Adds a heading of what is no table.
+pub(crate) fn heading(text: &mut String, heading: &str) {
+    let _ = writeln!(text, "{HEADING}{heading}{HEADING:#}");
 }
 
 /// Adds a sentence on lines that are no longer than they have to be.

@@ -68,6 +68,12 @@ pub(crate) fn subscribers(plan: &Plan) -> usize {
     SUBSCRIBERS.max(plan.subscribers as usize)
 }
 
+/// How many runs that makes, and how long messages are published in each.
+pub(crate) fn runs(plan: &Plan, contenders: &[Contender]) -> (u32, Duration) {
+    let runs = RUNS * PARTS.len() * contenders.len();
+    (u32::try_from(runs).unwrap_or(u32::MAX), DURATION.min(plan.duration))
+}
+
 fn seconds(wall: &Duration) -> f64 {
     wall.as_secs_f64().max(f64::MIN_POSITIVE)
 }
@@ -91,5 +97,7 @@ fn race<'a>(
         seed: plan.seed,
         schedule: Arc::new(Schedule::new(planned, duration)?),
         lists: false,
+        phases: plan.phases,
+        failing: None,
     })
 }

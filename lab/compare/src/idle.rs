@@ -23,6 +23,7 @@ const HOUR: f64 = 3600.0;
 
 /// How a figure was come by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Basis {
     /// Counted over whole periods on the server that is compared.
@@ -33,6 +34,7 @@ pub(crate) enum Basis {
 
 /// What a contender costs that waits for an hour.
 #[derive(Debug, Clone, Copy, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Idle {
     pub(crate) wire_bytes_per_hour: f64,
     pub(crate) packets_per_hour: Option<f64>,

@@ -8,20 +8,22 @@
 //!   what; `costs`, `rounds`, `results`: what is measured before, what is run, and the sums of it
 //! - `way`, `contender`, `race`, `subscriber`, `measure`: what receives, one run, what is counted
 //!   in it; `capture`: the packets themselves, as a check
+//! - `outage`: a failure in the middle of a run; `expect`: what a run is expected to show
 //! - `unit_cost`: what one of each costs; `idle`: what waiting costs; `idle_subscribers`:
 //!   subscribers to measure both; `memory`, `slab`: what a subscriber takes of the server's memory
 //!   and the kernel's; `usage`, `machine`
 //! - `growth`, `line`: how the server's processor time grows, and figures with their errors
 //! - `rearm`: long polls over a round trip; `compressed`: what compressed push would save
 //! - `theory`: what arithmetic expects; `sweep`, `project`: what follows for other rates and sizes
-//! - `tally`, `both`, `row`, `report`: the figures; `grid`, `table`, `finding`: for people; `page`:
-//!   in pictures
+//! - `tally`, `both`, `row`, `report`: the figures; `verdict`: the answer that they give; `grid`,
+//!   `table`, `finding`, `strip`: for people at a terminal; `page`: in pictures
 
 mod both;
 mod capture;
 mod compressed;
 mod contender;
 mod costs;
+mod expect;
 mod experiment;
 mod figure;
 mod finding;
@@ -36,6 +38,7 @@ mod machine;
 mod measure;
 mod memory;
 mod network;
+mod outage;
 mod page;
 mod plan;
 mod progress;
@@ -51,6 +54,7 @@ mod row;
 mod schedule;
 mod setup;
 mod slab;
+mod strip;
 mod subscriber;
 mod sweep;
 mod table;
@@ -58,6 +62,7 @@ mod tally;
 mod theory;
 mod unit_cost;
 mod usage;
+mod verdict;
 mod way;
 
 use std::io::Write;
@@ -83,7 +88,7 @@ use self::sweep::Settings;
 /// wrong.
 pub async fn run(arguments: CompareArguments, server: Option<Server>) -> Result<(), Failure> {
     if let Some(CompareCommand::Sweep(sweep)) = &arguments.command {
-        return run_sweep(&arguments, sweep, server).await;
+        return Box::pin(run_sweep(&arguments, sweep, server)).await;
     }
     let plan = Plan::new(&arguments)?;
     if arguments.check_capture {
@@ -105,7 +110,15 @@ pub async fn run(arguments: CompareArguments, server: Option<Server>) -> Result<
         })?;
         write_file(path, &picture)?;
     }
-    deliver(arguments.json.as_deref(), &report.to_json(), &table::render(&report))
+    deliver(arguments.json.as_deref(), &report.to_json(), &table::render(&report))?;
+    let broken = report.expectations.iter().filter(|checked| !checked.holds).count();
+    match broken {
+        0 => Ok(()),
+        _ => Err(Failure::Failed(format!(
+            "{broken} of {} expectations do not hold",
+            report.expectations.len()
+        ))),
+    }
 }
 
 async fn run_sweep(

@@ -7,6 +7,7 @@ use crate::figure::float_of;
 
 /// A figure, and one standard error of it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Estimate {
     pub(crate) value: f64,
     pub(crate) error: f64,

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 /// The machine, as far as it tells.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Machine {
     pub(crate) os: &'static str,
     pub(crate) arch: &'static str,

@@ -1,5 +1,6 @@
 //! What a contender did: latencies, and what is missing or came twice.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ const DOTS_MAX: usize = 4000;
 
 /// A message's way through time, in microseconds after the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Dot {
     pub(crate) sequence: usize,
     pub(crate) planned_us: u64,
@@ -65,7 +67,11 @@ impl Latencies {
 
 /// The latencies, shared by the subscribers.
 #[derive(Debug, Default)]
-pub(crate) struct Shared(Mutex<Latencies>);
+pub(crate) struct Shared {
+    latencies: Mutex<Latencies>,
+    /// Subscribers that have heard again after an outage.
+    again: AtomicUsize,
+}
 
 impl Shared {
     /// Takes one delivery down, and its dot if it is one of the first.
@@ -75,6 +81,16 @@ impl Shared {
         if latencies.dots.len() < DOTS_MAX {
             latencies.dots.extend(dot);
         }
+    }
+
+    /// A subscriber has heard again.
+    pub(crate) fn heard_again(&self) {
+        self.again.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many subscribers have.
+    pub(crate) fn again(&self) -> usize {
+        self.again.load(Ordering::Relaxed)
     }
 
     /// How many deliveries were recorded so far.
@@ -89,7 +105,7 @@ impl Shared {
 
     fn lock(&self) -> MutexGuard<'_, Latencies> {
         // Each record is whole before anything in it can fail.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.latencies.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -103,6 +119,8 @@ pub(crate) struct Measure {
     pub(crate) out_of_order: u64,
     pub(crate) gaps: u64,
     pub(crate) disconnects: u64,
+    /// After the end of an outage, when the first message came.
+    pub(crate) heard_again: Option<Duration>,
     /// The last thing that went wrong.
     pub(crate) trouble: Option<String>,
 }

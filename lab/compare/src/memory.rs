@@ -30,6 +30,7 @@ const INTERVAL: Duration = Duration::from_secs(3600);
 
 /// Memory for each subscriber that waits, and one standard error of it.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Memory {
     /// Of the server's process.
     #[serde(rename = "resident_bytes_per_subscriber")]
@@ -70,6 +71,7 @@ fn estimate(value: Option<f64>, error: Option<f64>) -> Option<Estimate> {
 
 /// Where the kernel's figures are from, or why there are none.
 #[derive(Debug, Clone, Default, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct KernelSource {
     pub(crate) source: Option<&'static str>,
     /// Client and server are on one machine, so both sockets of a connection are counted.

@@ -11,10 +11,12 @@ use doorbell_wire::{ETHERNET_MTU, MISSING_NAMESPACE, enter_ethernet};
 use serde::Serialize;
 
 use crate::flags::{CompareArguments, HeaderBlock};
+use crate::outage::{Outage, outage};
 use crate::way::Style;
 
 /// What packets go over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Network {
     /// The machine's own: packets of up to 64 KiB.
@@ -66,6 +68,8 @@ pub(crate) struct Between {
     pub(crate) link: Option<Link>,
     /// By the kernel.
     pub(crate) netem: Option<Link>,
+    pub(crate) tls: bool,
+    pub(crate) outage: Option<Outage>,
     pub(crate) style: Style,
     /// What is asked for in place of what the heads of requests need.
     pub(crate) headers: HeaderBlock,
@@ -74,7 +78,7 @@ pub(crate) struct Between {
 impl Between {
     /// Checks what was asked for.
     pub(crate) fn of(arguments: &CompareArguments) -> Result<Self, Failure> {
-        let CompareArguments { ethernet, link, netem, headers, compress, .. } = *arguments;
+        let CompareArguments { ethernet, link, netem, headers, compress, tls, .. } = *arguments;
         if let Some(link) = link.or(netem).filter(|link| link.delay > DELAY_MAX) {
             return Err(Failure::Usage(format!(
                 "a delay of {:?} is too long to compare over, limit is {DELAY_MAX:?} one way",
@@ -85,7 +89,7 @@ impl Between {
             compress: compress || headers != HeaderBlock::Client,
             headers: headers.request_headers(),
         };
-        Ok(Self { ethernet, link, netem, style, headers })
+        Ok(Self { ethernet, link, netem, tls, outage: outage(arguments), style, headers })
     }
 
     /// What the link takes there and back.

@@ -9,8 +9,9 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::contender::{Contender, Places};
 use crate::figure::float_of;
-use crate::flags::{CompareArguments, INTERVALS_MAX, Mode, Process};
+use crate::flags::{CompareArguments, INTERVALS_MAX, Mode, Phases, Process};
 use crate::growth;
+use crate::outage::{Outage, outage};
 use crate::replay;
 use crate::schedule::{Planned, draw};
 use crate::way::Way;
@@ -38,6 +39,8 @@ pub(crate) struct Plan {
     pub(crate) mode: Mode,
     pub(crate) rounds: u32,
     pub(crate) seed: u64,
+    pub(crate) phases: Phases,
+    pub(crate) outage: Option<Outage>,
     /// Whether it is worked out what many clients would cost.
     pub(crate) projects: bool,
     replayed: Option<Arc<[Planned]>>,
@@ -65,9 +68,18 @@ impl Plan {
             mode: arguments.mode,
             rounds: arguments.rounds,
             seed: arguments.seed.unwrap_or_else(rand::random),
+            phases: arguments.phase,
+            outage: outage(arguments),
             projects: arguments.project.is_some(),
             replayed: None,
         };
+        if let Some(outage) = plan.outage.filter(|outage| 2 * outage.length() > plan.duration) {
+            return Err(Failure::Usage(format!(
+                "an outage of {:?} needs a run of twice the time at least: --duration {:?}",
+                outage.length(),
+                2 * outage.length()
+            )));
+        }
         if let Some(path) = &arguments.replay {
             plan.replay(replay::read(path, arguments.speed, MESSAGES_MAX)?);
         }

@@ -18,6 +18,7 @@ const ASSUMPTIONS: [&str; 4] = [
 
 /// So many clients.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Projection {
     pub(crate) clients: u64,
     /// The most subscribers of which processor time was measured.
@@ -28,6 +29,7 @@ pub(crate) struct Projection {
 
 /// One way of receiving with so many clients.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Projected {
     pub(crate) name: String,
     pub(crate) requests_per_s: f64,

@@ -16,8 +16,10 @@ use tokio::task::JoinSet;
 use tokio::time::{interval, sleep, sleep_until, timeout};
 
 use crate::contender::{Contender, Places};
+use crate::flags::Phases;
 use crate::interrupt::Interrupt;
 use crate::measure::{Latencies, Measure, Shared};
+use crate::outage::Failing;
 use crate::progress::Progress;
 use crate::row::Datagrams;
 use crate::schedule::Schedule;
@@ -33,6 +35,8 @@ const GRACE: Duration = Duration::from_secs(2);
 /// from one look at them to the next: the end wakes nobody.
 const CLOSING_MAX: Duration = Duration::from_secs(2);
 const CLOSING_LOOK: Duration = Duration::from_millis(5);
+/// From one look to the next at whether a contender has heard again.
+const AGAIN_LOOK: Duration = Duration::from_millis(20);
 /// Publishes under way at once: the plan waits for no answer.
 const WINDOW: usize = 4096;
 
@@ -49,6 +53,10 @@ pub(crate) struct Race<'a> {
     pub(crate) schedule: Arc<Schedule>,
     /// Whether the connections are wanted one by one.
     pub(crate) lists: bool,
+    /// When polls ask.
+    pub(crate) phases: Phases,
+    /// What fails in the middle of it.
+    pub(crate) failing: Option<Failing<'a>>,
 }
 
 /// What became of publishing, and what all of it used.
@@ -89,6 +97,8 @@ pub(crate) struct Finish {
     pub(crate) datagrams: Datagrams,
     /// From the first packet to the last.
     pub(crate) whole: Traffic,
+    /// From the beginning of an outage until all had heard again, or the end.
+    pub(crate) outage: Option<Traffic>,
     /// The connections of it, if they are wanted.
     pub(crate) connections: Vec<Connection>,
 }
@@ -148,7 +158,9 @@ impl Race<'_> {
         let before: Vec<Traffic> = field.teams.iter().map(Team::traffic).collect();
         let began = self.schedule.start();
         let cpu = own_cpu();
-        let mut outcome = publish(&mut publisher, &self.schedule, interrupt, progress).await;
+        let publishing = publish(&mut publisher, &self.schedule, interrupt, progress);
+        let (mut outcome, outages) = tokio::join!(publishing, self.fail(&field));
+        let outages = outages?;
         outcome.window = began.elapsed();
         let after: Vec<(Traffic, u64)> =
             field.teams.iter().map(|team| (team.traffic(), team.shared.count())).collect();
@@ -160,12 +172,44 @@ impl Race<'_> {
         outcome.wall = began.elapsed();
         outcome.own_cpu = own_cpu().saturating_sub(cpu);
         outcome.server = match (usage, Usage::of(self.server).await) {
-            (Some(before), Some(after)) => Some(after.since(&before)),
+            // A server that was started again has a count of its own.
+            (Some(before), Some(after)) if after.cpu_seconds >= before.cpu_seconds => {
+                Some(after.since(&before))
+            }
             _ => None,
         };
         outcome.latest = self.schedule.latest();
-        let finishes = field.finish(&before, &after).await;
+        let mut finishes = field.finish(&before, &after).await;
+        for (finish, outage) in finishes.iter_mut().zip(outages) {
+            finish.outage = Some(outage);
+        }
         Ok((outcome, finishes))
+    }
+
+    /// Lets something fail, if that is wanted, and says what each contender moved from its beginning
+    /// until all had heard again.
+    async fn fail(&self, field: &Field) -> Result<Vec<Traffic>, Failure> {
+        let Some(failing) = &self.failing else {
+            return Ok(Vec::new());
+        };
+        let begin = self.schedule.middle();
+        sleep_until(begin.into()).await;
+        let before: Vec<Traffic> = field.teams.iter().map(Team::traffic).collect();
+        self.schedule.end_outage(failing.happen(begin, &field.phase).await?);
+        let mut moved: Vec<Option<Traffic>> = vec![None; before.len()];
+        loop {
+            let is_over = Instant::now() >= self.schedule.end();
+            for ((team, before), moved) in field.teams.iter().zip(&before).zip(&mut moved) {
+                if moved.is_none() && (is_over || team.shared.again() >= team.meters.len()) {
+                    *moved = Some(team.traffic().since(*before));
+                }
+            }
+            if moved.iter().all(Option::is_some) {
+                return Ok(moved.into_iter().flatten().collect());
+            }
+            // Nobody is woken by what others have heard.
+            sleep(AGAIN_LOOK).await;
+        }
     }
 
     fn field(&self) -> Result<Field, Failure> {
@@ -174,6 +218,7 @@ impl Race<'_> {
         let (sender, signals) = mpsc::channel(2 * count.max(1));
         let mut field = Field { teams: Vec::new(), tasks: JoinSet::new(), phase, signals };
         let mut phases = StdRng::seed_from_u64(self.seed);
+        let origin = Instant::now();
         let team = || Team { shared: Arc::default(), meters: Vec::new() };
         field.teams = self.contenders.iter().map(|_| team()).collect();
         // The server serves them in the order in which they came: another one in each round.
@@ -189,7 +234,11 @@ impl Race<'_> {
                     meter.list_connections();
                 }
                 let habits = contender.way.habits(self.places.style);
-                let habits = Habits { phase: Some(phases.random()), ..habits };
+                let phase = Some(phases.random());
+                let habits = match self.phases {
+                    Phases::Random => Habits { phase, ..habits },
+                    Phases::Together => Habits { origin: Some(origin), ..habits },
+                };
                 let subscribe = contender.subscribe(self.places, filter)?.habits(habits);
                 let updates = subscribe.observed(Arc::clone(&meter) as _).stream();
                 team.meters.push(meter);
@@ -278,6 +327,7 @@ impl Field {
                 measures,
                 window: after.since(*before),
                 delivered_in_window: *delivered,
+                outage: None,
                 datagrams: team.datagrams(),
                 whole: team.traffic(),
                 connections: team.meters.iter().flat_map(|meter| meter.connections()).collect(),

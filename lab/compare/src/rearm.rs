@@ -13,6 +13,7 @@ use crate::figure::float_of;
 
 /// Of long polls over a round trip.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Rearm {
     /// Seconds that a message waits because nobody asks just then, on average.
     pub(crate) extra_wait_s: f64,

@@ -11,7 +11,7 @@ use crate::contender::Places;
 
 /// Relays that make a near server a distant one. Dropped, they end.
 pub(crate) struct RelaySetup {
-    _relays: Vec<Relay>,
+    relays: Vec<Relay>,
 }
 
 impl RelaySetup {
@@ -27,14 +27,15 @@ impl RelaySetup {
         let reliable = Link { loss: 0.0, reorder: 0.0, duplicate: 0.0, ..link };
         let upstream = address(places.http.http()?.authority()).await?;
         let relay = Relay::tcp(reliable, upstream, seed).await?;
-        let http = format!("http://{}", relay.local_addr()).parse::<Server>()?;
+        let https = relay.local_addr();
+        let http = format!("http://{https}").parse::<Server>()?;
         relays.push(relay);
         let mut tcp = None;
-        if let Some(Endpoint::Tcp(authority)) = &places.tcp {
+        if let Some(Endpoint::Tcp(authority) | Endpoint::Tls(authority, _)) = &places.tcp {
             let upstream = address(authority).await?;
             let relay = Relay::tcp(reliable, upstream, seed.wrapping_add(1)).await?;
             if let Server::Lines(endpoint, _) = format!("tcp://{}", relay.local_addr()).parse()? {
-                tcp = Some(endpoint);
+                tcp = Some((relay.local_addr(), endpoint));
             }
             relays.push(relay);
         }
@@ -44,7 +45,22 @@ impl RelaySetup {
             udp = Some(relay.local_addr());
             relays.push(relay);
         }
-        Ok((Self { _relays: relays }, Places { http, tcp, unix: None, udp, ..*places }))
+        let (tcps, tcp) = tcp.unzip();
+        let near = Places { http, tcp, unix: None, udp, ..*places };
+        let near = match places.fingerprint {
+            Some(fingerprint) => near.encrypted((https, tcps), fingerprint)?,
+            None => near,
+        };
+        Ok((Self { relays }, near))
+    }
+}
+
+impl RelaySetup {
+    /// Lets nothing pass, or everything again.
+    pub(crate) fn set_dark(&self, is_dark: bool) {
+        for relay in &self.relays {
+            relay.set_dark(is_dark);
+        }
     }
 }
 

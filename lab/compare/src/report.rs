@@ -6,26 +6,35 @@
 use serde::Serialize;
 
 use crate::compressed::Compressed;
-use crate::flags::{HeaderBlock, Mode, Process};
+use crate::expect::Checked;
+use crate::flags::{HeaderBlock, Mode, Phases, Process};
 use crate::machine::Machine;
 use crate::memory::KernelSource;
 use crate::network::Network;
+use crate::outage::Outage;
 use crate::project::Projection;
 use crate::row::Row;
 use crate::sweep::Sweep;
 use crate::unit_cost::UnitCost;
+use crate::verdict::Verdict;
 
 /// Raised when a member changes its meaning or goes away.
 pub(crate) const SCHEMA: u32 = 1;
 
 /// Everything that was asked for and measured.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Report {
     pub(crate) schema: u32,
+    /// Which way is cheapest, by lateness and rate: worked out from `units`.
+    pub(crate) verdict: Option<Verdict>,
     pub(crate) machine: Machine,
     pub(crate) versions: Versions,
     pub(crate) run: Run,
     pub(crate) generator: Generator,
+    /// What was expected of it, and whether it holds.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) expectations: Vec<Checked>,
     pub(crate) contenders: Vec<Row>,
     /// What one of each costs, measured before the run.
     pub(crate) units: Vec<UnitCost>,
@@ -39,6 +48,7 @@ pub(crate) struct Report {
 }
 
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Versions {
     pub(crate) client: &'static str,
     pub(crate) server: Option<String>,
@@ -46,6 +56,7 @@ pub(crate) struct Versions {
 
 /// What was asked for.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct Run {
     /// The command line, word by word.
@@ -59,11 +70,16 @@ pub(crate) struct Run {
     pub(crate) own_server: bool,
     /// Whether the server is known to keep its log in memory alone.
     pub(crate) log_in_memory: bool,
+    /// Whether the contenders' connections were encrypted.
+    pub(crate) tls: bool,
     /// Whether answers over HTTP might come compressed, and what stood in the heads of requests.
     pub(crate) compress: bool,
     pub(crate) headers: HeaderBlock,
     /// From one poll to the next.
     pub(crate) intervals_s: Vec<f64>,
+    pub(crate) phase: Phases,
+    /// What was made to fail in the middle of the run.
+    pub(crate) outage: Option<Outage>,
     /// Of the times of messages, the phases of polls, the order of contenders, and the link.
     pub(crate) seed: u64,
     /// Messages a second, as asked for or as in the file.
@@ -102,6 +118,7 @@ pub(crate) struct Run {
 
 /// The process that published and received, which must not be what is measured.
 #[derive(Debug, Clone, Default, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Generator {
     /// The busiest race: processor time over time, 1 being one core.
     pub(crate) cpu_share: f64,
@@ -116,5 +133,25 @@ impl Report {
     pub(crate) fn to_json(&self) -> String {
         let json = serde_json::to_string_pretty(self).expect("plain structs are always written");
         format!("{json}\n")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `--json` writes, for whoever reads it. Made again by running this test with
+    /// `DOORBELL_WRITE_SCHEMA=1`.
+    #[test]
+    fn the_schema_in_the_documents_is_that_of_these_types() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/compare.schema.json");
+        let schema = serde_json::to_value(schemars::schema_for!(Report)).unwrap();
+        if std::env::var_os("DOORBELL_WRITE_SCHEMA").is_some() {
+            let text = serde_json::to_string_pretty(&schema).unwrap();
+            std::fs::write(path, format!("{text}\n")).unwrap();
+        }
+        let written = std::fs::read_to_string(path).unwrap();
+        let written: serde_json::Value = serde_json::from_str(&written).unwrap();
+        assert!(written == schema, "DOORBELL_WRITE_SCHEMA=1 makes docs/compare.schema.json again");
     }
 }

@@ -8,6 +8,7 @@ use doorbell_instruments::Failure;
 use crate::contender::Contender;
 use crate::flags::Mode;
 use crate::interrupt::Interrupt;
+use crate::outage::Failing;
 use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::race::Race;
@@ -122,6 +123,12 @@ impl<'a> Rounds<'a> {
             seed: self.plan.seed_of(round),
             schedule: Arc::new(Schedule::new(Arc::clone(planned), self.plan.duration)?),
             lists: self.lists,
+            phases: self.plan.phases,
+            failing: self.plan.outage.map(|outage| Failing {
+                outage,
+                own: self.setup.own.as_ref(),
+                relays: self.setup.relays.as_ref(),
+            }),
         })
     }
 
@@ -137,6 +144,7 @@ impl<'a> Rounds<'a> {
             subscribers: plan.subscribers,
             mode: plan.mode,
             rounds: plan.rounds,
+            phase: plan.phases,
             intervals_s: plan.intervals.iter().map(Duration::as_secs_f64).collect(),
             ..self.setup.describe(plan.seed)
         }

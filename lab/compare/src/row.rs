@@ -18,6 +18,7 @@ use crate::way::Way;
 
 /// One contender, all rounds and subscribers together.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Row {
     pub(crate) name: String,
     pub(crate) via: Way,
@@ -44,6 +45,9 @@ pub(crate) struct Row {
     /// Of long polls: what a round trip between two of them costs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) rearm: Option<LongPolls>,
+    /// How it came through what was made to fail.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) outage: Option<Recovery>,
     /// Of a contender that has its messages by datagrams.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) datagrams: Option<Datagrams>,
@@ -90,8 +94,25 @@ pub(crate) struct Row {
     pub(crate) deliveries: Vec<Dot>,
 }
 
+/// How a contender came through an outage.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Recovery {
+    /// Subscribers, of all rounds, and those of them that had heard again before the end.
+    pub(crate) subscribers: usize,
+    pub(crate) again: usize,
+    /// From the end of the outage to the first message that came after it; `None` if one of the
+    /// subscribers never heard.
+    pub(crate) median_again_s: Option<f64>,
+    pub(crate) slowest_again_s: Option<f64>,
+    /// From the beginning of the outage until all had heard again, or the end of the run: on the
+    /// wire, of each subscriber.
+    pub(crate) wire_bytes_per_subscriber: f64,
+}
+
 /// What datagrams lost, and what it cost to have everything all the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Datagrams {
     pub(crate) arrived: u64,
     pub(crate) lost: u64,
@@ -132,6 +153,7 @@ impl Datagrams {
 
 /// What theory expects of a poll.
 #[derive(Debug, Clone, Copy, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Expected {
     /// Half an interval, and the delay that the quickest contender measured.
     pub(crate) mean_us: f64,
@@ -149,6 +171,7 @@ pub(crate) struct Expected {
 
 /// What theory expects of long polls, and what was measured.
 #[derive(Debug, Clone, Copy, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct LongPolls {
     /// From an empty poll to its answer, measured before the run.
     pub(crate) round_trip_us: f64,
@@ -165,12 +188,14 @@ pub(crate) struct LongPolls {
 
 /// What is worked out from unit costs.
 #[derive(Debug, Clone, Copy, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Computed {
     pub(crate) idle_wire_bytes_per_hour: Option<f64>,
 }
 
 /// Traffic while messages were published, all rounds together.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Window {
     pub(crate) seconds: f64,
     pub(crate) delivered: u64,
@@ -190,6 +215,7 @@ impl Window {
 
 /// One round of one contender.
 #[derive(Debug, Clone, Copy, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Round {
     pub(crate) delivered: usize,
     /// While messages were published, and the bytes on the wire of that time.
@@ -204,6 +230,7 @@ pub(crate) struct Round {
 
 /// A distribution in microseconds. A percentile is there where some messages lie beyond it.
 #[derive(Debug, Clone, Copy, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Latency {
     pub(crate) count: u64,
     pub(crate) mean: f64,

@@ -88,6 +88,8 @@ pub(crate) struct Schedule {
     planned: Arc<[Planned]>,
     duration: Duration,
     start: OnceLock<Instant>,
+    /// When an outage was over.
+    outage_end: OnceLock<Instant>,
     /// The most by which a message was handed over late, in microseconds.
     latest: AtomicU64,
     /// When each message's acknowledgement was heard, in microseconds after the start and one
@@ -109,6 +111,7 @@ impl Schedule {
             planned,
             duration,
             start: OnceLock::new(),
+            outage_end: OnceLock::new(),
             latest: AtomicU64::new(0),
         })
     }
@@ -131,6 +134,22 @@ impl Schedule {
     /// Starts the clock, once.
     pub(crate) fn start(&self) -> Instant {
         *self.start.get_or_init(Instant::now)
+    }
+
+    /// Notes that an outage is over.
+    pub(crate) fn end_outage(&self, at: Instant) {
+        self.outage_end.get_or_init(|| at);
+    }
+
+    /// How long after an outage `now` is; `None` if there was none so far.
+    pub(crate) fn heard_again(&self, now: Instant) -> Option<Duration> {
+        now.checked_duration_since(*self.outage_end.get()?)
+    }
+
+    /// The middle of the plan, where an outage begins: so that it is over by its end, and most of
+    /// what follows is after it.
+    pub(crate) fn middle(&self) -> Instant {
+        self.start() + self.duration / 4
     }
 
     /// When the last message may be published.

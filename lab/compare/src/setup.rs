@@ -5,14 +5,16 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use doorbell::{Endpoint, Server};
-use doorbell_instruments::{Failure, OwnServer};
+use doorbell_instruments::{Failure, OwnServer, OwnServerSettings};
 use doorbell_link::Link;
 use serde::Deserialize;
+use tokio::sync::Mutex;
 
 use crate::contender::Places;
-use crate::flags::{Mode, Process};
+use crate::flags::{Mode, Phases, Process};
 use crate::memory::KernelSource;
 use crate::network::{Between, Network};
+use crate::outage::Outage;
 use crate::relay_setup::RelaySetup;
 use crate::report::{Run, Versions};
 use crate::unit_cost::KEEPALIVE;
@@ -45,12 +47,12 @@ pub(crate) struct Setup {
     /// What was put between contenders and server.
     link: Option<Link>,
     between: Between,
-    _relays: Option<RelaySetup>,
+    pub(crate) relays: Option<RelaySetup>,
     version: Option<String>,
     /// From one sign of life to the next.
     pub(crate) keepalive: Duration,
     /// The server, if it was started for the purpose.
-    own: Option<OwnServer>,
+    pub(crate) own: Option<Mutex<OwnServer>>,
     /// A second server that sends keepalives often.
     lively: Option<(OwnServer, Places)>,
 }
@@ -95,7 +97,16 @@ async fn places(server: &Server, between: &Between) -> Result<(Places, Config), 
         None => None,
     };
     let (style, round_trip) = (between.style, between.round_trip());
-    Ok((Places { http: server.clone(), tcp, unix, udp, style, round_trip }, config))
+    let fingerprint = None;
+    Ok((Places { http: server.clone(), tcp, unix, udp, fingerprint, style, round_trip }, config))
+}
+
+/// Where an own server is reached: over TLS if it speaks that.
+fn encrypted(places: Places, own: &OwnServer) -> Result<Places, Failure> {
+    match own.encrypted() {
+        Some((https, tcps, fingerprint)) => places.encrypted((https, Some(tcps)), fingerprint),
+        None => Ok(places),
+    }
 }
 
 impl Setup {
@@ -107,17 +118,44 @@ impl Setup {
         seed: u64,
     ) -> Result<Self, Failure> {
         let network = Network::of(between, server.as_ref());
+        if let (Some(server), Some(Outage::Restart(_))) = (&server, between.outage) {
+            let text = format!("--restart needs a server of its own, not {server}");
+            return Err(Failure::Usage(text));
+        }
+        let tls = between.tls;
+        if let (Some(server), true) = (&server, tls) {
+            return Err(Failure::Usage(format!("--tls needs a server of its own, not {server}")));
+        }
         let (server, own, lively) = match server {
             Some(server) => (server, None, None),
             None => {
-                let own = OwnServer::start_for(payload, None).await?;
-                let lively = OwnServer::start_for(payload, Some(KEEPALIVE)).await?;
+                let durable = matches!(between.outage, Some(Outage::Restart(_)));
+                let settings = OwnServerSettings {
+                    message_bytes: payload,
+                    durable,
+                    tls,
+                    ..Default::default()
+                };
+                let own = OwnServer::start_for(settings).await?;
+                let settings = OwnServerSettings {
+                    message_bytes: payload,
+                    keepalive: Some(KEEPALIVE),
+                    tls,
+                    ..Default::default()
+                };
+                let lively = OwnServer::start_for(settings).await?;
                 let (places, _) = places(lively.address(), &between).await?;
-                (own.address().clone(), Some(own), Some((lively, places)))
+                let places = encrypted(places, &lively)?;
+                (own.address().clone(), Some(Mutex::new(own)), Some((lively, places)))
             }
         };
-        let (places, config) = places(&server, &between).await?;
-        let (relays, places) = match between.link {
+        let (mut places, config) = places(&server, &between).await?;
+        if let Some(own) = &own {
+            places = encrypted(places, &*own.lock().await)?;
+        }
+        // What is to go dark goes over a link, if only one that takes no time.
+        let cut = matches!(between.outage, Some(Outage::Cut(_))).then(Link::default);
+        let (relays, places) = match between.link.or(cut) {
             Some(link) => {
                 let (relays, places) = RelaySetup::build(link, &places, seed).await?;
                 (Some(relays), places)
@@ -131,7 +169,7 @@ impl Setup {
             network,
             link: between.link.or(between.netem),
             between,
-            _relays: relays,
+            relays,
             version: config.version,
             keepalive: Duration::from_secs_f64(keepalive.unwrap_or(40.0).max(0.1)),
             own,
@@ -141,7 +179,9 @@ impl Setup {
 
     /// Ends what was started.
     pub(crate) async fn close(self) {
-        for server in self.own.into_iter().chain(self.lively.map(|(server, _)| server)) {
+        for server in
+            self.own.map(Mutex::into_inner).into_iter().chain(self.lively.map(|(server, _)| server))
+        {
             server.stop().await;
         }
     }
@@ -169,7 +209,11 @@ impl Setup {
             began: now.map_or(0, |now| now.as_secs()),
             server: self.server.to_string(),
             own_server: self.is_own(),
-            log_in_memory: self.is_own(),
+            log_in_memory: self.is_own()
+                && !matches!(self.between.outage, Some(Outage::Restart(_))),
+            phase: Phases::Random,
+            outage: self.between.outage,
+            tls: self.between.tls,
             compress: self.between.style.compress,
             headers: self.between.headers,
             intervals_s: Vec::new(),

@@ -12,9 +12,11 @@ use crate::schedule::Schedule;
 
 /// What all subscribers are told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Phase {
+pub(crate) enum Phase {
     /// Receive.
     Running,
+    /// Receive nothing, and let it wait.
+    Stalled,
     /// Receive, and say when this many messages are there.
     Draining(usize),
     /// End.
@@ -22,7 +24,7 @@ pub(super) enum Phase {
 }
 
 /// What a subscriber says.
-pub(super) enum Signal {
+pub(crate) enum Signal {
     Connected,
     Complete,
 }
@@ -48,8 +50,9 @@ impl Subscriber {
         let mut complete = false;
         let mut connected = false;
         loop {
+            let is_stalled = *phase.borrow() == Phase::Stalled;
             tokio::select! {
-                update = self.updates.next() => match update {
+                update = self.updates.next(), if !is_stalled => match update {
                     Some(Ok(Update::Connected)) => {
                         if !std::mem::replace(&mut connected, true) {
                             let _ = signals.send(Signal::Connected).await;
@@ -69,7 +72,7 @@ impl Subscriber {
                 }
             }
             match *phase.borrow() {
-                Phase::Running => {}
+                Phase::Running | Phase::Stalled => {}
                 Phase::Draining(messages) => {
                     if self.measure.delivered >= messages && !complete {
                         complete = signals.try_send(Signal::Complete).is_ok();
@@ -110,6 +113,12 @@ impl Subscriber {
         let delivered_us = micros(now.saturating_duration_since(self.schedule.start()));
         let planned_us = delivered_us.saturating_sub(micros(age));
         let dot = Dot { sequence, planned_us, delivered_us };
+        if let Some(again) = self.schedule.heard_again(now)
+            && self.measure.heard_again.is_none()
+        {
+            self.measure.heard_again = Some(again);
+            self.shared.heard_again();
+        }
         let accepted = self.schedule.age_accepted(sequence, now);
         self.shared.record(age, accepted, self.draws.then_some(dot));
     }

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::contender::{Contender, Places};
 use crate::figure::{bytes, count, float, float_of};
-use crate::flags::{INTERVALS_MAX, Process, SweepArguments};
+use crate::flags::{INTERVALS_MAX, Phases, Process, SweepArguments};
 use crate::grid::{Grid, NOTHING, wrap};
 use crate::interrupt::Interrupt;
 use crate::progress::Progress;
@@ -48,6 +48,7 @@ pub(crate) struct Settings {
 
 /// The result.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Sweep {
     pub(crate) seconds_per_rate: f64,
     pub(crate) payload_bytes: u32,
@@ -60,6 +61,7 @@ pub(crate) struct Sweep {
 
 /// One way at one rate, measured.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Point {
     pub(crate) name: String,
     pub(crate) via: Way,
@@ -73,6 +75,7 @@ pub(crate) struct Point {
 
 /// Where a poll and push change places, in messages a second.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Crossover {
     pub(crate) poll: String,
     pub(crate) push: String,
@@ -120,6 +123,9 @@ impl Settings {
             seed: arguments.seed.unwrap_or_else(rand::random),
         })
     }
+
+    /// How long a short one takes, about.
+    pub(crate) const AROUND: Duration = Duration::from_secs(7 * 4);
 
     /// A short one around the rate at which the two should change places.
     pub(crate) fn around(units: &[UnitCost], interval: Duration, payload: u32, seed: u64) -> Self {
@@ -179,8 +185,17 @@ impl Settings {
             let schedule = Arc::new(Schedule::new(self.planned(*rate), self.duration)?);
             let (subscribers, seed) = (SUBSCRIBERS, self.seed);
             let contenders = &contenders;
-            let race =
-                Race { server, places, contenders, subscribers, seed, schedule, lists: false };
+            let race = Race {
+                server,
+                places,
+                contenders,
+                subscribers,
+                seed,
+                schedule,
+                lists: false,
+                phases: Phases::Random,
+                failing: None,
+            };
             let (outcome, finishes) = race.run(interrupt, progress).await?;
             let seconds = outcome.window.as_secs_f64() * float_of(SUBSCRIBERS);
             for (contender, finish) in contenders.iter().zip(finishes) {

@@ -2,20 +2,41 @@
 
 use crate::figure::{bytes, count, float, percent, short_time, time, within};
 use crate::finding;
-use crate::grid::{Grid, NOTHING, wrap};
+use crate::grid::{Grid, NOTHING, heading, wrap};
 use crate::idle::Basis;
 use crate::line::Estimate;
 use crate::project::Projection;
 use crate::rearm::Rearm;
 use crate::report::Report;
 use crate::row::{Latency, Row};
+use crate::strip;
 
-/// The tables and the sentences below them.
+/// The answer, the picture, the tables with their errors, how it was measured and how it is made
+/// again, in this order.
 pub(crate) fn render(report: &Report) -> String {
-    let mut text = delay(report).render();
+    let mut text = String::new();
+    for sentence in finding::answers(report) {
+        wrap(&mut text, &sentence);
+    }
+    text.push('\n');
+    if let Some(verdict) = &report.verdict {
+        text += &verdict.grid().render();
+    }
+    if let Some(picture) = strip::draw(report) {
+        heading(&mut text, "How late messages came, from none (left) to the most");
+        text += &picture;
+        if let Some(seen) = finding::seen(report) {
+            wrap(&mut text, seen);
+        }
+        text.push('\n');
+    }
+    text += &delay(report).render();
     text += &correctness(report).render();
     text += &cost(report).render();
     text += &waiting(report).render();
+    if let Some(recovered) = recovered(report) {
+        text += &recovered.render();
+    }
     if let Some(captured) = captured(report) {
         text += &captured.render();
     }
@@ -34,9 +55,13 @@ pub(crate) fn render(report: &Report) -> String {
         wrap(&mut text, &format!("A projection, not a measurement. It assumes: {assumptions}."));
         text.push('\n');
     }
-    for sentence in finding::sentences(report) {
+    for sentence in finding::notes(report) {
         wrap(&mut text, &sentence);
     }
+    wrap(&mut text, "To make it again:");
+    text += "  ";
+    text += &report.run.repeat;
+    text.push('\n');
     text
 }
 
@@ -165,6 +190,38 @@ pub(crate) fn waiting(report: &Report) -> Grid {
         ]);
     }
     grid
+}
+
+/// How contenders came through what was made to fail.
+pub(crate) fn recovered(report: &Report) -> Option<Grid> {
+    let outage = report.run.outage?;
+    let columns = [
+        "contender",
+        "heard again",
+        "slowest",
+        "never",
+        "missed",
+        "repeated",
+        "connects",
+        "bytes each",
+    ];
+    let title = format!("{}: after its end", outage.told());
+    let mut grid = Grid::new(title, &columns);
+    for row in &report.contenders {
+        let Some(recovery) = row.outage else { continue };
+        let after = |seconds: Option<f64>| figure(seconds.map(|seconds| seconds * 1e6), time);
+        grid.row(vec![
+            row.name.clone(),
+            after(recovery.median_again_s),
+            after(recovery.slowest_again_s),
+            (recovery.subscribers - recovery.again).to_string(),
+            row.missed.to_string(),
+            row.repeated.to_string(),
+            row.connects.to_string(),
+            bytes(recovery.wire_bytes_per_subscriber),
+        ]);
+    }
+    Some(grid)
 }
 
 /// What was captured beside what the kernel counted.

@@ -14,7 +14,9 @@ use crate::measure::Latencies;
 use crate::plan::Plan;
 use crate::race::{Finish, Outcome};
 use crate::rearm::Rearm;
-use crate::row::{Computed, Datagrams, Expected, Latency, LongPolls, Round, Row, Window, recorded};
+use crate::row::{
+    Computed, Datagrams, Expected, Latency, LongPolls, Recovery, Round, Row, Window, recorded,
+};
 use crate::theory::{self, OverPhases};
 use crate::unit_cost::UnitCost;
 use crate::usage::Spent;
@@ -45,6 +47,9 @@ pub(crate) struct Tally {
     rearms: Vec<Rearm>,
     rounds: Vec<Round>,
     connections: Vec<Connection>,
+    /// After an outage, when each subscriber heard again, and what that moved.
+    again: Vec<Option<Duration>>,
+    outage: Option<Traffic>,
 }
 
 /// Bytes of a message, and their standard error.
@@ -85,6 +90,10 @@ impl Tally {
             if measure.trouble.is_some() {
                 self.trouble.clone_from(&measure.trouble);
             }
+        }
+        if let Some(outage) = finish.outage {
+            self.again.extend(finish.measures.iter().map(|measure| measure.heard_again));
+            self.outage = Some(self.outage.unwrap_or_default().plus(outage));
         }
         self.published += outcome.accepted.len();
         self.due += outcome.accepted_count() * finish.measures.len();
@@ -148,6 +157,22 @@ impl Tally {
         })
     }
 
+    /// How it came through an outage.
+    fn recovery(&self) -> Option<Recovery> {
+        let outage = self.outage?;
+        let mut again: Vec<f64> = self.again.iter().flatten().map(Duration::as_secs_f64).collect();
+        again.sort_by(f64::total_cmp);
+        let has_all = again.len() == self.again.len();
+        let at = |index: usize| again.get(index).copied().filter(|_| has_all);
+        Some(Recovery {
+            subscribers: self.again.len(),
+            again: again.len(),
+            median_again_s: at(again.len() / 2),
+            slowest_again_s: at(again.len().saturating_sub(1)),
+            wire_bytes_per_subscriber: per(float(outage.bytes_on_wire()), self.again.len() as u64)?,
+        })
+    }
+
     /// The delays.
     pub(crate) fn latency(&self) -> Option<Latency> {
         Latency::of(&self.latencies.planned)
@@ -186,6 +211,7 @@ impl Tally {
             before_accepted: self.latencies.before_accepted,
             expected: self.expected(contender, plan, unit, quickest),
             rearm: None,
+            outage: self.recovery(),
             datagrams: (contender.way.transport() == Transport::Udp).then_some(self.datagrams),
             requests: self.whole.requests,
             empty: self.whole.empty,

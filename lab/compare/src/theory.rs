@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use doorbell::laboratory::HELD;
+
 use crate::figure::float_of;
 use crate::flags::Process;
 use crate::schedule::BURST;
@@ -112,6 +114,7 @@ pub(crate) fn polls_deviation(seconds: f64, interval: f64) -> f64 {
 
 /// What things cost on the wire, in bytes both ways with the headers of TCP and IP.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct PollCost {
     /// A poll that finds nothing.
     pub(crate) empty: f64,
@@ -123,6 +126,7 @@ pub(crate) struct PollCost {
 
 /// What push costs on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct PushCost {
     /// Each message that comes alone.
     pub(crate) message: f64,
@@ -137,6 +141,18 @@ impl PollCost {
     pub(crate) fn rate(&self, rate: f64, interval: f64) -> f64 {
         let full = 1.0 - (-rate * interval).exp();
         (self.empty + full * self.full) / interval + rate * self.message
+    }
+}
+
+/// Seconds that a server holds a long poll's answer back.
+pub(crate) const LONGPOLL_HELD: f64 = HELD.as_secs_f64();
+
+impl PollCost {
+    /// Bytes a second of long polls that are held back for so long, for a Poisson stream and no
+    /// round trip to speak of.
+    pub(crate) fn held_rate(&self, rate: f64, held: f64) -> f64 {
+        let questions = rate / (1.0 - (-rate * held).exp());
+        questions * self.empty + rate * (self.full + self.message)
     }
 }
 

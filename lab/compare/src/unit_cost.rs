@@ -12,11 +12,12 @@ use std::time::{Duration, Instant};
 
 use doorbell::laboratory::{HELD, Habits, RENEWED};
 use doorbell::{
-    Client, Filter, Received, Server, Since, Subscribe, Subscription, Topic, Transport, Update,
+    Client, Draft, Filter, Receipt, Received, Server, Since, Subscribe, Subscription, Topic,
+    Transport, Update,
 };
 use doorbell_instruments::{Failure, Meter, Traffic};
 use doorbell_protocol::Family;
-use futures_util::StreamExt;
+use futures_util::{StreamExt, stream};
 use serde::Serialize;
 use tokio::time::{sleep, timeout};
 
@@ -43,11 +44,14 @@ const ROUND_TRIPS: u32 = 4;
 /// Messages that are pushed one by one, and their distance.
 const MESSAGES: u32 = 30;
 const MESSAGE_STEP: Duration = Duration::from_millis(45);
+/// Messages that are published at once, so that one answer brings many.
+const GATHERED: u32 = 40;
 /// Times that a first event is waited for.
 const FIRSTS: usize = 5;
 
 /// What one of each costs for one way of receiving, in bytes on the wire both ways.
 #[derive(Debug, Clone, Copy, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct UnitCost {
     pub(crate) via: Way,
     pub(crate) poll: Option<PollCost>,
@@ -68,6 +72,13 @@ pub(crate) struct UnitCost {
     /// Of the server and of the kernel, for each subscriber that waits.
     #[serde(flatten)]
     pub(crate) memory: Memory,
+}
+
+/// The traffic of each way while messages came, and those that came one by one.
+struct Pushed {
+    one_by_one: Vec<Traffic>,
+    at_once: Vec<Traffic>,
+    messages: Vec<Received>,
 }
 
 /// Where and how it is measured.
@@ -97,32 +108,25 @@ impl Costing<'_> {
                 None => Ok(None),
             }
         };
-        let (idle, lively, (pushed, messages)) =
+        let (idle, lively, pushed) =
             tokio::try_join!(Self::quiet(ways, self.places), lively, self.pushed(ways))?;
-        let content = content(&messages);
+        let content = content(&pushed.messages);
         let mut units = Vec::new();
         for (index, way) in ways.iter().enumerate() {
             let (first, connect) = firsts[index];
             let mut unit = UnitCost {
-                via: *way,
-                poll: None,
-                push: None,
-                keepalive_bytes: None,
-                keepalive_packets: None,
-                empty_poll_packets: None,
-                round_trip_us: None,
-                idle_counted: 0,
                 idle_watched_s: (WATCH + ROUND_TRIPS * self.places.round_trip).as_secs_f64(),
                 connect_bytes: connect.bytes_on_wire(),
                 connect_packets: connect.packets(),
                 first_event_us: first,
-                memory: Memory::default(),
+                ..UnitCost::unmeasured(*way)
             };
             unit.set_keepalive(lively.as_ref().map(|lively| lively[index]));
-            unit.set_costs(idle[index], pushed[index], content, self.keepalive);
+            let sent = (pushed.one_by_one[index], pushed.at_once[index]);
+            unit.set_costs(idle[index], sent, content, self.keepalive);
             units.push(unit);
         }
-        Ok((units, Compressed::of(&messages)))
+        Ok((units, Compressed::of(&pushed.messages)))
     }
 
     /// How long a message that is held takes from opening the socket, and the traffic until the
@@ -162,15 +166,29 @@ impl Costing<'_> {
         Ok(difference(&crowd.traffic(), &before))
     }
 
-    /// The traffic of each way while messages come one by one, and the messages.
-    async fn pushed(&self, ways: &[Way]) -> Result<(Vec<Traffic>, Vec<Received>), Failure> {
+    /// The traffic of each way while messages come one by one, and while many come at once.
+    async fn pushed(&self, ways: &[Way]) -> Result<Pushed, Failure> {
         let topic = fresh_topic()?;
         let crowd = IdleSubscribers::connect(open_all(ways, self.places, &topic)?).await?;
         sleep(REST + self.places.round_trip).await;
         let before = crowd.traffic();
         let messages = self.publish(&topic, MESSAGES, MESSAGE_STEP).await?;
-        sleep(POLL_INTERVAL + REST + ROUND_TRIPS * self.places.round_trip).await;
-        Ok((difference(&crowd.traffic(), &before), messages))
+        let rest = POLL_INTERVAL + REST + ROUND_TRIPS * self.places.round_trip;
+        sleep(rest).await;
+        let between = crowd.traffic();
+        let client = Client::new(Server::Lines(self.server.lines().await?, None));
+        let drafts = (0..GATHERED)
+            .map(|number| Draft::unchecked(topic.clone(), text(number as usize, self.payload)));
+        let receipts: Vec<_> = client.publisher().publish_all(stream::iter(drafts)).collect().await;
+        if receipts.iter().any(|receipt| !matches!(receipt, Ok(Receipt::Accepted(_)))) {
+            return Err(Failure::Failed("the server did not take every message".to_owned()));
+        }
+        sleep(rest).await;
+        Ok(Pushed {
+            one_by_one: difference(&between, &before),
+            at_once: difference(&crowd.traffic(), &between),
+            messages,
+        })
     }
 
     /// Publishes messages of the run's size, and says what came of them.
@@ -217,6 +235,25 @@ fn open_all(ways: &[Way], places: &Places, topic: &Topic) -> Result<Vec<Subscrib
 }
 
 impl UnitCost {
+    /// Of a way of which nothing is known yet.
+    pub(crate) fn unmeasured(via: Way) -> Self {
+        Self {
+            via,
+            poll: None,
+            push: None,
+            keepalive_bytes: None,
+            keepalive_packets: None,
+            empty_poll_packets: None,
+            round_trip_us: None,
+            idle_counted: 0,
+            idle_watched_s: 0.0,
+            connect_bytes: 0,
+            connect_packets: 0,
+            first_event_us: 0,
+            memory: Memory::default(),
+        }
+    }
+
     /// Takes down what a keepalive costs, from the traffic of the server that sends many.
     fn set_keepalive(&mut self, quiet: Option<Traffic>) {
         let Some(quiet) = quiet else {
@@ -228,7 +265,13 @@ impl UnitCost {
         self.idle_counted = count;
     }
 
-    fn set_costs(&mut self, idle: Traffic, pushed: Traffic, content: f64, keepalive: Duration) {
+    fn set_costs(
+        &mut self,
+        idle: Traffic,
+        (pushed, gathered): (Traffic, Traffic),
+        content: f64,
+        keepalive: Duration,
+    ) {
         let count = u64::from(MESSAGES);
         let all = float(pushed.bytes_on_wire());
         let is_datagrams = self.via.transport() == Transport::Udp;
@@ -237,10 +280,7 @@ impl UnitCost {
                 let polls =
                     if self.via.family() == Family::Poll { idle.requests } else { idle.empty };
                 let empty = per(float(idle.bytes_on_wire()), polls).unwrap_or_default();
-                let answers = pushed.requests.saturating_sub(pushed.empty);
-                let rest = all - empty * float(pushed.requests) - content * float(count);
-                let full = per(rest, answers).unwrap_or_default();
-                self.poll = Some(PollCost { empty, full, message: content });
+                self.poll = Some(poll_cost(empty, pushed, gathered, content));
                 self.empty_poll_packets = per(float(idle.packets()), polls);
                 self.idle_counted = polls;
                 let is_quick = self.via.family() == Family::Poll && !self.via.connects_anew();
@@ -270,6 +310,28 @@ impl UnitCost {
             (None, None) => None,
         }
     }
+}
+
+/// What a poll costs, from answers with one message and answers with many. A message among many
+/// takes less than one alone if answers are compressed, and more if it fills packets. Where no answer
+/// brought many, as of long polls, it is taken to have the bytes of its line.
+fn poll_cost(empty: f64, single: Traffic, gathered: Traffic, content: f64) -> PollCost {
+    // Bytes beyond empty polls, answers with messages, and messages.
+    let parts = |traffic: Traffic, messages: u32| {
+        let answers = float(traffic.requests.saturating_sub(traffic.empty));
+        let bytes = float(traffic.bytes_on_wire()) - empty * float(traffic.requests);
+        (bytes, answers, f64::from(messages))
+    };
+    let (bytes, answers, messages) = parts(single, MESSAGES);
+    let (more_bytes, few_answers, many) = parts(gathered, GATHERED);
+    let is_gathered = few_answers > 0.0 && few_answers < many / 4.0;
+    let message = if is_gathered {
+        (answers * more_bytes - few_answers * bytes) / (answers * many - few_answers * messages)
+    } else {
+        content
+    };
+    let full = if answers > 0.0 { (bytes - message * messages) / answers } else { 0.0 };
+    PollCost { empty, full, message }
 }
 
 /// How many keepalives came: each is a packet with data from the server, if packets there are.
@@ -304,4 +366,24 @@ async fn until(
     };
     let late = || Err(Failure::Failed(format!("nothing came within {} s", DEADLINE.as_secs())));
     timeout(DEADLINE, wait).await.unwrap_or_else(|_| late())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_and_a_message_in_it_are_told_apart() {
+        // A poll costs 400, an answer 50 more, a message 60 in it.
+        let traffic = |requests: u64, empty: u64, messages: u64| {
+            let mut traffic = Traffic { requests, empty, ..Traffic::default() };
+            traffic.wire.bytes_in = 400 * requests + 50 * (requests - empty) + 60 * messages;
+            traffic
+        };
+        let cost = poll_cost(400.0, traffic(35, 5, 30), traffic(4, 2, 40), 177.0);
+        assert!((cost.full - 50.0).abs() < 1e-9 && (cost.message - 60.0).abs() < 1e-9, "{cost:?}");
+        // Nothing was gathered: what is not the message's line is the answer's.
+        let held = poll_cost(400.0, traffic(30, 0, 30), traffic(40, 0, 40), 100.0);
+        assert!((held.message - 100.0).abs() < 1e-9 && (held.full - 10.0).abs() < 1e-9, "{held:?}");
+    }
 }

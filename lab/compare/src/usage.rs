@@ -23,6 +23,7 @@ struct Stats {
 
 /// What a server used between two moments.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Spent {
     pub(crate) cpu_seconds: f64,
     pub(crate) context_switches: u64,

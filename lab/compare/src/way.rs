@@ -148,3 +148,16 @@ impl Serialize for Way {
         serializer.serialize_str(self.name())
     }
 }
+
+/// One of the names of `--via`.
+#[cfg(test)]
+impl schemars::JsonSchema for Way {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Way".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let names: Vec<&str> = Self::all().map(Self::name).collect();
+        schemars::json_schema!({ "description": "A contender of --via.", "enum": names })
+    }
+}

@@ -23,7 +23,7 @@ pub use failure::Failure;
 pub use ledger::{CLOSING_MAX, Connection};
 pub use losses::Losses;
 pub use meter::Meter;
-pub use own_server::OwnServer;
+pub use own_server::{OwnServer, OwnServerSettings};
 pub use privilege::missing_privilege;
 pub use times::{INTERVAL, time, time_between};
 pub use traffic::Traffic;

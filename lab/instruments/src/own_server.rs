@@ -2,17 +2,18 @@
 
 use std::env;
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
-use doorbell::Server;
+use doorbell::{Fingerprint, Server};
 use doorbell_protocol::limits::{LINE_BYTES_DEFAULT, MESSAGE_BYTES_DEFAULT};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::failure::Failure;
 
@@ -21,28 +22,43 @@ const READY_DEADLINE: Duration = Duration::from_secs(10);
 /// Bytes of the line in which a server says where it listens, or why it can't.
 const LINE_BYTES_MAX: u64 = 4096;
 
-/// A running server that keeps its log in memory.
+/// How an own server is set.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct OwnServerSettings {
+    /// It takes messages of so many bytes at least.
+    pub message_bytes: u32,
+    /// It sends keepalives after this time, or after its usual one.
+    pub keepalive: Option<Duration>,
+    /// It speaks TLS as well, with a certificate that it has signed itself.
+    pub tls: bool,
+    /// It keeps its log on disk, so that it can be started again; else in memory.
+    pub durable: bool,
+}
+
+/// A running server.
 pub struct OwnServer {
+    program: PathBuf,
+    settings: OwnServerSettings,
     child: Child,
     address: Server,
-    /// Where its Unix socket is; gone with it.
-    _folder: TempDir,
+    /// Where it listens: the word of each listener, and its address.
+    listeners: Vec<(String, String)>,
+    fingerprint: Option<Fingerprint>,
+    /// Where its Unix socket and its log are; gone with it.
+    folder: TempDir,
     /// Keeps the server's output from filling up; dropping the set ends it.
-    _drains: JoinSet<()>,
+    drains: JoinSet<()>,
 }
 
 impl OwnServer {
-    /// Starts a server on free ports of this machine and waits until it is ready.
+    /// Starts a server on free ports of this machine and waits until it is ready. It keeps its log
+    /// in memory.
     pub async fn start() -> Result<Self, Failure> {
-        Self::start_for(0, None).await
+        Self::start_for(OwnServerSettings::default()).await
     }
 
-    /// As [`start`](Self::start); it takes messages of so many bytes at least, and sends keepalives
-    /// after this time, or after its usual one.
-    pub async fn start_for(
-        message_bytes: u32,
-        keepalive: Option<Duration>,
-    ) -> Result<Self, Failure> {
+    /// As [`start`](Self::start), set as this says.
+    pub async fn start_for(settings: OwnServerSettings) -> Result<Self, Failure> {
         let program = find().ok_or_else(|| {
             Failure::Failed(format!(
                 "{PROGRAM} is neither beside this program nor in PATH: build it with \
@@ -50,31 +66,33 @@ impl OwnServer {
             ))
         })?;
         let folder = tempfile::tempdir()?;
-        let mut child = Command::new(program)
-            .args(arguments(&folder, message_bytes, keepalive))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            // Ctrl-C ends the comparison, which then ends the server.
-            .process_group(0)
-            .kill_on_drop(true)
-            .spawn()?;
-        let (Some(output), Some(errors)) = (child.stdout.take(), child.stderr.take()) else {
-            return Err(Failure::Failed(format!("{PROGRAM} has no output")));
+        let mut names = vec!["http", "tcp", "udp"];
+        names.extend(if settings.tls { &["https", "tcps"][..] } else { &[] });
+        let free: Vec<_> =
+            names.iter().map(|name| ((*name).to_owned(), "127.0.0.1:0".to_owned())).collect();
+        let started = spawn(&program, settings.tls, &arguments(&folder, settings, &free)).await?;
+        let Started { child, line, fingerprint, drains } = started;
+        let (Some(address), listeners) = (http_address(&line), listeners(&line)) else {
+            return Err(Failure::Failed(format!("{PROGRAM} does not say where it listens")));
         };
-        let mut output = BufReader::new(output);
-        let address = timeout(READY_DEADLINE, ready(&mut output)).await;
-        let Ok(Some(address)) = address else {
-            let _ = child.kill().await;
-            let mut reason = String::new();
-            let _ = errors.take(LINE_BYTES_MAX).read_to_string(&mut reason).await;
-            let reason = reason.lines().last().unwrap_or("it does not say why");
-            return Err(Failure::Failed(format!("{PROGRAM} did not start: {reason}")));
-        };
-        let mut drains = JoinSet::new();
-        drains.spawn(drain(output));
-        drains.spawn(drain(errors));
-        Ok(Self { child, address, _folder: folder, _drains: drains })
+        Ok(Self { program, settings, child, address, listeners, fingerprint, folder, drains })
+    }
+
+    /// Kills it without warning, and starts it again where it was once this much time has passed.
+    /// Returns when it is ready.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Failed`] if it does not start again.
+    pub async fn restart(&mut self, after: Duration) -> Result<(), Failure> {
+        self.child.kill().await?;
+        sleep(after).await;
+        let arguments = arguments(&self.folder, self.settings, &self.listeners);
+        let started = spawn(&self.program, self.settings.tls, &arguments).await?;
+        let Started { child, fingerprint, drains, .. } = started;
+        self.fingerprint = fingerprint;
+        (self.child, self.drains) = (child, drains);
+        Ok(())
     }
 
     /// Where it speaks HTTP.
@@ -82,7 +100,16 @@ impl OwnServer {
         &self.address
     }
 
-    /// Ends it. Its log was in memory, so there is nothing to be gentle about.
+    /// Where it speaks HTTP and lines over TLS, and its certificate's fingerprint, if it does.
+    pub fn encrypted(&self) -> Option<(SocketAddr, SocketAddr, Fingerprint)> {
+        let at = |wanted: &str| {
+            let found = self.listeners.iter().find(|(name, _)| name == wanted);
+            found.and_then(|(_, address)| address.parse().ok())
+        };
+        Some((at("https")?, at("tcps")?, self.fingerprint?))
+    }
+
+    /// Ends it. Nobody needs its log any more, so there is nothing to be gentle about.
     pub async fn stop(mut self) {
         let _ = self.child.kill().await;
     }
@@ -91,10 +118,66 @@ impl OwnServer {
 /// Room for a message's JSON, with every character escaped, and its command.
 const LINE_BYTES_MORE: u32 = 1024;
 
-fn arguments(folder: &TempDir, message_bytes: u32, keepalive: Option<Duration>) -> Vec<OsString> {
-    let mut arguments = vec![OsString::from("--ephemeral")];
-    for listener in ["--http", "--tcp", "--udp"] {
-        arguments.extend([listener.into(), "127.0.0.1:0".into()]);
+/// A server that has said where it listens.
+struct Started {
+    child: Child,
+    line: String,
+    fingerprint: Option<Fingerprint>,
+    drains: JoinSet<()>,
+}
+
+/// Starts it and waits until it is ready; if it signs itself, until it has said how it is known.
+async fn spawn(
+    program: &PathBuf,
+    signs_itself: bool,
+    arguments: &[OsString],
+) -> Result<Started, Failure> {
+    let mut child = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        // Ctrl-C ends the comparison, which then ends the server.
+        .process_group(0)
+        .kill_on_drop(true)
+        .spawn()?;
+    let (Some(output), Some(errors)) = (child.stdout.take(), child.stderr.take()) else {
+        return Err(Failure::Failed(format!("{PROGRAM} has no output")));
+    };
+    let mut output = BufReader::new(output);
+    let line = timeout(READY_DEADLINE, ready(&mut output)).await;
+    let Ok(Some(line)) = line else {
+        let _ = child.kill().await;
+        let mut reason = String::new();
+        let _ = errors.take(LINE_BYTES_MAX).read_to_string(&mut reason).await;
+        let reason = reason.lines().last().unwrap_or("it does not say why");
+        return Err(Failure::Failed(format!("{PROGRAM} did not start: {reason}")));
+    };
+    let fingerprint = if signs_itself {
+        timeout(READY_DEADLINE, fingerprint(&mut output)).await.ok().flatten()
+    } else {
+        None
+    };
+    let mut drains = JoinSet::new();
+    drains.spawn(drain(output));
+    drains.spawn(drain(errors));
+    Ok(Started { child, line, fingerprint, drains })
+}
+
+fn arguments(
+    folder: &TempDir,
+    settings: OwnServerSettings,
+    listeners: &[(String, String)],
+) -> Vec<OsString> {
+    let OwnServerSettings { message_bytes, keepalive, tls, durable } = settings;
+    let mut arguments = if durable {
+        vec!["--data".into(), folder.path().join("log").into()]
+    } else {
+        vec![OsString::from("--ephemeral")]
+    };
+    arguments.extend(tls.then(|| "--tls-self-signed".into()));
+    for (name, address) in listeners {
+        arguments.extend([format!("--{name}").into(), address.into()]);
     }
     arguments.push("--unix".into());
     arguments.push(folder.path().join("doorbell.sock").into());
@@ -123,11 +206,20 @@ fn find() -> Option<PathBuf> {
         .find(|program| program.is_file())
 }
 
-async fn ready(output: &mut BufReader<ChildStdout>) -> Option<Server> {
+/// The line in which it says where it listens; `None` if it ends without.
+async fn ready(output: &mut BufReader<ChildStdout>) -> Option<String> {
     let mut line = String::new();
     let mut bounded = output.take(LINE_BYTES_MAX);
     bounded.read_line(&mut line).await.ok()?;
-    http_address(&line)
+    line.starts_with("ready ").then_some(line)
+}
+
+/// The listeners with an address in `ready http=IP:PORT tcp=IP:PORT unix=PATH`.
+fn listeners(line: &str) -> Vec<(String, String)> {
+    let words = line.split_whitespace().filter_map(|word| word.split_once('='));
+    let listeners =
+        words.filter(|(name, _)| ["http", "tcp", "udp", "https", "tcps"].contains(name));
+    listeners.map(|(name, address)| (name.to_owned(), address.to_owned())).collect()
 }
 
 /// The HTTP listener in `ready http=IP:PORT tcp=IP:PORT`.
@@ -135,6 +227,20 @@ fn http_address(line: &str) -> Option<Server> {
     let listeners = line.strip_prefix("ready ")?;
     let http = listeners.split_whitespace().find_map(|word| word.strip_prefix("http="))?;
     format!("http://{http}").parse().ok()
+}
+
+/// The fingerprint, which stands below the line in which it is ready.
+async fn fingerprint(output: &mut BufReader<ChildStdout>) -> Option<Fingerprint> {
+    loop {
+        let mut line = String::new();
+        if output.take(LINE_BYTES_MAX).read_line(&mut line).await.ok()? == 0 {
+            return None;
+        }
+        let mut words = line.split_whitespace();
+        if words.next() == Some("fingerprint") {
+            return words.next()?.parse().ok();
+        }
+    }
 }
 
 async fn drain(mut output: impl AsyncRead + Unpin) {

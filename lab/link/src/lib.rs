@@ -16,6 +16,7 @@
 //! headers with each 1448 of a stream, 28 with each datagram. What the relay adds by itself is
 //! about 0.1 ms a direction.
 
+mod darkness;
 mod line;
 pub mod netem;
 mod passed;

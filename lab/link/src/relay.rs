@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::task::JoinSet;
 
+use crate::darkness::Darkness;
 use crate::passed::{Counts, Passed};
 use crate::properties::Link;
 use crate::tcp;
@@ -29,6 +30,7 @@ use crate::udp;
 pub struct Relay {
     local: SocketAddr,
     counts: Arc<Counts>,
+    darkness: Darkness,
     _tasks: JoinSet<()>,
 }
 
@@ -45,9 +47,11 @@ impl Relay {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let local = listener.local_addr()?;
         let counts = Arc::new(Counts::default());
+        let darkness = Darkness::new();
         let mut tasks = JoinSet::new();
-        tasks.spawn(tcp::relay(listener, link, upstream, seed, Arc::clone(&counts)));
-        Ok(Self { local, counts, _tasks: tasks })
+        let (counted, dark) = (Arc::clone(&counts), darkness.clone());
+        tasks.spawn(tcp::relay(listener, link, upstream, seed, counted, dark));
+        Ok(Self { local, counts, darkness, _tasks: tasks })
     }
 
     /// Relays datagrams to a server and back, from a free port on 127.0.0.1. The seed decides what
@@ -60,14 +64,23 @@ impl Relay {
         let socket = UdpSocket::bind("127.0.0.1:0").await?;
         let local = socket.local_addr()?;
         let counts = Arc::new(Counts::default());
+        let darkness = Darkness::new();
         let mut tasks = JoinSet::new();
-        tasks.spawn(udp::relay(Arc::new(socket), link, upstream, seed, Arc::clone(&counts)));
-        Ok(Self { local, counts, _tasks: tasks })
+        let (counted, dark) = (Arc::clone(&counts), darkness.clone());
+        tasks.spawn(udp::relay(Arc::new(socket), link, upstream, seed, counted, dark));
+        Ok(Self { local, counts, darkness, _tasks: tasks })
     }
 
     /// Where clients are to connect or to send to.
     pub fn local_addr(&self) -> SocketAddr {
         self.local
+    }
+
+    /// Lets nothing pass, or everything again. What comes over TCP meanwhile waits, as what TCP
+    /// sends again and again does, but goes on at once when it is light: TCP would wait for its
+    /// timer, up to as long as the dark was. Datagrams are lost.
+    pub fn set_dark(&self, is_dark: bool) {
+        self.darkness.set(is_dark);
     }
 
     /// What became of it all so far.

@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio::try_join;
 
+use crate::darkness::Darkness;
 use crate::line::Line;
 use crate::passed::{Counts, count};
 use crate::properties::Link;
@@ -40,6 +41,7 @@ pub(crate) async fn relay(
     upstream: SocketAddr,
     seed: u64,
     counts: Arc<Counts>,
+    darkness: Darkness,
 ) {
     let mut connections = JoinSet::new();
     let mut number = 0_u64;
@@ -51,9 +53,10 @@ pub(crate) async fn relay(
                     number += 1;
                     // Both directions of all connections differ.
                     let seed = seed.wrapping_add(number << 1);
+                    let darkness = darkness.clone();
                     connections.spawn(async move {
                         // What ends one connection is its two ends' affair.
-                        let _ = connection(client, link, upstream, seed).await;
+                        let _ = connection(client, link, upstream, seed, &darkness).await;
                     });
                 }
                 Err(_) => sleep(ACCEPT_PAUSE).await,
@@ -76,6 +79,7 @@ async fn connection(
     link: Link,
     upstream: SocketAddr,
     seed: u64,
+    darkness: &Darkness,
 ) -> io::Result<()> {
     client.set_nodelay(true)?;
     let (mut forth, mut back) = (Line::new(link, seed), Line::new(link, seed + 1));
@@ -87,14 +91,15 @@ async fn connection(
     let (sender, receiver) = mpsc::channel(CHUNKS_MAX);
     let there = async {
         Alarm::new()?.until(ack).await?;
+        darkness.over().await;
         let server = TcpStream::connect(upstream).await?;
         server.set_nodelay(true)?;
         let (server_reader, server_writer) = server.into_split();
         let (sender, client_receiver) = mpsc::channel(CHUNKS_MAX);
         try_join!(
-            write(server_writer, receiver),
+            write(server_writer, receiver, darkness),
             read(server_reader, back, ack, sender),
-            write(client_writer, client_receiver),
+            write(client_writer, client_receiver, darkness),
         )
     };
     // Before the SYN-ACK came the client could not have sent anything.
@@ -134,10 +139,15 @@ async fn read(
 }
 
 /// Writes what arrives, when it arrives.
-async fn write(mut to: OwnedWriteHalf, mut chunks: mpsc::Receiver<Chunk>) -> io::Result<()> {
+async fn write(
+    mut to: OwnedWriteHalf,
+    mut chunks: mpsc::Receiver<Chunk>,
+    darkness: &Darkness,
+) -> io::Result<()> {
     let mut alarm = Alarm::new()?;
     while let Some(chunk) = chunks.recv().await {
         alarm.until(chunk.due).await?;
+        darkness.over().await;
         if chunk.bytes.is_empty() {
             return to.shutdown().await;
         }

@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use crate::darkness::Darkness;
 use crate::line::Line;
 use crate::passed::{Counts, count};
 use crate::properties::Link;
@@ -41,6 +42,7 @@ pub(crate) async fn relay(
     upstream: SocketAddr,
     seed: u64,
     counts: Arc<Counts>,
+    darkness: Darkness,
 ) {
     let mut clients: HashMap<SocketAddr, mpsc::Sender<Bytes>> = HashMap::new();
     let mut tasks = JoinSet::new();
@@ -72,8 +74,12 @@ pub(crate) async fn relay(
             clients.insert(client, sender);
             count(&counts.clients);
             number += 1;
-            let session =
-                Session { link, counts: Arc::clone(&counts), seed: seed.wrapping_add(number << 1) };
+            let session = Session {
+                link,
+                counts: Arc::clone(&counts),
+                darkness: darkness.clone(),
+                seed: seed.wrapping_add(number << 1),
+            };
             let near = Arc::clone(&socket);
             tasks.spawn(async move {
                 // Without a socket towards the server its datagrams are lost.
@@ -92,6 +98,7 @@ pub(crate) async fn relay(
 struct Session {
     link: Link,
     counts: Arc<Counts>,
+    darkness: Darkness,
     seed: u64,
 }
 
@@ -147,6 +154,7 @@ struct Queue {
     line: Line,
     link: Link,
     counts: Arc<Counts>,
+    darkness: Darkness,
     alarm: Alarm,
     waiting: BinaryHeap<Reverse<(Instant, u64, Bytes)>>,
     number: u64,
@@ -158,6 +166,7 @@ impl Queue {
             line: Line::new(session.link, seed),
             link: session.link,
             counts: Arc::clone(&session.counts),
+            darkness: session.darkness.clone(),
             alarm: Alarm::new()?,
             waiting: BinaryHeap::new(),
             number: 0,
@@ -173,7 +182,7 @@ impl Queue {
         // What is lost took its place on the line all the same.
         let now = Instant::now();
         let mut arrival = self.line.arrival(now, HEADER_BYTES + datagram.len() as u64);
-        if is_lost {
+        if is_lost || self.darkness.is_on() {
             count(&self.counts.lost);
             return;
         }

@@ -47,6 +47,19 @@ fn assert_between(times: &[Duration], least: Duration, most: Duration) {
 }
 
 #[tokio::test]
+async fn nothing_passes_in_the_dark_and_all_of_it_afterwards() {
+    let (relay, mut client, mut server) = pair("delay 1ms").await;
+    exchange(&mut client, &mut server).await;
+    relay.set_dark(true);
+    client.write_all(b"ping").await.unwrap();
+    let nothing = timeout(Duration::from_millis(100), server.read_exact(&mut [0; 4])).await;
+    assert!(nothing.is_err(), "{nothing:?}");
+    relay.set_dark(false);
+    timeout(LIMIT, server.read_exact(&mut [0; 4])).await.unwrap().unwrap();
+    exchange(&mut server, &mut client).await;
+}
+
+#[tokio::test]
 async fn a_round_trip_takes_twice_the_delay() {
     let (_relay, mut client, mut server) = pair("delay 10ms").await;
     let (least, most) = (Duration::from_millis(20), Duration::from_millis(23));

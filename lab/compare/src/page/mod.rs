@@ -28,10 +28,12 @@ const STYLE: &str = include_str!("style.css");
 pub(crate) fn render(report: &Report) -> String {
     let style = STYLE.replace("/* dark */", &palette::dark_rules());
     let mut body = head(report);
+    body += &answer_section(report);
     body += &run_section(report);
     body += &delay_section(report);
     body += &bytes_section(report);
     body += &waiting_section(report);
+    body += &outage_section(report);
     body += &interval_section(report);
     body += &theory_section(report);
     body += &method_section(report);
@@ -66,9 +68,6 @@ fn head(report: &Report) -> String {
             );
         }
         out += "</dl>";
-    }
-    for warning in &report.generator.warnings {
-        let _ = write!(out, "<p class=\"warning\">Warning: {}.</p>", escape(warning));
     }
     out + "</header>"
 }
@@ -157,6 +156,20 @@ fn key(via: Option<Way>, name: &str) -> String {
     )
 }
 
+/// What to take away, before how it came about.
+fn answer_section(report: &Report) -> String {
+    let answers = finding::answers(report);
+    if answers.is_empty() {
+        return String::new();
+    }
+    let mut out = "<section><h2>The answer</h2>".to_owned();
+    for answer in answers {
+        let _ = write!(out, "<p>{}</p>", escape(&answer));
+    }
+    out.extend(report.verdict.as_ref().map(|verdict| table(&verdict.grid())));
+    out + "</section>"
+}
+
 fn run_section(report: &Report) -> String {
     let Some(picture) = timeline::draw(report) else {
         return String::new();
@@ -238,6 +251,16 @@ fn waiting_section(report: &Report) -> String {
     )
 }
 
+fn outage_section(report: &Report) -> String {
+    tables::recovered(report).map_or_else(String::new, |recovered| {
+        format!(
+            "<section><h2>After a failure</h2><p>From its end to the first message that came after \
+             it, and what crossed the wire from its beginning until then.</p>{}</section>",
+            table(&recovered)
+        )
+    })
+}
+
 fn interval_section(report: &Report) -> String {
     let Some(picture) = interval::draw(report) else {
         return String::new();
@@ -293,7 +316,7 @@ fn method_section(report: &Report) -> String {
     let machine = &report.machine;
     let mut out = "<section><h2>How it was measured</h2><ul class=\"notes\">".to_owned();
     if !report.contenders.is_empty() {
-        for sentence in finding::sentences(report) {
+        for sentence in finding::notes(report) {
             let _ = write!(out, "<li>{}</li>", escape(&sentence));
         }
     }
