@@ -15,6 +15,8 @@ use tokio::net::{TcpStream, UdpSocket, UnixStream};
 
 /// How long a server is asked to hold back a long poll's answer.
 pub const HELD: Duration = Duration::from_secs(30);
+/// Intervals from one poll to the next that a client waits at most which backs off.
+pub const BACKOFF_MAX: u32 = 8;
 /// From one renewal of a lease of datagrams to the next, of the lease that this server gives: well
 /// below the 30 s after which some routers forget them.
 pub const RENEWED: Duration = Duration::from_secs(15);
@@ -136,6 +138,9 @@ pub struct Habits {
     /// A moment from which the intervals of polls count, in place of a phase: those that have the
     /// same ask at the same moments.
     pub origin: Option<Instant>,
+    /// Whether the time to the next poll doubles with each that finds nothing, up to
+    /// [`BACKOFF_MAX`] intervals, and is one again when there is news.
+    pub backs_off: bool,
     /// HTTP/2 instead of HTTP/1.1: known to be there, without asking.
     pub http2: bool,
     /// Whether answers may come compressed, by gzip.
@@ -156,6 +161,7 @@ impl Default for Habits {
             sends_etag: true,
             phase: None,
             origin: None,
+            backs_off: false,
             http2: false,
             compress: false,
             headers: RequestHeaders::default(),

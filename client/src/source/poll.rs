@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::content::Content;
 use crate::error::Error;
 use crate::http::{ANSWER_DEADLINE, HttpClient, expect_type};
-use crate::laboratory::{Habits, Observation};
+use crate::laboratory::{BACKOFF_MAX, Habits, Observation};
 use crate::lines::Lines;
 use crate::options::Options;
 use crate::received::Received;
@@ -33,7 +33,13 @@ const INTERVAL_MIN: Duration = Duration::from_millis(1);
 /// How the polls follow each other.
 enum Pace {
     /// One each time that the interval has passed.
-    Every { interval: Duration, due: Instant },
+    Every {
+        interval: Duration,
+        due: Instant,
+        /// Intervals to the next, after one that was due then.
+        stretch: u32,
+        last_due: Instant,
+    },
     /// One after the other; the server may hold each back for this long.
     Held(Duration),
 }
@@ -78,6 +84,8 @@ impl Polls {
             interval,
             // One interval before the second poll, so never later than the first.
             due: (due + phase).checked_sub(interval).unwrap_or(due),
+            stretch: 1,
+            last_due: due,
         };
         Self::new(options, pace, options.habits)
     }
@@ -163,7 +171,7 @@ impl Polls {
         self.established = true;
         if answer.status() == StatusCode::NOT_MODIFIED {
             self.client.observed().note(Observation::EmptyAnswer { not_modified: true });
-            self.answered();
+            self.answered(false);
             return Ok(None);
         }
         expect_type(&answer, "application/x-ndjson")?;
@@ -191,8 +199,9 @@ impl Polls {
 
     /// Waits until the next poll is due. Polls that were missed are not made up for.
     async fn turn(&mut self) {
-        if let Pace::Every { interval, due } = &mut self.pace {
+        if let Pace::Every { interval, due, last_due, .. } = &mut self.pace {
             sleep_until(*due).await;
+            *last_due = *due;
             let now = Instant::now();
             while *due <= now {
                 *due += *interval;
@@ -201,7 +210,13 @@ impl Polls {
     }
 
     /// An answer was read to its end.
-    fn answered(&mut self) {
+    fn answered(&mut self, has_news: bool) {
+        if let (true, Pace::Every { interval, due, stretch, last_due }) =
+            (self.habits.backs_off, &mut self.pace)
+        {
+            *stretch = if has_news { 1 } else { (*stretch * 2).min(BACKOFF_MAX) };
+            *due = *last_due + *interval * *stretch;
+        }
         if !self.habits.keeps_connection {
             self.client.disconnect();
         }
@@ -212,7 +227,7 @@ impl Polls {
         if !answer.lines.is_empty() {
             return Err(Error::Unexpected("the answer to a poll ends in a line".to_owned()));
         }
-        self.answered();
+        self.answered(answer.messages > 0);
         if answer.messages == 0 {
             self.client.observed().note(Observation::EmptyAnswer { not_modified: false });
         }

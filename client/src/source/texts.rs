@@ -1,5 +1,5 @@
-//! Receiving texts alone, one a line, for experiments: they have no place, so that nothing of it can
-//! be resumed, and a text of several lines is several.
+//! Receiving texts alone, one a line, for experiments: they have no place, so that nothing of it
+//! can be resumed, and a text of several lines is several.
 
 use bytes::Bytes;
 use doorbell_protocol::event::{Event, Kind};

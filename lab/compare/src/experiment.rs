@@ -8,6 +8,7 @@ use doorbell_instruments::Failure;
 use crate::capture::Tap;
 use crate::contender::Contender;
 use crate::costs::Costs;
+use crate::expect;
 use crate::flags::{CompareArguments, Mode};
 use crate::growth;
 use crate::interrupt::Interrupt;
@@ -110,10 +111,12 @@ impl Experiment {
         let compared = |unit: &&UnitCost| contenders.iter().any(|own| own.way == unit.via);
         let units: Vec<UnitCost> = costs.units.iter().filter(compared).copied().collect();
         let verdict = Verdict::new(&units, &results.run.intervals_s, plan.rate);
-        let expected = arguments.expect.iter().flat_map(|condition| condition.check(&rows));
+        let expected =
+            arguments.expect.iter().flat_map(|condition| expect::check(condition, &rows));
         Ok(Report {
             schema: SCHEMA,
             expectations: expected.collect(),
+            money: plan.prices.as_ref().map(|prices| prices.money(&rows, plan.rate)),
             verdict,
             machine: Machine::this(),
             versions: self.setup.versions(),
@@ -136,7 +139,7 @@ impl Experiment {
     ) -> Result<Projection, Failure> {
         let Self { setup, interrupt, progress } = self;
         let lines = growth::measure(setup, plan, contenders, interrupt, progress).await?;
-        Ok(Projection::new(clients, growth::subscribers(plan), rows, &lines))
+        Ok(Projection::new(clients, plan.most_subscribers(), rows, &lines))
     }
 
     /// Sweeps over rates and intervals.
@@ -153,6 +156,7 @@ impl Experiment {
         Ok(Report {
             schema: SCHEMA,
             expectations: Vec::new(),
+            money: None,
             verdict: None,
             machine: Machine::this(),
             versions: self.setup.versions(),

@@ -10,7 +10,7 @@ use doorbell_instruments::{INTERVAL, time_between};
 use doorbell_link::Link;
 use doorbell_protocol::limits::MESSAGE_BYTES_MAX;
 
-use crate::expect::Condition;
+use crate::condition::Condition;
 use crate::way::Way;
 
 /// What the help says below the flags.
@@ -50,6 +50,7 @@ Contenders of --via:
   poll-plain   short poll on a kept connection
   poll         short poll on a kept connection, with an ETag: no news is a 304
   poll-h2      the same over HTTP/2; poll-h2-new, a new connection each time
+  poll-backoff the same, up to eight intervals apart while there is no news
   longpoll     the server holds the answer back until there is news, 30 s at most
   ndjson, sse  pushed as one HTTP answer that does not end; sse-h2, over HTTP/2
   raw          the same, the texts alone: they have no places, so nothing can be resumed
@@ -136,8 +137,8 @@ pub struct CompareArguments {
     #[arg(long, value_enum, value_name = "HEADERS", default_value_t = HeaderBlock::Client,
         global = true)]
     pub(crate) headers: HeaderBlock,
-    /// Encrypt the connections of the contenders that can be: all but UDP and the Unix socket, which
-    /// are left out. Needs a server of its own
+    /// Encrypt the connections of the contenders that can be: all but UDP and the Unix socket,
+    /// which are left out. Needs a server of its own
     #[arg(long, global = true)]
     pub(crate) tls: bool,
     /// When polls ask: each contender at a time of its own, or all at the same moments
@@ -154,6 +155,13 @@ pub struct CompareArguments {
     #[arg(long, value_name = "TIME", num_args = 0..=1, default_missing_value = "5s",
         value_parser = outage, group = "outage")]
     pub(crate) stall: Option<Duration>,
+    /// How long a phone's radio stays awake after a packet
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = tail)]
+    pub(crate) radio_tail: Duration,
+    /// What it costs by the prices in a TOML file: `currency`, `million_requests`,
+    /// `million_messages` and `million_connection_minutes`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) price: Option<PathBuf>,
     /// What must hold of each contender, or of one, or the exit code is 1: such as 'p99<50ms',
     /// 'missed<=0', 'poll 2s:bytes<300', 'again<5s'; may be given several times
     #[arg(long, value_name = "CONDITION")]
@@ -282,6 +290,8 @@ const SUBSCRIBERS_MAX: i64 = 10_000;
 const TOPICS_MAX: i64 = 10_000;
 const ROUNDS_MAX: i64 = 20;
 const DURATION: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(3600));
+/// Of a radio's high state after a packet.
+const TAIL: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(120));
 /// Of an outage: what is longer than clients wait for an answer is another experiment.
 const OUTAGE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(60));
 const RATE: (f64, f64) = (0.001, 10_000.0);
@@ -298,6 +308,10 @@ fn interval(text: &str) -> Result<Duration, String> {
 
 fn duration(text: &str) -> Result<Duration, String> {
     time_between(text, DURATION)
+}
+
+fn tail(text: &str) -> Result<Duration, String> {
+    time_between(text, TAIL)
 }
 
 fn outage(text: &str) -> Result<Duration, String> {

@@ -1,5 +1,5 @@
-//! How the server's processor time grows with the subscribers of one contender: runs of its own with
-//! three numbers of them, twice each, and a line through what they took.
+//! How the server's processor time grows with the subscribers of one contender: runs of its own
+//! with three numbers of them, twice each, and a line through what they took.
 //!
 //! What publishing and the server itself take is the same in all of them, so it is in the line's
 //! base and not in its slope.
@@ -24,13 +24,11 @@ use crate::setup::Setup;
 const PARTS: [usize; 3] = [4, 2, 1];
 /// Runs of each number.
 const RUNS: usize = 2;
-/// The largest number of subscribers, unless more are asked for.
-const SUBSCRIBERS: usize = 200;
 /// How long one run takes at most.
 const DURATION: Duration = Duration::from_secs(3);
 
-/// Cores that the server takes, by the subscribers of a contender; `None` where it does not tell, or
-/// the run was cut short.
+/// Cores that the server takes, by the subscribers of a contender; `None` where it does not tell,
+/// or the run was cut short.
 pub(crate) async fn measure(
     setup: &Setup,
     plan: &Plan,
@@ -43,7 +41,7 @@ pub(crate) async fn measure(
         let mut points = Vec::new();
         for run in 0..RUNS {
             for part in PARTS {
-                let subscribers = subscribers(plan) / part;
+                let subscribers = plan.most_subscribers() / part;
                 progress.stage(format!(
                     "for the projection: {subscribers} of {}, run {} of {RUNS}",
                     contender.name(),
@@ -61,11 +59,6 @@ pub(crate) async fn measure(
         lines.push(Line::through(&points));
     }
     Ok(lines)
-}
-
-/// The largest number of subscribers of one contender.
-pub(crate) fn subscribers(plan: &Plan) -> usize {
-    SUBSCRIBERS.max(plan.subscribers as usize)
 }
 
 /// How many runs that makes, and how long messages are published in each.

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use doorbell::laboratory::{HELD, RENEWED};
+use doorbell::laboratory::{BACKOFF_MAX, HELD, RENEWED};
 use doorbell::{Filter, Transport};
 use doorbell_instruments::{Failure, Traffic};
 use doorbell_protocol::Family;
@@ -16,6 +16,7 @@ use crate::contender::{Contender, Places};
 use crate::figure::float;
 use crate::idle_subscribers::{IdleSubscribers, REST, fresh_topic};
 use crate::unit_cost::UnitCost;
+use crate::way::Way;
 
 /// What the server sends at the end of a period may come so much late.
 const SLACK: Duration = Duration::from_millis(500);
@@ -91,6 +92,10 @@ impl Turn {
         length: Duration,
     ) -> Option<Self> {
         let period = period(contender, keepalive);
+        // One that asks less and less often is not watched while it comes to rest.
+        if contender.way == Way::PollBackoff {
+            return None;
+        }
         let periods = length.as_nanos() / period.as_nanos().max(1);
         let periods = u32::try_from(periods).unwrap_or(u32::MAX);
         // Polls come at any time of their interval. What the server sends by its own clock comes at
@@ -117,9 +122,12 @@ impl Turn {
 }
 
 /// After how long everything is as it was.
-fn period(contender: &Contender, keepalive: Duration) -> Duration {
+pub(crate) fn period(contender: &Contender, keepalive: Duration) -> Duration {
     match contender.way.family() {
-        Family::Poll => contender.interval.unwrap_or(HELD),
+        Family::Poll => {
+            let intervals = if contender.way.is_even() { 1 } else { BACKOFF_MAX };
+            contender.interval.unwrap_or(HELD) * intervals
+        }
         Family::Longpoll => HELD,
         Family::Push if contender.way.transport() == Transport::Udp => RENEWED.min(keepalive),
         Family::Push => keepalive,
@@ -148,7 +156,6 @@ pub(crate) fn scaled(contender: &Contender, unit: &UnitCost, keepalive: Duration
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::way::Way;
 
     #[test]
     fn only_whole_periods_are_watched() {

@@ -8,12 +8,14 @@
 //!   what; `costs`, `rounds`, `results`: what is measured before, what is run, and the sums of it
 //! - `way`, `contender`, `race`, `subscriber`, `measure`: what receives, one run, what is counted
 //!   in it; `capture`: the packets themselves, as a check
-//! - `outage`: a failure in the middle of a run; `expect`: what a run is expected to show
+//! - `outage`: a failure in the middle of a run; `condition`, `expect`: what a run is
+//!   expected to show
 //! - `unit_cost`: what one of each costs; `idle`: what waiting costs; `idle_subscribers`:
 //!   subscribers to measure both; `memory`, `slab`: what a subscriber takes of the server's memory
 //!   and the kernel's; `usage`, `machine`
 //! - `growth`, `line`: how the server's processor time grows, and figures with their errors
 //! - `rearm`: long polls over a round trip; `compressed`: what compressed push would save
+//! - `radio`, `price`: what a phone's radio and somebody's prices make of it
 //! - `theory`: what arithmetic expects; `sweep`, `project`: what follows for other rates and sizes
 //! - `tally`, `both`, `row`, `report`: the figures; `verdict`: the answer that they give; `grid`,
 //!   `table`, `finding`, `strip`: for people at a terminal; `page`: in pictures
@@ -21,6 +23,7 @@
 mod both;
 mod capture;
 mod compressed;
+mod condition;
 mod contender;
 mod costs;
 mod expect;
@@ -41,9 +44,11 @@ mod network;
 mod outage;
 mod page;
 mod plan;
+mod price;
 mod progress;
 mod project;
 mod race;
+mod radio;
 mod rearm;
 mod relay_setup;
 mod replay;

@@ -57,7 +57,8 @@ pub fn isolate(arguments: &CompareArguments, server: Option<&Server>) -> Result<
     arguments.netem.map_or(Ok(()), |link| netem::emulate(&link).map_err(Failure::Failed))
 }
 
-/// The longest delay of a link, one way: what is measured before the run waits for many round trips.
+/// The longest delay of a link, one way: what is measured before the run waits for many round
+/// trips.
 const DELAY_MAX: Duration = Duration::from_secs(1);
 
 /// What was asked for between contenders and server, and how they ask over it.

@@ -10,8 +10,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use crate::contender::{Contender, Places};
 use crate::figure::float_of;
 use crate::flags::{CompareArguments, INTERVALS_MAX, Mode, Phases, Process};
-use crate::growth;
 use crate::outage::{Outage, outage};
+use crate::price::Prices;
 use crate::replay;
 use crate::schedule::{Planned, draw};
 use crate::way::Way;
@@ -20,6 +20,8 @@ use crate::way::Way;
 const MESSAGES_MAX: usize = 1_000_000;
 /// Deliveries of one race: one byte is kept of each.
 const DELIVERIES_MAX: usize = 100_000_000;
+/// Subscribers up to which a cost is measured that is to be projected, unless more are asked for.
+const GROWN_SUBSCRIBERS: usize = 200;
 /// Descriptors that are not connections: standard streams, the runtime's, the publisher's.
 const DESCRIPTORS_RESERVED: u64 = 64;
 
@@ -40,6 +42,8 @@ pub(crate) struct Plan {
     pub(crate) rounds: u32,
     pub(crate) seed: u64,
     pub(crate) phases: Phases,
+    pub(crate) radio_tail: Duration,
+    pub(crate) prices: Option<Prices>,
     pub(crate) outage: Option<Outage>,
     /// Whether it is worked out what many clients would cost.
     pub(crate) projects: bool,
@@ -69,6 +73,8 @@ impl Plan {
             rounds: arguments.rounds,
             seed: arguments.seed.unwrap_or_else(rand::random),
             phases: arguments.phase,
+            radio_tail: arguments.radio_tail,
+            prices: arguments.price.as_deref().map(Prices::read).transpose()?,
             outage: outage(arguments),
             projects: arguments.project.is_some(),
             replayed: None,
@@ -135,8 +141,8 @@ impl Plan {
             Mode::Apart => 1,
         };
         let mut subscribers = at_once * self.subscribers as usize;
-        if let Some(most) = self.projects.then(|| growth::subscribers(self)) {
-            subscribers = subscribers.max(most);
+        if self.projects {
+            subscribers = subscribers.max(self.most_subscribers());
         }
         let limit = raise_descriptors();
         if subscribers as u64 + DESCRIPTORS_RESERVED > limit {
@@ -153,6 +159,11 @@ impl Plan {
             )));
         }
         Ok(())
+    }
+
+    /// The most subscribers of one contender, if it is worked out what many would cost.
+    pub(crate) fn most_subscribers(&self) -> usize {
+        GROWN_SUBSCRIBERS.max(self.subscribers as usize)
     }
 
     /// The seed of all that is left to chance in a round.

@@ -186,8 +186,8 @@ impl Race<'_> {
         Ok((outcome, finishes))
     }
 
-    /// Lets something fail, if that is wanted, and says what each contender moved from its beginning
-    /// until all had heard again.
+    /// Lets something fail, if that is wanted, and says what each contender moved from its
+    /// beginning until all had heard again.
     async fn fail(&self, field: &Field) -> Result<Vec<Traffic>, Failure> {
         let Some(failing) = &self.failing else {
             return Ok(Vec::new());

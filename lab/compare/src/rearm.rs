@@ -73,7 +73,8 @@ mod tests {
     #[test]
     fn what_is_worked_out_for_random_times_is_what_the_formula_says() {
         let hour = Duration::from_secs(3600);
-        // The last two were measured by another program: 35.5 and 73 ms more, 11.1 and 3.66 a second.
+        // The last two were measured by another program: 35.5 and 73 ms more, 11.1 and 3.66 a
+        // second.
         for (rate, round_trip) in [(0.2, 0.5), (2.0, 0.3), (20.0, 0.08), (5.0, 0.2), (1.0, 0.0)] {
             let times = draw(Process::Poisson, rate, hour, 5);
             let (drawn, formula) =

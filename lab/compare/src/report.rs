@@ -12,6 +12,7 @@ use crate::machine::Machine;
 use crate::memory::KernelSource;
 use crate::network::Network;
 use crate::outage::Outage;
+use crate::price::Money;
 use crate::project::Projection;
 use crate::row::Row;
 use crate::sweep::Sweep;
@@ -33,7 +34,6 @@ pub(crate) struct Report {
     pub(crate) run: Run,
     pub(crate) generator: Generator,
     /// What was expected of it, and whether it holds.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) expectations: Vec<Checked>,
     pub(crate) contenders: Vec<Row>,
     /// What one of each costs, measured before the run.
@@ -43,6 +43,9 @@ pub(crate) struct Report {
     pub(crate) compressed_push: Option<Compressed>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) projection: Option<Projection>,
+    /// What it costs by the prices that were given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) money: Option<Money>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) sweep: Option<Sweep>,
 }

@@ -14,6 +14,7 @@ use crate::idle;
 use crate::measure::micros;
 use crate::plan::Plan;
 use crate::race::Outcome;
+use crate::radio::Radio;
 use crate::rearm::Rearm;
 use crate::report::{Generator, Run};
 use crate::row::Row;
@@ -115,6 +116,26 @@ impl Results {
                 let known = costs.round_trip_us().zip(push);
                 row.rearm = known.and_then(|(micros, push)| tally.long_polls(plan, micros, push));
             }
+            let came = row.deliveries.iter().map(|dot| float(dot.delivered_us) / 1e6);
+            let came: Vec<f64> = came.collect();
+            // Of a long run the picture has the first messages only.
+            let is_whole =
+                came.len() >= row.delivered / (row.rounds.len() * plan.subscribers as usize).max(1);
+            let length = if is_whole {
+                plan.duration.as_secs_f64()
+            } else {
+                came.last().copied().unwrap_or_default()
+            };
+            let knows = contender.way.is_even() || !row.polls();
+            row.radio = knows.then(|| {
+                Radio::new(
+                    &came,
+                    length,
+                    idle::period(contender, keepalive),
+                    row.polls(),
+                    plan.radio_tail,
+                )
+            });
             row.idle = idle.or_else(|| idle::scaled(contender, unit?, keepalive));
             // Datagrams are not captured, and a Unix socket has no packets.
             if !matches!(contender.way.transport(), Transport::Udp | Transport::Unix) {

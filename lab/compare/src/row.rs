@@ -13,6 +13,7 @@ use crate::figure::{float, per};
 use crate::idle::Idle;
 use crate::measure::Dot;
 use crate::memory::Memory;
+use crate::radio::Radio;
 use crate::rearm::Rearm;
 use crate::way::Way;
 
@@ -45,6 +46,9 @@ pub(crate) struct Row {
     /// Of long polls: what a round trip between two of them costs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) rearm: Option<LongPolls>,
+    /// What it would cost a phone, worked out from the messages of the first subscriber's first
+    /// round and what it sends while it waits.
+    pub(crate) radio: Option<Radio>,
     /// How it came through what was made to fail.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) outage: Option<Recovery>,

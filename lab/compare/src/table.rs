@@ -5,6 +5,7 @@ use crate::finding;
 use crate::grid::{Grid, NOTHING, heading, wrap};
 use crate::idle::Basis;
 use crate::line::Estimate;
+use crate::price::Money;
 use crate::project::Projection;
 use crate::rearm::Rearm;
 use crate::report::Report;
@@ -34,6 +35,9 @@ pub(crate) fn render(report: &Report) -> String {
     text += &correctness(report).render();
     text += &cost(report).render();
     text += &waiting(report).render();
+    if let Some(money) = &report.money {
+        text += &price(money).render();
+    }
     if let Some(recovered) = recovered(report) {
         text += &recovered.render();
     }
@@ -172,7 +176,16 @@ fn each(row: &Row) -> String {
 
 /// What it costs to be connected and to wait.
 pub(crate) fn waiting(report: &Report) -> Grid {
-    let columns = ["contender", "connect", "idle B/h", "idle pkt/h", "idle from", "RSS", "kernel"];
+    let columns = [
+        "contender",
+        "connect",
+        "idle B/h",
+        "idle pkt/h",
+        "idle from",
+        "RSS",
+        "kernel",
+        "radio awake",
+    ];
     let mut grid = Grid::new("What one subscriber costs that waits", &columns);
     for row in &report.contenders {
         let from = row.idle.map(|idle| match idle.basis {
@@ -187,6 +200,22 @@ pub(crate) fn waiting(report: &Report) -> Grid {
             from.unwrap_or_else(|| NOTHING.to_owned()),
             estimate(row.memory.resident(), bytes),
             estimate(row.memory.kernel(), bytes),
+            figure(row.radio.map(|radio| radio.awake_share), percent),
+        ]);
+    }
+    grid
+}
+
+/// What each contender costs by the prices that were given.
+pub(crate) fn price(money: &Money) -> Grid {
+    let columns = ["contender", "a month", "cheaper than push above"];
+    let title = format!("One client in {}, for 30 days at this rate", money.prices.currency);
+    let mut grid = Grid::new(title, &columns);
+    for cost in &money.contenders {
+        grid.row(vec![
+            cost.name.clone(),
+            format!("{:.4}", cost.per_month),
+            figure(cost.cheaper_above, |rate| format!("{} messages/s", count(rate))),
         ]);
     }
     grid

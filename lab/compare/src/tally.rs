@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use doorbell::Transport;
 use doorbell_instruments::{Connection, Traffic};
-use doorbell_protocol::Family;
 
 use crate::both::Both;
 use crate::contender::Contender;
@@ -211,6 +210,7 @@ impl Tally {
             before_accepted: self.latencies.before_accepted,
             expected: self.expected(contender, plan, unit, quickest),
             rearm: None,
+            radio: None,
             outage: self.recovery(),
             datagrams: (contender.way.transport() == Transport::Udp).then_some(self.datagrams),
             requests: self.whole.requests,
@@ -280,7 +280,7 @@ impl Tally {
         let messages = self.delivered / (plan.subscribers as usize).max(1);
         let by_count = shared * theory::count_error(plan.process, messages);
         let by_phase = match (unit.and_then(|unit| unit.poll), contender.interval) {
-            (Some(cost), Some(interval)) => {
+            (Some(cost), Some(interval)) if contender.way.is_even() => {
                 let seconds = plan.duration.as_secs_f64();
                 let polls = theory::polls_deviation(seconds, interval.as_secs_f64());
                 polls * runs.sqrt() * cost.empty / delivered
@@ -309,7 +309,7 @@ impl Tally {
         unit: Option<&UnitCost>,
         quickest: f64,
     ) -> Option<Expected> {
-        if contender.way.family() != Family::Poll || self.rounds.is_empty() {
+        if !contender.way.is_even() || self.rounds.is_empty() {
             return None;
         }
         let interval = contender.interval?.as_secs_f64();

@@ -3,9 +3,9 @@
 //! from.
 //!
 //! Polls are made every 50 ms here, so that many fit into a second and a half; what one of them
-//! costs does not depend on the interval. Long polls are held back, and leases of datagrams renewed,
-//! for so long that an acknowledgement of the question goes by itself, as it does in half a minute.
-//! Keepalives are counted on a second server that sends them every 200 ms.
+//! costs does not depend on the interval. Long polls are held back, and leases of datagrams
+//! renewed, for so long that an acknowledgement of the question goes by itself, as it does in half
+//! a minute. Keepalives are counted on a second server that sends them every 200 ms.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -313,8 +313,8 @@ impl UnitCost {
 }
 
 /// What a poll costs, from answers with one message and answers with many. A message among many
-/// takes less than one alone if answers are compressed, and more if it fills packets. Where no answer
-/// brought many, as of long polls, it is taken to have the bytes of its line.
+/// takes less than one alone if answers are compressed, and more if it fills packets. Where no
+/// answer brought many, as of long polls, it is taken to have the bytes of its line.
 fn poll_cost(empty: f64, single: Traffic, gathered: Traffic, content: f64) -> PollCost {
     // Bytes beyond empty polls, answers with messages, and messages.
     let parts = |traffic: Traffic, messages: u32| {

@@ -136,7 +136,7 @@ fn shown(interval_s: f64) -> String {
 /// alone are not what the others bring, and a Unix socket has no packets.
 fn cheapest(units: &[UnitCost], rate: f64, interval: Option<f64>) -> Option<Cheapest> {
     let compared = units.iter().filter(|unit| {
-        !matches!(unit.via, Way::Best(Transport::Raw | Transport::Unix))
+        !matches!(unit.via, Way::PollBackoff | Way::Best(Transport::Raw | Transport::Unix))
             && (unit.via.family() == Family::Poll) == interval.is_some()
     });
     let costs = compared.filter_map(|unit| {

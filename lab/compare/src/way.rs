@@ -25,6 +25,8 @@ pub(crate) enum Way {
     PollHttp2New,
     /// Polls on a kept connection, without an `ETag`.
     PollPlain,
+    /// As `POLL`, less often with each poll that finds nothing.
+    PollBackoff,
     /// Polls on a kept connection of HTTP/2, with an `ETag`.
     PollHttp2,
     /// Server-sent events over HTTP/2.
@@ -44,20 +46,22 @@ impl Way {
         let first = [Self::PollNew, Self::PollHttp2New, Self::PollPlain];
         let best = Transport::ALL.into_iter().flat_map(|transport| {
             let other = match transport {
-                Transport::Poll => Some(Self::PollHttp2),
-                Transport::Sse => Some(Self::SseHttp2),
-                _ => None,
+                Transport::Poll => &[Self::PollBackoff, Self::PollHttp2][..],
+                Transport::Sse => &[Self::SseHttp2],
+                _ => &[],
             };
-            [Self::Best(transport)].into_iter().chain(other)
+            [Self::Best(transport)].into_iter().chain(other.iter().copied())
         });
         first.into_iter().chain(best)
     }
 
     pub(crate) fn transport(self) -> Transport {
         match self {
-            Self::PollNew | Self::PollHttp2New | Self::PollPlain | Self::PollHttp2 => {
-                Transport::Poll
-            }
+            Self::PollNew
+            | Self::PollHttp2New
+            | Self::PollPlain
+            | Self::PollBackoff
+            | Self::PollHttp2 => Transport::Poll,
             Self::SseHttp2 => Transport::Sse,
             Self::Best(transport) => transport,
         }
@@ -73,11 +77,17 @@ impl Way {
         matches!(self, Self::PollNew | Self::PollHttp2New)
     }
 
+    /// Whether it asks at equal distances, whatever it finds, so that arithmetic knows its wait.
+    pub(crate) fn is_even(self) -> bool {
+        self.family() == Family::Poll && self != Self::PollBackoff
+    }
+
     /// How it asks and receives.
     pub(crate) fn habits(self, style: Style) -> Habits {
         let habits = Habits {
             keeps_connection: !self.connects_anew(),
             sends_etag: !self.connects_anew() && self != Self::PollPlain,
+            backs_off: self == Self::PollBackoff,
             http2: matches!(self, Self::PollHttp2New | Self::PollHttp2 | Self::SseHttp2),
             texts_alone: self == Self::Best(Transport::Raw),
             ..Habits::default()
@@ -91,6 +101,7 @@ impl Way {
             Self::PollNew => "poll-new",
             Self::PollHttp2New => "poll-h2-new",
             Self::PollPlain => "poll-plain",
+            Self::PollBackoff => "poll-backoff",
             Self::PollHttp2 => "poll-h2",
             Self::SseHttp2 => "sse-h2",
             Self::Best(transport) => transport.name(),
@@ -103,6 +114,7 @@ impl Way {
             Self::PollNew => "new connection each",
             Self::PollHttp2New => "new each, HTTP/2",
             Self::PollPlain => "kept connection",
+            Self::PollBackoff => "less often without news",
             Self::PollHttp2 => "with an ETag, HTTP/2",
             Self::SseHttp2 => "SSE over HTTP/2",
             Self::Best(Transport::Poll) => "kept, with an ETag",
@@ -117,6 +129,9 @@ impl Way {
             Self::PollNew => "Short poll, a new connection each time",
             Self::PollHttp2New => "The same over HTTP/2",
             Self::PollPlain => "Short poll on a kept connection",
+            Self::PollBackoff => {
+                "Short poll that waits up to eight intervals while it finds nothing"
+            }
             Self::PollHttp2 => "Short poll on a kept connection of HTTP/2 with an `ETag`",
             Self::SseHttp2 => "Server-sent events over HTTP/2",
             Self::Best(transport) => match transport {

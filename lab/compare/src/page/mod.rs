@@ -33,6 +33,11 @@ pub(crate) fn render(report: &Report) -> String {
     body += &delay_section(report);
     body += &bytes_section(report);
     body += &waiting_section(report);
+    if let Some(money) = &report.money {
+        body += "<section><h2>In money</h2>";
+        body += &table(&tables::price(money));
+        body += "</section>";
+    }
     body += &outage_section(report);
     body += &interval_section(report);
     body += &theory_section(report);
