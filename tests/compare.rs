@@ -636,6 +636,28 @@ fn what_is_expected_of_a_run_decides_its_exit_code() {
 }
 
 #[test]
+fn a_ramp_ends_where_a_rate_is_not_kept_and_says_why() {
+    let report = json(
+        "ramp --via poll,tcp --from 10 --to 40 --duration 1s --subscribers 2 \
+                       --interval 200ms --within 5s --seed 3",
+    );
+    for climb in report["ramp"]["contenders"].as_array().unwrap() {
+        let steps = climb["steps"].as_array().unwrap();
+        let rates: Vec<f64> = steps.iter().map(|step| number(&step["rate"])).collect();
+        assert_eq!(rates, [10.0, 20.0, 40.0], "{climb}");
+        assert!(steps.iter().all(|step| step["broke"].is_null()), "{climb}");
+    }
+    // Over a link of 20 ms nothing comes within one.
+    let mut command = command("ramp --via tcp --duration 1s --subscribers 1 --within 1ms");
+    let output = run_within(Duration::from_secs(60), command.args(["--link", "delay 20ms"]));
+    let table = text(&output.stdout);
+    assert!(table.contains("half of the messages were later than the bound"), "{table}");
+    let output = outcome("ramp --report x.html");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("--report is for a comparison"));
+}
+
+#[test]
 fn what_makes_no_sense_together_is_said_in_one_line() {
     for (arguments, expected) in [
         ("--ethernet --server http://127.0.0.1:1", "leave --server and DOORBELL_SERVER out"),

@@ -9,7 +9,7 @@ use crate::capture::Tap;
 use crate::contender::Contender;
 use crate::costs::Costs;
 use crate::expect;
-use crate::flags::{CompareArguments, Mode};
+use crate::flags::{CompareArguments, Mode, RampArguments};
 use crate::growth;
 use crate::interrupt::Interrupt;
 use crate::machine::Machine;
@@ -17,6 +17,7 @@ use crate::network::Between;
 use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::project::Projection;
+use crate::ramp::{self, Where};
 use crate::report::{Generator, Report, SCHEMA};
 use crate::rounds::Rounds;
 use crate::row::Row;
@@ -127,6 +128,7 @@ impl Experiment {
             units: costs.units,
             compressed_push: costs.compressed,
             sweep,
+            ramp: None,
         })
     }
 
@@ -167,6 +169,41 @@ impl Experiment {
             compressed_push: costs.compressed,
             projection: None,
             sweep: Some(sweep),
+            ramp: None,
+        })
+    }
+
+    /// Finds how many messages a second each contender keeps.
+    pub(crate) async fn ramp(
+        &mut self,
+        arguments: &RampArguments,
+        seed: u64,
+    ) -> Result<Report, Failure> {
+        let Self { setup, interrupt, progress } = self;
+        let at = Where { server: &setup.server, places: &setup.places };
+        let ramp = ramp::run(arguments, at, seed, interrupt, progress).await?;
+        let mut run = setup.describe(seed);
+        run.payload_bytes = arguments.payload;
+        run.duration_s = arguments.duration.as_secs_f64();
+        run.subscribers = arguments.subscribers;
+        run.intervals_s = vec![arguments.interval.as_secs_f64()];
+        run.mode = Mode::Apart;
+        run.interrupted = ramp.interrupted;
+        Ok(Report {
+            schema: SCHEMA,
+            expectations: Vec::new(),
+            money: None,
+            verdict: None,
+            machine: Machine::this(),
+            versions: setup.versions(),
+            run,
+            generator: Generator::default(),
+            contenders: Vec::new(),
+            units: Vec::new(),
+            compressed_push: None,
+            projection: None,
+            sweep: None,
+            ramp: Some(ramp),
         })
     }
 

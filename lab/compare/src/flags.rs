@@ -35,6 +35,8 @@ Examples:
                                                a check that fails where it does not hold
   doorbell compare --chart picture.svg         one picture of it
   doorbell compare sweep                       at which rate polling moves fewer bytes than push
+  doorbell compare ramp --via sse,tcp --subscribers 200
+                                               how many messages a second each keeps
   doorbell compare --server http://host:8080   against a server that runs
 
 The same messages are published to all contenders at times planned before the run, in one process
@@ -193,6 +195,42 @@ pub struct CompareArguments {
 pub(crate) enum CompareCommand {
     /// Find the rate of messages above which polling moves fewer bytes than push
     Sweep(SweepArguments),
+    /// Find how many messages a second each contender keeps, at rates that double
+    Ramp(RampArguments),
+}
+
+/// Arguments of `doorbell compare ramp`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct RampArguments {
+    /// The contenders, parted by commas [default: all that the server has]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = way())]
+    pub(crate) via: Vec<Way>,
+    /// The first rate, in messages a second; each next one is twice as high
+    #[arg(long, value_name = "N", default_value = "10", value_parser = rate)]
+    pub(crate) from: f64,
+    /// The highest rate
+    #[arg(long, value_name = "N", default_value = "10000", value_parser = rate)]
+    pub(crate) to: f64,
+    /// How long each rate is held
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = duration)]
+    pub(crate) duration: Duration,
+    /// Subscribers of each contender; each receives every message
+    #[arg(long, value_name = "N", default_value = "50",
+        value_parser = clap::value_parser!(u32).range(1..=RAMP_SUBSCRIBERS_MAX))]
+    pub(crate) subscribers: u32,
+    /// Time from one poll to the next
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = interval)]
+    pub(crate) interval: Duration,
+    /// Half of the messages must come within this, and of polls within an interval more
+    #[arg(long, value_name = "TIME", default_value = "100ms", value_parser = within)]
+    pub(crate) within: Duration,
+    /// Bytes of a message's text
+    #[arg(long, value_name = "BYTES", default_value = "12",
+        value_parser = clap::value_parser!(u32).range(PAYLOAD_MIN..=MESSAGE_BYTES_MAX as i64))]
+    pub(crate) payload: u32,
+    /// The seed of the random times
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
 }
 
 /// Arguments of `doorbell compare sweep`.
@@ -286,6 +324,10 @@ pub(crate) enum Mode {
 pub(crate) const PAYLOAD_MIN: i64 = 12;
 /// Poll intervals in one run.
 pub(crate) const INTERVALS_MAX: usize = 8;
+/// As many as this process can connect to without a thought about its descriptors.
+const RAMP_SUBSCRIBERS_MAX: i64 = 500;
+/// Of the delay that a ramp allows.
+const WITHIN: (Duration, Duration) = (Duration::from_millis(1), Duration::from_secs(60));
 const SUBSCRIBERS_MAX: i64 = 10_000;
 const TOPICS_MAX: i64 = 10_000;
 const ROUNDS_MAX: i64 = 20;
@@ -308,6 +350,10 @@ fn interval(text: &str) -> Result<Duration, String> {
 
 fn duration(text: &str) -> Result<Duration, String> {
     time_between(text, DURATION)
+}
+
+fn within(text: &str) -> Result<Duration, String> {
+    time_between(text, WITHIN)
 }
 
 fn tail(text: &str) -> Result<Duration, String> {

@@ -16,7 +16,8 @@
 //! - `growth`, `line`: how the server's processor time grows, and figures with their errors
 //! - `rearm`: long polls over a round trip; `compressed`: what compressed push would save
 //! - `radio`, `price`: what a phone's radio and somebody's prices make of it
-//! - `theory`: what arithmetic expects; `sweep`, `project`: what follows for other rates and sizes
+//! - `theory`: what arithmetic expects; `sweep`, `project`: what follows for other rates and sizes;
+//!   `ramp`: how many messages a second are kept
 //! - `tally`, `both`, `row`, `report`: the figures; `verdict`: the answer that they give; `grid`,
 //!   `table`, `finding`, `strip`: for people at a terminal; `page`: in pictures
 
@@ -49,6 +50,7 @@ mod progress;
 mod project;
 mod race;
 mod radio;
+mod ramp;
 mod rearm;
 mod relay_setup;
 mod replay;
@@ -78,7 +80,7 @@ use doorbell_instruments::Failure;
 
 use self::experiment::Experiment;
 pub use self::flags::{CompareArguments, EXAMPLES};
-use self::flags::{CompareCommand, SweepArguments};
+use self::flags::{CompareCommand, RampArguments, SweepArguments};
 use self::network::Between;
 pub use self::network::isolate;
 use self::plan::Plan;
@@ -92,8 +94,14 @@ use self::sweep::Settings;
 /// [`Failure::Usage`] for what cannot be measured as asked, [`Failure::Failed`] for what went
 /// wrong.
 pub async fn run(arguments: CompareArguments, server: Option<Server>) -> Result<(), Failure> {
-    if let Some(CompareCommand::Sweep(sweep)) = &arguments.command {
-        return Box::pin(run_sweep(&arguments, sweep, server)).await;
+    match &arguments.command {
+        Some(CompareCommand::Sweep(sweep)) => {
+            return Box::pin(run_sweep(&arguments, sweep, server)).await;
+        }
+        Some(CompareCommand::Ramp(ramp)) => {
+            return Box::pin(run_ramp(&arguments, ramp, server)).await;
+        }
+        None => {}
     }
     let plan = Plan::new(&arguments)?;
     if arguments.check_capture {
@@ -149,6 +157,30 @@ async fn run_sweep(
         write_file(path, &page::render(&report))?;
     }
     let text = report.sweep.as_ref().map(sweep::render).unwrap_or_default();
+    deliver(arguments.json.as_deref(), &report.to_json(), &text)
+}
+
+async fn run_ramp(
+    arguments: &CompareArguments,
+    ramp: &RampArguments,
+    server: Option<Server>,
+) -> Result<(), Failure> {
+    for (flag, is_given) in [
+        ("--chart", arguments.chart.is_some()),
+        ("--report", arguments.report.is_some()),
+        ("--check-capture", arguments.check_capture),
+    ] {
+        if is_given {
+            return Err(Failure::Usage(format!("{flag} is for a comparison, not for a ramp")));
+        }
+    }
+    let between = Between::of(arguments)?;
+    let seed = ramp.seed.unwrap_or_else(rand::random);
+    let mut experiment = Experiment::open(server, ramp.payload, between, seed).await?;
+    let report = experiment.ramp(ramp, seed).await;
+    experiment.close().await;
+    let report = report?;
+    let text = report.ramp.as_ref().map(ramp::render).unwrap_or_default();
     deliver(arguments.json.as_deref(), &report.to_json(), &text)
 }
 

@@ -14,6 +14,7 @@ use crate::network::Network;
 use crate::outage::Outage;
 use crate::price::Money;
 use crate::project::Projection;
+use crate::ramp::Ramp;
 use crate::row::Row;
 use crate::sweep::Sweep;
 use crate::unit_cost::UnitCost;
@@ -48,6 +49,9 @@ pub(crate) struct Report {
     pub(crate) money: Option<Money>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) sweep: Option<Sweep>,
+    /// How many messages a second each contender keeps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) ramp: Option<Ramp>,
 }
 
 #[derive(Debug, Clone, Serialize)]
