@@ -274,7 +274,8 @@ fn long_polls_lose_what_comes_while_a_question_is_under_way_as_arithmetic_expect
         let polls = &rows(&report)[0]["rearm"];
         let expected = number(&polls["of_these_times"]["extra_wait_s"]) * 1e6;
         let questions = number(&polls["of_these_times"]["questions_per_s"]);
-        let is_near = (number(&polls["extra_wait_us"]) - expected).abs() < BUSY_US
+        let chance = 2.0 * number(&polls["extra_wait_error_us"]);
+        let is_near = (number(&polls["extra_wait_us"]) - expected).abs() < BUSY_US + chance
             && (number(&polls["questions_per_s"]) / questions - 1.0).abs() < 0.1;
         assert!(number(&polls["round_trip_us"]) > 80_000.0, "{polls}");
         assert!(expected > 20_000.0 && polls["formula"]["extra_wait_s"].is_number(), "{polls}");

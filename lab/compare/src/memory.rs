@@ -18,7 +18,7 @@ use crate::way::Way;
 
 /// Subscribers whose memory is measured at a time, of each way, and how often that is done: from
 /// how far the times are apart follows how sure their mean is.
-const SUBSCRIBERS: usize = 100;
+const SUBSCRIBERS: usize = 60;
 const TIMES: usize = 3;
 /// Subscribers that come first and take the room that others have left.
 const FIRST: usize = 100;
