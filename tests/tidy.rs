@@ -62,7 +62,7 @@ const SERVER: &[&[&str]] = &[
     &["connections"],
     &["metrics"],
     &["cursor"],
-    &["conditions", "start"],
+    &["start"],
     &["access"],
     &["files", "hub", "outbound"],
     &["schedule", "writer"],

@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::publish::Publish;
 use crate::publisher::Publisher;
 use crate::subscribe::Subscribe;
+use crate::talk::Talk;
 
 /// Reaches a server by the address of one of its listeners: `http://host:port`, `ws://host:port`,
 /// `tcp://host:port`, `unix:PATH`, over TLS `https://`, `wss://` and `tcps://`, or a host with or
@@ -57,6 +58,15 @@ impl Client {
     /// Begins a message. An empty text is published as `triggered`.
     pub fn publish(&self, topic: Topic, text: impl Into<String>) -> Publish {
         Publish::new(Arc::clone(&self.publisher), Draft::unchecked(topic, text))
+    }
+
+    /// Opens a connection for lines that are written by hand, such as those of a person.
+    ///
+    /// # Errors
+    ///
+    /// Why no connection came about, or that the server has no listener for lines.
+    pub async fn talk(&self) -> Result<Talk, Error> {
+        Talk::open(&self.server).await
     }
 
     /// A publisher with a connection of its own, for many messages: it does not wait for the answer

@@ -1,6 +1,6 @@
 //! A connection of the line protocol: commands out, events in.
 
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use doorbell_protocol::command::Command;
 use doorbell_protocol::event::Kind;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
@@ -73,16 +73,29 @@ impl Conversation {
 
     /// Queues a command; [`hear`](Self::hear) writes it.
     pub(crate) fn say(&mut self, command: &Command<'_>) {
-        self.outgoing.extend_from_slice(format!("{command}\n").as_bytes());
+        self.say_line(&command.to_string());
+    }
+
+    /// Queues a line, whatever it says.
+    pub(crate) fn say_line(&mut self, line: &str) {
+        self.outgoing.extend_from_slice(line.as_bytes());
+        self.outgoing.extend_from_slice(b"\n");
     }
 
     /// The server's next event. What is queued is written meanwhile.
     ///
     /// Dropped before it is done, it loses nothing: call it again.
     pub(crate) async fn hear(&mut self) -> Result<Received, Error> {
+        Received::parse(self.hear_line().await?)
+    }
+
+    /// The server's next line. What is queued is written meanwhile.
+    ///
+    /// Dropped before it is done, it loses nothing: call it again.
+    pub(crate) async fn hear_line(&mut self) -> Result<Bytes, Error> {
         loop {
             if let Some(line) = self.lines.next_line()? {
-                return Received::parse(line);
+                return Ok(line);
             }
             tokio::select! {
                 read = self.reader.read_buf(self.lines.space()) => {

@@ -1,10 +1,12 @@
 //! HTTP: one connection, kept from request to request. HTTP/1.1, but for experiments.
 
+use std::io;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use doorbell_protocol::code::quoted;
-use http_body_util::Full;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper::header::{
@@ -28,6 +30,9 @@ const HTTP2_PROTOCOL: &[u8] = b"h2";
 /// The longest that a server's `Retry-After` is followed.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
 
+/// The body of a request: a few bytes, or a file as it is read.
+pub(crate) type RequestBody = UnsyncBoxBody<Bytes, io::Error>;
+
 /// A client of one server. It connects when it has to, and drops what it opened when dropped.
 #[derive(Debug)]
 pub(crate) struct HttpClient {
@@ -46,8 +51,8 @@ struct Connection {
 
 #[derive(Debug)]
 enum Sender {
-    Http1(http1::SendRequest<Full<Bytes>>),
-    Http2(http2::SendRequest<Full<Bytes>>),
+    Http1(http1::SendRequest<RequestBody>),
+    Http2(http2::SendRequest<RequestBody>),
 }
 
 impl Sender {
@@ -59,7 +64,7 @@ impl Sender {
         }
     }
 
-    async fn send(&mut self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Error> {
+    async fn send(&mut self, request: Request<RequestBody>) -> Result<Response<Incoming>, Error> {
         let answer = match self {
             Self::Http1(sender) => sender.send_request(request).await,
             Self::Http2(sender) => sender.send_request(request).await,
@@ -91,6 +96,17 @@ impl HttpClient {
         body: Bytes,
         deadline: Duration,
     ) -> Result<Response<Incoming>, Error> {
+        let body = Full::new(body).map_err(|never| match never {}).boxed_unsync();
+        self.send_body(request, body, deadline).await
+    }
+
+    /// The same with a body that comes piece by piece.
+    pub(crate) async fn send_body(
+        &mut self,
+        request: http::request::Builder,
+        body: RequestBody,
+        deadline: Duration,
+    ) -> Result<Response<Incoming>, Error> {
         let impossible =
             |error: http::Error| Error::Unexpected(format!("no request can be made: {error}"));
         let Habits { headers, http2, compress, .. } = self.habits;
@@ -104,7 +120,7 @@ impl HttpClient {
         if let Some(authorization) = self.site.authorization()? {
             request = request.header(AUTHORIZATION, authorization);
         }
-        let mut request = request.body(Full::new(body)).map_err(impossible)?;
+        let mut request = request.body(body).map_err(impossible)?;
         // HTTP/2 names the server in the address.
         let origin = if http2 { self.site.origin() } else { String::new() };
         let target = format!("{origin}{}{}", self.site.path(), request.uri());
@@ -125,7 +141,7 @@ impl HttpClient {
 
     async fn exchange(
         &mut self,
-        request: Request<Full<Bytes>>,
+        request: Request<RequestBody>,
     ) -> Result<Response<Incoming>, Error> {
         let mut kept = self.connection.take();
         if let Some(connection) = &mut kept

@@ -55,13 +55,15 @@ mod socket;
 mod source;
 mod subscribe;
 mod subscription;
+mod talk;
 mod trust;
+mod upload;
 
 pub use address::{Authority, Endpoint, Server, Site};
 pub use client::{Client, connect};
 pub use credential::Credential;
 pub use doorbell_protocol::{
-    Draft, Event, Filter, Gap, GapReason, Id, Kind, Since, Topic, Transport,
+    Conditions, Draft, Event, Filter, Gap, GapReason, Id, Kind, Since, Topic, Transport,
 };
 pub use error::{Error, Refusal};
 pub use publish::Publish;
@@ -69,6 +71,7 @@ pub use publisher::{Publisher, Receipt};
 pub use received::Received;
 pub use subscribe::Subscribe;
 pub use subscription::{Subscription, Update};
+pub use talk::Talk;
 pub use trust::{Fingerprint, Own, Tls, Trust};
 
 /// The example of the book is compiled with those of the documentation.

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use doorbell_protocol::{Filter, Since, Transport};
+use doorbell_protocol::{Conditions, Filter, Since, Transport};
 
 use crate::address::Server;
 use crate::error::Error;
@@ -18,6 +18,8 @@ const INTERVAL_DEFAULT: Duration = Duration::from_secs(5);
 pub(crate) struct Options {
     pub(crate) server: Server,
     pub(crate) filter: Filter,
+    /// What a message must meet to be told.
+    pub(crate) conditions: Conditions,
     /// Where the next connection begins.
     pub(crate) since: Since,
     pub(crate) via: Transport,
@@ -34,6 +36,7 @@ impl Options {
         Self {
             server,
             filter,
+            conditions: Conditions::default(),
             since: Since::None,
             via: Transport::Tcp,
             interval: INTERVAL_DEFAULT,
@@ -55,6 +58,11 @@ impl Options {
     /// The filter as the first segment of a path.
     pub(crate) fn path(&self) -> String {
         format!("/{}", in_path(&self.filter))
+    }
+
+    /// What a stream asks for: the place, and what messages must meet.
+    pub(crate) fn query(&self) -> String {
+        format!("since={}{}", self.since, self.conditions.query())
     }
 }
 

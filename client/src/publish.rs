@@ -1,10 +1,13 @@
 //! One message, from its text to the server's answer.
 
+use std::io;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use doorbell_protocol::Draft;
 use doorbell_protocol::attachment::Attachment;
 use doorbell_protocol::draft::Delay;
+use futures_core::Stream;
 use tokio::sync::Mutex;
 
 use crate::error::Error;
@@ -110,6 +113,23 @@ impl Publish {
             Receipt::Accepted(answer) => Ok(answer),
             Receipt::Refused(refusal) => Err(Error::Refused(refusal)),
         }
+    }
+}
+
+impl Publish {
+    /// Publishes it with a file that is sent along, over HTTP. The file is read as it is sent and
+    /// never held as a whole; so it is tried once.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Address`] if the server's HTTP address is not known, [`Error::Refused`] if it does
+    /// not take the file, and what else can go wrong on the way.
+    pub async fn send_file(
+        self,
+        name: &str,
+        content: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
+    ) -> Result<Received, Error> {
+        self.publisher.lock().await.publish_file(&self.draft, name, content).await
     }
 }
 

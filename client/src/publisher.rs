@@ -1,9 +1,11 @@
 //! A publisher: drafts in, the server's answers out, in the same order.
 
 use std::collections::VecDeque;
+use std::io;
 use std::pin::Pin;
 use std::time::Duration;
 
+use bytes::Bytes;
 use doorbell_protocol::command::Command;
 use doorbell_protocol::draft::Draft;
 use doorbell_protocol::event::Kind;
@@ -21,6 +23,7 @@ use crate::error::{Error, Refusal};
 use crate::http::HttpClient;
 use crate::laboratory::{Habits, Observed};
 use crate::received::Received;
+use crate::upload::upload;
 
 /// A publish that is not answered after this long was lost with its connection.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(30);
@@ -128,6 +131,22 @@ impl Publisher {
             Some(receipt) => receipt,
             None => Err(Error::Closed),
         }
+    }
+
+    /// Publishes a message with a file of that name, over HTTP. The file is read as it is sent and
+    /// never held as a whole; so it is tried once.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Address`] if the server's HTTP address is not known, [`Error::Refused`] if it does
+    /// not take the file, and what else can go wrong on the way.
+    pub async fn publish_file(
+        &self,
+        draft: &Draft,
+        name: &str,
+        content: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
+    ) -> Result<Received, Error> {
+        upload(self.server.http()?, draft, name, content).await
     }
 
     /// Publishes every message of a stream and yields the answers in the same order, with as many

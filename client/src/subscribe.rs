@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use doorbell_protocol::{Filter, Since, Transport};
+use doorbell_protocol::{Conditions, Filter, Since, Transport};
 
 use crate::address::Server;
 use crate::laboratory::{Habits, Observed, Observer};
@@ -25,6 +25,13 @@ impl Subscribe {
     /// Where in the log to begin. Without it, with what is published from now on.
     pub fn since(mut self, since: Since) -> Self {
         self.0.since = since;
+        self
+    }
+
+    /// What a message must meet to be told. Over HTTP the server is asked for no others; lines and
+    /// datagrams cannot say it, so there the others are passed over here.
+    pub fn meeting(mut self, conditions: Conditions) -> Self {
+        self.0.conditions = conditions;
         self
     }
 

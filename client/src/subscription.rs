@@ -163,7 +163,9 @@ impl State {
                 }
                 self.delivered = Some(id);
             }
-            self.updates.push_back(Update::Message(message));
+            if self.options.conditions.met_by(&message.event) {
+                self.updates.push_back(Update::Message(message));
+            }
         }
         if let Some(place) = arrival.place {
             self.options.since = Since::Id(place);
@@ -180,9 +182,9 @@ impl State {
 
 #[cfg(test)]
 mod tests {
-    use doorbell_protocol::Transport;
     use doorbell_protocol::event::{Event, GapReason, Kind};
     use doorbell_protocol::id::Epoch;
+    use doorbell_protocol::{Conditions, Transport};
 
     use super::*;
     use crate::address::Server;
@@ -230,6 +232,17 @@ mod tests {
         }
         assert_eq!(kinds(&mut state), "mmrrm");
         assert_eq!(state.options.since, Since::Id(epoch.id(4)));
+    }
+
+    #[tokio::test]
+    async fn what_does_not_meet_the_conditions_is_passed_over() {
+        let mut state = state();
+        let urgent = Conditions::new(None, None, None, Some("max"), None).unwrap();
+        state.options.conditions = urgent;
+        let id = Epoch::from_bits(7).id(5);
+        state.take(message(id));
+        assert_eq!(kinds(&mut state), "");
+        assert_eq!(state.options.since, Since::Id(id));
     }
 
     #[tokio::test]

@@ -6,7 +6,7 @@
 //!
 //! - [`topic`]: topics and the filters that select them
 //! - [`id`]: the place of a message in the log, as 12 characters
-//! - [`since`]: where a reader wants to begin
+//! - [`since`]: where a reader wants to begin; [`conditions`]: what it asks of messages
 //! - [`draft`]: a message before it has a place, and the parameters that make one
 //! - [`action`]: the buttons of a message; [`attachment`]: a file that belongs to it
 //! - [`event`]: the JSON objects that the server sends
@@ -21,6 +21,7 @@ pub mod action;
 pub mod attachment;
 pub mod code;
 pub mod command;
+pub mod conditions;
 pub mod datagram;
 pub mod draft;
 pub mod event;
@@ -34,6 +35,7 @@ pub mod transport;
 
 pub use code::{Code, Error};
 pub use command::{Command, Format};
+pub use conditions::Conditions;
 pub use draft::{Draft, Parameter};
 pub use event::{Event, Frame, Gap, GapReason, Kind};
 pub use id::{Epoch, Id};

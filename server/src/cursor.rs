@@ -17,10 +17,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use doorbell_protocol::topic::Pattern;
-use doorbell_protocol::{Code, Error, Filter, Gap, Id, Since};
+use doorbell_protocol::{Code, Conditions, Error, Filter, Gap, Id, Since};
 
 use crate::access::{Access, Readable, Watch};
-use crate::conditions::Conditions;
 use crate::hub::{LaterPage, PageRead};
 use crate::limits::{CURSOR_PATTERNS_MAX, CURSOR_TOPICS_MAX};
 use crate::log::Page;
@@ -719,6 +718,6 @@ impl Cursor {
     }
 
     fn meets(&self, message: &Message) -> bool {
-        self.seldom.as_ref().is_none_or(|seldom| seldom.conditions.met_by(message))
+        self.seldom.as_ref().is_none_or(|seldom| message.meets(&seldom.conditions))
     }
 }

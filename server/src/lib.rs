@@ -10,7 +10,6 @@ pub mod alarm;
 pub mod announce;
 pub mod audit;
 pub mod clock;
-pub mod conditions;
 pub mod config;
 pub mod connections;
 pub mod counters;

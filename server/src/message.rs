@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use doorbell_protocol::{Draft, Epoch, Event, Frame, Gap, Id, Topic};
+use doorbell_protocol::{Conditions, Draft, Epoch, Event, Frame, Gap, Id, Topic};
 
 /// A message with its place. Clones share one allocation.
 #[derive(Debug, Clone)]
@@ -112,6 +112,11 @@ impl Message {
     /// The members of the event.
     pub fn with_event<T>(&self, f: impl FnOnce(Option<&Event<'_>>) -> T) -> T {
         f(Event::parse(&self.0.frame.json()).ok().as_ref())
+    }
+
+    /// Whether it meets a reader's conditions.
+    pub fn meets(&self, conditions: &Conditions) -> bool {
+        self.with_event(|event| event.is_some_and(|event| conditions.met_by(event)))
     }
 
     /// The text alone on one line, for readers that know nothing but lines.

@@ -22,7 +22,7 @@ pub(crate) struct Objects {
 impl Objects {
     pub(crate) async fn open(options: &Options) -> Result<Self, Error> {
         let mut client = options.http()?;
-        let request = Request::get(format!("{}/json?since={}", options.path(), options.since));
+        let request = Request::get(format!("{}/json?{}", options.path(), options.query()));
         let answer = client.send(request, Bytes::new(), ANSWER_DEADLINE).await?;
         expect_type(&answer, "application/x-ndjson")?;
         Ok(Self { body: Content::of(answer)?, lines: Lines::default(), _client: client })

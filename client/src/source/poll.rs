@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use doorbell_protocol::event::Gap;
-use doorbell_protocol::{Id, Since};
+use doorbell_protocol::{Id, Since, Transport};
 use hyper::header::{CONNECTION, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH};
 use hyper::{Request, StatusCode};
 use rand::RngExt;
@@ -49,6 +49,8 @@ pub(crate) struct Polls {
     client: HttpClient,
     path: String,
     since: Since,
+    /// What messages must meet, as parameters.
+    conditions: String,
     habits: Habits,
     etag: Option<HeaderValue>,
     pace: Pace,
@@ -97,10 +99,16 @@ impl Polls {
     }
 
     fn new(options: &Options, pace: Pace, habits: Habits) -> Result<Self, Error> {
+        // To fetch what datagrams lost, every message is needed.
+        let conditions = match options.via {
+            Transport::Udp => String::new(),
+            _ => options.conditions.query(),
+        };
         Ok(Self {
             client: options.http()?,
             path: options.path(),
             since: options.since.clone(),
+            conditions,
             habits,
             etag: None,
             pace,
@@ -147,7 +155,7 @@ impl Polls {
 
     /// Sends the next poll when it is due; `None` if there is no news.
     async fn ask(&mut self) -> Result<Option<Answer>, Error> {
-        let mut url = format!("{}/json?poll=1&since={}", self.path, self.since);
+        let mut url = format!("{}/json?poll=1&since={}{}", self.path, self.since, self.conditions);
         let mut deadline = ANSWER_DEADLINE;
         match self.pace {
             Pace::Held(wait) if self.established && !wait.is_zero() => {

@@ -28,7 +28,7 @@ pub(crate) struct Events {
 impl Events {
     pub(crate) async fn open(options: &Options) -> Result<Self, Error> {
         let mut client = options.http()?;
-        let request = Request::get(format!("{}/sse?since={}", options.path(), options.since))
+        let request = Request::get(format!("{}/sse?{}", options.path(), options.query()))
             .header(ACCEPT, "text/event-stream");
         let answer = client.send(request, Bytes::new(), ANSWER_DEADLINE).await?;
         expect_type(&answer, "text/event-stream")?;

@@ -31,7 +31,7 @@ impl Frames {
             .max_frame_size(Some(EVENT_BYTES_MAX));
         // The library is given an open stream, so it need not know whether that is encrypted.
         let (authority, prefix) = (site.authority(), site.path());
-        let url = format!("ws://{authority}{prefix}{}/ws?since={}", options.path(), options.since);
+        let url = format!("ws://{authority}{prefix}{}/ws?{}", options.path(), options.query());
         let mut request = url.into_client_request().map_err(error)?;
         if let Some(authorization) = site.authorization()? {
             request.headers_mut().insert(AUTHORIZATION, authorization.clone());

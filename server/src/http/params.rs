@@ -3,12 +3,11 @@
 use std::borrow::Cow;
 
 use doorbell_protocol::draft::is_yes;
-use doorbell_protocol::{Error, Parameter, Since};
+use doorbell_protocol::{Conditions, Error, Parameter, Since};
 use encoding_rs::mem::decode_latin1;
 
 use super::encoded_words::decode_words;
 use super::request::{Headers, Request};
-use crate::conditions::Conditions;
 
 /// As what a last id stands in the query: polyfills of `EventSource` send it there.
 const LAST_ID_NAMES: [&str; 3] = ["lastEventId", "Last-Event-ID", "last-event-id"];

@@ -19,7 +19,7 @@ use doorbell_protocol::code::quoted;
 use doorbell_protocol::id::ID_CHARS;
 use doorbell_protocol::limits::{POLL_MESSAGES_MAX, WAIT_SECONDS_MAX};
 use doorbell_protocol::since::parse_duration;
-use doorbell_protocol::{Code, Error, Gap, Id, Since};
+use doorbell_protocol::{Code, Conditions, Error, Gap, Id, Since};
 use futures_util::Stream;
 
 use super::App;
@@ -29,7 +29,6 @@ use super::reply::{Body, Head, Reply};
 use super::stream;
 use super::upload::BodyRest;
 use crate::access::{Access, Readable};
-use crate::conditions::Conditions;
 use crate::connections::{Connection, Service, Serving};
 use crate::cursor::{Batch, Cursor, PageLimit};
 use crate::metrics::{Connected, Metrics, Transport};
@@ -136,7 +135,7 @@ impl ReadRequest {
             return Ok(None);
         }
         let mut messages = Box::pin(self.access.scheduled(&self.filter)).await?;
-        messages.retain(|message| self.conditions.met_by(message));
+        messages.retain(|message| message.meets(&self.conditions));
         Ok((!messages.is_empty()).then_some(Batch { gap: None, messages }))
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use doorbell_protocol::{Error, Since};
+use doorbell_protocol::{Conditions, Error, Since};
 use tokio::time::Instant;
 
 use super::App;
@@ -14,7 +14,6 @@ use super::reply::Reply;
 use super::request::{Request, decoded};
 use super::upgrade::{Stream, Upgrade};
 use crate::access::{Access, Readable};
-use crate::conditions::Conditions;
 use crate::connections::{Connection, Service};
 use crate::cursor::Cursor;
 use crate::line::{self, Link, Until};
