@@ -2,6 +2,7 @@
 //!
 //! No secret is an argument: what stands on a command line is seen by everybody on the machine.
 
+use std::fmt;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -14,12 +15,28 @@ use crate::prompt::ask_unseen;
 
 /// Bytes of the longest file with a secret that is read.
 const SECRET_FILE_BYTES_MAX: u64 = 16 << 10;
-const TOKEN_VARIABLE: &str = "DOORBELL_TOKEN";
+pub(crate) const TOKEN_VARIABLE: &str = "DOORBELL_TOKEN";
 const PASSWORD_VARIABLE: &str = "DOORBELL_PASSWORD";
+
+/// Secrets of the file of settings.
+#[derive(Clone, Default)]
+pub(crate) struct Secrets {
+    pub(crate) token: Option<String>,
+    pub(crate) password: Option<String>,
+}
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("secrets")
+    }
+}
 
 #[derive(Debug, Args)]
 #[allow(clippy::doc_markdown, reason = "the help shows it as it is written here")]
 pub(crate) struct Connection {
+    /// The file of settings, instead of ~/.config/doorbell/client.toml or /etc/doorbell/client.toml
+    #[arg(long, short, global = true, env = "DOORBELL_CLIENT_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
     /// The server: http://host:port, ws://host:port, tcp://host:port, the same over TLS (https,
     /// wss, tcps), or unix:PATH
     #[arg(long, global = true, env = "DOORBELL_SERVER", value_name = "ADDRESS")]
@@ -34,7 +51,7 @@ pub(crate) struct Connection {
     #[arg(long, global = true, value_name = "FILE")]
     token_file: Option<PathBuf>,
     /// Be this user; the password is that of --password-file or DOORBELL_PASSWORD, or is asked for
-    #[arg(long, global = true, value_name = "NAME", conflicts_with = "token_file")]
+    #[arg(long, short, global = true, value_name = "NAME", conflicts_with = "token_file")]
     user: Option<String>,
     /// Where the password is
     #[arg(long, global = true, value_name = "FILE", requires = "user")]
@@ -48,6 +65,8 @@ pub(crate) struct Connection {
     /// Send a token or password without TLS to another machine, where all on the way can read it
     #[arg(long, global = true)]
     insecure: bool,
+    #[arg(skip)]
+    pub(crate) secrets: Secrets,
 }
 
 impl Connection {
@@ -101,7 +120,7 @@ impl Connection {
         if let Some(user) = &self.user {
             let password = match &self.password_file {
                 Some(path) => in_file("--password-file", path)?,
-                None => match in_variable(PASSWORD_VARIABLE)? {
+                None => match in_variable(PASSWORD_VARIABLE)?.or(self.secrets.password.clone()) {
                     Some(password) => password,
                     None => asked_for(user)?,
                 },
@@ -111,9 +130,10 @@ impl Connection {
                 .map(Some)
                 .map_err(|error| Failure::Usage(format!("--user: {error}")));
         }
-        let (token, whence) = match &self.token_file {
-            Some(path) => (Some(in_file("--token-file", path)?), "--token-file"),
-            None => (in_variable(TOKEN_VARIABLE)?, TOKEN_VARIABLE),
+        let (token, whence) = match (&self.token_file, in_variable(TOKEN_VARIABLE)?) {
+            (Some(path), _) => (Some(in_file("--token-file", path)?), "--token-file"),
+            (None, Some(token)) => (Some(token), TOKEN_VARIABLE),
+            (None, None) => (self.secrets.token.clone(), "token"),
         };
         let credential = token.map(|token| Credential::token(&token)).transpose();
         credential.map_err(|error| Failure::Usage(format!("{whence}: {error}")))
@@ -144,7 +164,7 @@ fn in_file(flag: &str, path: &Path) -> Result<String, Failure> {
 }
 
 /// A secret in the environment; an empty one counts as none.
-fn in_variable(name: &str) -> Result<Option<String>, Failure> {
+pub(crate) fn in_variable(name: &str) -> Result<Option<String>, Failure> {
     let Some(value) = std::env::var_os(name) else { return Ok(None) };
     let value = value.into_string().map_err(|_| Failure::Usage(format!("{name} is not UTF-8")))?;
     Ok(Some(value).filter(|value| !value.is_empty()))

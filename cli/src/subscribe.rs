@@ -1,24 +1,30 @@
 //! `doorbell subscribe`.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::sync::Arc;
 
 use anstream::AutoStream;
-use doorbell::{Client, Received, Server, Subscription, Transport, Update};
+use doorbell::{Client, Conditions, Kind, Received, Server, Subscription, Transport, Update};
 use doorbell_instruments::{Failure, Losses, Meter};
 use futures_util::StreamExt;
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tokio::signal::ctrl_c;
 use tokio::time::timeout;
 
 use crate::arguments::{OutputFormat, SubscribeArguments};
+use crate::hook::Hook;
+use crate::notifier::Notifier;
 use crate::text::{self, talk};
 
 pub(crate) async fn run(arguments: SubscribeArguments, server: Server) -> Result<(), Failure> {
+    let Some(filter) = arguments.filter.clone() else {
+        let text = "no topic: give one, or name some in the file of settings (doorbell --help)";
+        return Err(Failure::Usage(text.to_owned()));
+    };
     let via = arguments.via;
     let mut subscribe = Client::new(server)
-        .subscribe(arguments.filter.clone())
+        .subscribe(filter)
+        .meeting(conditions(&arguments)?)
         .since(arguments.since.clone())
         .via(via)
         .interval(arguments.interval);
@@ -43,6 +49,14 @@ pub(crate) async fn run(arguments: SubscribeArguments, server: Server) -> Result
         talk(&told(&losses));
     }
     outcome
+}
+
+/// What messages must meet.
+fn conditions(arguments: &SubscribeArguments) -> Result<Conditions, Failure> {
+    let SubscribeArguments { id, message, title, priority, tags, .. } = arguments;
+    let [id, message, title] = [id, message, title].map(Clone::clone);
+    Conditions::new(id, message, title, priority.as_deref(), tags.as_deref())
+        .map_err(|error| Failure::Usage(error.to_string()))
 }
 
 /// What datagrams lost and what it cost to have it all the same, in one sentence.
@@ -77,15 +91,15 @@ async fn listen(
     arguments: &SubscribeArguments,
     shown: &mut u64,
 ) -> Result<(), Failure> {
-    let mut printer = Printer::new(arguments.format);
+    let mut delivery = Delivery::new(arguments)?;
     let mut was_connected = true;
     while let Some(update) = updates.next().await {
         match update? {
             Update::Message(received) => {
-                printer.print(&received)?;
+                delivery.take(&received).await?;
                 *shown += 1;
                 if Some(*shown) == arguments.count {
-                    return Ok(());
+                    return delivery.outcome();
                 }
             }
             Update::Gap(gap) => talk(&format!(
@@ -95,11 +109,15 @@ async fn listen(
                 format!("{:?}", gap.reason).to_lowercase()
             )),
             Update::Disconnected { error, retry_in } => {
-                talk(&format!("{error}; next attempt in {retry_in:.1?}"));
+                if !arguments.quiet {
+                    talk(&format!("{error}; next attempt in {retry_in:.1?}"));
+                }
                 was_connected = false;
             }
             Update::Connected if !was_connected => {
-                talk("connected");
+                if !arguments.quiet {
+                    talk("connected");
+                }
                 was_connected = true;
             }
             _ => {}
@@ -108,30 +126,94 @@ async fn listen(
     Ok(())
 }
 
+/// What becomes of messages: each is printed, or a command is run for it; and it is shown on the
+/// desktop, if that was asked for.
+struct Delivery {
+    printer: Option<Printer>,
+    hook: Option<Hook>,
+    notifier: Option<Notifier>,
+}
+
+impl Delivery {
+    fn new(arguments: &SubscribeArguments) -> Result<Self, Failure> {
+        let hook = arguments.command.clone().map(Hook::new);
+        let prints = hook.is_none() && !arguments.quiet;
+        let printer = prints.then(|| Printer::new(Form::of(arguments)));
+        let notifier = arguments.notify.then(Notifier::find).transpose()?;
+        Ok(Self { printer, hook, notifier })
+    }
+
+    async fn take(&mut self, received: &Received) -> Result<(), Failure> {
+        if let Some(printer) = &mut self.printer {
+            printer.print(received)?;
+        }
+        // What is done to a message is none.
+        if received.event.event == Kind::Message {
+            if let Some(notifier) = &self.notifier {
+                notifier.show(&received.event).await;
+            }
+            if let Some(hook) = &mut self.hook {
+                hook.run(received).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn outcome(&self) -> Result<(), Failure> {
+        self.hook.as_ref().map_or(Ok(()), Hook::outcome)
+    }
+}
+
+/// How messages are printed.
+#[derive(Clone, Copy)]
+enum Form {
+    Text,
+    Json,
+    /// The text as it is.
+    Raw,
+    /// The text, fit for a terminal.
+    RawShown,
+}
+
+impl Form {
+    fn of(arguments: &SubscribeArguments) -> Self {
+        match arguments.format {
+            _ if arguments.raw && std::io::stdout().is_terminal() => Self::RawShown,
+            _ if arguments.raw => Self::Raw,
+            OutputFormat::Text => Self::Text,
+            OutputFormat::Json => Self::Json,
+        }
+    }
+}
+
 /// Prints messages, each at once.
 struct Printer {
-    format: OutputFormat,
+    form: Form,
     zone: TimeZone,
     output: AutoStream<std::io::Stdout>,
 }
 
 impl Printer {
-    fn new(format: OutputFormat) -> Self {
-        Self { format, zone: TimeZone::system(), output: anstream::stdout() }
+    fn new(form: Form) -> Self {
+        Self { form, zone: TimeZone::system(), output: anstream::stdout() }
     }
 
     fn print(&mut self, received: &Received) -> std::io::Result<()> {
-        match self.format {
-            OutputFormat::Text => {
-                let line = text::message(&received.event, Timestamp::now(), &self.zone);
-                writeln!(self.output, "{line}")?;
-            }
-            OutputFormat::Json => {
-                let mut output = std::io::stdout().lock();
-                output.write_all(&received.json)?;
-                output.write_all(b"\n")?;
-            }
+        let text = received.event.message.as_deref().unwrap_or_default();
+        match self.form {
+            Form::Text => writeln!(self.output, "{}", text::message(&received.event, &self.zone))?,
+            Form::Json => print_bytes(&received.json)?,
+            // What is done to a message has no text.
+            Form::Raw | Form::RawShown if received.event.event != Kind::Message => {}
+            Form::Raw => print_bytes(text.as_bytes())?,
+            Form::RawShown => writeln!(self.output, "{}", text::escape(text, "\n"))?,
         }
         self.output.flush()
     }
+}
+
+fn print_bytes(bytes: &[u8]) -> std::io::Result<()> {
+    let mut output = std::io::stdout().lock();
+    output.write_all(bytes)?;
+    output.write_all(b"\n")
 }

@@ -1,4 +1,4 @@
-//! Messages as lines for people: `12:34:56  topic  [high]  title — message  #tag`.
+//! Messages as lines for people: `2026-11-30 12:34:56  topic  [high]  title — message  #tag`.
 //!
 //! Messages come from strangers, so whatever could move a terminal's cursor, recolour it or turn
 //! the direction of writing is shown, not sent.
@@ -26,11 +26,10 @@ pub(crate) fn talk(text: &str) {
     let _ = writeln!(anstream::stderr(), "doorbell: {}", escape(text, " "));
 }
 
-/// A message in colour, without the end of its last line. `zone` is where the reader's clock is;
-/// the date is shown too unless it is the one of `now`.
-pub(crate) fn message(event: &Event<'_>, now: Timestamp, zone: &TimeZone) -> String {
+/// A message in colour, without the end of its last line. `zone` is where the reader's clock is.
+pub(crate) fn message(event: &Event<'_>, zone: &TimeZone) -> String {
     let topic = escape(event.topic.as_deref().unwrap_or_default(), " ");
-    let mut parts = vec![paint(FAINT, &clock(event.time, now, zone)), paint(TOPIC, &topic)];
+    let mut parts = vec![paint(FAINT, &clock(event.time, zone)), paint(TOPIC, &topic)];
     parts.extend(priority(event.priority));
     let text = match event.event {
         Kind::MessageClear => done(event, "seen"),
@@ -58,16 +57,13 @@ fn paint(style: Style, text: &str) -> String {
     format!("{style}{text}{style:#}")
 }
 
-fn clock(seconds: u64, now: Timestamp, zone: &TimeZone) -> String {
+fn clock(seconds: u64, zone: &TimeZone) -> String {
     let accepted =
         i64::try_from(seconds).ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
     let Some(accepted) = accepted else {
-        return "--:--:--".to_owned();
+        return "---------- --:--:--".to_owned();
     };
-    let accepted = accepted.to_zoned(zone.clone());
-    let today = now.to_zoned(zone.clone()).date() == accepted.date();
-    let form = if today { "%H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" };
-    accepted.strftime(form).to_string()
+    accepted.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
 fn priority(priority: Option<u8>) -> Option<String> {
@@ -112,8 +108,7 @@ mod tests {
 
     fn shown(json: &str) -> String {
         let event: Event<'_> = Event::parse(json.as_bytes()).unwrap();
-        let now = Timestamp::from_second(1_763_850_000).unwrap();
-        message(&event, now, &TimeZone::UTC)
+        message(&event, &TimeZone::UTC)
     }
 
     #[test]
@@ -123,7 +118,7 @@ mod tests {
                 "priority":4,"tags":["x","y"]}"#,
         );
         assert!(line.contains('\u{1b}'));
-        assert_eq!(strip_str(&line).to_string(), "22:20:00  a.b  [high]  T — hi  #x #y");
+        assert_eq!(strip_str(&line).to_string(), "2025-11-22 22:20:00  a.b  [high]  T — hi  #x #y");
     }
 
     #[test]
@@ -131,11 +126,11 @@ mod tests {
         let line = shown(
             r#"{"time":1763850000,"event":"message_delete","topic":"a","sequence_id":"s\u001b1"}"#,
         );
-        assert_eq!(strip_str(&line).to_string(), "22:20:00  a  deleted: s\\u{1b}1");
+        assert_eq!(strip_str(&line).to_string(), "2025-11-22 22:20:00  a  deleted: s\\u{1b}1");
     }
 
     #[test]
-    fn what_is_absent_leaves_nothing_and_another_day_is_named() {
+    fn what_is_absent_leaves_nothing() {
         let line = shown(r#"{"time":1763750000,"event":"message","topic":"a","message":"hi"}"#);
         assert_eq!(strip_str(&line).to_string(), "2025-11-21 18:33:20  a  hi");
     }
@@ -148,14 +143,14 @@ mod tests {
         );
         assert_eq!(
             strip_str(&line).to_string(),
-            "22:20:00  a  x y — one\n          two \\u{1b}[31m\\u{9b}\\u{d}\\u{202e}"
+            "2025-11-22 22:20:00  a  x y — one\n          two \\u{1b}[31m\\u{9b}\\u{d}\\u{202e}"
         );
     }
 
     #[test]
     fn a_time_beyond_every_calendar_is_no_reason_to_fail() {
         let line = shown(r#"{"time":18446744073709551615,"event":"message","topic":"a"}"#);
-        assert!(strip_str(&line).to_string().starts_with("--:--:--"));
+        assert!(strip_str(&line).to_string().starts_with("---------- --:--:--  a"));
     }
 
     proptest! {

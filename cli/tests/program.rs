@@ -21,6 +21,7 @@ fn program(arguments: &str) -> Command {
     command
         .args(arguments.split(' '))
         .env_remove("DOORBELL_SERVER")
+        .env("DOORBELL_CLIENT_CONFIG", "/dev/null")
         .env("TZ", "UTC")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

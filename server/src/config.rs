@@ -482,7 +482,8 @@ fn replace_word(text: &str, flag: &str, name: &str) -> String {
     replaced
 }
 
-fn command() -> Command {
+/// The command line, before the environment and a file have their say.
+pub fn command() -> Command {
     let command = Command::new("doorbell-server")
         .version(env!("CARGO_PKG_VERSION"))
         .about("Server push over HTTP, WebSocket, TCP and Unix sockets, from one durable log")

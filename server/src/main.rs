@@ -35,7 +35,12 @@ fn main() -> ExitCode {
         }
     };
     if let Some(command) = config.command.take() {
-        return match admin::run(command, config.access.as_deref(), &config.log_home()) {
+        return match admin::run(
+            command,
+            config::command,
+            config.access.as_deref(),
+            &config.log_home(),
+        ) {
             Ok(Outcome::Done) => ExitCode::SUCCESS,
             Ok(Outcome::Refused) => ExitCode::FAILURE,
             Err(error) => cannot_start(&error),

@@ -13,7 +13,8 @@ pub(crate) fn client_command() -> Command {
     for name in ["SERVER", "TOKEN", "PASSWORD"] {
         command.env_remove(format!("DOORBELL_{name}"));
     }
-    command.stdin(Stdio::null());
+    // Nor what its file of settings says.
+    command.env("DOORBELL_CLIENT_CONFIG", "/dev/null").stdin(Stdio::null());
     command
 }
 

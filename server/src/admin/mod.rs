@@ -18,10 +18,11 @@ mod password;
 
 use std::fs;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use clap_complete::Shell;
 use doorbell_protocol::Filter;
 use doorbell_protocol::since::parse_duration;
 
@@ -47,6 +48,22 @@ pub enum AdminCommand {
     /// Verify, read, copy and fill the folder of a log
     #[command(subcommand)]
     Log(LogCommand),
+    /// Write the manual pages and completions, for whoever makes a package
+    #[command(hide = true)]
+    Papers {
+        /// Where to
+        folder: PathBuf,
+    },
+}
+
+/// The manual pages of a program, and what shells complete of it.
+fn papers(mut program: clap::Command, folder: &Path) -> io::Result<()> {
+    clap_mangen::generate_to(program.clone(), folder)?;
+    let name = program.get_name().to_owned();
+    for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
+        clap_complete::generate_to(shell, &mut program, &name, folder)?;
+    }
+    Ok(())
 }
 
 /// What can be done with tokens.
@@ -127,6 +144,7 @@ pub enum Outcome {
 /// What is wrong with the file or with what is asked of it, in one sentence.
 pub fn run(
     command: AdminCommand,
+    program: impl FnOnce() -> clap::Command,
     access: Option<&Path>,
     home: &LogHome,
 ) -> Result<Outcome, String> {
@@ -174,6 +192,11 @@ pub fn run(
             for warning in warnings {
                 print(&format!("warning: {warning}"))?;
             }
+            Ok(Outcome::Done)
+        }
+        AdminCommand::Papers { folder } => {
+            let written = papers(program(), &folder);
+            written.map_err(|error| format!("{} cannot be written: {error}", folder.display()))?;
             Ok(Outcome::Done)
         }
         AdminCommand::Log(command) => log::run(&command, home),
