@@ -63,7 +63,7 @@ Examples:
   doorbell subscribe orders --format json | jq .message
   doorbell subscribe alarms --priority high,max --tags front
                                                only what meets all of these
-  doorbell subscribe alarms 'mail -s \"$title\" me <<<\"$message\"'
+  doorbell subscribe alarms 'echo \"$message\" | mail -s \"$title\" me'
                                                run a command for each, one after the other
   doorbell subscribe alarms --notify --quiet   show them on the desktop alone
   doorbell subscribe                           the topics of the file of settings

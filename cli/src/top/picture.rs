@@ -120,7 +120,7 @@ fn table(text: &mut String, connections: &Connections, look: &Look, before: Opti
         );
     }
     if total > shown {
-        line(text, &format!("{} older ones are not shown", total - shown));
+        line(text, &format!("Older ones that are not shown: {}", total - shown));
     }
 }
 
@@ -221,14 +221,14 @@ mod tests {
         let text = picture(&server, &second, Some(&first));
         assert!(text.contains("published 16 (3.0/s)"), "{text}");
         assert!(
-            text.contains("tcp               1          3      1.5    2.0 kB    1.0 kB     0"),
+            text.contains("tcp               1          3      1.5    2.0 kB   1.0 kB     0"),
             "{text}"
         );
         let rows: Vec<&str> = text.lines().skip_while(|line| !line.starts_with("CONN")).collect();
         assert!(rows[1].contains("tcp") && rows[1].contains("1 min"), "{text}");
         assert!(rows[1].contains("a\\u{1b}.>") && rows[1].contains("  12  "), "{text}");
         assert!(rows[2].contains("http"), "{text}");
-        assert_eq!(rows[3], "1 older ones are not shown");
+        assert_eq!(rows[3], "Older ones that are not shown: 1");
     }
 
     #[test]
