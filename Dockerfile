@@ -10,7 +10,7 @@ WORKDIR /src
 COPY . .
 # Built outside the source tree and removed in the same step: the layer holds the two programs alone.
 RUN cargo build --locked --release --target-dir /tmp/target --package doorbell-server --package doorbell-cli \
-    && install -D --target-directory=/out /tmp/target/release/doorbell-server /tmp/target/release/doorbell \
+    && install -D --strip --target-directory=/out /tmp/target/release/doorbell-server /tmp/target/release/doorbell \
     && rm -r /tmp/target
 
 FROM ${RUNTIME_IMAGE}

@@ -43,6 +43,7 @@ mod long_poll;
 mod mail;
 mod observe;
 mod origins;
+mod package;
 mod page;
 mod page_first;
 mod page_inbox;
