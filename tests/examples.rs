@@ -59,6 +59,38 @@ fn the_java_programs_hear_and_ring() {
 }
 
 #[test]
+fn the_python_program_hears_and_rings_and_comes_back() {
+    if !has("python3", "--version") {
+        skip_unless_ci("python3 is not installed");
+        return;
+    }
+    let python = || {
+        let mut command = Command::new("python3");
+        command.arg(examples().join("python/doorbell.py")).env_remove("DOORBELL_TOKEN");
+        command
+    };
+    let mut server = TestServer::durable("");
+    let address = format!("http://{}", server.http);
+    let mut subscriber =
+        RunningClient::start(python().args(["subscribe", &address, "demo.*", "2"]));
+    server.await_readers("ndjson", 1);
+    let rings = ["publish", &address, "demo.x", "von weit her:", "ü 🔔"];
+    let rung = run_within(SLOW, python().args(rings));
+    assert_ok(&rung);
+    let id = String::from_utf8(rung.stdout).unwrap();
+    assert_eq!(server.poll("demo.x", "latest")[0].id(), id.trim());
+    assert_eq!(subscriber.line().as_deref(), Some("von weit her: ü 🔔"));
+    server.kill();
+    server.restart();
+    server.publish("demo.x", "after the restart");
+    assert_eq!(subscriber.line().as_deref(), Some("after the restart"));
+    assert_eq!(subscriber.wait().code(), Some(0));
+    let refused = run_within(SLOW, python().args(["publish", &address, "a..b", "x"]));
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(String::from_utf8(refused.stderr).unwrap().contains("40009"));
+}
+
+#[test]
 fn the_cpp_programs_compile_and_hear_and_ring() {
     if !has("g++", "--version") {
         skip_unless_ci("g++ is not installed");
