@@ -262,7 +262,7 @@ pub(crate) struct PublishArguments {
     pub(crate) topic: Topic,
     /// The message; its words are joined by spaces. Without any, or by a lone -, it is what is
     /// piped in
-    #[arg(allow_hyphen_values = false)]
+    #[arg(allow_hyphen_values = false, value_name = "MESSAGE")]
     pub(crate) words: Vec<String>,
     /// The message
     #[arg(long, short, value_name = "TEXT", conflicts_with = "words")]
