@@ -15,9 +15,10 @@ use hyper::body::Frame;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::address::Site;
+use crate::content::Content;
 use crate::error::Error;
-use crate::http::{HttpClient, whole};
-use crate::laboratory::Observed;
+use crate::http::HttpClient;
+use crate::laboratory::{Habits, Observed};
 use crate::received::Received;
 
 /// How long a file may take. The server is less patient: it wants some speed.
@@ -47,9 +48,9 @@ pub(crate) async fn upload(
 ) -> Result<Received, Error> {
     let body = StreamBody::new(content.map(|piece| piece.map(Frame::data))).boxed_unsync();
     let request = Request::put(address(draft, name)?);
-    let mut client = HttpClient::new(site.clone(), Observed::default());
+    let mut client = HttpClient::new(site.clone(), Observed::default(), Habits::default());
     let answer = client.send_body(request, body, UPLOAD_DEADLINE).await?;
-    Received::parse(whole(answer.into_body()).await?)
+    Received::parse(Content::of(answer)?.whole().await?)
 }
 
 /// The topic and all that is said in the query.
