@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::page::{address, faults};
 use crate::support::access::token;
 use crate::support::browser::{Look, Page, in_browser};
+use crate::support::server::{run, server_command};
 use crate::support::{AccessFile, TestServer};
 
 /// Waits until the sentence has the figures of both lanes; returns it.
@@ -228,6 +229,31 @@ fn everything_on_the_first_view_has_a_name_and_is_reached_by_keyboard() {
         page.type_into("publish-text", "by keyboard\n").await;
         page.until("sentence", |text| text.contains("Push had it after")).await;
         assert_eq!(server.poll("demo", "all")[0].message(), "by keyboard");
+    });
+}
+
+#[test]
+fn the_first_view_is_one_file_as_well_which_simulates_a_server_and_says_so() {
+    let page_alone = run(server_command().arg("page"));
+    assert!(page_alone.status.success(), "{page_alone:?}");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("bell.html");
+    std::fs::write(&file, page_alone.stdout).unwrap();
+    in_browser(Look::WIDE, async move |page| {
+        let address = format!("file://{}", file.display());
+        page.open(&format!("{address}?interval=1")).await;
+        assert!(page.text("simulated").await.contains("there is no server"));
+        await_sentence(&page).await;
+        assert_eq!(page.text("poll-state").await, "the server answers");
+        page.type_into("publish-text", "by hand\n").await;
+        page.type_into("interval", "\u{e011}").await;
+        await_sentence(&page).await;
+        page.keep_screenshot("page-simulated.png").await;
+        page.open("about:blank").await;
+        page.open(&format!("{address}?language=zh-Hans")).await;
+        page.until("simulated", |text| text.contains("没有服务器")).await;
+        assert!(faults(&page).is_empty(), "{:?}", faults(&page));
+        drop(folder);
     });
 }
 

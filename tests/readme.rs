@@ -1,4 +1,5 @@
-//! The lines of the README and of the book in `docs/`, run as they stand; and that the book is whole.
+//! The lines of the README and of the book in `docs/`, run as they stand; and whether the book is
+//! whole.
 //!
 //! A block is run when `<!-- test: name -->` stands directly above its fence. They run one after
 //! the other, against one server on the addresses that the README names.
@@ -186,7 +187,8 @@ fn the_book_has_every_page_and_no_link_leads_nowhere() {
     let files = fs::read_dir(&docs).unwrap().map(|file| file.unwrap().file_name());
     let pages: BTreeSet<String> = files
         .map(|name| name.into_string().unwrap())
-        .filter(|name| name.ends_with(".md") && name != "SUMMARY.md")
+        .filter(|name| Path::new(name).extension().is_some_and(|kind| kind == "md"))
+        .filter(|name| name != "SUMMARY.md")
         .collect();
     assert_eq!(listed, pages.iter().map(String::as_str).collect());
     for name in pages.iter().map(|name| format!("docs/{name}")).chain(["README.md".to_owned()]) {

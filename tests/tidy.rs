@@ -72,7 +72,7 @@ const SERVER: &[&[&str]] = &[
     &["audit"],
     &["rights", "templates"],
     &["visitors"],
-    &["alarm", "clock", "counters", "inherited", "limits", "process", "stop"],
+    &["alarm", "clock", "counters", "inherited", "limits", "process", "stop", "web"],
 ];
 
 /// Modules that read and publish through an access only, and what is behind it.

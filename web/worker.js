@@ -4,9 +4,6 @@
 import { ROOT } from "./net.js";
 import { say } from "./words/say.js";
 
-/** The service worker, beside this file. */
-const WORKER = new URL("sw.js", import.meta.url);
-
 /**
  * Registers the worker, and waits until it runs.
  * @returns {Promise<ServiceWorkerRegistration>}
@@ -14,7 +11,8 @@ const WORKER = new URL("sw.js", import.meta.url);
  */
 export async function registerWorker() {
   if (!("serviceWorker" in navigator)) throw new Error("this browser has no service workers here");
-  return ready(await navigator.serviceWorker.register(WORKER, { scope: ROOT }));
+  const beside = new URL("sw.js", import.meta.url);
+  return ready(await navigator.serviceWorker.register(beside, { scope: ROOT }));
 }
 
 function ready(registration) {

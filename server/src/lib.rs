@@ -45,5 +45,6 @@ pub mod tls;
 pub mod visitors;
 #[cfg(feature = "cluster")]
 mod waiting;
+mod web;
 mod websocket;
 pub mod writer;

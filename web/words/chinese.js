@@ -53,6 +53,7 @@ export const CHINESE = {
     pollcost: "已请求 {requests} 次，{empty} 次白问",
     pushwhat: "一个连接",
     pushcost: "建立连接的请求：{requests} 次",
+    alone: "这是页面里的模拟：没有服务器，线路往返 20 毫秒。",
     connecting: "正在连接服务器……",
     ready: "按一下门铃，看看哪一边先收到。",
     both: "推送用了 {push}，轮询用了 {poll}。",

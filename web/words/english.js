@@ -57,6 +57,7 @@ export const ENGLISH = {
     pollcost: "requests: {requests}, for nothing: {empty}",
     pushwhat: "one connection",
     pushcost: "requests to connect: {requests}",
+    alone: "A simulation: there is no server, and a line of 20\u00a0ms there and back.",
     connecting: "Connecting to the server …",
     ready: "Press the bell, and see which of the two hears it first.",
     both: "Push had it after {push}, polling after {poll}.",

@@ -1,5 +1,5 @@
 //! What `doorbell-server` does beside serving: it changes an access file, says what one means, and
-//! looks after the folder of a log.
+//! looks after the folder of a log; and prints a page that needs no server.
 //!
 //! - `change`: a file changed as a whole, and a running server waited for; `document`: its entries;
 //!   `password`: asked for, never an argument
@@ -32,6 +32,7 @@ use self::document::NewEntry;
 pub use self::log::{LogCommand, LogHome};
 use crate::clock::unix_seconds;
 use crate::rights::{AccessFile, Action, Rule, Token, hash_password};
+use crate::web;
 
 /// What there is to do beside serving.
 #[derive(Debug, Clone, Subcommand)]
@@ -54,6 +55,8 @@ pub enum AdminCommand {
         /// Where to
         folder: PathBuf,
     },
+    /// Print the first view as one HTML file that needs no server: it simulates one, and says so
+    Page,
 }
 
 /// The manual pages of a program, and what shells complete of it.
@@ -155,6 +158,10 @@ pub fn run(
         })
     };
     match command {
+        AdminCommand::Page => {
+            print(&web::simulation()?)?;
+            Ok(Outcome::Done)
+        }
         AdminCommand::Token(TokenCommand::Add(identity)) => {
             let token = Token::generate();
             let entry = identity.entry("sha256", token.hash().to_string())?;

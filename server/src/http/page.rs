@@ -1,19 +1,15 @@
-//! The demo page: the files of `web/`, inside the binary.
+//! The pages: the files of `web/`, as HTTP has them.
 
 use std::borrow::Cow;
 
 use axum::http::StatusCode;
 use bytes::Bytes;
 use doorbell_protocol::{Code, Error, Topic};
-use rust_embed::RustEmbed;
 
 use super::App;
 use super::reply::{Body, Head, Reply};
 use super::request::{Request, decoded};
-
-#[derive(RustEmbed)]
-#[folder = "../web"]
-struct Files;
+use crate::web::WebFile;
 
 /// Nothing from elsewhere, nothing inline, in nobody's frame.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
@@ -84,7 +80,7 @@ fn wants_page(request: &Request<'_>) -> bool {
 
 /// A refusal: a page for a person with a browser, JSON for everybody else.
 pub(super) fn refusal(app: &App, request: &Request<'_>, error: &Error) -> Reply {
-    let page = wants_page(request).then(|| Files::get("error.html")).flatten();
+    let page = wants_page(request).then(|| WebFile::get("error.html")).flatten();
     let Some(page) = page else { return Reply::refusal(error) };
     // It may stand at any depth, and a proxy may have taken away what is above it.
     let depth = app.base_path.strip(request.path).matches('/').count().saturating_sub(1);
@@ -112,7 +108,7 @@ pub(super) fn file(name: &str, request: &Request<'_>) -> Result<Reply, Error> {
 fn found(name: &str) -> Result<(Bytes, String), Error> {
     // In debug builds these are the files on disk, where other names would lead elsewhere.
     let is_name = name.split('/').all(|part| !matches!(part, "" | "." | ".."));
-    let found = is_name.then(|| Files::get(name)).flatten();
+    let found = is_name.then(|| WebFile::get(name)).flatten();
     let file = found.filter(|_| content_type(name).is_some());
     let file = file.ok_or_else(|| Error::new(Code::NotFound, "page not found"))?;
     let hash = file.metadata.sha256_hash();
@@ -164,16 +160,4 @@ fn content_type(name: &str) -> Option<&'static str> {
         "webmanifest" => "application/manifest+json",
         _ => return None,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_debug_build_reads_the_page_from_disk_each_time() {
-        let file = Files::get("main.js").unwrap();
-        let is_read = matches!(file.data, std::borrow::Cow::Owned(_));
-        assert_eq!(is_read, cfg!(debug_assertions), "a release build has it inside");
-    }
 }
