@@ -180,7 +180,7 @@ impl Schedule {
         })
     }
 
-    /// Whether another one may wait.
+    /// Whether another one of an owner may wait.
     ///
     /// # Errors
     ///

@@ -67,7 +67,7 @@ impl WaitingFile {
             match file.rewrite(&kept) {
                 Err(LogError::Full) => file.go_on(&bytes).map_err(refuse)?,
                 rewritten => {
-                    rewritten.map_err(|error| refuse(io::Error::other(error.to_string())))?
+                    rewritten.map_err(|error| refuse(io::Error::other(error.to_string())))?;
                 }
             }
         }
@@ -130,10 +130,10 @@ impl WaitingFile {
     fn go_on(&self, bytes: &[u8]) -> io::Result<()> {
         let mut state = self.state();
         // Behind the last end of a line is what was being written when the process died.
-        let end = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let end = memchr::memrchr(b'\n', bytes).map_or(0, |at| at + 1);
         state.file = Some(self.folder.open_to_write(WAITING)?);
         state.end = end as u64;
-        state.lines = bytes.iter().filter(|byte| **byte == b'\n').count();
+        state.lines = memchr::memchr_iter(b'\n', bytes).count();
         Ok(())
     }
 

@@ -78,9 +78,9 @@ impl PushFile {
     fn go_on(&mut self, text: &[u8]) -> io::Result<()> {
         let file = OpenOptions::new().append(true).open(&self.path)?;
         // Behind the last end of a line is what was being written when the process died.
-        let end = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let end = memchr::memrchr(b'\n', text).map_or(0, |at| at + 1);
         file.set_len(end as u64)?;
-        let lines = text.iter().filter(|byte| **byte == b'\n').count();
+        let lines = memchr::memchr_iter(b'\n', text).count();
         (self.file, self.lines) = (Some(file), lines);
         Ok(())
     }
