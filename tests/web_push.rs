@@ -197,6 +197,33 @@ fn a_subscription_ends_when_its_browser_says_so_or_its_push_service() {
 }
 
 #[test]
+fn a_browser_is_told_once_that_its_subscription_is_about_to_end() {
+    let service = PushService::start();
+    let mut server = server(&service, "");
+    let browser = Browser::at(&service, "/");
+    accepted(&server, &browser.subscribe(&["t"]));
+    server.stop();
+    let path = server.data().join("web-push.lines");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let mut line: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+    let days_ago = |days: u64| json!(line["renewed"].as_u64().unwrap() - days * 24 * 60 * 60);
+    let (old, too_old) = (days_ago(56), days_ago(61));
+    line["renewed"] = old;
+    std::fs::write(&path, format!("{line}\n")).unwrap();
+    server.restart();
+    assert_eq!(browser.decrypt(&service.push()), json!({"event": "subscription_expiring"}));
+    server.stop();
+    server.restart();
+    server.publish("t", "the next push");
+    assert_eq!(texts(&browser, &[service.push()]), ["the next push"]);
+    server.stop();
+    line["renewed"] = too_old;
+    std::fs::write(&path, format!("{line}\n")).unwrap();
+    server.restart();
+    eventually("it has ended", || has_ended(&server, &browser));
+}
+
+#[test]
 fn a_push_service_that_is_busy_is_asked_again_and_one_that_refuses_all_is_given_up() {
     let service = PushService::start();
     let server = server(&service, "");

@@ -108,7 +108,19 @@ function pushed(event) {
   }
 }
 
+/** What says that nobody has opened the page for long: nothing is pushed unless somebody does. */
+function showExpiring() {
+  const isChinese = navigator.language.startsWith("zh");
+  return self.registration.showNotification("doorbell", {
+    body: isChinese ? "打开页面，才能继续收到通知。" : "Open the page to go on being notified.",
+    icon: `${FILES}app/icon-192.png`,
+    tag: "subscription_expiring",
+    data: {},
+  });
+}
+
 function show(pushed) {
+  if (pushed.event === "subscription_expiring") return showExpiring();
   const message = pushed.message ?? {};
   const { id, sequence_id: series, topic, title, time, priority } = message;
   const url = target(message.click);

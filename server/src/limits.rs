@@ -323,6 +323,8 @@ pub const PUSH_ENDPOINT_BYTES_MAX: usize = 2048;
 pub const PUSH_BODY_BYTES_MAX: usize = 32 << 10;
 /// Seconds after which one ends that nobody renews.
 pub const PUSH_GOOD_FOR: u64 = 60 * 24 * 60 * 60;
+/// Seconds after which its browser is told that it is about to.
+pub const PUSH_WARNED_AFTER: u64 = 55 * 24 * 60 * 60;
 /// How often it is looked for those.
 pub const PUSH_LOOK: Duration = Duration::from_secs(600);
 /// Seconds that a push service keeps a push for a browser that is off.

@@ -30,7 +30,7 @@ use tokio::sync::watch;
 use url::Url;
 
 use self::encryption::encrypt;
-use self::payload::payload;
+use self::payload::{EXPIRING, payload};
 use self::store::PushFile;
 pub use self::store::copy_subscriptions;
 pub use self::subscription::{AskedPush, PushOrigin};
@@ -42,7 +42,7 @@ use crate::access::{Access, Gate, Standing};
 use crate::clock::unix_seconds;
 use crate::limits::{
     PUSH_FAILURES_MAX, PUSH_GOOD_FOR, PUSH_LOOK, PUSH_RETRY_MAX, PUSH_SUBSCRIPTIONS_MAX,
-    PUSH_SUBSCRIPTIONS_PER_VISITOR_MAX, PUSH_TRIES_MAX, PUSH_TTL_SECONDS,
+    PUSH_SUBSCRIPTIONS_PER_VISITOR_MAX, PUSH_TRIES_MAX, PUSH_TTL_SECONDS, PUSH_WARNED_AFTER,
 };
 use crate::message::Message;
 use crate::outbound::{Errand, Outbound, OutboundAnswer, OutboundRequest};
@@ -271,19 +271,38 @@ impl Push {
         self.0.begun.subscribe()
     }
 
-    /// Forgets, now and then, those that nobody has renewed, until the stop.
+    /// Forgets, now and then, those that nobody has renewed, until the stop. Their browsers are
+    /// told before.
     pub async fn keep(self, stop: Stop) {
-        while stop.run_until_cancelled(tokio::time::sleep(PUSH_LOOK)).await.is_some() {
+        loop {
             let now = unix_seconds();
-            let expired: Vec<String> = {
+            let not_renewed: Vec<_> = {
                 let book = self.book();
-                let is_old = |one: &&Arc<PushSubscription>| one.renewed + PUSH_GOOD_FOR <= now;
-                let old = book.endpoints.values().filter(is_old);
-                old.map(|one| one.endpoint.to_string()).collect()
+                let is_old = |one: &&Arc<PushSubscription>| one.renewed + PUSH_WARNED_AFTER <= now;
+                book.endpoints.values().filter(is_old).cloned().collect()
             };
-            for endpoint in expired {
-                self.end(&endpoint, "nobody has renewed it").await;
+            for one in not_renewed {
+                if one.renewed + PUSH_GOOD_FOR <= now {
+                    self.end(one.endpoint.as_str(), "nobody has renewed it").await;
+                } else if !one.warned.swap(true, Ordering::Relaxed) {
+                    self.warn(one).await;
+                }
             }
+            if stop.run_until_cancelled(tokio::time::sleep(PUSH_LOOK)).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Tells a browser that its subscription is about to end, once it is kept that it was told.
+    async fn warn(&self, subscription: Arc<PushSubscription>) {
+        let written = subscription.written();
+        if let Err(error) = self.change(move |_, file| keep(file, &written)).await {
+            tracing::warn!(%error, "it could not be kept that a subscription is about to end");
+        }
+        if let Some(topic) = subscription.topics.first().cloned() {
+            let headers = headers(&Event::new(Kind::Message, 0));
+            self.begin(subscription, topic, EXPIRING.into(), headers, None);
         }
     }
 
@@ -302,7 +321,7 @@ impl Push {
                 let text = payload(event, &url);
                 let headers = headers(event);
                 let telling = progress.begin(message.seq());
-                self.begin(subscription, message.topic().clone(), text, headers, telling);
+                self.begin(subscription, message.topic().clone(), text, headers, Some(telling));
             }
         });
     }
@@ -313,7 +332,7 @@ impl Push {
         topic: Topic,
         text: Vec<u8>,
         headers: HeaderMap,
-        telling: Telling,
+        telling: Option<Telling>,
     ) {
         let lane = subscription.lane.clone();
         // A browser whose push service is slow takes nobody else's place.
@@ -332,7 +351,9 @@ impl Push {
             };
             let pushed = push.push(&subscription, &topic, &text, headers).await;
             drop((turn, room));
-            telling.end();
+            if let Some(telling) = telling {
+                telling.end();
+            }
             pushed
         });
     }

@@ -11,6 +11,9 @@ const LINK_BYTES_MAX: usize = 512;
 /// What stands behind a text that was cut.
 const CUT: &str = "…";
 
+/// The JSON of a push that tells a browser that its subscription ends unless its page is opened.
+pub(super) const EXPIRING: &str = "{\"event\":\"subscription_expiring\"}";
+
 /// The JSON of a push of a message to whoever knows its topic by this address.
 pub(super) fn payload(event: &Event<'_>, subscription_id: &str) -> Vec<u8> {
     let mut event = event.clone();

@@ -1,7 +1,7 @@
 //! One subscription: where a browser is pushed to, with what keys, what of, and by whose right.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use base64::Engine;
 use base64::engine::general_purpose::{URL_SAFE, URL_SAFE_NO_PAD};
@@ -50,6 +50,9 @@ pub(super) struct WrittenPush {
     /// When it was asked for last, in unix seconds.
     #[serde(default)]
     renewed: u64,
+    /// Whether its browser was told since then that it is about to end.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) warned: bool,
 }
 
 impl WrittenPush {
@@ -64,6 +67,7 @@ impl WrittenPush {
             holder: None,
             owner: None,
             renewed: 0,
+            warned: false,
         }
     }
 }
@@ -78,6 +82,8 @@ pub(super) struct PushSubscription {
     pub(super) holder: Holder,
     pub(super) owner: Option<String>,
     pub(super) renewed: u64,
+    /// Whether its browser was told since then that it is about to end.
+    pub(super) warned: AtomicBool,
     /// What was published after this place is for it.
     pub(super) after: u64,
     /// Stays the same when it is renewed.
@@ -140,6 +146,7 @@ impl PushSubscription {
             holder,
             owner,
             renewed: now,
+            warned: AtomicBool::new(false),
             after,
             lane: Arc::default(),
         })
@@ -151,12 +158,22 @@ impl PushSubscription {
     ///
     /// What is wrong with it.
     pub(super) fn read(written: WrittenPush, after: u64) -> Result<Option<Self>, Error> {
-        let WrittenPush { endpoint, auth, p256dh, topics, base_url, holder, owner, renewed } =
-            written;
+        let WrittenPush {
+            endpoint,
+            auth,
+            p256dh,
+            topics,
+            base_url,
+            holder,
+            owner,
+            renewed,
+            warned,
+        } = written;
         let Some(holder) = holder.filter(|_| !topics.is_empty()) else { return Ok(None) };
         let asked = AskedPush { endpoint, auth, p256dh, topics };
         let origin = PushOrigin { holder, owner, base_url };
-        Self::asked(&asked, origin, renewed, after).map(Some)
+        let read = Self::asked(&asked, origin, renewed, after)?;
+        Ok(Some(Self { warned: AtomicBool::new(warned), ..read }))
     }
 
     /// As it stands in the file.
@@ -170,6 +187,7 @@ impl PushSubscription {
             holder: Some(self.holder.clone()),
             owner: self.owner.clone(),
             renewed: self.renewed,
+            warned: self.warned.load(Ordering::Relaxed),
         }
     }
 }
