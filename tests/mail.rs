@@ -180,9 +180,16 @@ fn a_visitor_sends_so_many_mails_and_then_one_after_the_other() {
     let Some(mail) = MailServer::start(SmtpTls::Off) else { return };
     let access = AccessFile::new("[anonymous]\nallow = [\"pubsub >\"]\nadmin = true\n");
     let server = TestServer::with(&format!("{} {}", flags(&mail), access.flag()));
+    let account = || {
+        let account = server.get("/v1/account").json();
+        let figure = |of: &str, name: &str| account[of][name].as_u64().unwrap();
+        [figure("limits", "emails"), figure("stats", "emails"), figure("stats", "emails_remaining")]
+    };
+    assert_eq!(account(), [16, 0, 16]);
     for _ in 0..16 {
         accepted(&server, &Request::post("/t", "x").header("Email", TO));
     }
+    assert_eq!(account(), [16, 16, 0]);
     let response = server.send(&Request::post("/t", "x").header("Email", TO));
     assert_eq!(response.json()["code"], 42902, "{}", response.text());
     let wait: u64 = response.header("retry-after").unwrap().parse().unwrap();
@@ -198,6 +205,7 @@ fn a_visitor_sends_so_many_mails_and_then_one_after_the_other() {
 fn what_cannot_be_sent_as_mail_is_refused_and_not_published() {
     let server = TestServer::start();
     refused(&server, &Request::post("/t", "x").header("Email", TO), 40001);
+    assert_eq!(server.get("/v1/account").json()["limits"]["emails"], 0);
     assert_eq!(server.get("/v1/config").json()["enable_emails"], false);
     let closed = "--smtp 127.0.0.1:1 --smtp-from bell@push.example --smtp-tls off";
     let server = TestServer::with(closed);

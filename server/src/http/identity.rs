@@ -14,6 +14,7 @@ use super::reply::Reply;
 use super::request::Request;
 use crate::access::Access;
 use crate::limits::TICKET_BODY_BYTES_MAX;
+use crate::visitors::Bucket;
 
 /// The body of a request for a ticket.
 pub(super) const TICKET_BODY: BodyLimit = BodyLimit {
@@ -51,7 +52,7 @@ pub(super) fn ticket(
 
 /// What stands where the dialect has a number and there is no bound: the largest that all of its
 /// clients can hold.
-const UNBOUNDED: i32 = i32::MAX;
+const UNBOUNDED: u64 = i32::MAX as u64;
 
 /// What somebody is known as. The dialect's clients want all of its numbers; what is not here is 0.
 pub(super) fn account(app: &App, access: &Access) -> Reply {
@@ -72,15 +73,22 @@ pub(super) fn account(app: &App, access: &Access) -> Reply {
     if let Some(expires) = grant.expires() {
         account.insert("expires".into(), expires.into());
     }
+    // 0 says to the dialect's clients that there is no e-mail here.
+    let bounded = access.visitor().room(Bucket::Emails);
+    let (emails, left) = if app.config.gate.sends_mail() {
+        bounded.unwrap_or((UNBOUNDED, UNBOUNDED))
+    } else {
+        (0, 0)
+    };
     let limits = json!({
         "basis": "user", "messages": UNBOUNDED, "message_size": app.message_bytes,
-        "messages_expiry_duration": 0, "emails": 0, "calls": 0, "reservations": 0,
+        "messages_expiry_duration": 0, "emails": emails, "calls": 0, "reservations": 0,
         "attachment_total_size": 0, "attachment_file_size": 0, "attachment_expiry_duration": 0,
         "attachment_bandwidth": 0,
     });
     let stats = json!({
-        "messages": 0, "messages_remaining": UNBOUNDED, "emails": 0, "emails_remaining": 0,
-        "calls": 0, "calls_remaining": 0, "reservations": 0, "reservations_remaining": 0,
+        "messages": 0, "messages_remaining": UNBOUNDED, "emails": emails - left,
+        "emails_remaining": left, "calls": 0, "calls_remaining": 0, "reservations": 0, "reservations_remaining": 0,
         "attachment_total_size": 0, "attachment_total_size_remaining": 0,
     });
     account.insert("limits".into(), limits);

@@ -419,6 +419,13 @@ impl Visitor {
         Err(bucket.refusal(rate, wait))
     }
 
+    /// What a bucket holds in all, and what there is room for now; `None` if it has no bound.
+    pub fn room(&self, bucket: Bucket) -> Option<(u64, u64)> {
+        let ledger = self.0.as_deref()?;
+        let rate = ledger.visitors.0.limits.rate(bucket);
+        ledger.buckets[bucket as usize].room(rate, ledger.visitors.now())
+    }
+
     /// Waits until a bucket has room.
     pub async fn turn(self, bucket: Bucket) {
         while let Some((_, _, wait)) = self.full(bucket) {

@@ -78,6 +78,17 @@ impl Filled {
         (over > 0).then(|| Duration::from_nanos(over))
     }
 
+    /// How much it holds, and how much more goes in at once; `None` if that is not bounded.
+    pub(super) fn room(&self, rate: Rate, now: u64) -> Option<(u64, u64)> {
+        if rate.is_off() {
+            return None;
+        }
+        let filled = self.until.load(Ordering::Relaxed).saturating_sub(now);
+        let free = u128::from(rate.nanos.saturating_sub(filled));
+        let room = free * u128::from(rate.amount) / u128::from(rate.nanos.max(1));
+        Some((rate.amount, u64::try_from(room).unwrap_or(u64::MAX)))
+    }
+
     /// Puts so much in.
     pub(super) fn add(&self, rate: Rate, cost: u64, now: u64) {
         if rate.is_off() {
@@ -110,6 +121,9 @@ mod tests {
             bucket.add(rate, 1, now);
         }
         assert_eq!(bucket.wait(rate, now), Some(Duration::from_secs(1)));
+        assert_eq!(bucket.room(rate, now), Some((60, 0)));
+        assert_eq!(bucket.room(rate, now + 7 * SECOND), Some((60, 7)));
+        assert_eq!(bucket.room(Rate::OFF, now), None);
         now += SECOND - 1;
         assert_eq!(bucket.wait(rate, now), Some(Duration::from_nanos(1)));
         now += 1;
