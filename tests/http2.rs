@@ -132,6 +132,10 @@ fn a_refusal_looks_the_same() {
         let answer = send(&mut client, "POST", "/a..b", "x").await;
         assert_eq!(answer.status(), 400);
         assert!(text(answer).await.contains("\"code\":40009"));
+        let long = hyper::Request::post("http://localhost/t").header("cookie", "x".repeat(40_000));
+        let answer = client.send_request(long.body(Full::default()).unwrap()).await.unwrap();
+        assert_eq!(answer.status(), 431);
+        assert!(text(answer).await.contains("more than 32768 bytes"));
     });
 }
 

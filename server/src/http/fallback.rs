@@ -99,7 +99,7 @@ async fn answer(
     let policy = ResponsePolicy::of(&app, &request);
     let route = Route::of(&app, &request);
     let only_head = request.method == "HEAD";
-    let reply = match breach(&parts, route) {
+    let reply = match breach(&app, &parts, route) {
         Some(refusal) => refusal,
         None => {
             let limit = route.body(&app, &request);
@@ -127,12 +127,25 @@ async fn answer(
 
 /// The refusal of what the library takes and nobody should send (RFC 9110, RFC 9112): two readers
 /// of one connection could understand it in two ways. Nothing is read behind it.
-fn breach(parts: &Parts, route: Route<'_>) -> Option<Reply> {
-    let mut reply = Reply::refusal(&rule_broken(parts, route)?);
+fn breach(app: &App, parts: &Parts, route: Route<'_>) -> Option<Reply> {
+    let broken = head_too_long(app, parts).or_else(|| rule_broken(parts, route))?;
+    let mut reply = Reply::refusal(&broken);
     if parts.version < Version::HTTP_2 {
         reply.head.add("connection", b"close");
     }
     Some(reply)
+}
+
+/// That the head of a request over HTTP/2 is too long, as that counts it: with 32 bytes for each
+/// header. The library takes more of it than this, since it refuses without a word.
+fn head_too_long(app: &App, parts: &Parts) -> Option<Error> {
+    let limit = app.header_bytes;
+    let headers = parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 32);
+    let is_long = || headers.sum::<usize>() + parts.uri.path().len() > limit;
+    (parts.version >= Version::HTTP_2 && is_long()).then(|| {
+        let text = format!("request head has more than {limit} bytes, which is the limit");
+        Error::new(Code::HeadTooLong, text)
+    })
 }
 
 fn rule_broken(parts: &Parts, route: Route<'_>) -> Option<Error> {
@@ -256,7 +269,7 @@ impl Fallback {
             .enable_connect_protocol()
             .max_concurrent_streams(HTTP2_STREAMS_MAX)
             .max_send_buf_size(HTTP2_SEND_BYTES_MAX)
-            .max_header_list_size(u32::try_from(app.header_bytes).unwrap_or(u32::MAX));
+            .max_header_list_size(u32::try_from(2 * app.header_bytes).unwrap_or(u32::MAX));
         Self { app, router: TowerToHyperService::new(router), http1, http2 }
     }
 
