@@ -44,6 +44,9 @@ pub(crate) fn message(event: &Event<'_>, zone: &TimeZone) -> String {
         let tags = event.tags.iter().map(|tag| format!("#{}", escape(tag, " ")));
         parts.push(paint(TAGS, &tags.collect::<Vec<_>>().join(" ")));
     }
+    if let Some(file) = &event.attachment {
+        parts.push(paint(FAINT, &escape(&file.url, " ")));
+    }
     parts.join("  ")
 }
 
@@ -109,6 +112,15 @@ mod tests {
     fn shown(json: &str) -> String {
         let event: Event<'_> = Event::parse(json.as_bytes()).unwrap();
         message(&event, &TimeZone::UTC)
+    }
+
+    #[test]
+    fn a_line_has_the_address_of_a_file_wherever_that_lies() {
+        let line = shown(
+            r#"{"time":1763850000,"event":"message","topic":"t","message":"m",
+            "attachment":{"name":"a.jpg","url":"https://x.example/a.jpg"}}"#,
+        );
+        assert_eq!(strip_str(&line).to_string(), "22:20:00  t  m  https://x.example/a.jpg");
     }
 
     #[test]
