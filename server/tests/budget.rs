@@ -29,9 +29,9 @@ const MARGIN: f64 = 0.12;
 const BUDGET: &[(&str, f64)] = &[
     ("allocations: a publish over tcp", 17.07),
     ("allocations: a publish over http", 17.07),
-    ("allocations: a delivery over tcp", 0.10),
-    ("allocations: a delivery over ws", 0.15),
-    ("allocations: a delivery over sse", 0.15),
+    ("allocations: a delivery over tcp", 0.06),
+    ("allocations: a delivery over ws", 0.08),
+    ("allocations: a delivery over sse", 0.08),
     ("allocations: a delivery over longpoll", 10.00),
     ("bytes: one that waits over tcp", 777.92),
     ("bytes: one that waits over ws", 994.56),
