@@ -375,7 +375,7 @@ fn a_start_keeps_a_file_that_a_message_tells_of_and_no_other() {
 fn a_start_keeps_the_file_of_a_message_that_waits_for_its_time() {
     let mut server = TestServer::durable("");
     let request = Request::new("PUT", "/t").header("Filename", "a").header("In", "10s");
-    let event = accepted(&server.send(&request.body(b"later".to_vec())));
+    let event = accepted(&server.send(&request.body(b"later")));
     server.kill();
     // As a death leaves it between the message and the file's last name.
     let named = folder(&server).join(names(&server).pop().unwrap());

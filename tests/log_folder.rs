@@ -169,7 +169,7 @@ fn a_backup_has_what_is_kept_beside_the_log() {
     };
     let browser = Browser::at(&service, "/one");
     sent(&server, &browser.subscribe(&["t"]));
-    let upload = Request::new("PUT", "/files").header("Filename", "a").body(b"kept".to_vec());
+    let upload = Request::new("PUT", "/files").header("Filename", "a").body(b"kept");
     let file = sent(&server, &upload).events().remove(0);
     sent(&server, &Request::post("/later", "waits").header("In", "1h"));
     // As it is while a file waits for its last name.
