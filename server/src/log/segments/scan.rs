@@ -243,9 +243,11 @@ fn is_unwritten(text: &[u8], offset: u64) -> bool {
 }
 
 impl Content {
-    /// Its topics.
-    pub(super) fn rows(&self) -> impl Iterator<Item = (&str, TopicRow)> {
-        self.topics.iter().map(|(name, row)| (&**name, *row))
+    /// Its topics, by name.
+    pub(super) fn rows_in_order(&self) -> impl Iterator<Item = (&str, TopicRow)> {
+        let mut rows: Vec<_> = self.topics.iter().map(|(name, row)| (&**name, *row)).collect();
+        rows.sort_unstable_by_key(|(name, _)| *name);
+        rows.into_iter()
     }
 
     /// How many of its places behind another one stand for a loss, and had no message.

@@ -75,9 +75,7 @@ pub(super) fn write(folder: &Folder, ordinal: u64, content: &Content) -> io::Res
         writeln!(file, "{offset} {seq}")?;
     }
     let at = file.bytes();
-    let mut topics: Vec<_> = content.topics.iter().collect();
-    topics.sort_unstable_by_key(|(name, _)| *name);
-    for (name, row) in topics {
+    for (name, row) in content.rows_in_order() {
         row.write(name, &mut file)?;
     }
     let end = file.bytes();
