@@ -4,8 +4,11 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
+use serde_json::Value;
+
+use crate::support::client::client_command;
 use crate::support::nats::{NODES, NatsCluster};
-use crate::support::server::{listener, run, server_command};
+use crate::support::server::{listener, run, run_within, server_command};
 use crate::support::{Lines, Request, TestServer, Transport, eventually, seqs};
 
 fn two_fronts(cluster: &NatsCluster, flags: &str) -> [TestServer; 2] {
@@ -241,4 +244,28 @@ fn a_log_moves_into_a_cluster_and_out_again_and_begins_an_epoch_there() {
     assert_eq!(seqs(&after.poll("%3E", held[0].id())), [2, 3]);
     let verified = command(&["check", "."], b"").2;
     assert!(verified.contains("tools of NATS"), "{verified}");
+}
+
+#[test]
+fn the_comparison_publishes_at_one_front_and_receives_by_another() {
+    let Some(cluster) = NatsCluster::start() else { return };
+    let [one, other] = two_fronts(&cluster, "");
+    let mut command = client_command();
+    command.args(["compare", "--via", "longpoll,tcp,ws", "--rate", "20", "--duration", "2s"]);
+    command.args(["--process", "steady", "--interval", "500ms", "--json"]);
+    command.arg("--server").arg(format!("http://{}", other.http));
+    command.arg("--publish-to").arg(format!("http://{}", one.http));
+    let output = run_within(Duration::from_secs(60), &mut command);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}");
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let rows = report["contenders"].as_array().unwrap();
+    assert_eq!(rows.len(), 3);
+    for row in rows {
+        assert_eq!(
+            (row["received"].as_u64(), row["missed"].as_u64()),
+            (Some(40), Some(0)),
+            "{row}"
+        );
+    }
 }

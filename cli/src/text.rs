@@ -120,7 +120,10 @@ mod tests {
             r#"{"time":1763850000,"event":"message","topic":"t","message":"m",
             "attachment":{"name":"a.jpg","url":"https://x.example/a.jpg"}}"#,
         );
-        assert_eq!(strip_str(&line).to_string(), "22:20:00  t  m  https://x.example/a.jpg");
+        assert_eq!(
+            strip_str(&line).to_string(),
+            "2025-11-22 22:20:00  t  m  https://x.example/a.jpg"
+        );
     }
 
     #[test]

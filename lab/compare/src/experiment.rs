@@ -64,6 +64,9 @@ impl Experiment {
         arguments: &CompareArguments,
         plan: &Plan,
     ) -> Result<Report, Failure> {
+        if let Some(other) = &arguments.publish_to {
+            self.setup.publish_at = other.clone();
+        }
         let places = &self.setup.places;
         let ways = plan.ways(places)?;
         let contenders = Contender::all(&ways, &plan.intervals);

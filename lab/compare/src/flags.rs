@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand, ValueEnum};
+use doorbell::Server;
 use doorbell::laboratory::RequestHeaders;
 use doorbell_instruments::{INTERVAL, time_between};
 use doorbell_link::Link;
@@ -92,6 +93,10 @@ pub struct CompareArguments {
     #[arg(long, value_name = "LIST", default_value = "2s", value_delimiter = ',',
         value_parser = interval)]
     pub(crate) interval: Vec<Duration>,
+    /// Publish at another server of the same log than the one that the contenders read from, such as
+    /// another front of a cluster: what lies between the two is in the delay
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) publish_to: Option<Server>,
     /// Subscribers of each contender; each receives every message
     #[arg(long, value_name = "N", default_value = "1",
         value_parser = clap::value_parser!(u32).range(1..=SUBSCRIBERS_MAX))]

@@ -84,6 +84,7 @@ fn race<'a>(
         times.into_iter().map(|at| Planned { at, topic: 0, bytes: plan.payload }).collect();
     Ok(Race {
         server: &setup.server,
+        publish_at: &setup.publish_at,
         places: &setup.places,
         contenders: std::slice::from_ref(contender),
         subscribers,

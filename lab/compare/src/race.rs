@@ -42,8 +42,10 @@ const WINDOW: usize = 4096;
 
 /// What races, and on what.
 pub(crate) struct Race<'a> {
-    /// Where messages are published and the server is asked about itself.
+    /// Where the server is asked about itself.
     pub(crate) server: &'a Server,
+    /// Where messages are published.
+    pub(crate) publish_at: &'a Server,
     /// Where the contenders connect to.
     pub(crate) places: &'a Places,
     pub(crate) contenders: &'a [Contender],
@@ -143,7 +145,7 @@ impl Race<'_> {
         progress: &Progress,
     ) -> Result<(Outcome, Vec<Finish>), Failure> {
         let connecting = async {
-            let lines = self.server.lines().await?;
+            let lines = self.publish_at.lines().await?;
             let mut publisher = Client::new(Server::Lines(lines, None)).publisher().window(WINDOW);
             publisher.connect().await?;
             let mut field = self.field()?;

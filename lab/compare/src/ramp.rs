@@ -153,6 +153,7 @@ async fn step(
         times.into_iter().map(|at| Planned { at, topic: 0, bytes: arguments.payload }).collect();
     let run = Race {
         server: at.server,
+        publish_at: at.server,
         places: at.places,
         contenders: std::slice::from_ref(contender),
         subscribers: arguments.subscribers as usize,

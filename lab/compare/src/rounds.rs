@@ -117,6 +117,7 @@ impl<'a> Rounds<'a> {
     ) -> Result<Race<'a>, Failure> {
         Ok(Race {
             server: &self.setup.server,
+            publish_at: &self.setup.publish_at,
             places: &self.setup.places,
             contenders,
             subscribers: self.plan.subscribers as usize,

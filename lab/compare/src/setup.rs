@@ -39,8 +39,10 @@ struct Listen {
 
 /// A server, and what it says about itself.
 pub(crate) struct Setup {
-    /// Where messages are published, and where the server is asked about itself.
+    /// Where the server is asked about itself.
     pub(crate) server: Server,
+    /// Where messages are published: there, or at another server of the same log.
+    pub(crate) publish_at: Server,
     /// Where the contenders connect to.
     pub(crate) places: Places,
     network: Network,
@@ -164,6 +166,7 @@ impl Setup {
         };
         let keepalive = config.keepalive_seconds.filter(|seconds| seconds.is_finite());
         Ok(Self {
+            publish_at: server.clone(),
             server,
             places,
             network,

@@ -187,6 +187,7 @@ impl Settings {
             let contenders = &contenders;
             let race = Race {
                 server,
+                publish_at: server,
                 places,
                 contenders,
                 subscribers,

@@ -324,7 +324,8 @@ async fn a_subscription_that_is_dropped_leaves_nothing_at_the_server() {
 
 #[tokio::test]
 async fn a_server_without_udp_says_how_to_have_it() {
-    let server = RealServer::start("--ephemeral --http 127.0.0.1:0 --tcp 127.0.0.1:0").await;
+    let flags = "--ephemeral --http 127.0.0.1:0 --tcp 127.0.0.1:0 --udp none";
+    let server = RealServer::start(flags).await;
     let mut updates = server.subscribe().stream();
     let error = updates.next().await.unwrap().unwrap_err();
     assert!(matches!(error, Error::Address(_)), "{error:?}");

@@ -17,6 +17,7 @@
 mod client;
 mod follow;
 mod heads;
+mod open;
 mod own;
 mod payload;
 mod publish;
@@ -25,7 +26,6 @@ mod stream;
 #[cfg(test)]
 pub(in crate::log) mod tests;
 
-use std::collections::HashMap;
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -33,25 +33,23 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_nats::jetstream::stream::Info;
-use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerAddr, Subscriber};
-use doorbell_protocol::Topic;
+use async_nats::{ServerAddr, Subscriber};
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 use self::client::{SourceFault, StreamClient};
-use self::follow::ASK_AGAIN;
+use self::open::connect;
 use self::own::Own;
-use self::payload::{BESIDE_BYTES_MAX, Chain};
-use self::publish::{BATCH_MAX, OutgoingMessage, Tried};
-use self::stream::Names;
-use super::epochs::next;
+use self::publish::BATCH_MAX;
 use super::{
-    Bounds, Entry, Epochs, Feed, Heads, Log, LogError, Owner, Page, Query, Remote, Retention, Span,
+    Bounds, Entry, Epochs, Feed, Heads, Log, LogError, Owner, Page, Query, Remote, Retention,
 };
-use crate::clock::{Now, unix_micros};
-use crate::limits::{TAIL_MESSAGES_MAX, TOPICS_REMEMBERED_MAX};
+use crate::clock::Now;
+use crate::limits::TOPICS_REMEMBERED_MAX;
 use crate::message::Message;
+
+pub use self::open::begin_epoch;
 
 /// Where the cluster is, and what of it is ours.
 #[derive(Debug, Clone)]
@@ -91,21 +89,6 @@ impl From<SourceFault> for ClusterFault {
         }
     }
 }
-
-/// Versions of nats-server: the first that stores a batch whole, and the first that can sync each
-/// message to the disks of a replicated stream at a price that is worth it.
-const VERSION_MIN: (u32, u32) = (2, 12);
-const VERSION_DURABLE: (u32, u32) = (2, 15);
-/// A server that is frozen is noticed after twice this time.
-const PING_EVERY: Duration = Duration::from_secs(2);
-/// Live messages that wait for the tail: what is beyond is fetched.
-const LIVE_WAITING_MAX: usize = 65_536;
-/// Messages that a new front has in memory from the start, for those who come back to it.
-const WARM_MESSAGES: u64 = TAIL_MESSAGES_MAX as u64 / 4;
-/// What was stored comes by the tail within this time, or it is looked for.
-const TOLD_WITHIN: Duration = Duration::from_millis(200);
-/// How long the first contact may take.
-const CONNECT_WAIT: Duration = Duration::from_secs(3);
 
 /// A log that is a stream of a cluster.
 #[derive(Debug)]
@@ -228,194 +211,7 @@ impl JetStreamLog {
     }
 }
 
-/// Connects to one of the servers.
-async fn connect(
-    settings: &ClusterSettings,
-    looks: watch::Sender<u64>,
-) -> Result<Client, ClusterFault> {
-    let mut options = ConnectOptions::new()
-        .name("doorbell")
-        .ping_interval(PING_EVERY)
-        .connection_timeout(CONNECT_WAIT)
-        .subscription_capacity(LIVE_WAITING_MAX)
-        .event_callback(move |event| {
-            tracing::debug!(%event, "the connection to the cluster");
-            let is_news =
-                matches!(event, Event::Connected | Event::Disconnected | Event::SlowConsumer(_));
-            if is_news {
-                looks.send_modify(|looks| *looks += 1);
-            }
-            async {}
-        });
-    // An address may name a user, as addresses do.
-    let user = settings
-        .servers
-        .iter()
-        .find_map(|server| Some((server.username()?.to_owned(), server.password()?.to_owned())));
-    if let Some((user, password)) = user {
-        options = options.user_and_password(user, password);
-    }
-    if let Some(path) = &settings.credentials {
-        options = options.credentials_file(path).await.map_err(|error| {
-            let path = path.display();
-            ClusterFault::Unfit(format!("the credentials {path} cannot be read: {error}"))
-        })?;
-    }
-    if let Some(path) = &settings.ca {
-        options = options.add_root_certificates(path.clone());
-    }
-    options.connect(&settings.servers[..]).await.map_err(|error| match error.kind() {
-        ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
-            ClusterFault::Unfit(format!("the NATS servers refuse the credentials: {error}"))
-        }
-        ConnectErrorKind::ServerParse | ConnectErrorKind::Tls => {
-            ClusterFault::Unfit(error.to_string())
-        }
-        _ => ClusterFault::Away(format!("no NATS server answers: {error}")),
-    })
-}
-
-/// The first two numbers of a version.
-fn version(text: &str) -> Option<(u32, u32)> {
-    let mut numbers = text.split('.').map(str::parse);
-    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
-}
-
 impl Shared {
-    async fn open(
-        client: Client,
-        settings: &ClusterSettings,
-        retention: Option<Retention>,
-        looks: watch::Sender<u64>,
-        asked: watch::Receiver<u64>,
-    ) -> Result<(Arc<Self>, (Subscriber, u64)), ClusterFault> {
-        let server = client.server_info();
-        check_server(&server, settings)?;
-        let not_durable = version(&server.version).is_none_or(|own| own < VERSION_DURABLE);
-        let not_durable = not_durable.then(|| {
-            let version = &server.version;
-            format!("nats-server {version} does not sync each message: 2.15 with sync_interval: always does")
-        });
-        let source = StreamClient::new(client, Names { stream: settings.stream.clone() });
-        let info = opened_stream(&source, settings, retention.as_ref()).await?;
-        let epochs = stream::epochs(&info.config).map_err(ClusterFault::Unfit)?;
-        // Before the end is asked for: what comes after that is told live.
-        let live = source.client.subscribe(source.names.all_live()).await;
-        let live = live.map_err(|error| ClusterFault::Away(error.to_string()))?;
-        let shared = Arc::new(Self {
-            epochs,
-            created: info.created.to_string(),
-            retention_age: info.config.max_age,
-            replicas: settings.replicas,
-            publish_wait: settings.publish_wait,
-            heads: Heads::default(),
-            heads_known: AtomicU64::new(0),
-            feed: Mutex::default(),
-            told: watch::Sender::new(0),
-            end: watch::Sender::new(0),
-            looks,
-            first: AtomicU64::new(info.state.first_sequence.max(1)),
-            bytes: AtomicU64::new(info.state.bytes),
-            untold: AtomicU64::new(0),
-            own: Own::new(),
-            contact: Mutex::new(Contact { last: Instant::now(), outage: None }),
-            counters: Counters::default(),
-            not_durable,
-            failure: OnceLock::new(),
-            source,
-        });
-        if let Some(text) = &shared.not_durable {
-            tracing::warn!("{text}");
-        }
-        let known = shared.read_heads().await?;
-        shared.heads_known.store(known, Ordering::Relaxed);
-        let info = shared.source.info().await?;
-        let info = info.ok_or_else(|| ClusterFault::Away("the stream is gone".to_owned()))?;
-        shared.note_state(&info);
-        let (first, last) = (info.state.first_sequence.max(1), info.state.last_sequence);
-        shared.heads.restore_forgotten(first - 1);
-        // All that the heads have is told before anybody asks for it.
-        let from = known.min(last.saturating_sub(WARM_MESSAGES)).max(first - 1);
-        shared.told.send_replace(from);
-        shared.end.send_modify(|end| *end = known.max(last).max(*end));
-        #[allow(clippy::disallowed_methods, reason = "it ends with the log's own runtime")]
-        tokio::spawn(follow::look(shared.clone(), asked));
-        Ok((shared, (live, from)))
-    }
-
-    /// Stores a batch of at most as many messages as the stream takes at once.
-    async fn store(&self, batch: Vec<OutgoingMessage>) -> Result<Vec<Message>, LogError> {
-        let until = Instant::now() + self.publish_wait;
-        let (name, mut told) = self.own.begin(batch.len());
-        for attempt in 0.. {
-            if let Some(failure) = self.failure.get() {
-                return Err(LogError::Failed(failure.clone()));
-            }
-            let tried = tokio::select! {
-                biased;
-                messages = &mut told => return messages.map_err(|_| LogError::Closed),
-                tried = publish::send(&self.source, &name, attempt, &batch) => tried,
-            };
-            let why = match tried {
-                Tried::Stored => return self.until_told(told, until).await,
-                Tried::Full => return Err(LogError::Full),
-                Tried::Refused(text) => return Err(LogError::Refused(text)),
-                Tried::Again(why) => why,
-            };
-            self.counters.retries.fetch_add(1, Ordering::Relaxed);
-            // It may have been stored all the same, and come by the tail.
-            if let Ok(messages) = timeout(ASK_AGAIN, &mut told).await {
-                return messages.map_err(|_| LogError::Closed);
-            }
-            if Instant::now() > until {
-                return Err(LogError::Unreachable(why));
-            }
-        }
-        Err(LogError::Closed)
-    }
-
-    /// Waits for what was stored to come by the tail, as it does at once unless it was lost on its
-    /// way.
-    async fn until_told(
-        &self,
-        mut told: oneshot::Receiver<Vec<Message>>,
-        until: Instant,
-    ) -> Result<Vec<Message>, LogError> {
-        loop {
-            if let Ok(messages) = timeout(TOLD_WITHIN, &mut told).await {
-                return messages.map_err(|_| LogError::Closed);
-            }
-            if Instant::now() > until {
-                let text = "it was stored, and is not told here yet".to_owned();
-                return Err(LogError::Unreachable(text));
-            }
-            self.looks.send_modify(|looks| *looks += 1);
-        }
-    }
-
-    /// What is stored of these entries, in their order.
-    fn outgoing(&self, entries: &[Entry], now: Now) -> Vec<OutgoingMessage> {
-        let age_us = u64::try_from(self.retention_age.as_micros()).unwrap_or(u64::MAX);
-        let expires = now.unix_us.saturating_add(age_us) / 1_000_000;
-        let as_of = *self.told.borrow();
-        let topics = entries.iter().map(|entry| &entry.draft.topic);
-        let mut latest: HashMap<&Topic, usize> = HashMap::with_capacity(entries.len());
-        let mut outgoing = Vec::with_capacity(entries.len());
-        for (index, (entry, topic)) in entries.iter().zip(topics).enumerate() {
-            let chain = match latest.insert(topic, index) {
-                Some(before) => Chain::Within((index - before) as u64),
-                None => {
-                    let newest = self.heads.get(topic).map_or(0, |head| head.newest);
-                    Chain::Known { newest, as_of }
-                }
-            };
-            let payload =
-                payload::write(&entry.draft, now.unix_us, Some(expires), chain, &entry.owner);
-            outgoing.push(OutgoingMessage::new(&entry.draft, payload));
-        }
-        outgoing
-    }
-
     fn bounds(&self) -> Bounds {
         let last = *self.told.borrow();
         let first = self.first.load(Ordering::Acquire).min(last + 1);
@@ -499,68 +295,6 @@ impl Shared {
                 "the cluster is out of reach: publishes wait, and are then refused"
             );
             contact.outage = Some(why.to_owned());
-        }
-    }
-}
-
-/// Whether the server that was reached will do.
-fn check_server(
-    server: &async_nats::ServerInfo,
-    settings: &ClusterSettings,
-) -> Result<(), ClusterFault> {
-    let named = &server.version;
-    if version(named).is_none_or(|own| own < VERSION_MIN) {
-        let (major, minor) = VERSION_MIN;
-        let text = format!("nats-server {named} is too old: {major}.{minor} or later is needed");
-        return Err(ClusterFault::Unfit(text));
-    }
-    let most = server.max_payload.saturating_sub(BESIDE_BYTES_MAX);
-    if settings.message_bytes > most {
-        let text = format!(
-            "--message-bytes {} is above {most}, which the max_payload {} of the NATS servers leaves",
-            settings.message_bytes, server.max_payload
-        );
-        return Err(ClusterFault::Unfit(text));
-    }
-    Ok(())
-}
-
-/// The stream, which is made if it is not there and a retention is given for it.
-async fn opened_stream(
-    source: &StreamClient,
-    settings: &ClusterSettings,
-    retention: Option<&Retention>,
-) -> Result<Info, ClusterFault> {
-    let wanted = |keep: &Retention, epochs: &Epochs| {
-        stream::wanted(&source.names, settings.replicas, keep, epochs)
-    };
-    let found = match (source.info().await?, retention) {
-        (Some(found), _) => found,
-        (None, None) => {
-            return Err(ClusterFault::Unfit(format!("there is no stream {}", settings.stream)));
-        }
-        (None, Some(keep)) => {
-            let epochs = Epochs::of_new_log(unix_micros());
-            match source.create(&wanted(keep, &epochs)).await {
-                Ok(info) => info,
-                // Another front may have made it just now.
-                Err(fault) => source.info().await?.ok_or(fault)?,
-            }
-        }
-    };
-    let epochs = stream::epochs(&found.config).map_err(ClusterFault::Unfit)?;
-    let Some(keep) = retention else { return Ok(found) };
-    let wanted = wanted(keep, &epochs);
-    let told = stream::differences(&wanted, &found.config);
-    if !told.is_empty() {
-        let text = format!("the stream {} is another: {}", settings.stream, told.join("; "));
-        return Err(ClusterFault::Unfit(text));
-    }
-    match stream::with_retention(&wanted, &found.config) {
-        None => Ok(found),
-        Some(config) => {
-            tracing::info!("the stream's retention is changed to that of the settings");
-            Ok(source.update(&config).await?)
         }
     }
 }
@@ -699,29 +433,4 @@ impl Drop for JetStreamLog {
         // A runtime must not be dropped where it would be waited for.
         let _ = self.close();
     }
-}
-
-/// Begins a new epoch of a stream, as after one was put back to an earlier state.
-///
-/// # Errors
-///
-/// The cluster is not there, or the stream is none of ours.
-pub fn begin_epoch(settings: &ClusterSettings) -> Result<String, ClusterFault> {
-    let runtime = Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| ClusterFault::Unfit(error.to_string()))?;
-    runtime.block_on(async {
-        let client = connect(settings, watch::Sender::new(0)).await?;
-        let source = StreamClient::new(client, Names { stream: settings.stream.clone() });
-        let info = source.info().await?;
-        let none = || ClusterFault::Unfit(format!("there is no stream {}", settings.stream));
-        let info = info.ok_or_else(none)?;
-        let mut epochs = stream::epochs(&info.config).map_err(ClusterFault::Unfit)?;
-        let epoch = next(Some(epochs.current()), unix_micros(), false);
-        let epoch = epoch.ok_or_else(|| ClusterFault::Unfit("there are no more epochs".into()))?;
-        epochs.push(Span { epoch, from: info.state.last_sequence, torn: false });
-        let mut config = info.config;
-        config.metadata.extend(stream::metadata(&epochs));
-        source.update(&config).await?;
-        Ok(epoch.to_string())
-    })
 }

@@ -4,20 +4,32 @@
 //! however often it is sent. Whether it is stored is seen where all fronts see it: on the tail. An
 //! acknowledgement alone says no more than that it is on its way there.
 
-use std::time::Duration;
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use async_nats::client::RequestErrorKind;
 use async_nats::{HeaderMap, Request};
 use bytes::Bytes;
 use doorbell_protocol::{Draft, Topic};
 use serde::Deserialize;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
 
+use super::Shared;
 use super::client::{MESSAGE_ID, StreamClient};
+use super::follow::ASK_AGAIN;
+use super::payload::{self, Chain};
+use crate::clock::Now;
+use crate::log::{Entry, LogError};
+use crate::message::Message;
 
 /// Messages of one atomic batch, as many as the server takes.
 pub(super) const BATCH_MAX: usize = 1000;
 /// How long one try may take.
 const TRY_WAIT: Duration = Duration::from_secs(2);
+/// What was stored comes by the tail within this time, or it is looked for.
+const TOLD_WITHIN: Duration = Duration::from_millis(200);
 /// How long the stream has one that is not kept: the least that can be said.
 const NOT_KEPT: &str = "1s";
 
@@ -145,5 +157,83 @@ fn outcome(answer: &[u8]) -> Tried {
         STORE_FAILED if text.contains("no space") || text.contains("insufficient") => Tried::Full,
         _ if error.code == 503 => Tried::Again(text),
         _ => Tried::Refused(text),
+    }
+}
+
+impl Shared {
+    /// Stores a batch of at most as many messages as the stream takes at once.
+    pub(super) async fn store(
+        &self,
+        batch: Vec<OutgoingMessage>,
+    ) -> Result<Vec<Message>, LogError> {
+        let until = Instant::now() + self.publish_wait;
+        let (name, mut told) = self.own.begin(batch.len());
+        for attempt in 0.. {
+            if let Some(failure) = self.failure.get() {
+                return Err(LogError::Failed(failure.clone()));
+            }
+            let tried = tokio::select! {
+                biased;
+                messages = &mut told => return messages.map_err(|_| LogError::Closed),
+                tried = send(&self.source, &name, attempt, &batch) => tried,
+            };
+            let why = match tried {
+                Tried::Stored => return self.until_told(told, until).await,
+                Tried::Full => return Err(LogError::Full),
+                Tried::Refused(text) => return Err(LogError::Refused(text)),
+                Tried::Again(why) => why,
+            };
+            self.counters.retries.fetch_add(1, Ordering::Relaxed);
+            // It may have been stored all the same, and come by the tail.
+            if let Ok(messages) = timeout(ASK_AGAIN, &mut told).await {
+                return messages.map_err(|_| LogError::Closed);
+            }
+            if Instant::now() > until {
+                return Err(LogError::Unreachable(why));
+            }
+        }
+        Err(LogError::Closed)
+    }
+
+    /// Waits for what was stored to come by the tail, as it does at once unless it was lost on its
+    /// way.
+    async fn until_told(
+        &self,
+        mut told: oneshot::Receiver<Vec<Message>>,
+        until: Instant,
+    ) -> Result<Vec<Message>, LogError> {
+        loop {
+            if let Ok(messages) = timeout(TOLD_WITHIN, &mut told).await {
+                return messages.map_err(|_| LogError::Closed);
+            }
+            if Instant::now() > until {
+                let text = "it was stored, and is not told here yet".to_owned();
+                return Err(LogError::Unreachable(text));
+            }
+            self.looks.send_modify(|looks| *looks += 1);
+        }
+    }
+
+    /// What is stored of these entries, in their order.
+    pub(super) fn outgoing(&self, entries: &[Entry], now: Now) -> Vec<OutgoingMessage> {
+        let age_us = u64::try_from(self.retention_age.as_micros()).unwrap_or(u64::MAX);
+        let expires = now.unix_us.saturating_add(age_us) / 1_000_000;
+        let as_of = *self.told.borrow();
+        let topics = entries.iter().map(|entry| &entry.draft.topic);
+        let mut latest: HashMap<&Topic, usize> = HashMap::with_capacity(entries.len());
+        let mut outgoing = Vec::with_capacity(entries.len());
+        for (index, (entry, topic)) in entries.iter().zip(topics).enumerate() {
+            let chain = match latest.insert(topic, index) {
+                Some(before) => Chain::Within((index - before) as u64),
+                None => {
+                    let newest = self.heads.get(topic).map_or(0, |head| head.newest);
+                    Chain::Known { newest, as_of }
+                }
+            };
+            let payload =
+                payload::write(&entry.draft, now.unix_us, Some(expires), chain, &entry.owner);
+            outgoing.push(OutgoingMessage::new(&entry.draft, payload));
+        }
+        outgoing
     }
 }

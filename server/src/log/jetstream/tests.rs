@@ -10,6 +10,7 @@ use doorbell_protocol::{Draft, GapReason};
 use tempfile::TempDir;
 
 use super::super::contract::{append, draft, entries, page, seqs};
+use super::open::WARM_MESSAGES;
 use super::*;
 use crate::clock::unix_micros;
 
@@ -378,11 +379,14 @@ mod controls {
     use std::collections::BTreeSet;
 
     use async_nats::jetstream::stream::Info;
+    use async_nats::{Client, ConnectOptions};
     use rustix::process::{Pid, Signal, kill_process};
     use tokio::time::sleep;
 
     use super::*;
     use crate::log::jetstream::client::StreamClient;
+    use crate::log::jetstream::follow::ASK_AGAIN;
+    use crate::log::jetstream::stream::Names;
 
     const MESSAGES: usize = 20_000;
     const TOGETHER: usize = 20;
