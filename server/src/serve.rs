@@ -581,7 +581,7 @@ fn open(config: &Config, log: Option<Arc<dyn Log>>) -> Result<(Hub, Files), Star
     let clock = Arc::new(SystemClock);
     let refused = |error: OpenError| StartError(error.to_string());
     let (log, schedule): (Arc<dyn Log>, _) = match (log, config.folder()) {
-        (Some(log), _) => (log, Schedule::in_memory(0)),
+        (Some(log), _) => (log, Schedule::nowhere()),
         (None, None) => {
             (Arc::new(MemoryLog::new(retention)), Schedule::in_memory(config.schedule_max))
         }

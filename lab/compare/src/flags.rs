@@ -93,8 +93,8 @@ pub struct CompareArguments {
     #[arg(long, value_name = "LIST", default_value = "2s", value_delimiter = ',',
         value_parser = interval)]
     pub(crate) interval: Vec<Duration>,
-    /// Publish at another server of the same log than the one that the contenders read from, such as
-    /// another front of a cluster: what lies between the two is in the delay
+    /// Publish at another server of the same log than the one that the contenders read from, such
+    /// as another front of a cluster: what lies between the two is in the delay
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) publish_to: Option<Server>,
     /// Subscribers of each contender; each receives every message

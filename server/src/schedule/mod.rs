@@ -80,6 +80,8 @@ fn name_of(draft: &Draft, id: Id) -> Series {
 /// All that wait.
 #[derive(Debug)]
 pub struct Schedule {
+    /// Whether there is anywhere to wait.
+    has_place: bool,
     max: usize,
     file: Option<WaitingFile>,
     state: Mutex<State>,
@@ -122,7 +124,12 @@ impl Schedule {
     /// So many may wait, and end with the process.
     pub fn in_memory(max: usize) -> Self {
         let turn = Arc::new(Semaphore::new(1));
-        Self { max, file: None, state: Mutex::default(), turn }
+        Self { has_place: true, max, file: None, state: Mutex::default(), turn }
+    }
+
+    /// None may wait: the server keeps nothing.
+    pub fn nowhere() -> Self {
+        Self { has_place: false, ..Self::in_memory(0) }
     }
 
     /// Those that wait in the folder of an opened log, which may be so many.
@@ -143,7 +150,7 @@ impl Schedule {
             }
         }
         let turn = Arc::new(Semaphore::new(0));
-        Ok(Self { max, file: Some(file), state: Mutex::new(state), turn })
+        Ok(Self { has_place: true, max, file: Some(file), state: Mutex::new(state), turn })
     }
 
     /// What the file has is settled: the turns begin.
@@ -188,7 +195,7 @@ impl Schedule {
     /// is somebody's.
     pub(crate) fn check_room(&self, owner: &Owner, now: Now) -> Result<(), Error> {
         let state = self.state();
-        if self.max == 0 {
+        if !self.has_place {
             let text = "this server takes no messages that are to be delivered later";
             return Err(Error::new(Code::DelayInvalid, text));
         }
