@@ -78,8 +78,6 @@ struct BegunPage {
     page: LaterPage,
     /// That of the state in which it was begun.
     until: u64,
-    /// What was visible when that began.
-    visible: u64,
     /// How much was asked for.
     limit: PageLimit,
 }
@@ -645,8 +643,8 @@ impl Cursor {
         self.access.charge_to(visitor);
     }
 
-    /// A page of what is wanted after a place, up to a last seq, and what was visible when it was
-    /// begun: from memory if that reaches back far enough, else from the log. Then the reader is
+    /// A page of what is wanted after a place, up to a last seq, and what is visible by the time that
+    /// it is there: from memory if that reaches back far enough, else from the log. Then the reader is
     /// behind.
     fn poll_page(
         &mut self,
@@ -660,14 +658,15 @@ impl Cursor {
             let (page, visible) = match &mut self.state {
                 // One that was begun for another amount is read anew.
                 State::Reading { page: begun, .. } if begun.limit == limit => {
-                    (ready!(Pin::new(&mut begun.page).poll(context)), begun.visible)
+                    // It may have been begun for an earlier look: there may be more by now.
+                    (ready!(Pin::new(&mut begun.page).poll(context)), self.access.visible())
                 }
                 _ => {
                     let visible = self.access.visible();
                     match self.access.read(&self.filters, (after, last), limit, waits) {
                         PageRead::Done(page) => (Ok(page), visible),
                         PageRead::Later(page) => {
-                            let page = Box::new(BegunPage { page, until, visible, limit });
+                            let page = Box::new(BegunPage { page, until, limit });
                             self.enter(|registration| State::Reading { page, registration });
                             continue;
                         }

@@ -226,6 +226,20 @@ proptest! {
 }
 
 #[test]
+fn a_page_that_was_begun_for_an_earlier_look_is_not_all_that_there_is() {
+    use Step::{Join, Publish, Read};
+    for _ in 0..20 {
+        runtime().block_on(async {
+            let hub = memory(3000);
+            let mut steps = vec![Publish(1); 11];
+            steps.extend([Join(0, 11), Read(0, 1), Publish(0)]);
+            run_steps(&hub, steps).await;
+            hub.close();
+        });
+    }
+}
+
+#[test]
 fn readers_that_join_while_others_publish_miss_nothing() {
     runtime().block_on(async {
         let hub = memory(1 << 30);
