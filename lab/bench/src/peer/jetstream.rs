@@ -8,12 +8,16 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::ops::Range;
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::cluster::{self, Cluster};
 use super::nats::{CONNECT, Operation, launch, operations};
 use super::running::{Running, Setting, Storage};
 use crate::failure::{Failure, Result};
 use crate::generator::dialect::{Dialect, Effects, Heard, State, Target, push};
+
+/// How long a request may take.
+const ANSWER_WAIT: Duration = Duration::from_secs(2);
 
 /// Starts three that replicate and sync, and makes the stream.
 pub(super) fn start_cluster() -> Result<Running> {
@@ -48,7 +52,8 @@ fn make_stream(address: SocketAddr, storage: &str, replicas: usize) -> Result<()
     push!(words, "SUB made 1\r\nPUB $JS.API.STREAM.CREATE.BENCH made {}\r\n", request.len());
     push!(words, "{request}\r\n");
     stream.write_all(&words)?;
-    stream.set_read_timeout(Some(crate::generator::PATIENCE))?;
+    // A cluster that has no leader yet says nothing.
+    stream.set_read_timeout(Some(ANSWER_WAIT))?;
     for line in BufReader::new(stream).lines() {
         let line = line?;
         if line.contains("\"error\"") {
