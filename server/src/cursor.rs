@@ -643,9 +643,9 @@ impl Cursor {
         self.access.charge_to(visitor);
     }
 
-    /// A page of what is wanted after a place, up to a last seq, and what is visible by the time that
-    /// it is there: from memory if that reaches back far enough, else from the log. Then the reader is
-    /// behind.
+    /// A page of what is wanted after a place, up to a last seq, and what is visible by the time
+    /// that it is there: from memory if that reaches back far enough, else from the log. Then the
+    /// reader is behind.
     fn poll_page(
         &mut self,
         (after, last): (u64, u64),
