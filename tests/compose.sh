@@ -141,7 +141,7 @@ CONFIG
 # The proxy of this machine, and the server of NATS that the tests have fetched, which needs nothing
 # else.
 import_cluster_images() {
-    local nats=${NATS_SERVER:-target/nats/bin/nats-server}
+    local nats=${NATS_SERVER:-target/tools/bin/nats-server}
     export NATS_IMAGE="$run-nats" HAPROXY_IMAGE="$run-haproxy"
     command -v haproxy >/dev/null && [ -x "$nats" ] || return 1
     { package_files base-files bash coreutils dash haproxy; empty_folders; } |

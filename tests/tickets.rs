@@ -25,13 +25,13 @@ impl Guarded {
         Self { server: TestServer::with(&flags), folder, token }
     }
 
-    fn authorized(&self, request: Request) -> Response {
+    fn authorised(&self, request: Request) -> Response {
         let token = format!("Bearer {}", self.token);
         self.server.send(&request.header("authorization", &token))
     }
 
     fn ticket(&self, filter: &str) -> String {
-        let answer = self.authorized(Request::post("/v1/ticket", format!("filter={filter}")));
+        let answer = self.authorised(Request::post("/v1/ticket", format!("filter={filter}")));
         assert_eq!(answer.status, 200, "{}", answer.text());
         assert_eq!(answer.header("cache-control"), Some("no-store"));
         let json = answer.json();
@@ -40,7 +40,7 @@ impl Guarded {
     }
 
     fn publish(&self, topic: &str, text: &str) {
-        assert_eq!(self.authorized(Request::post(&format!("/{topic}"), text)).status, 200);
+        assert_eq!(self.authorised(Request::post(&format!("/{topic}"), text)).status, 200);
     }
 
     fn command(&self, words: &[&str]) {
@@ -88,23 +88,23 @@ fn a_ticket_is_for_its_filter_and_for_reading_alone() {
     let publish = guarded.server.get(&format!("/orders.a/publish?message=x&ticket={ticket}"));
     assert_eq!(publish.status, 401, "{}", publish.text());
     let both = Request::get(&format!("/orders.a/json?poll=1&ticket={ticket}"));
-    assert_eq!(guarded.authorized(both).status, 400);
+    assert_eq!(guarded.authorised(both).status, 400);
     assert_eq!(guarded.server.get(&format!("/orders.a/json?poll=1&ticket={ticket}")).status, 200);
 }
 
 #[test]
 fn a_ticket_is_made_for_what_may_be_read_by_whoever_may() {
     let guarded = Guarded::start();
-    let refused = guarded.authorized(Request::post("/v1/ticket?filter=news", ""));
+    let refused = guarded.authorised(Request::post("/v1/ticket?filter=news", ""));
     assert_eq!((refused.status, refused.json()["code"].as_u64()), (403, Some(40301)));
-    assert_eq!(guarded.authorized(Request::post("/v1/ticket", "")).status, 400);
+    assert_eq!(guarded.authorised(Request::post("/v1/ticket", "")).status, 400);
     assert_eq!(guarded.server.send(&Request::post("/v1/ticket?filter=news", "")).status, 403);
-    let get = guarded.authorized(Request::get("/v1/ticket?filter=orders.a"));
+    let get = guarded.authorised(Request::get("/v1/ticket?filter=orders.a"));
     assert_eq!((get.status, get.header("allow")), (405, Some("POST,PUT")));
     for _ in 0..64 {
         guarded.ticket("orders.a");
     }
-    let more = guarded.authorized(Request::post("/v1/ticket?filter=orders.a", ""));
+    let more = guarded.authorised(Request::post("/v1/ticket?filter=orders.a", ""));
     assert_eq!(more.status, 429);
     assert!(more.text().contains("limit is 64"), "{}", more.text());
 }
@@ -142,7 +142,7 @@ fn a_page_need_not_know_whether_there_is_an_access_file() {
 #[test]
 fn a_ticket_lets_datagrams_through_also_when_their_first_was_answered_in_vain() {
     let guarded = Guarded::start();
-    let config = guarded.authorized(Request::get("/v1/config")).json();
+    let config = guarded.authorised(Request::get("/v1/config")).json();
     let udp: std::net::SocketAddr = config["listen"]["udp"].as_str().unwrap().parse().unwrap();
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -168,7 +168,7 @@ fn a_ticket_lets_datagrams_through_also_when_their_first_was_answered_in_vain() 
 #[test]
 fn an_account_is_told_to_whoever_it_is() {
     let guarded = Guarded::start();
-    let account = guarded.authorized(Request::get("/v1/account")).json();
+    let account = guarded.authorised(Request::get("/v1/account")).json();
     assert_eq!(
         (account["username"].as_str(), account["role"].as_str()),
         (Some("reader"), Some("user"))
@@ -190,8 +190,8 @@ fn whether_a_filter_may_be_read_is_told_truly() {
     let guarded = Guarded::start();
     // Bearer and the token, in base64url as the dialect's clients send it.
     let ask = |path: &str| guarded.server.get(path).status;
-    assert_eq!(guarded.authorized(Request::get("/orders.a/auth")).status, 200);
-    assert_eq!(guarded.authorized(Request::get("/news/auth")).status, 403);
+    assert_eq!(guarded.authorised(Request::get("/orders.a/auth")).status, 200);
+    assert_eq!(guarded.authorised(Request::get("/news/auth")).status, 403);
     assert_eq!(ask("/orders.a/auth"), 403);
     assert_eq!(ask("/orders.a/auth?auth=QmVhcmVyIHRrX3dyb25n"), 401);
     assert!(fs::read_to_string(file(&guarded.folder)).unwrap().contains("reader"));

@@ -68,7 +68,7 @@ impl Error {
     }
 
     /// Whether it may be the word of something between this client and the server.
-    pub(crate) fn may_be_a_proxys(&self) -> bool {
+    pub(crate) fn may_be_of_a_proxy(&self) -> bool {
         match self {
             Self::Refused(refusal) => !refusal.is_own(),
             Self::Foreign(_) => true,

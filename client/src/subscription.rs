@@ -124,7 +124,7 @@ impl State {
     }
 
     fn may_pass(&self, error: &Error) -> bool {
-        error.is_transient() || self.was_established && error.may_be_a_proxys()
+        error.is_transient() || self.was_established && error.may_be_of_a_proxy()
     }
 
     async fn arrival(&mut self) -> Result<Arrival, Error> {

@@ -28,7 +28,7 @@ pub(crate) struct NatsCluster {
 
 /// The program: that of `NATS_SERVER`, or the one that `./test` has fetched.
 fn program() -> Option<PathBuf> {
-    let fetched = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/nats/bin/nats-server");
+    let fetched = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tools/bin/nats-server");
     let program = std::env::var_os("NATS_SERVER").map_or_else(fetched, PathBuf::from);
     program.is_file().then_some(program)
 }

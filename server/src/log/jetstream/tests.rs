@@ -30,7 +30,7 @@ struct Node {
 
 /// The program: that of `NATS_SERVER`, or the one that `./test` has fetched.
 fn program() -> Option<PathBuf> {
-    let fetched = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/nats/bin/nats-server");
+    let fetched = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tools/bin/nats-server");
     let program = std::env::var_os("NATS_SERVER").map_or_else(fetched, PathBuf::from);
     program.exists().then_some(program)
 }
