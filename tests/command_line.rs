@@ -102,6 +102,31 @@ fn a_file_is_sent_along_with_what_was_said_beside_it() {
 }
 
 #[test]
+fn with_poll_what_is_there_is_shown_and_that_is_the_end() {
+    let server = TestServer::start();
+    let nothing = succeed(&mut client(&server, &["sub", "t", "--poll"]));
+    assert_eq!(nothing, "");
+    // More than one answer holds.
+    let many: Vec<String> = (0..12_000).map(|n| n.to_string()).collect();
+    let mut ids = String::new();
+    for some in many.chunks(4_000) {
+        let told = fed(&some.join("\n"), &mut client(&server, &["pub", "t", "--lines"]));
+        assert_eq!(told.0, 0, "{}", told.2);
+        ids = told.1;
+    }
+    let shown = succeed(&mut client(&server, &["sub", "t", "-p", "--raw"]));
+    assert!(shown.lines().eq(&many), "{} lines", shown.lines().count());
+    let place = ids.lines().nth_back(2).unwrap();
+    let words = ["sub", "t", "--poll", "--raw", "--since", place];
+    assert_eq!(succeed(&mut client(&server, &words)), "11998\n11999\n");
+    let words = ["sub", "t", "--poll", "--message", "7", "echo \"<$message>\""];
+    assert_eq!(succeed(&mut client(&server, &words)), "<7>\n");
+    let mut gone = client_command();
+    gone.args(["sub", "t", "--poll", "--server", "http://127.0.0.1:1"]);
+    assert!(ended(1, &mut gone).1.contains("127.0.0.1:1"));
+}
+
+#[test]
 fn conditions_hold_on_every_way_of_receiving() {
     let server = TestServer::with("--udp 127.0.0.1:0");
     let publish = |words: &[&str]| succeed(&mut client(&server, &[&["pub", "t"], words].concat()));

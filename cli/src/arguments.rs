@@ -58,6 +58,7 @@ Examples:
   doorbell subscribe orders                    one topic
   doorbell subscribe 'orders.*,alarms.>'       several; * is one segment, > the rest
   doorbell subscribe orders --since 10m        first what came in the last ten minutes
+  doorbell subscribe orders --poll             only what there is
   doorbell subscribe orders --count 1 --timeout 30s
                                                wait for one message, half a minute at most
   doorbell subscribe orders --format json | jq .message
@@ -156,6 +157,7 @@ pub(crate) enum Command {
 }
 
 #[derive(Debug, Args)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub(crate) struct SubscribeArguments {
     /// A topic, a comma list, or a pattern in which * is one segment and a last > the rest; without
     /// it the topics of the file of settings
@@ -187,8 +189,12 @@ pub(crate) struct SubscribeArguments {
     #[arg(long, value_name = "ADDR", requires = "via")]
     pub(crate) through: Option<SocketAddr>,
     /// Where to begin: an id, unix seconds, a time back such as 10m, all, none or latest
-    #[arg(long, short, value_name = "PLACE", default_value = "none")]
+    #[arg(long, short, value_name = "PLACE", default_value = "none",
+          default_value_if("poll", "true", "all"))]
     pub(crate) since: Since,
+    /// Show what the server holds, from --since or all of it, and end
+    #[arg(long, short, conflicts_with_all = ["via", "interval", "through"])]
+    pub(crate) poll: bool,
     /// End after so many messages
     #[arg(long, short = 'n', value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) count: Option<u64>,
@@ -387,6 +393,7 @@ mod tests {
             "doorbell pub -f cat.jpg -n dog.jpg -m Look photos",
             "doorbell sub alarms --priority high,max --tags front --title T -s 10m -n 1 -q",
             "doorbell sub alarms --notify -r",
+            "doorbell sub alarms -p -s 1h",
             "doorbell sub alarms logger",
             "doorbell sub -c other.toml -u phil",
             "doorbell top --once -n 5 --interval 2s",

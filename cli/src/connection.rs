@@ -32,6 +32,7 @@ impl fmt::Debug for Secrets {
 }
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Server")]
 #[allow(clippy::doc_markdown, reason = "the help shows it as it is written here")]
 pub(crate) struct Connection {
     /// The file of settings, instead of ~/.config/doorbell/client.toml or /etc/doorbell/client.toml

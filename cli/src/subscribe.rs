@@ -28,6 +28,9 @@ pub(crate) async fn run(arguments: SubscribeArguments, server: Server) -> Result
         .since(arguments.since.clone())
         .via(via)
         .interval(arguments.interval);
+    if arguments.poll {
+        return show(subscribe.once().stream(), &arguments).await;
+    }
     if via != Transport::Udp {
         if arguments.through.is_some() {
             return Err(Failure::Usage("--through is for --via udp".to_owned()));
@@ -123,7 +126,7 @@ async fn listen(
             _ => {}
         }
     }
-    Ok(())
+    delivery.outcome()
 }
 
 /// What becomes of messages: each is printed, or a command is run for it; and it is shown on the

@@ -25,6 +25,8 @@ pub(crate) struct Options {
     pub(crate) via: Transport,
     /// From one poll to the next, if it polls.
     pub(crate) interval: Duration,
+    /// Whether it ends with what the server held when it was first asked.
+    pub(crate) ends: bool,
     /// Where datagrams go, if not to where the server hears them.
     pub(crate) relay: Option<SocketAddr>,
     pub(crate) habits: Habits,
@@ -40,6 +42,7 @@ impl Options {
             since: Since::None,
             via: Transport::Tcp,
             interval: INTERVAL_DEFAULT,
+            ends: false,
             relay: None,
             habits: Habits::default(),
             observed: Observed::default(),

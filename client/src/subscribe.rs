@@ -48,6 +48,14 @@ impl Subscribe {
         self
     }
 
+    /// The messages that the server holds when it is asked, and no later ones: by polls, one after
+    /// the other until there is no more. Whatever goes wrong ends it.
+    pub fn once(mut self) -> Self {
+        self.0.via = Transport::Poll;
+        self.0.ends = true;
+        self
+    }
+
     /// Where datagrams go instead of to the server itself, such as to a relay before it. What they
     /// lose is fetched from the server all the same.
     pub fn through(mut self, relay: SocketAddr) -> Self {

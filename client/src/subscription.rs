@@ -74,7 +74,7 @@ impl Subscription {
         };
         let updates = stream::unfold(Some(state), async |state| {
             let mut state = state?;
-            let update = state.update().await;
+            let update = state.update().await?;
             let state = update.is_ok().then_some(state);
             Some((update, state))
         });
@@ -110,21 +110,26 @@ struct State {
 }
 
 impl State {
-    async fn update(&mut self) -> Result<Update, Error> {
+    /// The next update; `None` after the last.
+    async fn update(&mut self) -> Option<Result<Update, Error>> {
         loop {
             if let Some(update) = self.updates.pop_front() {
-                return Ok(update);
+                return Some(Ok(update));
+            }
+            if self.options.ends && self.source.as_ref().is_some_and(Source::is_through) {
+                return None;
             }
             match self.arrival().await {
                 Ok(arrival) => self.take(arrival),
-                Err(error) if self.may_pass(&error) => return Ok(self.disconnected(error)),
-                Err(error) => return Err(error),
+                Err(error) if self.may_pass(&error) => return Some(Ok(self.disconnected(error))),
+                Err(error) => return Some(Err(error)),
             }
         }
     }
 
     fn may_pass(&self, error: &Error) -> bool {
-        error.is_transient() || self.was_established && error.may_be_of_a_proxy()
+        let passes = error.is_transient() || self.was_established && error.may_be_of_a_proxy();
+        passes && !self.options.ends
     }
 
     async fn arrival(&mut self) -> Result<Arrival, Error> {

@@ -67,6 +67,11 @@ impl Source {
         Ok(Self { way, silence: Silence::default() })
     }
 
+    /// Whether it has handed out all that the server held when it was last asked.
+    pub(crate) fn is_through(&self) -> bool {
+        matches!(&self.way, Way::Poll(polls) if polls.is_through())
+    }
+
     /// The next step.
     pub(crate) async fn next(&mut self) -> Result<Arrival, Error> {
         let silence = self.silence;
