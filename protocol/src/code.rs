@@ -287,7 +287,7 @@ mod tests {
 
     #[test]
     fn the_table_in_the_protocols_paper_is_this_one() {
-        let paper = include_str!("../../PROTOCOL.md");
+        let paper = include_str!("../../docs/protocol.md");
         let is_row =
             |line: &&str| line.starts_with("| ") && line[2..].starts_with(char::is_numeric);
         let rows: Vec<&str> = paper.lines().filter(is_row).collect();

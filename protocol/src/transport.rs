@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn the_table_in_the_protocols_paper_is_this_list() {
-        let paper = include_str!("../../PROTOCOL.md");
+        let paper = include_str!("../../docs/protocol.md");
         for transport in Transport::ALL {
             let (name, family) = (transport.name(), transport.family().name());
             let row = format!("| `{name}` | {family} | {} |", transport.title());

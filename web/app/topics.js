@@ -7,7 +7,7 @@ import { ROOT } from "../net.js";
 /** Where the list is kept: one for each server, if several share a host. */
 const MEMORY = `doorbell.inbox.topics${ROOT}`;
 
-/** As PROTOCOL.md has them. */
+/** As docs/protocol.md has them. */
 const FILTER_BYTES = 128;
 const FILTER_FORM = /^(?:[\w-]+|\*)(?:\.(?:[\w-]+|\*))*(?:\.>)?$|^>$/;
 
