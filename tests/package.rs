@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use crate::support::access::token;
 use crate::support::client::RunningClient;
+use crate::support::nats::NatsCluster;
 use crate::support::server::{binary, listener, run};
 use crate::support::{AccessFile, Request, TestServer, skip, skip_unless_ci};
 
@@ -159,7 +160,7 @@ fn metrics_in(expression: &str) -> impl Iterator<Item = &str> {
 }
 
 #[test]
-fn alerts_and_dashboard_ask_for_metrics_that_there_are_and_prometheus_takes_them() {
+fn alerts_and_dashboard_ask_for_metrics_that_there_are_and_ring_when_they_should() {
     let rules = packaging().join("prometheus-rules.yml");
     let text = fs::read_to_string(&rules).unwrap();
     let dashboard = fs::read_to_string(packaging().join("grafana-dashboard.json")).unwrap();
@@ -177,6 +178,12 @@ fn alerts_and_dashboard_ask_for_metrics_that_there_are_and_prometheus_takes_them
     let request = Request::get("/metrics").header("Accept", accept).token(Some("tk_root"));
     let shown = server.send(&request);
     let shown = shown.text();
+    // And some on a front of a cluster.
+    let Some(cluster) = NatsCluster::start() else { return };
+    let front = TestServer::front(&cluster.urls(0), "");
+    front.publish("t", "x");
+    let request = Request::get("/metrics").header("Accept", accept);
+    let shown = shown.to_owned() + front.send(&request).text();
     let known: BTreeSet<&str> =
         shown.lines().filter_map(|line| line.split(['{', ' ']).next()).collect();
     let expressions = text.lines().filter(|line| !line.trim_start().starts_with('-'));
@@ -199,5 +206,7 @@ fn alerts_and_dashboard_ask_for_metrics_that_there_are_and_prometheus_takes_them
     fs::write(&recorded, written).unwrap();
     let checked =
         succeed(Command::new("promtool").args(["check", "rules"]).arg(rules).arg(recorded));
-    assert!(checked.contains("9 rules found"), "{checked}");
+    assert!(checked.contains("11 rules found"), "{checked}");
+    let cases = packaging().join("../tests/package/alerts.yml");
+    succeed(Command::new("promtool").args(["test", "rules"]).arg(cases));
 }

@@ -189,8 +189,13 @@ pub(crate) struct SubscribeArguments {
     #[arg(long, value_name = "ADDR", requires = "via")]
     pub(crate) through: Option<SocketAddr>,
     /// Where to begin: an id, unix seconds, a time back such as 10m, all, none or latest
-    #[arg(long, short, value_name = "PLACE", default_value = "none",
-          default_value_if("poll", "true", "all"))]
+    #[arg(
+        long,
+        short,
+        value_name = "PLACE",
+        default_value = "none",
+        default_value_if("poll", "true", "all")
+    )]
     pub(crate) since: Since,
     /// Show what the server holds, from --since or all of it, and end
     #[arg(long, short, conflicts_with_all = ["via", "interval", "through"])]
