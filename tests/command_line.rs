@@ -4,10 +4,10 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use crate::support::access::token;
-use crate::support::client::{RunningClient, client, client_command};
+use crate::support::client::{RunningClient, client, client_command, piped};
 use crate::support::server::run;
 use crate::support::{AccessFile, Request, TestServer, messages};
 
@@ -30,12 +30,7 @@ fn succeed(command: &mut Command) -> String {
 
 /// Runs it with this on its standard input.
 fn fed(input: &str, command: &mut Command) -> (i32, String, String) {
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = piped(command);
     // It may have ended without reading it.
     let _ = std::io::Write::write_all(&mut child.stdin.take().unwrap(), input.as_bytes());
     let output = child.wait_with_output().unwrap();

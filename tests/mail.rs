@@ -17,46 +17,28 @@ fn flags(mail: &MailServer) -> String {
     format!("--smtp {} --smtp-from {FROM} --smtp-tls off", mail.at)
 }
 
-fn accepted(server: &TestServer, request: &Request) {
-    let response = server.send(request);
-    assert_eq!(response.status, 200, "{request:?}: {}", response.text());
-}
-
-fn refused(server: &TestServer, request: &Request, code: u64) {
-    let response = server.send(request);
-    assert_eq!(response.json()["code"], code, "{request:?}: {}", response.text());
-}
-
-/// How many mails had an outcome.
-fn count(server: &TestServer, outcome: &str) -> u64 {
-    let metrics = server.get("/metrics");
-    let begin = format!("doorbell_outbound_total{{errand=\"mail\",outcome=\"{outcome}\"}} ");
-    let line = metrics.text().lines().find_map(|line| line.strip_prefix(&begin));
-    line.unwrap_or_else(|| panic!("no {begin} in {}", metrics.text())).parse().unwrap()
-}
-
 #[test]
 fn a_message_is_sent_as_mail_by_each_name_and_on_each_way_to_publish() {
     let Some(mail) = MailServer::start(SmtpTls::Off) else { return };
     let server = TestServer::with(&flags(&mail));
     for name in ["X-Email", "X-E-mail", "Email", "E-Mail", "Mail", "e"] {
-        accepted(&server, &Request::post("/t", name).header(name, TO));
+        server.accepts(&Request::post("/t", name).header(name, TO));
         let sent = mail.mail();
         assert_eq!((&sent["from"], &sent["to"]), (&json!(FROM), &json!([TO])), "{name}");
         assert_eq!(headers(&sent, "subject"), [name]);
         assert!(sent["text"].as_str().unwrap().starts_with(&format!("{name}\r\n\r\n")), "{sent}");
     }
     let json = json!({"topic": "t", "message": "by JSON", "email": TO});
-    accepted(&server, &Request::post("/", json.to_string()));
+    server.accepts(&Request::post("/", json.to_string()));
     assert_eq!(headers(&mail.mail(), "subject"), ["by JSON"]);
     assert_eq!(server.lines().ask(format_args!("PUBJ {json}")).kind(), "ok");
     assert_eq!(headers(&mail.mail(), "subject"), ["by JSON"]);
-    accepted(&server, &Request::get(&format!("/t/publish?message=by+GET&e={TO}")));
+    server.accepts(&Request::get(&format!("/t/publish?message=by+GET&e={TO}")));
     assert_eq!(headers(&mail.mail(), "subject"), ["by GET"]);
-    accepted(&server, &Request::post("/t", "a file").header("Email", TO).header("f", "a.txt"));
+    server.accepts(&Request::post("/t", "a file").header("Email", TO).header("f", "a.txt"));
     assert!(mail.mail()["text"].as_str().unwrap().contains("File: http://localhost/file/"));
-    accepted(&server, &Request::post("/t", "none").header("Email", "no"));
-    eventually("each is counted", || (count(&server, "sent") == 10).then_some(()));
+    server.accepts(&Request::post("/t", "none").header("Email", "no"));
+    eventually("each is counted", || (server.calls("mail", "sent", None) == 10).then_some(()));
     assert!(mail.is_empty());
     let held = server.poll("t", "all");
     assert!(held.iter().all(|event| !event.line.contains(TO)), "readers are not told to whom");
@@ -102,7 +84,7 @@ fn nothing_in_a_message_becomes_a_header_or_another_recipient() {
         json!({"topic": "t", "message": "m", "title": "a\u{0}b\u{85}c", "tags": [evil], "email": TO}),
         json!({"topic": "t", "message": "m", "title": "=?utf-8?q?x=0D=0ABcc:_y?=", "email": TO}),
     ] {
-        accepted(&server, &Request::post("/", message.to_string()));
+        server.accepts(&Request::post("/", message.to_string()));
         let sent = mail.mail();
         assert_eq!(sent["to"], json!([TO]), "{sent}");
         assert!(headers(&sent, "bcc").is_empty(), "{sent}");
@@ -121,7 +103,7 @@ fn nothing_in_a_message_becomes_a_header_or_another_recipient() {
         "a b@home.example",
     ] {
         let message = json!({"topic": "t", "message": "m", "email": wrong});
-        refused(&server, &Request::post("/", message.to_string()), 40050);
+        server.refuses(&Request::post("/", message.to_string()), 40050);
     }
     assert!(mail.is_empty());
 }
@@ -143,18 +125,18 @@ fn the_way_to_the_mail_server_is_encrypted_and_it_is_told_who_sends() {
     for (mail, more) in [(&starttls, login.as_str()), (&implicit, "--smtp-tls implicit")] {
         let own = format!("{} {more}", flags(mail));
         let server = TestServer::durable_with(&own, trust());
-        accepted(&server, &Request::post("/t", "x").header("Email", TO));
+        server.accepts(&Request::post("/t", "x").header("Email", TO));
         assert_eq!(mail.mail()["encrypted"], true);
         // Nobody vouches for it there.
         let server = TestServer::durable(&own);
-        accepted(&server, &Request::post("/t", "x").header("Email", TO));
-        eventually("it is not sent", || (count(&server, "failed") == 1).then_some(()));
+        server.accepts(&Request::post("/t", "x").header("Email", TO));
+        eventually("it is not sent", || (server.calls("mail", "failed", None) == 1).then_some(()));
         assert!(mail.is_empty());
     }
     fs::write(&password, "guess").unwrap();
     let server = TestServer::durable_with(&format!("{} {login}", flags(&starttls)), trust());
-    accepted(&server, &Request::post("/t", "x").header("Email", TO));
-    eventually("it is not let in", || (count(&server, "failed") == 1).then_some(()));
+    server.accepts(&Request::post("/t", "x").header("Email", TO));
+    eventually("it is not let in", || (server.calls("mail", "failed", None) == 1).then_some(()));
     eventually("that is said", || server.stderr().contains("535").then_some(()));
     assert!(!server.stderr().contains("guess"));
 }
@@ -166,11 +148,11 @@ fn a_mail_server_that_does_not_answer_delays_no_publish() {
     for at in [silent.local_addr().unwrap(), closed] {
         let server = TestServer::with(&format!("--smtp {at} --smtp-from {FROM} --smtp-tls off"));
         for _ in 0..20 {
-            accepted(&server, &Request::post("/t", "x").header("Email", TO));
+            server.accepts(&Request::post("/t", "x").header("Email", TO));
         }
         assert_eq!(server.poll("t", "all").len(), 20);
         if at == closed {
-            eventually("all fail", || (count(&server, "failed") == 20).then_some(()));
+            eventually("all fail", || (server.calls("mail", "failed", None) == 20).then_some(()));
         }
     }
 }
@@ -187,14 +169,14 @@ fn a_visitor_sends_so_many_mails_and_then_one_after_the_other() {
     };
     assert_eq!(account(), [16, 0, 16]);
     for _ in 0..16 {
-        accepted(&server, &Request::post("/t", "x").header("Email", TO));
+        server.accepts(&Request::post("/t", "x").header("Email", TO));
     }
     assert_eq!(account(), [16, 16, 0]);
     let response = server.send(&Request::post("/t", "x").header("Email", TO));
     assert_eq!(response.json()["code"], 42902, "{}", response.text());
     let wait: u64 = response.header("retry-after").unwrap().parse().unwrap();
     assert!((3500..=3600).contains(&wait), "one an hour: {wait}");
-    accepted(&server, &Request::post("/t", "without"));
+    server.accepts(&Request::post("/t", "without"));
     assert_eq!(server.poll("t", "all").len(), 17, "what is refused is not published");
     let config = server.get("/v1/config").json();
     assert_eq!(config["limits"]["visitor"]["emails"], "16/16h");
@@ -204,13 +186,13 @@ fn a_visitor_sends_so_many_mails_and_then_one_after_the_other() {
 #[test]
 fn what_cannot_be_sent_as_mail_is_refused_and_not_published() {
     let server = TestServer::start();
-    refused(&server, &Request::post("/t", "x").header("Email", TO), 40001);
+    server.refuses(&Request::post("/t", "x").header("Email", TO), 40001);
     assert_eq!(server.get("/v1/account").json()["limits"]["emails"], 0);
     assert_eq!(server.get("/v1/config").json()["enable_emails"], false);
     let closed = "--smtp 127.0.0.1:1 --smtp-from bell@push.example --smtp-tls off";
     let server = TestServer::with(closed);
-    refused(&server, &Request::post("/t", "x").header("Email", TO).header("In", "1h"), 40003);
-    refused(&server, &Request::post("/t", "x").header("Email", &"x".repeat(400)), 40050);
+    server.refuses(&Request::post("/t", "x").header("Email", TO).header("In", "1h"), 40003);
+    server.refuses(&Request::post("/t", "x").header("Email", &"x".repeat(400)), 40050);
     assert!(server.poll("t", "all").is_empty());
 }
 

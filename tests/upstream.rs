@@ -25,14 +25,6 @@ fn hash(topic: &str) -> String {
     hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// How many calls to the upstream had an outcome.
-fn count(server: &TestServer, outcome: &str) -> u64 {
-    let metrics = server.get("/metrics");
-    let begin = format!("doorbell_outbound_total{{errand=\"upstream\",outcome=\"{outcome}\"}} ");
-    let line = metrics.text().lines().find_map(|line| line.strip_prefix(&begin));
-    line.unwrap_or_else(|| panic!("no {begin} in {}", metrics.text())).parse().unwrap()
-}
-
 #[test]
 fn each_message_wakes_its_phones_by_a_request_that_says_nothing_but_its_id() {
     let upstream = TestServer::start();
@@ -47,8 +39,11 @@ fn each_message_wakes_its_phones_by_a_request_that_says_nothing_but_its_id() {
         assert_eq!(request.message(), "New message");
         assert!(!request.line.contains("secret"));
     }
-    eventually("both are counted", || (count(&server, "sent") == 2).then_some(()));
-    assert_eq!((count(&server, "failed"), count(&server, "dropped")), (0, 0));
+    eventually("both are counted", || (server.calls("upstream", "sent", None) == 2).then_some(()));
+    assert_eq!(
+        (server.calls("upstream", "failed", None), server.calls("upstream", "dropped", None)),
+        (0, 0)
+    );
 }
 
 #[test]
@@ -104,8 +99,10 @@ fn the_upstream_is_told_who_asks_by_the_token_of_a_file() {
     let (known, unknown) = (TestServer::with(&own), TestServer::with(&flags(&upstream)));
     known.publish("t", "x");
     unknown.publish("t", "x");
-    eventually("the one is let in", || (count(&known, "sent") == 1).then_some(()));
-    eventually("the other is not", || (count(&unknown, "failed") == 1).then_some(()));
+    eventually("the one is let in", || (known.calls("upstream", "sent", None) == 1).then_some(()));
+    eventually("the other is not", || {
+        (unknown.calls("upstream", "failed", None) == 1).then_some(())
+    });
     eventually("that is said", || unknown.stderr().contains("403").then_some(()));
     assert!(!known.stderr().contains("tk_phones"));
 }
@@ -119,7 +116,9 @@ fn an_upstream_that_is_not_of_the_public_internet_is_not_called_unless_a_flag_al
         let to = format!("http://{host}:{port}");
         let server = TestServer::with(&format!("--base-url {BASE_URL} --upstream {to}"));
         server.publish("t", "x");
-        eventually("the call is refused", || (count(&server, "failed") == 1).then_some(()));
+        eventually("the call is refused", || {
+            (server.calls("upstream", "failed", None) == 1).then_some(())
+        });
         let said = "is called only if --outbound-allow names its network";
         eventually("that is said", || server.stderr().contains(said).then_some(()));
     }
@@ -136,7 +135,9 @@ fn an_upstream_that_does_not_answer_delays_no_publish_and_what_is_dropped_is_cou
     let texts: Vec<String> = (0..1500).map(|number| number.to_string()).collect();
     server.publish_all("t", &texts);
     assert_eq!(server.stats()["messages"], 1500);
-    eventually("some are dropped", || (count(&server, "dropped") == 1500 - 1024).then_some(()));
+    eventually("some are dropped", || {
+        (server.calls("upstream", "dropped", None) == 1500 - 1024).then_some(())
+    });
     eventually("that is said", || server.stderr().contains("too many wait").then_some(()));
 }
 
@@ -215,7 +216,7 @@ fn what_was_not_answered_when_the_server_died_or_stopped_is_told_by_the_next_sta
         for (_, stream) in again {
             answer(stream);
         }
-        eventually("all are told", || (count(&server, "sent") == 2).then_some(()));
+        eventually("all are told", || (server.calls("upstream", "sent", None) == 2).then_some(()));
         server.stop();
         server.restart();
         let next = server.publish("t", "4");

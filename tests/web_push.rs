@@ -21,24 +21,6 @@ fn server(service: &PushService, flags: &str) -> TestServer {
     TestServer::durable_with(&format!("{ON} {flags}"), service.trusted())
 }
 
-fn accepted(server: &TestServer, request: &Request) {
-    let response = server.send(request);
-    assert_eq!(response.status, 200, "{request:?}: {}", response.text());
-}
-
-fn refused(server: &TestServer, request: &Request, code: u64) {
-    let response = server.send(request);
-    assert_eq!(response.json()["code"], code, "{request:?}: {}", response.text());
-}
-
-/// How many pushes had an outcome.
-fn count(server: &TestServer, token: Option<&str>, outcome: &str) -> u64 {
-    let metrics = server.send(&Request::get("/metrics").token(token));
-    let begin = format!("doorbell_outbound_total{{errand=\"push\",outcome=\"{outcome}\"}} ");
-    let line = metrics.text().lines().find_map(|line| line.strip_prefix(&begin));
-    line.unwrap_or_else(|| panic!("no {begin} in {}", metrics.text())).parse().unwrap()
-}
-
 fn texts(browser: &Browser, pushes: &[ReceivedPush]) -> Vec<String> {
     let text = |push| browser.decrypt(push)["message"]["message"].as_str().unwrap().to_owned();
     pushes.iter().map(text).collect()
@@ -73,11 +55,11 @@ fn a_browser_is_pushed_what_is_published_encrypted_for_it_and_signed_by_the_serv
     let service = PushService::start();
     let server = server(&service, "--base-url https://push.example/bell");
     let browser = Browser::at(&service, "/one?x=y");
-    accepted(&server, &browser.subscribe(&["orders", "news"]));
+    server.accepts(&browser.subscribe(&["orders", "news"]));
     let event = server.publish("orders", "two for one");
     server.publish("other", "not this");
     let urgent = Request::post("/news/s1", "now").header("Priority", "5").header("Title", "N");
-    accepted(&server, &urgent);
+    server.accepts(&urgent);
     let [first, second] = [service.push(), service.push()];
     let told = browser.decrypt(&first);
     assert_eq!(told["event"], "message");
@@ -96,7 +78,7 @@ fn a_browser_is_pushed_what_is_published_encrypted_for_it_and_signed_by_the_serv
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
         assert!((now + 60..=now + 86_400).contains(&claims["exp"].as_u64().unwrap()));
     }
-    eventually("both are counted", || (count(&server, None, "sent") == 2).then_some(()));
+    eventually("both are counted", || (server.calls("push", "sent", None) == 2).then_some(()));
 }
 
 #[test]
@@ -104,17 +86,17 @@ fn pushes_to_one_browser_come_in_order_and_from_every_way_to_publish() {
     let service = PushService::start();
     let server = server(&service, "");
     let browser = Browser::at(&service, "/");
-    accepted(&server, &browser.subscribe(&["t"]));
+    server.accepts(&browser.subscribe(&["t"]));
     let numbers: Vec<String> = (0..25).map(|number| number.to_string()).collect();
     server.publish_all("t", &numbers);
-    accepted(&server, &Request::post("/t", "passes").header("Cache", "no"));
+    server.accepts(&Request::post("/t", "passes").header("Cache", "no"));
     let pushes: Vec<_> = (0..26).map(|_| service.push()).collect();
     assert_eq!(texts(&browser, &pushes)[..25], numbers);
     assert_eq!(texts(&browser, &pushes[25..]), ["passes"]);
     // What is for programs, or is no message, is not pushed.
-    accepted(&server, &Request::post("/t?up=1", b"\xff\x00"));
-    accepted(&server, &Request::new("DELETE", "/t/s"));
-    accepted(&server, &Request::post("/t", "").header("X-Poll-ID", "x"));
+    server.accepts(&Request::post("/t?up=1", b"\xff\x00"));
+    server.accepts(&Request::new("DELETE", "/t/s"));
+    server.accepts(&Request::post("/t", "").header("X-Poll-ID", "x"));
     server.publish("t", "last");
     assert_eq!(texts(&browser, &[service.push()]), ["last"]);
 }
@@ -124,7 +106,7 @@ fn a_long_message_is_cut_to_what_a_push_service_takes() {
     let service = PushService::start();
     let server = server(&service, "");
     let browser = Browser::at(&service, "/");
-    accepted(&server, &browser.subscribe(&["t"]));
+    server.accepts(&browser.subscribe(&["t"]));
     server.publish("t", &"\"ü".repeat(1300));
     let push = service.push();
     assert!(push.body.len() <= 4096, "{} bytes", push.body.len());
@@ -137,11 +119,11 @@ fn subscriptions_and_the_key_survive_a_crash_and_nobody_else_may_read_them() {
     let service = PushService::start();
     let mut server = server(&service, "");
     let (kept, ended) = (Browser::at(&service, "/kept"), Browser::at(&service, "/ended"));
-    accepted(&server, &kept.subscribe(&["old"]));
-    accepted(&server, &kept.subscribe(&["t"]));
-    accepted(&server, &ended.subscribe(&["t"]));
+    server.accepts(&kept.subscribe(&["old"]));
+    server.accepts(&kept.subscribe(&["t"]));
+    server.accepts(&ended.subscribe(&["t"]));
     let end = Request::new("DELETE", "/v1/webpush").body(ended.subscription(&[]).to_string());
-    accepted(&server, &end);
+    server.accepts(&end);
     let key = server.get("/v1/config").json()["web_push_public_key"].clone();
     for name in ["web-push.key", "web-push.lines"] {
         let mode = std::fs::metadata(server.data().join(name)).unwrap().permissions().mode();
@@ -160,7 +142,7 @@ fn subscriptions_and_the_key_survive_a_crash_and_nobody_else_may_read_them() {
     let push = service.push();
     assert_eq!(push.path, "/kept");
     assert_eq!(texts(&kept, &[push]), ["after"]);
-    accepted(&server, &ended.subscribe(&["t"]));
+    server.accepts(&ended.subscribe(&["t"]));
     server.kill();
     server.restart();
     server.publish("t", "again");
@@ -176,15 +158,15 @@ fn a_subscription_ends_when_its_browser_says_so_or_its_push_service() {
     let server = server(&service, "");
     let browsers = ["/a", "/b", "/c", "/stays"].map(|path| Browser::at(&service, path));
     for browser in &browsers {
-        accepted(&server, &browser.subscribe(&["t"]));
+        server.accepts(&browser.subscribe(&["t"]));
     }
     let end = Request::new("DELETE", "/v1/webpush");
-    accepted(&server, &end.clone().body(json!({"endpoint": browsers[0].endpoint}).to_string()));
-    accepted(&server, &end.body(json!({"endpoint": browsers[0].endpoint}).to_string()));
-    accepted(&server, &browsers[1].subscribe(&[]));
+    server.accepts(&end.clone().body(json!({"endpoint": browsers[0].endpoint}).to_string()));
+    server.accepts(&end.body(json!({"endpoint": browsers[0].endpoint}).to_string()));
+    server.accepts(&browsers[1].subscribe(&[]));
     service.answer(&["410 Gone"]);
     let only = Browser::at(&service, "/only");
-    accepted(&server, &only.subscribe(&["gone"]));
+    server.accepts(&only.subscribe(&["gone"]));
     server.publish("gone", "x");
     assert_eq!(service.push().path, "/only");
     eventually("it ends", || has_ended(&server, &only));
@@ -201,7 +183,7 @@ fn a_browser_is_told_once_that_its_subscription_is_about_to_end() {
     let service = PushService::start();
     let mut server = server(&service, "");
     let browser = Browser::at(&service, "/");
-    accepted(&server, &browser.subscribe(&["t"]));
+    server.accepts(&browser.subscribe(&["t"]));
     server.stop();
     let path = server.data().join("web-push.lines");
     let text = std::fs::read_to_string(&path).unwrap();
@@ -228,7 +210,7 @@ fn a_push_service_that_is_busy_is_asked_again_and_one_that_refuses_all_is_given_
     let service = PushService::start();
     let server = server(&service, "");
     let browser = Browser::at(&service, "/");
-    accepted(&server, &browser.subscribe(&["t"]));
+    server.accepts(&browser.subscribe(&["t"]));
     let busy = "429 Too Many Requests\r\nretry-after: 1";
     service.answer(&[busy, "503 Service Unavailable"]);
     server.publish("t", "patience");
@@ -236,7 +218,7 @@ fn a_push_service_that_is_busy_is_asked_again_and_one_that_refuses_all_is_given_
     let pushes = [service.push(), service.push(), service.push()];
     assert!(began.elapsed().as_secs() >= 1, "it waits as long as it was asked to");
     assert_eq!(texts(&browser, &pushes), ["patience"; 3]);
-    eventually("it is sent at last", || (count(&server, None, "sent") == 1).then_some(()));
+    eventually("it is sent at last", || (server.calls("push", "sent", None) == 1).then_some(()));
     service.answer(&["400 Bad Request"; 8]);
     for _ in 0..8 {
         server.publish("t", "x");
@@ -245,10 +227,10 @@ fn a_push_service_that_is_busy_is_asked_again_and_one_that_refuses_all_is_given_
     eventually("it is given up", || has_ended(&server, &browser));
     server.publish("t", "to nobody");
     let other = Browser::at(&service, "/other");
-    accepted(&server, &other.subscribe(&["t"]));
+    server.accepts(&other.subscribe(&["t"]));
     server.publish("t", "to another");
     assert_eq!(service.push().path, "/other");
-    assert_eq!(count(&server, None, "failed"), 8);
+    assert_eq!(server.calls("push", "failed", None), 8);
 }
 
 #[test]
@@ -261,12 +243,12 @@ fn nothing_is_pushed_to_somebody_who_may_not_read_it_any_more() {
     let mut server = server(&service, &file.flag());
     let [admins, readers] = ["/admin", "/reader"].map(|path| Browser::at(&service, path));
     let by = |request: Request, token| request.token(Some(token));
-    accepted(&server, &by(admins.subscribe(&["t", "secret"]), "tk_admin"));
-    refused(&server, &by(readers.subscribe(&["t", "secret"]), "tk_reader"), 40301);
-    refused(&server, &readers.subscribe(&["t"]), 40301);
-    accepted(&server, &by(readers.subscribe(&["t"]), "tk_reader"));
+    server.accepts(&by(admins.subscribe(&["t", "secret"]), "tk_admin"));
+    server.refuses(&by(readers.subscribe(&["t", "secret"]), "tk_reader"), 40301);
+    server.refuses(&readers.subscribe(&["t"]), 40301);
+    server.accepts(&by(readers.subscribe(&["t"]), "tk_reader"));
     let publish = |server: &TestServer, text: &str| {
-        accepted(server, &by(Request::post("/t", text), "tk_admin"));
+        server.accepts(&by(Request::post("/t", text), "tk_admin"));
     };
     let paths = |count: usize| {
         let mut paths: Vec<_> = (0..count).map(|_| service.push().path).collect();
@@ -295,7 +277,7 @@ fn nothing_is_pushed_to_somebody_who_may_not_read_it_any_more() {
     publish(&server, "to one: what has ended stays so");
     assert_eq!(paths(1), ["/admin"]);
     assert!(service.pushed().is_none());
-    assert_eq!(count(&server, Some("tk_admin"), "failed"), 0);
+    assert_eq!(server.calls("push", "failed", Some("tk_admin")), 0);
 }
 
 fn sha256(text: &str) -> String {
@@ -332,10 +314,10 @@ fn what_is_wrong_with_a_subscription_is_refused_with_its_number() {
         (41303, with("topics", json!("x".repeat(40_000)))),
         (40501, Request::get("/v1/webpush")),
     ] {
-        refused(&server, &request, code);
+        server.refuses(&request, code);
     }
-    accepted(&server, &with("topics", json!(vec!["t"; 50])));
-    refused(&TestServer::start(), &browser.subscribe(&["t"]), 40401);
+    server.accepts(&with("topics", json!(vec!["t"; 50])));
+    TestServer::start().refuses(&browser.subscribe(&["t"]), 40401);
     let config = TestServer::start().get("/v1/config").json();
     assert_eq!(
         (&config["enable_web_push"], &config["web_push_public_key"]),
@@ -377,14 +359,14 @@ fn an_endpoint_that_is_not_of_the_public_internet_is_not_called() {
         "\u{ff11}\u{ff12}\u{ff17}.0.0.1",
     ] {
         let browser = Browser::with_endpoint(&format!("https://{host}:{port}/"));
-        refused(&server, &browser.subscribe(&["t"]), 40039);
+        server.refuses(&browser.subscribe(&["t"]), 40039);
     }
     // A name tells where it leads only when it is resolved.
     let name = rustix::system::uname().nodename().to_str().unwrap().to_owned();
     let browser = Browser::with_endpoint(&format!("https://{name}:{port}/"));
-    accepted(&server, &browser.subscribe(&["t"]));
+    server.accepts(&browser.subscribe(&["t"]));
     server.publish("t", "x");
-    eventually("it is not called", || (count(&server, None, "failed") == 1).then_some(()));
+    eventually("it is not called", || (server.calls("push", "failed", None) == 1).then_some(()));
     assert!(service.pushed().is_none());
 }
 
@@ -396,12 +378,12 @@ fn one_visitor_has_so_many_subscriptions_and_may_renew_each() {
     let browsers: Vec<_> =
         (0..33).map(|number| Browser::at(&service, &format!("/{number}"))).collect();
     for browser in &browsers[..32] {
-        accepted(&server, &browser.subscribe(&["t"]));
+        server.accepts(&browser.subscribe(&["t"]));
     }
-    refused(&server, &browsers[32].subscribe(&["t"]), 42903);
-    accepted(&server, &browsers[0].subscribe(&["t"]));
-    accepted(&server, &browsers[0].subscribe(&[]));
-    accepted(&server, &browsers[32].subscribe(&["t"]));
+    server.refuses(&browsers[32].subscribe(&["t"]), 42903);
+    server.accepts(&browsers[0].subscribe(&["t"]));
+    server.accepts(&browsers[0].subscribe(&[]));
+    server.accepts(&browsers[32].subscribe(&["t"]));
 }
 
 #[test]

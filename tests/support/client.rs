@@ -25,6 +25,11 @@ pub(crate) fn client(server: &TestServer, words: &[&str]) -> Command {
     command
 }
 
+/// Starts a program, all that it reads and writes in pipes.
+pub(crate) fn piped(command: &mut Command) -> Child {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
 /// A program that runs, its output read line by line.
 pub(crate) struct RunningClient {
     child: Child,
@@ -36,12 +41,7 @@ pub(crate) struct RunningClient {
 impl RunningClient {
     /// Starts it.
     pub(crate) fn start(command: &mut Command) -> Self {
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child = piped(command);
         let stdin = child.stdin.take();
         let stdout = Some(lines_of(child.stdout.take().unwrap()));
         let stderr = lines_of(child.stderr.take().unwrap());

@@ -282,6 +282,27 @@ impl TestServer {
         }
     }
 
+    /// Sends a request that must succeed.
+    pub(crate) fn accepts(&self, request: &Request) {
+        let response = self.send(request);
+        assert_eq!(response.status, 200, "{request:?}: {}", response.text());
+    }
+
+    /// Sends a request that must be refused by this number.
+    pub(crate) fn refuses(&self, request: &Request, code: u64) {
+        let response = self.send(request);
+        assert_eq!(response.json()["code"], code, "{request:?}: {}", response.text());
+    }
+
+    /// How many calls to others had an outcome, asked for with a token if one is needed.
+    pub(crate) fn calls(&self, errand: &str, outcome: &str, token: Option<&str>) -> u64 {
+        let metrics = self.send(&Request::get("/metrics").token(token));
+        let begin =
+            format!("doorbell_outbound_total{{errand=\"{errand}\",outcome=\"{outcome}\"}} ");
+        let line = metrics.text().lines().find_map(|line| line.strip_prefix(&begin));
+        line.unwrap_or_else(|| panic!("no {begin} in {}", metrics.text())).parse().unwrap()
+    }
+
     /// `/v1/stats`.
     pub(crate) fn stats(&self) -> Value {
         self.get("/v1/stats").json()

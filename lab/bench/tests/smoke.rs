@@ -1,6 +1,8 @@
 //! The program as one calls it: a small fan-out of the server beside a floor program. Nothing is
 //! said about speed.
 
+#![allow(clippy::unwrap_used, reason = "what is not as it should be fails a test")]
+
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -28,37 +30,43 @@ fn bench(words: &[&str]) -> Command {
     command
 }
 
-#[test]
-fn a_quick_fan_out_delivers_everything_and_says_so_in_a_table_and_in_json() {
+/// Runs a measurement of the server to its end: the table that it prints, and its results as JSON.
+fn measured(words: &[&str]) -> (String, Value) {
     let folder = tempfile::tempdir().unwrap();
     let json = folder.path().join("results.json");
-    let output = bench(&[
-        "fanout",
-        "--quick",
-        "--contenders",
-        "floor*,doorbell-*",
-        "--seed",
-        "7",
-        "--seconds",
-        "0.5",
-    ])
-    .args(["--subscribers", &SUBSCRIBERS.to_string(), "--inflight", "1,4"])
-    .arg("--json")
-    .arg(&json)
-    .arg("--server-binary")
-    .arg(server())
-    .output()
-    .unwrap();
+    let mut command = bench(words);
+    command.arg("--json").arg(&json).arg("--server-binary").arg(server());
+    let output = command.output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{errors}");
+    let results = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
+    (String::from_utf8(output.stdout).unwrap(), results)
+}
 
-    let results: Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
+fn rows(results: &Value) -> &Vec<Value> {
+    results["reports"][0]["rows"].as_array().unwrap()
+}
+
+fn contenders(rows: &[Value]) -> Vec<&str> {
+    rows.iter().map(|row| row["contender"].as_str().unwrap()).collect()
+}
+
+fn median(row: &Value, figure: &str) -> Option<f64> {
+    row["figures"][figure]["summary"]["median"].as_f64()
+}
+
+#[test]
+fn a_quick_fan_out_delivers_everything_and_says_so_in_a_table_and_in_json() {
+    let subscribers = SUBSCRIBERS.to_string();
+    let words = ["fanout", "--quick", "--contenders", "floor*,doorbell-*", "--seed", "7"];
+    let more = ["--seconds", "0.5", "--subscribers", &subscribers, "--inflight", "1,4"];
+    let (table, results) = measured(&[&words[..], &more].concat());
     assert_eq!(results["schema"], 1);
     assert_eq!(results["seed"], 7);
     for member in ["machine", "versions", "flags", "left_out", "load_average"] {
         assert!(!results[member].is_null(), "no {member} in {results:#}");
     }
-    let rows = results["reports"][0]["rows"].as_array().unwrap();
+    let rows = rows(&results);
     let of = |contender: &str| rows.iter().filter(|row| row["contender"] == contender).count();
     for contender in ["floor", "floor-batch", "doorbell-tcp", "doorbell-ws", "doorbell-sse"]
         .into_iter()
@@ -68,43 +76,30 @@ fn a_quick_fan_out_delivers_everything_and_says_so_in_a_table_and_in_json() {
     }
     for row in rows {
         assert_eq!(row["case"]["subscribers"], SUBSCRIBERS.to_string());
-        let median = |figure: &str| row["figures"][figure]["summary"]["median"].as_f64();
         for fault in ["lost", "disordered", "damaged", "closed"] {
-            assert_eq!(median(fault), Some(0.0), "{fault} in {row:#}");
+            assert_eq!(median(row, fault), Some(0.0), "{fault} in {row:#}");
         }
-        assert!(median("deliveries_per_second").unwrap() > 0.0, "{row:#}");
-        assert!(median("server_cpu_per_million").unwrap() > 0.0, "{row:#}");
+        assert!(median(row, "deliveries_per_second").unwrap() > 0.0, "{row:#}");
+        assert!(median(row, "server_cpu_per_million").unwrap() > 0.0, "{row:#}");
         let base = row["base"].as_str().unwrap();
         assert!(row["figures"]["server_cpu_per_million"]["ratio_to"][base]["median"].is_f64());
     }
-    let table = String::from_utf8(output.stdout).unwrap();
     assert!(table.contains("fan-out: subscribers 10, in flight 4, bytes 128"), "{table}");
     assert!(table.contains("doorbell-longpoll"), "{table}");
 }
 
 #[test]
 fn sessions_without_sockets_get_what_is_published_and_their_costs_are_told() {
-    let folder = tempfile::tempdir().unwrap();
-    let json = folder.path().join("results.json");
-    let output = bench(&["sessions", "--quick", "--sessions", "2000", "--topics", "1,200"])
-        .arg("--json")
-        .arg(&json)
-        .arg("--server-binary")
-        .arg(server())
-        .output()
-        .unwrap();
-    let table = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{table}");
-    let results: Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
-    let rows = results["reports"][0]["rows"].as_array().unwrap();
+    let words = ["sessions", "--quick", "--sessions", "2000", "--topics", "1,200"];
+    let (_, results) = measured(&words);
+    let rows = rows(&results);
     assert_eq!(rows.len(), 6, "{results:#}");
     for row in rows {
         assert_eq!(row["case"]["sessions"], "2000");
-        let median = |figure: &str| row["figures"][figure]["summary"]["median"].as_f64();
         for figure in ["deliveries_per_second", "server_cpu_per_million", "stream_bytes_each"] {
-            assert!(median(figure).unwrap() > 0.0, "{figure} in {row:#}");
+            assert!(median(row, figure).unwrap() > 0.0, "{figure} in {row:#}");
         }
-        let session = median("user_bytes_each").unwrap();
+        let session = median(row, "user_bytes_each").unwrap();
         assert!(row["contender"] != "doorbell" || session > 0.0, "{row:#}");
     }
 }
@@ -113,16 +108,8 @@ fn sessions_without_sockets_get_what_is_published_and_their_costs_are_told() {
 fn growth_is_drawn_and_told_for_each_thing_that_grew() {
     let folder = tempfile::tempdir().unwrap();
     let chart = folder.path().join("growth.svg");
-    let output = bench(&["grow", "--quick", "--subscribers", "10,100", "--topics", "1,10"])
-        .arg("--chart")
-        .arg(&chart)
-        .arg("--server-binary")
-        .arg(server())
-        .output()
-        .unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{errors}");
-    let table = String::from_utf8(output.stdout).unwrap();
+    let words = ["grow", "--quick", "--subscribers", "10,100", "--topics", "1,10", "--chart"];
+    let (table, _) = measured(&[&words[..], &[chart.to_str().unwrap()]].concat());
     let svg = std::fs::read_to_string(&chart).unwrap();
     for axis in ["subscribers of a topic", "topics"] {
         let note = format!("ten times the {axis}: a delivery costs ");
@@ -136,25 +123,13 @@ fn growth_is_drawn_and_told_for_each_thing_that_grew() {
 
 #[test]
 fn a_large_answer_is_measured_beside_a_handler_and_an_earlier_build() {
-    let folder = tempfile::tempdir().unwrap();
-    let json = folder.path().join("results.json");
-    let output = bench(&["large", "--quick", "--messages", "200"])
-        .arg("--json")
-        .arg(&json)
-        .arg("--server-binary")
-        .arg(server())
-        .arg("--earlier-binary")
-        .arg(server())
-        .output()
-        .unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{errors}");
-    let results: Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
+    let earlier = server();
+    let words = ["large", "--quick", "--messages", "200", "--earlier-binary"];
+    let (_, results) = measured(&[&words[..], &[earlier.to_str().unwrap()]].concat());
     assert_eq!(results["versions"]["earlier-doorbell"], results["versions"]["doorbell-http"]);
-    let rows = results["reports"][0]["rows"].as_array().unwrap();
-    let contenders: Vec<_> = rows.iter().map(|row| row["contender"].as_str().unwrap()).collect();
+    let rows = rows(&results);
     let all = ["floor-http", "floor-http-pieces", "doorbell-http", "earlier-doorbell-http"];
-    assert_eq!(contenders, all);
+    assert_eq!(contenders(rows), all);
     for row in rows {
         assert!(row["case"]["bytes"].as_str().unwrap().parse::<u64>().unwrap() > 200_000);
         for figure in ["latency_p50_ms", "server_cpu_per_million_answers"] {
@@ -167,28 +142,16 @@ fn a_large_answer_is_measured_beside_a_handler_and_an_earlier_build() {
 
 #[test]
 fn an_attack_is_told_beside_what_it_costs_without_the_server() {
-    let folder = tempfile::tempdir().unwrap();
-    let json = folder.path().join("results.json");
-    let output = bench(&["attack", "--quick", "--contenders", "half-closed,http2-halves"])
-        .args(["--seconds", "0.3"])
-        .arg("--json")
-        .arg(&json)
-        .arg("--server-binary")
-        .arg(server())
-        .output()
-        .unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{errors}");
-    let results: Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
-    let rows = results["reports"][0]["rows"].as_array().unwrap();
-    let attacks: Vec<_> = rows.iter().map(|row| row["contender"].as_str().unwrap()).collect();
-    assert_eq!(attacks, ["half-closed", "http2-halves"]);
+    let words =
+        ["attack", "--quick", "--contenders", "half-closed,http2-halves", "--seconds", "0.3"];
+    let (_, results) = measured(&words);
+    let rows = rows(&results);
+    assert_eq!(contenders(rows), ["half-closed", "http2-halves"]);
     for row in rows {
-        let median = |figure: &str| row["figures"][figure]["summary"]["median"].as_f64();
         for figure in ["alone_p99_ms", "control_p99_ms", "latency_p99_ms", "bound_mib"] {
-            assert!(median(figure).unwrap() > 0.0, "{figure} in {row:#}");
+            assert!(median(row, figure).unwrap() > 0.0, "{figure} in {row:#}");
         }
-        assert!(median("peak_growth_mib").is_some(), "{row:#}");
+        assert!(median(row, "peak_growth_mib").is_some(), "{row:#}");
     }
 }
 
