@@ -1,7 +1,10 @@
 //! HTTP answers that do not end: NDJSON, server-sent events, raw text; and who may ask for them.
 
+use std::process::Command;
+
+use crate::support::client::RunningClient;
 use crate::support::http::Stream;
-use crate::support::{Event, Request, TestServer};
+use crate::support::{Event, Request, TestServer, eventually};
 
 fn open(server: &TestServer, path: &str) -> Stream {
     let stream = Request::get(path).stream_from(server.http);
@@ -73,6 +76,62 @@ fn server_sent_events_have_the_bytes_that_the_interface_draws() {
     assert!(first.bytes.contains("retry: "), "{}", first.bytes);
     let message = stream.sse().unwrap();
     assert_eq!(message.bytes, format!("id: {}\ndata: {}\n\n", held.id(), held.line));
+}
+
+#[test]
+fn a_stream_comes_in_gzip_to_whoever_asks_while_there_is_a_turn() {
+    let mut server = TestServer::with("--compressed-streams 2 --keepalive 100ms");
+    let ask = |path: &str, coding: &str| {
+        Request::get(path).header("Accept-Encoding", coding).stream_from(server.http)
+    };
+    let coded = |stream: &Stream| stream.head.header("content-encoding") == Some("gzip");
+    let mut stream = ask("/t/json", "br;q=1, gzip;q=0.5");
+    assert!(coded(&stream));
+    let open = stream.event();
+    assert_eq!(open.kind(), "open");
+    // Whatever comes can be read at once: messages alone, many together, signs of life.
+    assert_eq!(stream.event().kind(), "keepalive");
+    let sent: Vec<Event> = (0..20).map(|n| server.publish("t", &format!("ring {n}"))).collect();
+    assert_eq!(next_messages(&mut stream, 20), sent);
+    for coding in ["identity", "br", "gzip;q=0"] {
+        assert!(!coded(&ask("/t/json", coding)), "{coding}");
+    }
+    let mut held = ask("/t/sse?since=all", "gzip");
+    assert!(coded(&held));
+    let texts =
+        std::iter::repeat_with(|| held.sse().unwrap()).filter(|event| event.name.is_empty());
+    let texts: Vec<String> = texts.take(20).map(|event| event.data).collect();
+    assert_eq!(texts, sent.iter().map(|event| event.line.clone()).collect::<Vec<_>>());
+    let mut third = ask("/t/json", "gzip");
+    assert!(!coded(&third), "without a turn it comes as it is");
+    assert_eq!(third.event().kind(), "open");
+    drop(held);
+    eventually("the turn is free", || coded(&ask("/t/raw", "gzip")).then_some(()));
+    server.stop();
+    // The end is proper: that of the chunks, and that of the coding within.
+    while stream.line().is_some() {}
+}
+
+#[test]
+fn a_stock_client_reads_a_stream_in_gzip_over_either_http() {
+    let server = TestServer::with("--compressed-streams 2");
+    let url = format!("http://{}/t/json?since=all", server.http);
+    let held = server.publish("t", "held");
+    for version in ["--http1.1", "--http2-prior-knowledge"] {
+        let mut command = Command::new("curl");
+        let mut curl = RunningClient::start(command.args(["-sNi", "--compressed", version, &url]));
+        let lines = std::iter::from_fn(|| curl.line());
+        let headers: Vec<String> = lines.take_while(|line| !line.trim().is_empty()).collect();
+        assert!(headers.iter().any(|line| line.trim() == "content-encoding: gzip"), "{headers:?}");
+        assert_eq!(Event::parse(&curl.line().unwrap()).kind(), "open");
+        assert_eq!(curl.line().unwrap(), held.line);
+        // It is there as soon as it is published.
+        let live = server.publish("t", version);
+        assert_eq!(
+            std::iter::from_fn(|| curl.line()).find(|line| *line == live.line),
+            Some(live.line)
+        );
+    }
 }
 
 #[test]

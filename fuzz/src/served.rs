@@ -11,7 +11,7 @@ use doorbell_server::config::{self, to_usize};
 use doorbell_server::connections::Ends;
 use doorbell_server::files::Files;
 use doorbell_server::guard::Timeouts;
-use doorbell_server::http::{App, Http, Origins};
+use doorbell_server::http::{App, GzipTurns, Http, Origins};
 use doorbell_server::hub::Hub;
 use doorbell_server::lab::{Lab, Parts};
 use doorbell_server::line::LineService;
@@ -91,14 +91,8 @@ impl Served {
         let gate = Gate::open(hub.clone(), None);
         let config = sessions(&settings, gate, metrics, &acceptor, usize::MAX);
         let here = SocketAddr::from((Ipv4Addr::LOCALHOST, 8080));
-        let addresses = Arc::new(Addresses {
-            http: Some(here),
-            tcp: Some(here),
-            udp: None,
-            https: None,
-            tcps: None,
-            unix: None,
-        });
+        let addresses = Addresses { http: Some(here), tcp: Some(here), ..Addresses::default() };
+        let addresses = Arc::new(addresses);
         let proxies = Arc::new(Proxies::new(&[], &[]));
         let origins = Origins::new(&[], Vec::new(), [here.ip()].into_iter(), proxies.clone());
         let lab = Lab::new(Parts {
@@ -116,6 +110,7 @@ impl Served {
             connections: usize::MAX,
             message_bytes: hub.limits().message_bytes,
             header_bytes: to_usize(settings.header_bytes),
+            gzip: GzipTurns::new(settings.compressed_streams),
             lab,
             credentials_ignored: Arc::new(Once::new()),
             proxy_unnamed: Arc::new(Once::new()),

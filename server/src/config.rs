@@ -166,6 +166,11 @@ pub struct Config {
     #[arg(long, value_name = "COUNT", env = "DOORBELL_CONNECTIONS")]
     pub connections: Option<usize>,
 
+    /// Streams over HTTP that are sent in gzip at the same time, to clients that ask for it; each
+    /// takes some 370 kB of memory
+    #[arg(long, value_name = "COUNT", env = "DOORBELL_COMPRESSED_STREAMS", default_value_t = 0)]
+    pub compressed_streams: usize,
+
     /// What may be kept of files.
     #[command(flatten)]
     pub files: FileSettings,

@@ -18,7 +18,7 @@ use crate::config::{Config, LabSetting, to_usize};
 use crate::datagram::Datagrams;
 use crate::files::{FILES_FOLDER, Files};
 use crate::guard::Timeouts;
-use crate::http::{App, Http, Origins};
+use crate::http::{App, GzipTurns, Http, Origins};
 use crate::hub::Hub;
 use crate::inherited::Inherited;
 use crate::lab::{Lab, Parts};
@@ -166,6 +166,7 @@ pub fn start(config: &Config, bound: Bound) -> Result<Server, StartError> {
         connections,
         message_bytes: hub.limits().message_bytes,
         header_bytes: to_usize(config.header_bytes),
+        gzip: GzipTurns::new(config.compressed_streams),
         credentials_ignored: Arc::new(Once::new()),
         proxy_unnamed: Arc::new(Once::new()),
         origins: origins(config, &addresses, &proxies),

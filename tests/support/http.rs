@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
+use flate2::read::GzDecoder;
 use serde_json::Value;
 
 use super::id::epoch_and_seq;
@@ -215,7 +216,14 @@ impl Connection {
         let head = self.head().expect("an answer");
         assert_eq!(head.header("transfer-encoding"), Some("chunked"), "{head:?}");
         let body = Chunked { source: self.reader, left: 0, ended: false };
-        Stream { head, body: BufReader::new(body) }
+        let body: Box<dyn BufRead + Send> = match head.header("content-encoding") {
+            Some("gzip") => Box::new(BufReader::new(GzDecoder::new(body))),
+            coding => {
+                assert_eq!(coding, None);
+                Box::new(BufReader::new(body))
+            }
+        };
+        Stream { head, body }
     }
 
     /// Reads one whole answer; that a body may come is not one.
@@ -335,12 +343,11 @@ impl<R: BufRead> Read for Chunked<R> {
     }
 }
 
-/// An answer that does not end.
-#[derive(Debug)]
+/// An answer that does not end, decoded if it is in gzip.
 pub(crate) struct Stream {
     /// Its status and headers.
     pub(crate) head: Response,
-    body: BufReader<Chunked<BufReader<TcpStream>>>,
+    body: Box<dyn BufRead + Send>,
 }
 
 impl Stream {

@@ -18,6 +18,7 @@ use tokio::time::sleep;
 use super::dispatch::{Call, Route};
 use super::fallback::{Fallback, Handed};
 use super::framing::StreamSession;
+use super::gzip::Gzip;
 use super::policy::ResponsePolicy;
 use super::poll::{Kept, Served};
 use super::publish::{Acknowledgement, Sent};
@@ -99,9 +100,9 @@ fn take<S>(
 enum Answered {
     /// To the end of its answer; whether the connection goes on.
     Whole(bool),
-    /// The answer does not end. Its head, what follows, and whether the client would go on after
-    /// it.
-    Stream(Head, Box<StreamSession>, bool),
+    /// The answer does not end. Its head, what follows, by what that is compressed, and whether the
+    /// client would go on after it.
+    Stream(Head, Box<StreamSession>, Option<Box<Gzip>>, bool),
 }
 
 impl Http {
@@ -157,8 +158,9 @@ impl Http {
                 };
                 match answered {
                     Ok(Answered::Whole(true)) => {}
-                    Ok(Answered::Stream(head, session, keep_alive)) => {
-                        let session = streaming::over(client.wire, head, *session, keep_alive);
+                    Ok(Answered::Stream(head, session, gzip, keep_alive)) => {
+                        let outgoing = head.end(None, keep_alive);
+                        let session = streaming::over(client.wire, outgoing, *session, gzip);
                         return detach(session.run());
                     }
                     // There is nobody to tell of an error here: the connection is broken.
@@ -350,7 +352,9 @@ impl Http {
         let keep_alive = keep_alive && !client.kept.wait().is_stopped();
         let wire = &mut client.wire;
         match body {
-            Body::Stream(session) => return Ok(Answered::Stream(head, session, keep_alive)),
+            Body::Stream(session, gzip) => {
+                return Ok(Answered::Stream(head, session, gzip, keep_alive));
+            }
             Body::Whole(bytes) => {
                 let mut outgoing = head.end(Some(bytes.len() as u64), keep_alive);
                 outgoing.write_piece(&mut wire.stream, bytes).await?;

@@ -11,8 +11,8 @@
 //!   path under which a proxy offers it; `base_url`: the address that everybody knows
 //! - `publish`, `poll`, `stream`, `websocket`: messages in and out; `bodies`: what is sent, as it
 //!   was meant; `matrix`: the gateway of Matrix; `framing`: how messages stand in a body;
-//!   `streaming`: a stream over a connection that is read here; `upgrade`: how a request becomes a
-//!   WebSocket
+//!   `streaming`: a stream over a connection that is read here; `gzip`: compressed ones; `upgrade`:
+//!   how a request becomes a WebSocket
 //! - `templated`: a publish whose text is made of its body by a template
 //! - `upload`: a publish whose body is a file; `download`: the file
 //! - `webpush`: subscriptions of browsers that are pushed to
@@ -30,6 +30,7 @@ mod download;
 mod encoded_words;
 mod fallback;
 mod framing;
+mod gzip;
 mod identity;
 mod lab;
 mod matrix;
@@ -60,6 +61,7 @@ pub use self::base_path::BasePath;
 pub use self::base_url::BaseUrl;
 pub use self::connection::Http;
 pub use self::encoded_words::decode_words;
+pub use self::gzip::GzipTurns;
 pub use self::origin::{AllowedOrigin, HostName, Origins};
 use crate::files::{FileLimits, Files};
 use crate::lab::Lab;
@@ -85,6 +87,8 @@ pub struct App {
     pub header_bytes: usize,
     /// Those who watch the connections.
     pub lab: Lab,
+    /// Streams that may be compressed.
+    pub gzip: GzipTurns,
     /// Says once that a credential means nothing here.
     pub credentials_ignored: Arc<Once>,
     /// Says once that requests come by way of a proxy that nobody has named.

@@ -16,6 +16,7 @@ use tower_http::compression::{CompressionLayer, predicate::SizeAbove};
 
 use super::App;
 use super::credentials;
+use super::gzip::{Gzip, GzipTurns};
 use super::origin::Audience;
 use super::reply::{Body, Reply};
 use super::request::{Headers, Request};
@@ -29,6 +30,8 @@ const EXPOSED: &[u8] = b"doorbell-next,doorbell-more,doorbell-gap,etag,retry-aft
 pub(super) struct ResponsePolicy {
     audience: Audience,
     accepted: Option<HeaderValue>,
+    /// Turns for streams that are compressed, if there may be any.
+    gzip: Option<GzipTurns>,
     /// Whether the client brings a credential where they mean nothing.
     is_trusting: bool,
 }
@@ -51,7 +54,9 @@ impl ResponsePolicy {
         }
         let asks_first = request.method == "OPTIONS";
         let may_see = is_guarded && (brings_credential || asks_first);
-        Self { audience: app.origins.audience(request, may_see), accepted, is_trusting }
+        let audience = app.origins.audience(request, may_see);
+        let gzip = Some(app.gzip.clone()).filter(|_| accepted.is_some());
+        Self { audience, accepted, gzip, is_trusting }
     }
 
     /// Of a request that could not be read.
@@ -64,7 +69,8 @@ impl ResponsePolicy {
     ///
     /// What a page of another origin may see is told only to such a page: no other client pays for
     /// it with every poll. A poll's answer is compressed if the client asks for it and it is so
-    /// short that others hardly wait for that; a longer one and what does not end go as they are.
+    /// short that others hardly wait for that; a longer one goes as it is, and so does what does not
+    /// end, unless there is a turn for it.
     pub(super) fn apply(&self, mut reply: Reply) -> Reply {
         // What others write is never taken for a page or a script.
         reply.head.add("x-content-type-options", b"nosniff");
@@ -85,30 +91,55 @@ impl ResponsePolicy {
         if matches!(self.audience, Audience::Of(_)) {
             reply.head.add("vary", b"origin");
         }
-        let whole = match &reply.body {
-            Body::Whole(bytes) if COMPRESSED_BYTES.contains(&bytes.len()) => bytes,
-            Body::Whole(_) | Body::Pieces(..) | Body::Stream(_) | Body::Upgraded => return reply,
-        };
         if !reply.is_compressible {
             return reply;
         }
-        let compressed = self.accepted.as_ref().and_then(|accepted| compressed(accepted, whole));
-        if let Some((coding, bytes)) = compressed {
-            reply.head.add("content-encoding", coding.as_bytes());
-            reply.body = Body::Whole(bytes);
+        match reply.body {
+            Body::Whole(bytes) if COMPRESSED_BYTES.contains(&bytes.len()) => {
+                let (coding, bytes) = self.compressed(CompressionLayer::new(), bytes);
+                if let Some(coding) = coding {
+                    reply.head.add("content-encoding", coding.as_bytes());
+                }
+                reply.head.add("vary", b"accept-encoding");
+                reply.body = Body::Whole(bytes);
+            }
+            Body::Stream(session, _) => {
+                let gzip = self.gzip();
+                if gzip.is_some() {
+                    reply.head.add("content-encoding", b"gzip");
+                }
+                reply.body = Body::Stream(session, gzip);
+            }
+            Body::Whole(_) | Body::Pieces(..) | Body::Upgraded => {}
         }
-        reply.head.add("vary", b"accept-encoding");
         reply
+    }
+
+    /// What a stream is compressed by, if the client takes that and a turn is left.
+    fn gzip(&self) -> Option<Box<Gzip>> {
+        let gzip = self.gzip.as_ref()?.take()?;
+        let only = CompressionLayer::new().no_br();
+        self.compressed(only, Bytes::from_static(b"anything")).0.map(|_| gzip)
+    }
+
+    /// The same bytes in a coding that the client takes, and its name, or as they are.
+    fn compressed(&self, layer: CompressionLayer, bytes: Bytes) -> (Option<HeaderValue>, Bytes) {
+        let compressed = self.accepted.as_ref().and_then(|by| compressed(layer, by, &bytes));
+        compressed.map_or((None, bytes), |(coding, bytes)| (Some(coding), bytes))
     }
 }
 
-/// The same bytes in a coding that the client takes, and its name.
-fn compressed(accepted: &HeaderValue, bytes: &Bytes) -> Option<(HeaderValue, Bytes)> {
+/// The same bytes in a coding of these that the client takes, and its name.
+fn compressed(
+    layer: CompressionLayer,
+    accepted: &HeaderValue,
+    bytes: &Bytes,
+) -> Option<(HeaderValue, Bytes)> {
     let mut request = HttpRequest::new(HttpBody::empty());
     request.headers_mut().insert(header::ACCEPT_ENCODING, accepted.clone());
     let service =
         service_fn(|_| ready(Ok::<_, Infallible>(Response::new(HttpBody::from(bytes.clone())))));
-    let compression = CompressionLayer::new().compress_when(SizeAbove::new(0));
+    let compression = layer.compress_when(SizeAbove::new(0));
     // Everything is there, so that there is nothing to wait for.
     let Ok(answer) = compression.layer(service).oneshot(request).now_or_never()?;
     let coding = answer.headers().get(header::CONTENT_ENCODING)?.clone();

@@ -16,6 +16,7 @@ use serde::Serialize;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use super::framing::StreamSession;
+use super::gzip::{Gzip, GzipStream};
 use crate::limits::RETRY_AFTER_SECONDS;
 
 /// Bytes that hold the head of most answers, and a short body with it.
@@ -41,8 +42,8 @@ pub(super) enum Body {
     /// Piece after piece, as the client takes them, of so many bytes together, if that is known.
     /// After an error the answer ends unfinished, so that what has come cannot pass for the whole.
     Pieces(Pieces, Option<u64>),
-    /// What does not end.
-    Stream(Box<StreamSession>),
+    /// What does not end, and what it is compressed by, if it is.
+    Stream(Box<StreamSession>, Option<Box<Gzip>>),
     /// The connection speaks another protocol from here on.
     Upgraded,
 }
@@ -209,7 +210,10 @@ impl Reply {
             _ if only_head => HttpBody::empty(),
             Body::Whole(bytes) => HttpBody::from(bytes),
             Body::Pieces(pieces, _) => HttpBody::from_stream(pieces),
-            Body::Stream(session) => HttpBody::from_stream(*session),
+            Body::Stream(session, None) => HttpBody::from_stream(*session),
+            Body::Stream(session, Some(gzip)) => {
+                HttpBody::from_stream(GzipStream::new(session, gzip))
+            }
             Body::Upgraded => HttpBody::empty(),
         };
         response

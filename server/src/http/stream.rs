@@ -35,5 +35,5 @@ pub(super) fn begin(
     open.keepalive = config.keepalive_told();
     let open = framing.event(&open);
     let session = Session::new(framing, cursor, serving, config.clone(), open);
-    Reply::new(head, Body::Stream(Box::new(session)))
+    Reply { is_compressible: true, ..Reply::new(head, Body::Stream(Box::new(session), None)) }
 }
