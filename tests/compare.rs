@@ -204,7 +204,7 @@ fn many_clients_are_projected_by_a_line_through_three_sizes_with_its_error() {
 
 #[test]
 fn compression_and_http2_make_polls_cheaper_and_a_browsers_headers_dearer() {
-    let arguments = "--via poll-plain,poll-h2,poll-h2-new,sse-h2,raw,tcp --rate 40 --interval 500ms \
+    let arguments = "--via poll-plain,poll-h2,poll-h2-new,sse,sse-h2,raw,tcp --rate 40 --interval 500ms \
                      --duration 2s --seed 7 --idle 1s";
     let [plain, small, browser] = ["", "--compress", "--headers browser-cookie"].map(|more| {
         let report = json(&format!("{arguments} {more}"));
@@ -221,6 +221,12 @@ fn compression_and_http2_make_polls_cheaper_and_a_browsers_headers_dearer() {
     // Twenty messages in an answer share their envelopes.
     assert!(each(&small, "poll-plain") < 0.6 * each(&plain, "poll-plain"), "{small:#}");
     assert!(each(&small, "poll-h2") < each(&small, "poll-plain"));
+    // Two packets' heads, and what a message has that no other had before.
+    for via in ["sse", "sse-h2"] {
+        assert!(each(&small, via) < 0.6 * each(&plain, via), "{via}: {small:#}");
+    }
+    let ratio = each(&small, "tcp") / each(&plain, "tcp");
+    assert!((0.98..1.02).contains(&ratio), "lines are as they were: {ratio}");
     assert!(each(&plain, "poll-h2") < each(&plain, "poll-h2-new"));
     // The text alone goes as it would over TCP, less an envelope of some 165 bytes.
     let share = |via: &str| {
@@ -237,6 +243,10 @@ fn compression_and_http2_make_polls_cheaper_and_a_browsers_headers_dearer() {
     assert_eq!(browser["run"]["headers"], "browser-cookie");
     let saving = &plain["compressed_push"]["websocket"];
     assert!(number(&saving["compressed"]) < 0.4 * number(&saving["plain"]), "{saving}");
+    // What was worked out is what is measured.
+    let saving = &plain["compressed_push"]["sse"];
+    let expected = each(&plain, "sse") - number(&saving["plain"]) + number(&saving["compressed"]);
+    assert!((expected - each(&small, "sse")).abs() < 8.0, "{expected}: {small:#}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
-//! What push would cost if its stream were compressed: worked out, as no server here does it. The
-//! messages of the run go through a real compressor whose window is kept from one to the next.
+//! What push would cost if it were compressed, worked out: over WebSockets, which no server here
+//! compresses, and over server-sent events, where that was not asked for. The messages of the run
+//! go through a real compressor whose window is kept from one to the next.
 //!
 //! Over server-sent events that is `Content-Encoding: gzip`, over a WebSocket permessage-deflate
 //! with its context taken over (RFC 7692), which leaves out the last four bytes of each message.

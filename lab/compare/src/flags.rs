@@ -135,8 +135,9 @@ pub struct CompareArguments {
     /// loopback's have 64 KiB. Needs root or user namespaces, and a server of its own
     #[arg(long, global = true)]
     pub(crate) ethernet: bool,
-    /// Let what is asked for over HTTP come compressed, by gzip or brotli, where the server does
-    /// that: answers to polls. What streams and WebSockets would save is worked out
+    /// Let what is asked for over HTTP come compressed, by gzip or brotli: answers to polls, and
+    /// streams, of which another server compresses as many as it is set to. What WebSockets would
+    /// save is worked out
     #[arg(long, global = true)]
     pub(crate) compress: bool,
     /// What stands in the heads of requests beyond what is needed; a browser also takes what is

@@ -40,7 +40,7 @@ pub(crate) struct Report {
     /// What one of each costs, measured before the run.
     pub(crate) units: Vec<UnitCost>,
     /// What push would save if its stream were compressed with a window that is kept: worked out
-    /// from the messages, as no server here does it.
+    /// from the messages, also where it was measured.
     pub(crate) compressed_push: Option<Compressed>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) projection: Option<Projection>,

@@ -124,7 +124,7 @@ impl Setup {
             let text = format!("--restart needs a server of its own, not {server}");
             return Err(Failure::Usage(text));
         }
-        let tls = between.tls;
+        let (tls, compress) = (between.tls, between.style.compress);
         if let (Some(server), true) = (&server, tls) {
             return Err(Failure::Usage(format!("--tls needs a server of its own, not {server}")));
         }
@@ -136,6 +136,7 @@ impl Setup {
                     message_bytes: payload,
                     durable,
                     tls,
+                    compress,
                     ..Default::default()
                 };
                 let own = OwnServer::start_for(settings).await?;
@@ -143,6 +144,7 @@ impl Setup {
                     message_bytes: payload,
                     keepalive: Some(KEEPALIVE),
                     tls,
+                    compress,
                     ..Default::default()
                 };
                 let lively = OwnServer::start_for(settings).await?;

@@ -19,6 +19,8 @@ use crate::failure::Failure;
 
 const PROGRAM: &str = "doorbell-server";
 const READY_DEADLINE: Duration = Duration::from_secs(10);
+/// Streams that a server compresses that was asked to: more than there are in any comparison.
+const COMPRESSED_STREAMS: u32 = 100_000;
 /// Bytes of the line in which a server says where it listens, or why it can't.
 const LINE_BYTES_MAX: u64 = 4096;
 
@@ -31,6 +33,8 @@ pub struct OwnServerSettings {
     pub keepalive: Option<Duration>,
     /// It speaks TLS as well, with a certificate that it has signed itself.
     pub tls: bool,
+    /// It compresses streams for whoever asks for it.
+    pub compress: bool,
     /// It keeps its log on disk, so that it can be started again; else in memory.
     pub durable: bool,
 }
@@ -169,13 +173,16 @@ fn arguments(
     settings: OwnServerSettings,
     listeners: &[(String, String)],
 ) -> Vec<OsString> {
-    let OwnServerSettings { message_bytes, keepalive, tls, durable } = settings;
+    let OwnServerSettings { message_bytes, keepalive, tls, compress, durable } = settings;
     let mut arguments = if durable {
         vec!["--data".into(), folder.path().join("log").into()]
     } else {
         vec![OsString::from("--ephemeral")]
     };
     arguments.extend(tls.then(|| "--tls-self-signed".into()));
+    if compress {
+        arguments.extend(["--compressed-streams".into(), COMPRESSED_STREAMS.to_string().into()]);
+    }
     for (name, address) in listeners {
         arguments.extend([format!("--{name}").into(), address.into()]);
     }

@@ -69,8 +69,8 @@ impl ResponsePolicy {
     ///
     /// What a page of another origin may see is told only to such a page: no other client pays for
     /// it with every poll. A poll's answer is compressed if the client asks for it and it is so
-    /// short that others hardly wait for that; a longer one goes as it is, and so does what does not
-    /// end, unless there is a turn for it.
+    /// short that others hardly wait for that; a longer one goes as it is, and so does what does
+    /// not end, unless there is a turn for it.
     pub(super) fn apply(&self, mut reply: Reply) -> Reply {
         // What others write is never taken for a page or a script.
         reply.head.add("x-content-type-options", b"nosniff");
