@@ -636,14 +636,22 @@ fn what_is_expected_of_a_run_decides_its_exit_code() {
     assert_eq!(held.status.code(), Some(0), "{}", text(&held.stderr));
     assert!(text(&held.stdout).contains("Expected tcp:missed<=0 of tcp: 0; it holds."));
     // Of so few messages no 99th percentile is told, so nothing may be taken for granted.
-    for broken in [["bytes<100", "missed<=0"], ["p99<1h", "missed<=0"], ["sse:p50<1s", "missed<=0"]]
-    {
-        let output = run(&broken);
+    for (broken, why) in [
+        ("bytes<100", " B; it DOES NOT HOLD"),
+        ("p99<1h", "messages do not tell it, 100 would; it DOES NOT HOLD"),
+        ("cpu<1h", "--mode apart tells it; it DOES NOT HOLD"),
+        ("again<1h", "nothing was made to fail (--restart); it DOES NOT HOLD"),
+    ] {
+        let output = run(&[broken, "missed<=0"]);
         let errors = text(&output.stderr);
-        assert_eq!(output.status.code(), Some(1), "{broken:?}: {errors}");
+        assert_eq!(output.status.code(), Some(1), "{broken}: {errors}");
         assert!(errors.contains("1 of 2 expectations do not hold"), "{errors}");
-        assert!(text(&output.stdout).contains("DOES NOT HOLD"), "{broken:?}");
+        let told = text(&output.stdout).split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(told.contains(why), "{broken}: {told}");
     }
+    let unknown = run(&["sse:p50<1s"]);
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(text(&unknown.stderr).contains("--expect sse:p50<1s is for no contender"));
 }
 
 #[test]

@@ -15,6 +15,7 @@ use doorbell_instruments::time;
 use serde::{Serialize, Serializer};
 
 use crate::figure::{bytes, count, time as shown_time};
+use crate::way::Way;
 
 /// One condition.
 #[derive(Debug, Clone, PartialEq)]
@@ -113,6 +114,11 @@ impl Figure {
 }
 
 impl Condition {
+    /// Whether it is for this contender.
+    pub(crate) fn is_for(&self, way: Way, name: &str) -> bool {
+        self.contender.as_ref().is_none_or(|own| own == name || own == way.name())
+    }
+
     /// Whether a value is what was asked for.
     pub(crate) fn holds(&self, value: f64) -> bool {
         match self.comparison {

@@ -4,9 +4,11 @@
 //! A message that was missed is infinitely late. A percentile that so few messages do not tell does
 //! not hold.
 
+use doorbell_instruments::Failure;
 use serde::Serialize;
 
 use crate::condition::{Condition, Figure};
+use crate::contender::Contender;
 use crate::figure::{float, float_of};
 use crate::row::Row;
 
@@ -17,78 +19,99 @@ pub(crate) struct Checked {
     #[cfg_attr(test, schemars(with = "String"))]
     pub(crate) condition: Condition,
     pub(crate) contender: String,
-    /// In microseconds, bytes or as a count; `None` where it is not known.
+    /// In microseconds, bytes or as a count; `None` where there is none.
     pub(crate) value: Option<f64>,
+    /// Why there is none.
+    pub(crate) reason: Option<String>,
     pub(crate) holds: bool,
 }
 
-/// A figure of a contender, in microseconds, bytes or as a count.
-fn value(figure: Figure, row: &Row) -> Option<f64> {
-    let late = if row.missed > 0 { f64::INFINITY } else { 0.0 };
+/// A figure of a contender, in microseconds, bytes or as a count, or why there is none.
+fn value(figure: Figure, row: &Row) -> Result<f64, String> {
+    let known = |value: Option<f64>| value.ok_or_else(|| "not known".to_owned());
+    let late = |value: Option<f64>| match row.missed {
+        0 => known(value),
+        _ => Ok(f64::INFINITY),
+    };
     match figure {
         Figure::Percentile(share) => percentile(row, share),
-        Figure::Max => row.latency_us.map(|latency| float(latency.max).max(late)),
-        Figure::Mean => row.latency_us.map(|latency| latency.mean.max(late)),
-        Figure::First => row.first_event_us.map(float),
-        Figure::Again => row
-            .outage
-            .map(|outage| outage.slowest_again_s.map_or(f64::INFINITY, |seconds| seconds * 1e6)),
-        Figure::Bytes => row.wire_bytes_per_delivery,
-        Figure::Packets => row.packets_per_delivery,
-        Figure::Cpu => row.server_cpu_us_per_delivery,
-        Figure::Missed => Some(float_of(row.missed)),
-        Figure::Repeated => Some(float(row.repeated)),
-        Figure::Gaps => Some(float(row.gaps)),
-        Figure::Disconnects => Some(float(row.disconnects)),
+        Figure::Max => late(row.latency_us.map(|latency| float(latency.max))),
+        Figure::Mean => late(row.latency_us.map(|latency| latency.mean)),
+        Figure::First => known(row.first_event_us.map(float)),
+        Figure::Again => {
+            let outage = row.outage.ok_or("not known: nothing was made to fail (--restart)")?;
+            Ok(outage.slowest_again_s.map_or(f64::INFINITY, |seconds| seconds * 1e6))
+        }
+        Figure::Bytes => known(row.wire_bytes_per_delivery),
+        Figure::Packets => known(row.packets_per_delivery),
+        Figure::Cpu => {
+            let cpu = row.server_cpu_us_per_delivery;
+            cpu.ok_or_else(|| "not known: --mode apart tells it".to_owned())
+        }
+        Figure::Missed => Ok(float_of(row.missed)),
+        Figure::Repeated => Ok(float(row.repeated)),
+        Figure::Gaps => Ok(float(row.gaps)),
+        Figure::Disconnects => Ok(float(row.disconnects)),
     }
 }
 
-/// What that share of all that was due came within, in microseconds; `None` if so few do not tell.
-fn percentile(row: &Row, share: f64) -> Option<f64> {
+/// What that share of all that was due came within, in microseconds.
+fn percentile(row: &Row, share: f64) -> Result<f64, String> {
     let due = float_of(row.due);
-    if due * (1.0 - share) < 1.0 {
-        return None;
+    let enough = (1.0 / (1.0 - share)).round();
+    if due < enough {
+        return Err(format!("not known: {due} messages do not tell it, {enough} would"));
     }
     let mut left = due * share;
     for (micros, count) in &row.histogram_us {
         left -= float(*count);
         if left <= 0.0 {
-            return Some(float(*micros));
+            return Ok(float(*micros));
         }
     }
-    Some(f64::INFINITY)
+    Ok(f64::INFINITY)
 }
 
-/// Holds a condition against each contender that it is for.
-pub(crate) fn check(condition: &Condition, rows: &[Row]) -> Vec<Checked> {
-    let is_meant = |row: &&Row| {
-        condition.contender.as_ref().is_none_or(|name| *name == row.name || name == row.via.name())
+/// Refuses a condition that is for none of the contenders.
+pub(crate) fn expect_known(
+    conditions: &[Condition],
+    contenders: &[Contender],
+) -> Result<(), Failure> {
+    let is_known = |condition: &&Condition| {
+        contenders.iter().any(|own| condition.is_for(own.way, &own.name()))
     };
-    let check = |row: &Row| {
-        let value = value(condition.figure, row);
-        let holds = value.is_some_and(|value| condition.holds(value));
-        // Never is no number in JSON.
-        let value = value.filter(|value| value.is_finite());
-        Checked { condition: condition.clone(), contender: row.name.clone(), value, holds }
-    };
-    let mut checked: Vec<Checked> = rows.iter().filter(is_meant).map(check).collect();
-    if checked.is_empty() {
-        let contender = condition.contender.clone().unwrap_or_default();
-        checked.push(Checked {
-            condition: condition.clone(),
-            contender,
-            value: None,
-            holds: false,
-        });
+    match conditions.iter().find(|condition| !is_known(condition)) {
+        Some(condition) => Err(Failure::Usage(format!("--expect {condition} is for no contender"))),
+        None => Ok(()),
     }
-    checked
+}
+
+/// Holds each condition against each contender that it is for.
+pub(crate) fn check_all(conditions: &[Condition], rows: &[Row]) -> Vec<Checked> {
+    conditions.iter().flat_map(|condition| check(condition, rows)).collect()
+}
+
+fn check(condition: &Condition, rows: &[Row]) -> Vec<Checked> {
+    let check = |row: &Row| {
+        let found = value(condition.figure, row);
+        let holds = found.as_ref().is_ok_and(|value| condition.holds(*value));
+        let (value, reason) = match found {
+            Ok(value) if value.is_finite() => (Some(value), None),
+            // Never is no number in JSON.
+            Ok(_) => (None, Some("never: not all came".to_owned())),
+            Err(reason) => (None, Some(reason)),
+        };
+        let contender = row.name.clone();
+        Checked { condition: condition.clone(), contender, value, reason, holds }
+    };
+    rows.iter().filter(|row| condition.is_for(row.via, &row.name)).map(check).collect()
 }
 
 impl Checked {
     /// In words.
     pub(crate) fn told(&self) -> String {
         let value = self.value.map(|value| self.condition.shown(value));
-        let value = value.unwrap_or_else(|| "not known, or never".to_owned());
+        let value = value.or_else(|| self.reason.clone()).unwrap_or_default();
         let verdict = if self.holds { "holds" } else { "DOES NOT HOLD" };
         format!("Expected {} of {}: {value}; it {verdict}.", self.condition, self.contender)
     }

@@ -70,6 +70,7 @@ impl Experiment {
         let places = &self.setup.places;
         let ways = plan.ways(places)?;
         let contenders = Contender::all(&ways, &plan.intervals);
+        expect::expect_known(&arguments.expect, &contenders)?;
         plan.check_size(&contenders)?;
         let mut wanted = ways;
         if arguments.report.is_some() {
@@ -115,11 +116,9 @@ impl Experiment {
         let compared = |unit: &&UnitCost| contenders.iter().any(|own| own.way == unit.via);
         let units: Vec<UnitCost> = costs.units.iter().filter(compared).copied().collect();
         let verdict = Verdict::new(&units, &results.run.intervals_s, plan.rate);
-        let expected =
-            arguments.expect.iter().flat_map(|condition| expect::check(condition, &rows));
         Ok(Report {
             schema: SCHEMA,
-            expectations: expected.collect(),
+            expectations: expect::check_all(&arguments.expect, &rows),
             money: plan.prices.as_ref().map(|prices| prices.money(&rows, plan.rate)),
             verdict,
             machine: Machine::this(),

@@ -11,6 +11,7 @@ use crate::figure::{bytes, float, percent, short_time, time};
 use crate::flags::{HeaderBlock, Mode};
 use crate::idle::Basis;
 use crate::report::Report;
+use crate::results::INTERVALS_MIN;
 use crate::row::{Latency, Row, complete};
 use crate::theory;
 use crate::verdict::Verdict;
@@ -98,10 +99,15 @@ fn lost(row: &Row) -> Option<String> {
     ))
 }
 
-/// Theory and measurement further apart than chance explains.
+/// Theory and measurement further apart than chance explains, where there are polls enough for
+/// their mean to have an error like that of many.
 fn disagreement(report: &Report) -> Vec<String> {
     let apart = |row: &Row| {
         let (expected, latency) = (row.expected?, row.latency_us?);
+        let polls = report.run.duration_s / row.interval_s?;
+        if polls < f64::from(INTERVALS_MIN) {
+            return None;
+        }
         let away = (latency.mean - expected.mean_us).abs() / expected.mean_error_us;
         (away > 4.0 && row.missed == 0).then(|| {
             format!(

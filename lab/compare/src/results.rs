@@ -25,7 +25,7 @@ use crate::usage::Spent;
 use crate::way::Way;
 
 /// Intervals that a run has at least, or it is said.
-const INTERVALS_MIN: u32 = 10;
+pub(crate) const INTERVALS_MIN: u32 = 10;
 /// A busier generator than this share of a core may be what is measured.
 const CPU_SHARE_MAX: f64 = 0.7;
 /// The share of the time for publishing by which two runs differ of themselves.
