@@ -1,15 +1,19 @@
 //! A log on several machines: two servers that are fronts of one JetStream cluster are one server
 //! to everybody that reads and publishes.
 
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 use std::time::Duration;
 
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::Value;
 
+use crate::support::access::token;
 use crate::support::client::client_command;
 use crate::support::nats::{NODES, NatsCluster};
 use crate::support::server::{listener, run, run_within, server_command};
-use crate::support::{Lines, Request, TestServer, Transport, eventually, seqs};
+use crate::support::{
+    AccessFile, Event, Lines, PATIENCE, Request, Response, TestServer, Transport, eventually, seqs,
+};
 
 fn two_fronts(cluster: &NatsCluster, flags: &str) -> [TestServer; 2] {
     [0, 1].map(|node| TestServer::front(&cluster.urls(node), flags))
@@ -147,6 +151,136 @@ fn a_front_refuses_what_it_would_have_to_keep() {
     let passing = front.send(&Request::post("/a", "x").header("Cache", "no"));
     assert_eq!(passing.status, 200);
     assert_eq!(front.poll("a", "all").len(), 0);
+}
+
+/// A ticket for `orders.>`, made at a front with the token `tk_reader`.
+fn ticket(front: &TestServer) -> String {
+    let request = Request::post("/v1/ticket?filter=orders.%3E", "");
+    let answer = front.send(&request.header("authorization", "Bearer tk_reader"));
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    answer.json()["ticket"].as_str().unwrap().to_owned()
+}
+
+fn poll_by(front: &TestServer, filter: &str, ticket: &str) -> Response {
+    front.get(&format!("/{filter}/json?poll=1&ticket={ticket}"))
+}
+
+#[test]
+fn a_ticket_of_one_front_is_good_once_at_whichever_it_is_brought_to() {
+    let Some(cluster) = NatsCluster::start() else { return };
+    let reader = token("reader", "allow = [\"pubsub orders.>\"]");
+    let file = AccessFile::new(&reader);
+    let flags = format!("--udp 127.0.0.1:0 --visitor-failures off {}", file.flag());
+    let mut fronts = two_fronts(&cluster, &flags);
+    let [one, other] = &fronts;
+    let refused = |answer: Response, why: &str| {
+        assert_eq!((answer.status, answer.json()["code"].as_u64()), (401, Some(40101)));
+        assert!(answer.text().contains(why), "{}", answer.text());
+    };
+    let used = "the ticket is wrong, was used, or has expired";
+    // Whichever front has had it, none takes it again.
+    for (maker, user) in [(one, other), (other, one), (one, one)] {
+        let ticket = ticket(maker);
+        assert_eq!(poll_by(user, "orders.%3E", &ticket).status, 200);
+        refused(poll_by(user, "orders.%3E", &ticket), used);
+        refused(poll_by(maker, "orders.%3E", &ticket), used);
+    }
+    // Of many who bring the same at once, to both fronts, one gets in.
+    let contested = ticket(one);
+    let statuses = std::thread::scope(|scope| {
+        let contested = &contested;
+        let ask = |front| scope.spawn(move || poll_by(front, "orders.%3E", contested).status);
+        let asked: Vec<_> = (0..8).map(|number| ask(&fronts[number % 2])).collect();
+        asked.into_iter().map(|asked| asked.join().unwrap()).collect::<Vec<_>>()
+    });
+    assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 1, "{statuses:?}");
+    assert_eq!(statuses.iter().filter(|status| **status == 401).count(), 7, "{statuses:?}");
+    // It is used up by a try for another filter, and is no name of a subject.
+    let foreign = ticket(one);
+    refused(poll_by(other, "orders.a", &foreign), "for another filter");
+    refused(poll_by(one, "orders.%3E", &foreign), used);
+    for wrong in ["x.y", "*.y", "0123456789abcdef.y", "%3E.y"] {
+        refused(poll_by(one, "orders.%3E", wrong), used);
+    }
+    // It is read by over any transport that takes one.
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.connect(other.listener("udp")).unwrap();
+    let ask = |line: &str| {
+        let mut buffer = [0; 2048];
+        socket.send(line.as_bytes()).unwrap();
+        let length = socket.recv(&mut buffer).unwrap();
+        String::from_utf8(buffer[..length].to_vec()).unwrap()
+    };
+    let cookie = ask("SUB orders.>                \n").trim().to_owned();
+    let subscribe = format!("SUB orders.> ticket={} {cookie}\n", ticket(one));
+    assert_eq!(Event::parse(&ask(&subscribe)).kind(), "ok");
+    assert_eq!(Event::parse(&ask(&subscribe)).kind(), "ok", "its answer may have been lost");
+    // What it was made with holds where it is used: by an access file of that front's own.
+    let unused = [ticket(one), ticket(one)];
+    file.apply(&token("reader", "allow = [\"sub news\"]"));
+    eventually("both fronts have read it", || {
+        let ask = |front: &TestServer| {
+            let request = Request::get("/orders.%3E/auth");
+            front.send(&request.header("authorization", "Bearer tk_reader")).status
+        };
+        fronts.iter().all(|front| ask(front) == 403).then_some(())
+    });
+    refused(poll_by(other, "orders.%3E", &unused[0]), used);
+    // A front that is gone has no tickets.
+    file.replace(&reader);
+    eventually("the file holds again", || {
+        let request = Request::post("/v1/ticket?filter=orders.%3E", "");
+        let answer = one.send(&request.header("authorization", "Bearer tk_reader"));
+        (answer.status == 200).then_some(())
+    });
+    let orphan = ticket(one);
+    fronts[0].kill();
+    refused(poll_by(&fronts[1], "orders.%3E", &orphan), used);
+}
+
+#[test]
+fn a_ticket_made_with_a_signed_token_is_good_at_the_other_front_for_what_that_says() {
+    let Some(cluster) = NatsCluster::start() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let secret = "a secret of more than thirty-two bytes";
+    std::fs::write(folder.path().join("secret"), secret).unwrap();
+    let path = folder.path().join("access.toml");
+    let text = "[jwt]\nissuer = \"us\"\naudience = \"doorbell\"\nsecret_file = \"secret\"\n\
+                algorithms = [\"HS256\"]\nallow = [\"sub >\"]\n";
+    std::fs::write(&path, text).unwrap();
+    let [one, other] = two_fronts(&cluster, &format!("--access {}", path.display()));
+    let claims = serde_json::json!({
+        "iss": "us", "aud": "doorbell", "sub": "anna", "exp": 4_000_000_000u64,
+        "doorbell": {"sub": ["orders.>"]},
+    });
+    let key = EncodingKey::from_secret(secret.as_bytes()).unwrap();
+    let token = encode(&Header::new(Algorithm::HS256), &claims, &key).unwrap();
+    let make = |filter: &str| {
+        let request = Request::post(&format!("/v1/ticket?filter={filter}"), "");
+        one.send(&request.header("authorization", &format!("Bearer {token}")))
+    };
+    assert_eq!(make("news").status, 403);
+    let ticket = make("orders.a").json()["ticket"].as_str().unwrap().to_owned();
+    assert_eq!(poll_by(&other, "orders.a", &ticket).status, 200);
+    assert_eq!(poll_by(&other, "orders.a", &ticket).status, 401);
+}
+
+#[test]
+fn a_ticket_of_another_front_is_503_while_that_cannot_be_asked() {
+    let Some(mut cluster) = NatsCluster::start() else { return };
+    let file = AccessFile::new(&token("reader", "allow = [\"sub orders.>\"]"));
+    let [one, other] = two_fronts(&cluster, &file.flag());
+    let [first, second] = [ticket(&one), ticket(&one)];
+    for node in 0..NODES {
+        cluster.kill(node);
+    }
+    let told = poll_by(&other, "orders.%3E", &first);
+    assert_eq!((told.status, told.header("retry-after")), (503, Some("1")), "{told:?}");
+    assert!(told.text().contains("50303") && !told.text().contains(&first), "{}", told.text());
+    // Where it was made nobody else is asked.
+    assert_eq!(poll_by(&one, "orders.%3E", &second).status, 200);
+    assert_eq!(poll_by(&one, "orders.%3E", &first).status, 200);
 }
 
 #[test]

@@ -20,8 +20,8 @@ use crate::clock::{Clock, Now};
 use crate::counters::Sizes;
 use crate::limits::{LOG_READERS_MAX, SCHEDULE_LOOK, UNREACHABLE_RETRY};
 use crate::log::{
-    Bounds, Entry, Expired, Finding, HeadSearch, Latest, Located, Log, LogError, Newest, Owner,
-    Page, PageLimit, Query, Remote, Retention, Selection, Storage,
+    Bounds, Entry, Expired, Finding, Fronts, HeadSearch, Latest, Located, Log, LogError, Newest,
+    Owner, Page, PageLimit, Query, Remote, Retention, Selection, Storage,
 };
 use crate::message::Message;
 use crate::schedule::{self, Schedule};
@@ -341,6 +341,11 @@ impl Hub {
     /// How it stands with the machines that have the log, if they are others.
     pub fn remote(&self) -> Option<Remote> {
         self.0.log.remote()
+    }
+
+    /// The way to the other servers of the log, if there may be any.
+    pub(crate) fn fronts(&self) -> Option<Arc<dyn Fronts>> {
+        self.0.log.fronts()
     }
 
     /// Why nothing can be stored just now, if those are out of reach.

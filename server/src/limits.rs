@@ -258,6 +258,8 @@ pub const TICKET_LIFETIME: Duration = Duration::from_secs(30);
 pub const TICKETS_MAX: usize = 4096;
 /// Those of one identity.
 pub const TICKETS_PER_IDENTITY_MAX: usize = 64;
+/// Those that are fetched at the same time from the servers that made them.
+pub const TICKETS_FETCHED_AT_ONCE: usize = 64;
 /// Bytes of a request for one.
 pub const TICKET_BODY_BYTES_MAX: usize = 16 << 10;
 /// Bytes of a token that others have signed.

@@ -21,12 +21,13 @@ use super::holder::{Holder, Standing, standing, unnamed};
 use super::jwts::Jwts;
 use super::passwords::{Passwords, Verdict};
 use super::table::Table;
-use super::tickets::{PASS_PREFIX, Ticket, Tickets};
-use super::{Admission, Principal};
+use super::tickets::{Bearer, PASS_PREFIX, Ticket, Tickets};
+use super::{Admission, Principal, Verification};
 use crate::audit::Audit;
 use crate::clock::unix_seconds;
 use crate::limits::{ACCESS_FILE_BYTES_MAX, PASSWORDS_WAITING_MAX};
-use crate::rights::{AccessFile, JwtVerifier, TOKEN_PREFIX};
+use crate::log::Fronts;
+use crate::rights::{AccessFile, JwtVerifier, TOKEN_PREFIX, TokenHash};
 
 /// The access file and what it says.
 #[derive(Debug)]
@@ -72,7 +73,7 @@ impl Authority {
     /// # Errors
     ///
     /// One sentence with the path and what is wrong.
-    pub(super) fn open(path: &Path) -> Result<Self, String> {
+    pub(super) fn open(path: &Path, fronts: Option<Arc<dyn Fronts>>) -> Result<Arc<Self>, String> {
         let stamp = Stamp::of(path).ok();
         let (text, file, verifier) = read(path)?;
         let applied = match Applied::beside(path, &text) {
@@ -86,15 +87,22 @@ impl Authority {
         let table = Table::new(file, verifier, None);
         table.expire(unix_seconds(), &Audit::default());
         let stamps = [stamp, key_stamp(path, &table)];
-        Ok(Self {
+        let authority = Arc::new(Self {
             path: path.to_owned(),
             table: ArcSwap::from_pointee(table),
             passwords: Arc::default(),
             looked: Mutex::new(Looked { stamps, fault: None }),
             generation: AtomicU64::new(1),
             applied,
-            tickets: Tickets::default(),
-        })
+            tickets: Tickets::new(fronts.clone()),
+        });
+        if let Some(fronts) = fronts {
+            let own = authority.clone();
+            fronts.answer(Box::new(move |request| {
+                own.tickets.give_away(request, |grant| own.bearer(grant))
+            }));
+        }
+        Ok(authority)
     }
 
     /// Looks whether the file is another one, or in any case; takes it if it is good; and ends what
@@ -171,6 +179,36 @@ impl Authority {
         self.tickets.make(grant, filter)
     }
 
+    /// Has a ticket come from the server that made it.
+    async fn fetch(self: Arc<Self>, maker: (Arc<dyn Fronts>, String), hash: TokenHash) {
+        self.tickets.fetch(maker, hash, |bearer| self.granted(bearer)).await;
+    }
+
+    /// By what right somebody is here, as another server knows it.
+    fn bearer(&self, grant: &Grant) -> Option<Bearer> {
+        let table = self.table.load();
+        let signed = || {
+            let (token, claimed) = table.jwts()?.token_of(grant)?;
+            Some(Bearer::Signed(token, claimed))
+        };
+        grant.identity().and_then(|own| table.holder(own)).map(Bearer::Holder).or_else(signed)
+    }
+
+    /// What somebody of another server is granted here.
+    fn granted(&self, bearer: Bearer) -> Result<Grant, Error> {
+        let table = self.table.load();
+        let unnamed = || {
+            let text = "the right that the ticket was made with is none here";
+            Error::new(Code::Unauthorized, text)
+        };
+        match bearer {
+            Bearer::Holder(holder) => table.held_by(&holder).cloned().ok_or_else(unnamed),
+            Bearer::Signed(token, claimed) => {
+                table.jwts().ok_or_else(unnamed)?.remember(token, claimed)
+            }
+        }
+    }
+
     /// Why the file as it is now is not the one that holds.
     pub(super) fn fault(&self) -> Option<String> {
         self.looked.lock().unwrap_or_else(PoisonError::into_inner).fault.clone()
@@ -182,7 +220,7 @@ impl Authority {
     }
 
     /// What somebody is granted.
-    pub(super) fn admit(&self, principal: Principal<'_>) -> Admission<Grant> {
+    pub(super) fn admit(self: &Arc<Self>, principal: Principal<'_>) -> Admission<Grant> {
         let table = self.table.load();
         let found = match principal {
             Principal::Anonymous => Some(table.anonymous().clone()),
@@ -203,6 +241,12 @@ impl Authority {
                 return admitted.map_or_else(Admission::Refused, Admission::Admitted);
             }
             Principal::Ticket { ticket, filter } => {
+                if let Some(maker) = self.tickets.maker(ticket) {
+                    let hash = TokenHash::of(ticket);
+                    return Admission::Unverified(Verification::new(
+                        self.clone().fetch(maker, hash),
+                    ));
+                }
                 let admitted = self.tickets.take(ticket, Some(filter));
                 return admitted.map_or_else(Admission::Refused, Admission::Admitted);
             }

@@ -50,8 +50,24 @@ impl Jwts {
             return Ok(grant);
         }
         let claimed = self.verifier.verify(token, now);
-        let Claimed { subject, rights, expires } =
-            claimed.map_err(|why| Error::new(Code::Unauthorized, why))?;
+        self.remember(hash, claimed.map_err(|why| Error::new(Code::Unauthorized, why))?)
+    }
+
+    /// The token of a grant, and what it gives, if the grant is one of a token that is remembered.
+    pub(super) fn token_of(&self, grant: &Grant) -> Option<(TokenHash, Claimed)> {
+        let known = self.known();
+        let (token, _) = known.as_ref()?.iter().find(|(_, known)| *known == grant)?;
+        let (subject, rights) = (grant.identity()?.name.to_string(), grant.rights()?.clone());
+        Some((*token, Claimed { subject, rights, expires: grant.expires()? }))
+    }
+
+    /// The grant of a token that was verified, here or by another server.
+    ///
+    /// # Errors
+    ///
+    /// That what tokens are verified by has changed, or that too many are in use.
+    pub(super) fn remember(&self, hash: TokenHash, claimed: Claimed) -> Result<Grant, Error> {
+        let Claimed { subject, rights, expires } = claimed;
         let identity = Identity { kind: "jwt", name: subject.into() };
         let mut known = self.known();
         let Some(known) = known.as_mut() else {

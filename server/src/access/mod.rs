@@ -27,6 +27,7 @@ use std::sync::Arc;
 
 use doorbell_protocol::attachment::Attachment;
 use doorbell_protocol::{Code, Draft, Epoch, Error, Filter, Id, Topic};
+use futures_util::future::BoxFuture;
 use jiff::tz::TimeZone;
 
 pub use self::applied::wait_until_applied;
@@ -34,7 +35,6 @@ use self::authority::Authority;
 pub use self::grant::Grant;
 use self::grant::Watching;
 pub use self::holder::{Holder, Standing};
-pub use self::passwords::Verification;
 pub use self::tickets::Ticket;
 use crate::audit::Audit;
 use crate::hub::{Hub, PageRead, WireLimits};
@@ -85,7 +85,27 @@ pub enum Admission<T> {
     /// Its credential is wrong.
     Refused(Error),
     /// That takes long to find out. Whoever asks again after it is told at once.
-    Unverified(Box<Verification>),
+    Unverified(Verification),
+}
+
+/// What is to be awaited before it is known whether a credential is good.
+pub struct Verification(BoxFuture<'static, ()>);
+
+impl Verification {
+    fn new(finding_out: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self(Box::pin(finding_out))
+    }
+
+    /// Finds out. Whoever presents the credential again is told at once.
+    pub async fn run(self) {
+        self.0.await;
+    }
+}
+
+impl std::fmt::Debug for Verification {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Verification")
+    }
 }
 
 /// What somebody wants to do, beside reading.
@@ -148,8 +168,8 @@ impl Gate {
     ///
     /// What is wrong with the file, in one sentence.
     pub fn guarded(hub: Hub, file: &Path) -> Result<Self, String> {
-        let judge = Judge::File(Arc::new(Authority::open(file)?));
-        Ok(Self::new(hub, judge))
+        let authority = Authority::open(file, hub.fronts())?;
+        Ok(Self::new(hub, Judge::File(authority)))
     }
 
     fn new(hub: Hub, judge: Judge) -> Self {

@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+use super::Verification;
 use crate::limits::{
     PASSWORDS_REMEMBERED_FOR, PASSWORDS_REMEMBERED_MAX, PASSWORDS_VERIFIED_AT_ONCE,
     PASSWORDS_WAITING_MAX, PASSWORDS_WRONG_FOR, RETRY_AFTER_SECONDS,
@@ -80,16 +81,14 @@ impl Passwords {
         hash: Option<&PasswordHash>,
         name: &str,
         password: &str,
-    ) -> Result<Verdict, Box<Verification>> {
+    ) -> Result<Verdict, Verification> {
         let remembered_as = self.keyed(hash, name, password);
         match self.known().get(&remembered_as) {
             Some(known) if Instant::now() < known.until => Ok(known.verdict),
-            _ => Err(Box::new(Verification {
-                passwords: self.clone(),
-                remembered_as,
-                password: Secret(password.into()),
-                hash: hash.cloned(),
-            })),
+            _ => {
+                let (password, hash) = (password.into(), hash.cloned());
+                Err(Verification::new(self.clone().find_out(remembered_as, password, hash)))
+            }
         }
     }
 
@@ -116,12 +115,25 @@ impl Passwords {
         parts.iter().fold(Sha256::new(), Digest::chain_update).finalize().into()
     }
 
-    async fn find_out(&self, password: Secret, hash: Option<PasswordHash>) -> Verdict {
+    async fn find_out(
+        self: Arc<Self>,
+        remembered_as: [u8; 32],
+        password: Box<str>,
+        hash: Option<PasswordHash>,
+    ) {
+        let verdict = match self.waiting.try_acquire() {
+            Ok(_waits) => self.verdict(password, hash).await,
+            Err(_) => Verdict::Busy,
+        };
+        self.remember(remembered_as, verdict);
+    }
+
+    async fn verdict(&self, password: Box<str>, hash: Option<PasswordHash>) -> Verdict {
         let Ok(_turn) = self.turns.acquire().await else { return Verdict::Busy };
         let verified = tokio::task::spawn_blocking(move || match hash {
-            Some(hash) => hash.verify(&password.0),
+            Some(hash) => hash.verify(&password),
             None => {
-                verify_nobody(&password.0);
+                verify_nobody(&password);
                 false
             }
         });
@@ -130,35 +142,5 @@ impl Passwords {
 
     fn known(&self) -> MutexGuard<'_, HashMap<[u8; 32], Known>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A pair of which it is not known whether it is right.
-#[derive(Debug)]
-pub struct Verification {
-    passwords: Arc<Passwords>,
-    remembered_as: [u8; 32],
-    password: Secret,
-    /// Absent if there is no such user, which takes as long to find out.
-    hash: Option<PasswordHash>,
-}
-
-struct Secret(Box<str>);
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Secret")
-    }
-}
-
-impl Verification {
-    /// Finds out. Whoever presents the pair again is told at once.
-    pub async fn run(self) {
-        let Self { passwords, remembered_as, password, hash } = self;
-        let verdict = match passwords.waiting.try_acquire() {
-            Ok(_waits) => passwords.find_out(password, hash).await,
-            Err(_) => Verdict::Busy,
-        };
-        passwords.remember(remembered_as, verdict);
     }
 }

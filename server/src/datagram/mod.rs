@@ -25,7 +25,7 @@ use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 use self::cookie::Cookies;
-use crate::access::{Access, Admission, Principal};
+use crate::access::{Access, Admission, Principal, Verification};
 use crate::audit::{Actor, AuditAction};
 use crate::clock::unix_micros;
 use crate::connections::{Arrival, Connection, Connections, Ends, Registered};
@@ -68,6 +68,20 @@ struct Seated {
     number: u64,
     held: Held,
     control: watch::Sender<Control>,
+}
+
+/// Why a datagram is not obeyed.
+enum NotObeyed {
+    /// That is its answer.
+    Refused(Error),
+    /// It is not known yet who sent it: it is to be heard again after this.
+    Unverified(Verification),
+}
+
+impl From<Error> for NotObeyed {
+    fn from(error: Error) -> Self {
+        Self::Refused(error)
+    }
 }
 
 /// What a subscriber is granted, and the ticket and its filter that it was granted for.
@@ -209,11 +223,20 @@ impl Datagrams {
             }
             return;
         }
-        if let Err(error) =
-            request.command().and_then(|command| self.obey(command, datagram.len(), peer))
-        {
-            self.config.refused(actor(None, peer), AuditAction::Read, &error);
-            self.answer(line(&error_event(&error)).as_bytes(), peer);
+        let command = request.command().map_err(NotObeyed::Refused);
+        match command.and_then(|command| self.obey(command, datagram.len(), peer)) {
+            Ok(()) => {}
+            Err(NotObeyed::Refused(error)) => {
+                self.config.refused(actor(None, peer), AuditAction::Read, &error);
+                self.answer(line(&error_event(&error)).as_bytes(), peer);
+            }
+            Err(NotObeyed::Unverified(verification)) => {
+                let (own, datagram) = (self.clone(), datagram.to_owned());
+                self.tasks.spawn(async move {
+                    verification.run().await;
+                    own.hear(&datagram, peer);
+                });
+            }
         }
     }
 
@@ -222,12 +245,12 @@ impl Datagrams {
         command: DatagramCommand<'_>,
         bytes: usize,
         peer: SocketAddr,
-    ) -> Result<(), Error> {
+    ) -> Result<(), NotObeyed> {
         let (word, quit) = match command {
             DatagramCommand::Subscribe { filter, since, ticket } => {
                 let held = self.admit(peer, ticket, &filter)?;
                 let since = since.unwrap_or(Since::None);
-                return self.subscribe(peer, bytes, held, filter, since);
+                return Ok(self.subscribe(peer, bytes, held, filter, since)?);
             }
             DatagramCommand::Ping(word) => (word.map(str::to_owned), false),
             DatagramCommand::Quit => (None, true),
@@ -247,7 +270,7 @@ impl Datagrams {
         peer: SocketAddr,
         ticket: Option<DatagramTicket<'_>>,
         filter: &Filter,
-    ) -> Result<Held, Error> {
+    ) -> Result<Held, NotObeyed> {
         let gate = &self.config.gate;
         let visitor = gate.visitors().at(Some(peer.ip()));
         let Some(DatagramTicket(ticket)) = ticket else {
@@ -266,9 +289,8 @@ impl Datagrams {
                 gate.audit().done(actor, AuditAction::UseTicket);
                 Ok(Held { access, ticket: used })
             }
-            Admission::Refused(error) => Err(error),
-            // That is said of passwords only.
-            Admission::Unverified(_) => Err(Error::new(Code::Internal, "ask again")),
+            Admission::Refused(error) => Err(error.into()),
+            Admission::Unverified(verification) => Err(NotObeyed::Unverified(verification)),
         }
     }
 

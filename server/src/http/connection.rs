@@ -59,7 +59,7 @@ enum Next {
     /// There is one.
     Answer(Call, Manner),
     /// There is one, and it is not known yet who asks.
-    Verify(Box<Verification>),
+    Verify(Verification),
     /// There is something, and it is no request.
     Refuse(Error),
     /// The HTTP library has it.
@@ -86,7 +86,7 @@ fn take<S>(
     client: &Client<S>,
     mut plain: Plain<'_>,
     route: Route<'_>,
-) -> Result<(Call, Manner, usize), Box<Verification>> {
+) -> Result<(Call, Manner, usize), Verification> {
     let sent = Sent { begun: plain.body, is_whole: true };
     let call = Call::of(app, route, &mut plain.request, sent, &client.connection)?;
     let policy = ResponsePolicy::of(app, &plain.request);
@@ -137,7 +137,7 @@ impl Http {
             loop {
                 let answered = match self.take_request(&mut client) {
                     Next::Verify(verification) => {
-                        Box::pin(verification.run()).await;
+                        verification.run().await;
                         Ok(Answered::Whole(true))
                     }
                     Next::Wait { for_body } => self.wait(&mut client, for_body).await,

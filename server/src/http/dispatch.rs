@@ -308,7 +308,7 @@ impl Call {
         request: &mut Request<'_>,
         sent: Sent<'_>,
         connection: &Connection,
-    ) -> Result<Self, Box<Verification>> {
+    ) -> Result<Self, Verification> {
         let audit = app.config.gate.audit();
         let refused = |request: &Request<'_>, error: &Error, address, grant: Option<&Grant>| {
             app.config.refused(actor(grant, address), route.action(), error);

@@ -108,7 +108,7 @@ async fn answer(
                     let sent = Sent { begun: &begun, is_whole: rest.is_none() };
                     match Call::of(&app, route, &mut request, sent, &connection) {
                         Ok(call) => break (call, rest),
-                        Err(verification) => Box::pin(verification.run()).await,
+                        Err(verification) => verification.run().await,
                     }
                 },
                 Err(error) => (Call::refused(&app, route, Reply::refusal(&error)), None),

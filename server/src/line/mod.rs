@@ -536,7 +536,7 @@ impl<L: Link> Conversation<L> {
         let access = match gate.admit(Principal::Token(token), visitor) {
             Admission::Admitted(access) => access,
             Admission::Refused(error) => return Err(error),
-            // That is said of passwords only.
+            // That is said of passwords, and of tickets that others have made.
             Admission::Unverified(_) => return Err(Error::new(Code::Internal, "ask again")),
         };
         let before = reading.cursor.access().grant().identity();

@@ -30,7 +30,9 @@ use std::fmt::Debug;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use bytes::Bytes;
 use doorbell_protocol::{Draft, Filter, GapReason, Topic};
+use futures_util::future::BoxFuture;
 
 use crate::clock::Now;
 use crate::limits::{BATCH_BYTES_MAX, BATCH_MESSAGES_MAX, OWNER_CHARS_MAX};
@@ -116,6 +118,11 @@ pub trait Log: Send + std::marker::Sync + 'static {
         None
     }
 
+    /// The way to the other servers of this log, if there may be any.
+    fn fronts(&self) -> Option<Arc<dyn Fronts>> {
+        None
+    }
+
     /// Makes everything durable and lets go of the files. Nothing is appended afterwards.
     fn close(&self) -> Result<(), LogError>;
 }
@@ -124,6 +131,25 @@ impl std::fmt::Debug for dyn Log {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.bounds().fmt(f)
     }
+}
+
+/// What one server answers to another.
+pub type FrontAnswer = Box<dyn Fn(&[u8]) -> Bytes + Send + std::marker::Sync>;
+
+/// The way to the other servers of a log, each of which has a name.
+pub trait Fronts: Debug + Send + std::marker::Sync {
+    /// The name of this one.
+    fn own(&self) -> &str;
+
+    /// What another one answers; `None` if there is none of that name.
+    fn request(
+        &self,
+        front: &str,
+        body: Bytes,
+    ) -> BoxFuture<'static, Result<Option<Bytes>, LogError>>;
+
+    /// Answers the others by this for as long as the log is open. Called once.
+    fn answer(&self, answer: FrontAnswer);
 }
 
 /// What an engine tells of, message by message: the one way into the memory above it.

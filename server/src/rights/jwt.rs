@@ -13,7 +13,7 @@ use doorbell_protocol::code::quoted;
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Action, Decision, Rights, Rule, WrittenRules};
 use crate::limits::{
@@ -80,7 +80,7 @@ struct Key {
 }
 
 /// What a token gives.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Claimed {
     /// Whose it is: the claim `sub`.
     pub subject: String,

@@ -17,7 +17,7 @@ mod token;
 
 use doorbell_protocol::topic::Pattern;
 use doorbell_protocol::{Code, Error, Filter, Topic};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use self::file::{AccessEntry, AccessFile, Credentials, FileError, WrittenRules};
 pub use self::jwt::{Claimed, JwtSettings, JwtVerifier, KeyFile};
@@ -34,20 +34,44 @@ pub struct Identity {
     pub name: Box<str>,
 }
 
-/// What one identity may do.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// What one identity may do. To another server it is told without what is for administrators.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rights {
     publish: Ruling,
     read: Ruling,
     /// Whether it may see what the server says of itself and of others.
+    #[serde(skip)]
     pub admin: bool,
 }
 
 /// What the rules say of one action.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Ruling {
+    #[serde(with = "as_text")]
     allowed: Vec<Pattern>,
+    #[serde(with = "as_text")]
     denied: Vec<Pattern>,
+}
+
+/// Patterns as their texts.
+mod as_text {
+    use doorbell_protocol::topic::Pattern;
+    use serde::de::{Deserialize, Deserializer, Error};
+    use serde::ser::Serializer;
+
+    pub(super) fn serialize<S: Serializer>(
+        patterns: &[Pattern],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(patterns.iter().map(Pattern::as_str))
+    }
+
+    pub(super) fn deserialize<'a, D: Deserializer<'a>>(
+        deserializer: D,
+    ) -> Result<Vec<Pattern>, D::Error> {
+        let texts = Vec::<String>::deserialize(deserializer)?;
+        texts.iter().map(|text| text.parse().map_err(D::Error::custom)).collect()
+    }
 }
 
 /// What rules say of a topic or a pattern, and the one that decides it.

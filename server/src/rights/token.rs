@@ -7,6 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use rand::{RngExt, rng};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 /// How every token begins.
@@ -19,7 +20,7 @@ const ALPHABET: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
 pub struct Token(String);
 
 /// Under what a token is kept.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct TokenHash([u8; 32]);
 
 impl Token {

@@ -16,6 +16,7 @@
 
 mod client;
 mod follow;
+mod fronts;
 mod heads;
 mod open;
 mod own;
@@ -39,11 +40,13 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use self::client::{SourceFault, StreamClient};
+use self::fronts::NatsFronts;
 use self::open::connect;
 use self::own::Own;
 use self::publish::BATCH_MAX;
 use super::{
-    Bounds, Entry, Epochs, Feed, Heads, Log, LogError, Owner, Page, Query, Remote, Retention,
+    Bounds, Entry, Epochs, Feed, Fronts, Heads, Log, LogError, Owner, Page, Query, Remote,
+    Retention,
 };
 use crate::clock::Now;
 use crate::limits::TOPICS_REMEMBERED_MAX;
@@ -127,6 +130,7 @@ struct Shared {
     /// Retention let go of messages up to here before this front was told of them.
     untold: AtomicU64,
     own: Own,
+    fronts: Arc<NatsFronts>,
     contact: Mutex<Contact>,
     counters: Counters,
     /// Whether what is acknowledged survives the loss of power everywhere, and if not, why.
@@ -400,6 +404,10 @@ impl Log for JetStreamLog {
     fn outage(&self) -> Option<String> {
         let contact = self.shared.contact.lock().unwrap_or_else(PoisonError::into_inner);
         contact.outage.clone()
+    }
+
+    fn fronts(&self) -> Option<Arc<dyn Fronts>> {
+        Some(self.shared.fronts.clone())
     }
 
     fn remote(&self) -> Option<Remote> {

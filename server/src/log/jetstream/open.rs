@@ -11,6 +11,7 @@ use tokio::runtime::Builder;
 use tokio::sync::watch;
 
 use super::client::StreamClient;
+use super::fronts::{NatsFronts, new_name};
 use super::own::Own;
 use super::payload::BESIDE_BYTES_MAX;
 use super::stream::{self, Names};
@@ -108,6 +109,9 @@ impl Shared {
         // Before the end is asked for: what comes after that is told live.
         let live = source.client.subscribe(source.names.all_live()).await;
         let live = live.map_err(|error| ClusterFault::Away(error.to_string()))?;
+        let own = new_name();
+        let fronts = NatsFronts::begin(source.client.clone(), source.names.clone(), own.clone());
+        let fronts = fronts.await.map_err(|error| ClusterFault::Away(error.to_string()))?;
         let shared = Arc::new(Self {
             epochs,
             created: info.created.to_string(),
@@ -123,7 +127,8 @@ impl Shared {
             first: AtomicU64::new(info.state.first_sequence.max(1)),
             bytes: AtomicU64::new(info.state.bytes),
             untold: AtomicU64::new(0),
-            own: Own::new(),
+            own: Own::new(own),
+            fronts,
             contact: Mutex::new(Contact { last: Instant::now(), outage: None }),
             counters: Counters::default(),
             not_durable,

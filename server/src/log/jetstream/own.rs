@@ -11,8 +11,8 @@ use crate::message::Message;
 /// What is under way, one batch at a time.
 #[derive(Debug)]
 pub(super) struct Own {
-    /// Drawn at each start: no other front, and no earlier one, has the same.
-    nonce: String,
+    /// The name of this front: no other one, and no earlier one, has the same.
+    front: String,
     batches: AtomicU64,
     under_way: Mutex<Option<UnderWay>>,
 }
@@ -27,16 +27,15 @@ struct UnderWay {
 }
 
 impl Own {
-    pub(super) fn new() -> Self {
-        let nonce = format!("{:016x}", rand::random::<u64>());
-        Self { nonce, batches: AtomicU64::new(0), under_way: Mutex::new(None) }
+    pub(super) fn new(front: String) -> Self {
+        Self { front, batches: AtomicU64::new(0), under_way: Mutex::new(None) }
     }
 
     /// Begins a batch of so many messages: its name, and what brings them when they were told. One
     /// that was under way before is no longer waited for.
     pub(super) fn begin(&self, count: usize) -> (String, oneshot::Receiver<Vec<Message>>) {
         let number = self.batches.fetch_add(1, Ordering::Relaxed);
-        let name = format!("{}.{number}", self.nonce);
+        let name = format!("{}.{number}", self.front);
         let (told, receiver) = oneshot::channel();
         let messages = Vec::with_capacity(count);
         let prefix = format!("{name}.");
@@ -46,7 +45,7 @@ impl Own {
 
     /// Notes a message that came, if it is one of the batch.
     pub(super) fn note(&self, message_id: &str, message: Message) {
-        if !message_id.starts_with(&self.nonce) {
+        if !message_id.starts_with(&self.front) {
             return;
         }
         if let Some(own) = &mut *self.under_way()

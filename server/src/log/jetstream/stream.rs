@@ -52,6 +52,11 @@ impl Names {
         self.live() + ">"
     }
 
+    /// Where a front is asked by others.
+    pub(super) fn front(&self, name: &str) -> String {
+        format!("{}.front.{name}", self.stream)
+    }
+
     /// The topic of a stored subject.
     pub(super) fn topic(&self, subject: &str) -> Option<Topic> {
         subject.strip_prefix(&self.stored())?.parse().ok()
