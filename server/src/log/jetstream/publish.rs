@@ -80,8 +80,8 @@ const DUPLICATE_IN_BATCH: u32 = 10_201;
 const DUPLICATE_IN_PROCESS: u32 = 10_158;
 /// Some messages of the batch did not arrive.
 const BATCH_INCOMPLETE: u32 = 10_176;
-/// The servers of JetStream have no room.
-const INSUFFICIENT_RESOURCES: [u32; 3] = [10_023, 10_047, 10_028];
+/// The account, or the servers of JetStream, have no room.
+const INSUFFICIENT_RESOURCES: [u32; 4] = [10_002, 10_023, 10_028, 10_047];
 /// The server could not write.
 const STORE_FAILED: u32 = 10_077;
 
@@ -235,5 +235,30 @@ impl Shared {
             outgoing.push(OutgoingMessage::new(&entry.draft, payload));
         }
         outgoing
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_of_the_stream_says_whether_another_try_may_help() {
+        let told = |code: u16, err_code: u32, text: &str| {
+            let error =
+                serde_json::json!({"code": code, "err_code": err_code, "description": text});
+            outcome(serde_json::json!({ "error": error }).to_string().as_bytes())
+        };
+        assert!(matches!(outcome(br#"{"stream":"doorbell","seq":5}"#), Tried::Stored));
+        assert!(matches!(told(400, DUPLICATE_IN_BATCH, "duplicate"), Tried::Stored));
+        assert!(matches!(told(409, DUPLICATE_IN_PROCESS, "in process"), Tried::Again(_)));
+        assert!(matches!(told(503, 10_008, "temporarily unavailable"), Tried::Again(_)));
+        assert!(matches!(outcome(b"no JSON"), Tried::Again(_)));
+        for code in INSUFFICIENT_RESOURCES {
+            assert!(matches!(told(503, code, "limits exceeded"), Tried::Full), "{code}");
+        }
+        assert!(matches!(told(503, STORE_FAILED, "no space left on device"), Tried::Full));
+        assert!(matches!(told(503, STORE_FAILED, "write error"), Tried::Again(_)));
+        assert!(matches!(told(400, 10_054, "message size exceeds"), Tried::Refused(_)));
     }
 }
