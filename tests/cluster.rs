@@ -284,6 +284,73 @@ fn a_ticket_of_another_front_is_503_while_that_cannot_be_asked() {
 }
 
 #[test]
+fn where_the_account_of_nats_is_full_it_is_507_until_there_is_room_again() {
+    let account = "accounts { A { jetstream { max_file: 24MB }, users: [{ user: a, password: b }] } }\n\
+                   no_auth_user: a";
+    let Some(cluster) = NatsCluster::prepare(account) else { return };
+    let cluster = cluster.started();
+    let front = TestServer::front(&cluster.urls(0), "--retention-bytes 1MiB");
+    front.publish("a", "before");
+    // Somebody else's stream, which has no bounds of its own, takes what there is.
+    let stream = r#"{"name":"other","subjects":["other"],"num_replicas":3}"#;
+    let made = cluster.request("$JS.API.STREAM.CREATE.other", stream);
+    assert_eq!(made["config"]["name"], "other", "{made}");
+    let text = "y".repeat(500_000);
+    eventually("the account is full", || {
+        let told = cluster.request("other", &text);
+        told["error"]["description"].as_str().map(str::to_owned)
+    });
+    // Each server learns within a moment what the others hold.
+    let told = eventually("the front is refused", || {
+        let told = front.send(&Request::post("/a", "too much"));
+        (told.status != 200).then_some(told)
+    });
+    assert_eq!((told.status, told.json()["code"].as_u64()), (507, Some(50701)), "{told:?}");
+    let held = front.poll("a", "all").len();
+    let health = front.get("/v1/health");
+    assert!(health.status == 503 && health.text().contains("no room left"), "{health:?}");
+    let purged = cluster.request("$JS.API.STREAM.PURGE.other", "");
+    assert_eq!(purged["success"], true, "{purged}");
+    let again = eventually("there is room again", || {
+        let told = front.send(&Request::post("/a", "again"));
+        (told.status == 200).then(|| told.events().remove(0))
+    });
+    assert_eq!(front.poll("a", "all").len(), held + 1, "{}", again.line);
+    assert_eq!(front.get("/v1/health").status, 200);
+}
+
+#[test]
+fn servers_of_nats_that_do_not_sync_are_told_if_they_may_be_asked() {
+    let Some(mut cluster) = NatsCluster::start() else { return };
+    let flags = format!("--cluster-monitor {}", cluster.monitors());
+    let front = TestServer::front(&cluster.urls(0), &flags);
+    let said = || front.get("/v1/health").json()["log"]["not_durable"].as_str().map(str::to_owned);
+    // Until they have said so it is not known.
+    eventually("they say that they sync", || said().is_none().then_some(()));
+    assert!(front.get("/metrics").text().contains("doorbell_cluster_not_durable{} 0"));
+    cluster.kill(1);
+    cluster.set(1, "sync_interval: always", "sync_interval: 10s");
+    cluster.launch(1);
+    let told = eventually("health says so", said);
+    assert_eq!(told, "a NATS server does not sync each message: sync_interval: always does");
+    assert!(front.get("/metrics").text().contains("doorbell_cluster_not_durable{} 1"));
+    let stderr = front.stderr();
+    assert!(stderr.contains("not durable") && stderr.contains("\"n1\""), "{stderr}");
+    // One that says nothing is no reason to take it for another.
+    cluster.kill(1);
+    cluster.set(1, "sync_interval: 10s", "sync_interval: always");
+    cluster.launch(1);
+    eventually("health is silent again", || said().is_none().then_some(()));
+    // Nobody is asked who was not named, and nothing is claimed.
+    let other = TestServer::front(&cluster.urls(0), "--cluster-monitor http://127.0.0.1:9");
+    eventually("what is not known is not claimed", || {
+        let told = other.get("/v1/health").json();
+        let told = told["log"]["not_durable"].as_str()?;
+        told.contains("has not said whether it syncs").then_some(())
+    });
+}
+
+#[test]
 fn a_cluster_that_will_not_do_is_named_in_one_line() {
     let users = "authorization { user: anna, password: secret }";
     let Some(cluster) = NatsCluster::prepare(users) else { return };
@@ -299,6 +366,8 @@ fn a_cluster_that_will_not_do_is_named_in_one_line() {
         (format!("--cluster {right} --sync always"), "--sync"),
         (format!("--cluster {right} --visitor-held 1MiB"), "--visitor-held needs a log"),
         (format!("--cluster {right} --web-push mailto:a@b.c"), "--web-push needs a log"),
+        (format!("--cluster {right} --cluster-monitor nats://a"), "no monitoring address"),
+        ("--cluster-monitor http://a".to_owned(), "--cluster-monitor needs --cluster"),
         ("--cluster ftp://a".to_owned(), "no address of a NATS server"),
         (format!("--cluster {right} --cluster-stream a.b"), "the name of a stream"),
         (format!("--cluster {right} --cluster-credentials /nowhere"), "/nowhere"),

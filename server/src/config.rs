@@ -325,6 +325,10 @@ impl Config {
     /// What a front cannot do: it would have to keep something.
     fn check_front(&self) -> Result<(), String> {
         if !self.is_front() {
+            #[cfg(feature = "cluster")]
+            if !self.cluster.cluster_monitor.is_empty() {
+                return Err("--cluster-monitor needs --cluster".to_owned());
+            }
             return Ok(());
         }
         let kept = [

@@ -106,6 +106,10 @@ pub const PUBLISH_WAIT_MAX: Duration = Duration::from_secs(2);
 pub const PUBLISH_WAIT_DEFAULT: Duration = Duration::from_secs(10);
 /// How soon a cluster is asked again that was not there when the server started.
 pub const CLUSTER_RETRY: Duration = Duration::from_millis(250);
+/// How often the servers of a cluster are asked whether they sync each message.
+pub const CLUSTER_MONITOR_LOOK: Duration = Duration::from_secs(10);
+/// How long such an answer may take.
+pub const CLUSTER_MONITOR_WAIT: Duration = Duration::from_secs(5);
 /// How long a server waits for its cluster before it says that it is ready and lets people wait.
 pub const CLUSTER_AT_ONCE: Duration = Duration::from_secs(1);
 /// How soon it is looked again whether the machines that have the log are within reach.

@@ -304,6 +304,7 @@ struct ClusterMetrics {
     reachable: Family<NoLabels, Gauge>,
     lag: Family<NoLabels, Gauge>,
     silence: Family<NoLabels, Gauge<f64, AtomicU64>>,
+    not_durable: Family<NoLabels, Gauge>,
     fills: Family<NoLabels, Counter>,
     retries: Family<NoLabels, Counter>,
     outages: Family<NoLabels, Counter>,
@@ -318,6 +319,9 @@ impl ClusterMetrics {
         registry.register("cluster_lag_messages", text, own.lag.clone());
         let text = "Time since the stream's leader last answered";
         registry.register_with_unit("cluster_silence", text, Unit::Seconds, own.silence.clone());
+        let text =
+            "Whether some machine is known not to sync each message before it is acknowledged";
+        registry.register("cluster_not_durable", text, own.not_durable.clone());
         let text = "Times that messages were fetched which did not come by themselves";
         registry.register("cluster_fills", text, own.fills.clone());
         let text = "Times that a batch was sent again";
@@ -332,6 +336,7 @@ impl ClusterMetrics {
         self.reachable.get_or_create(&none).set((!is_out_of_reach).into());
         self.lag.get_or_create(&none).set(i64::try_from(remote.lag).unwrap_or(i64::MAX));
         self.silence.get_or_create(&none).set(remote.silence.as_secs_f64());
+        self.not_durable.get_or_create(&none).set(remote.not_durable.is_some().into());
         for (counter, count) in [
             (&self.fills, remote.fills),
             (&self.retries, remote.retries),

@@ -9,6 +9,8 @@ use std::time::Duration;
 use doorbell_protocol::{Code, Error, Event};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::net::{TcpListener, UdpSocket};
+#[cfg(feature = "cluster")]
+use tokio::sync::watch;
 
 use crate::access::Gate;
 use crate::announce::advice;
@@ -31,9 +33,11 @@ use crate::listen::{
     bind_udp, full,
 };
 #[cfg(feature = "cluster")]
-use crate::log::{ClusterFault, JetStreamLog};
+use crate::log::{ClusterFault, ClusterSettings, JetStreamLog};
 use crate::log::{Log, MemoryLog, OpenError, SegmentLog, Sync};
 use crate::metrics::{Listener, Metrics, Transport};
+#[cfg(feature = "cluster")]
+use crate::outbound::ClusterMonitor;
 use crate::outbound::{Mailer, Outbound};
 use crate::proxy::Proxies;
 use crate::relay::{Push, Relay, RelayProgress};
@@ -81,6 +85,9 @@ pub struct Bound {
     connections: usize,
     /// The log of several machines, once it is open.
     log: Option<Arc<dyn Log>>,
+    /// Why that may lose what it acknowledged, as its servers say.
+    #[cfg(feature = "cluster")]
+    not_durable: Arc<watch::Sender<Option<String>>>,
     is_announced: bool,
 }
 
@@ -91,7 +98,15 @@ impl Bound {
         let listeners = Listeners::bind(config, inherited)?;
         let addresses = Arc::new(listeners.addresses()?);
         check_trace(config, &addresses)?;
-        Ok(Self { listeners, addresses, connections, log: None, is_announced: false })
+        Ok(Self {
+            listeners,
+            addresses,
+            connections,
+            log: None,
+            #[cfg(feature = "cluster")]
+            not_durable: Arc::default(),
+            is_announced: false,
+        })
     }
 
     /// Waits for the log, if it is on other machines. That may be long: meanwhile everybody who
@@ -106,7 +121,8 @@ impl Bound {
             return Ok(());
         }
         let missing = MissingLog::because_of("the NATS servers have not answered yet");
-        let settings = config.cluster_settings();
+        let monitored = self.not_durable.subscribe();
+        let settings = ClusterSettings { monitored, ..config.cluster_settings() };
         let (listeners, retention) = (&self.listeners, config.retention());
         let open = async {
             loop {
@@ -146,7 +162,9 @@ impl Bound {
 pub fn start(config: &Config, bound: Bound) -> Result<Server, StartError> {
     let audit = config.audit.as_deref().map(Audit::open).transpose().map_err(StartError)?;
     let audit = audit.unwrap_or_default();
-    let Bound { listeners, addresses, connections, log, is_announced } = bound;
+    #[cfg(feature = "cluster")]
+    let not_durable = bound.not_durable.clone();
+    let Bound { listeners, addresses, connections, log, is_announced, .. } = bound;
     let (hub, files) = open(config, log)?;
     let metrics = Metrics::new(hub.commit_sizes().clone());
     let certificates = certificates(config, &addresses, &metrics)?;
@@ -157,6 +175,11 @@ pub fn start(config: &Config, bound: Bound) -> Result<Server, StartError> {
     let gate = gate.charging(acceptor.visitors.clone()).auditing(audit);
     let gate = gate.mailing(mailer(config, &outbound)?);
     begin_keeping(&acceptor, &gate, &files, &hub);
+    #[cfg(feature = "cluster")]
+    {
+        let monitor = ClusterMonitor::new(config.cluster.cluster_monitor.clone(), not_durable);
+        acceptor.tasks.spawn(monitor.keep(acceptor.stop.clone()));
+    }
     let push = begin_relay(config, &gate, &outbound, &acceptor)?;
     let sessions = sessions(config, gate.clone(), metrics.clone(), &acceptor, connections);
     let app = App {

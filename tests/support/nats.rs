@@ -2,7 +2,8 @@
 //! dropped.
 
 use std::fs::File;
-use std::net::{SocketAddr, TcpListener};
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -12,7 +13,7 @@ use tempfile::TempDir;
 
 use super::relay::Relay;
 use super::server::kill;
-use super::{Request, eventually, skip_unless_ci};
+use super::{PATIENCE, Request, eventually, skip_unless_ci};
 
 /// The servers of a cluster.
 pub(crate) const NODES: usize = 3;
@@ -93,6 +94,15 @@ impl NatsCluster {
         self.children[node] = Some(child);
     }
 
+    /// Changes the settings of one that does not run.
+    pub(crate) fn set(&self, node: usize, before: &str, after: &str) {
+        assert!(self.children[node].is_none(), "the server runs");
+        let path = self.folder.path().join(format!("n{node}.conf"));
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains(before), "{text}");
+        std::fs::write(path, text.replace(before, after)).unwrap();
+    }
+
     /// Waits until one is ready, its data recovered and up to date.
     pub(crate) fn await_health(&self, node: usize) {
         eventually("a NATS server is healthy", || {
@@ -109,6 +119,24 @@ impl NatsCluster {
     pub(crate) fn urls(&self, first: usize) -> String {
         let url = |node: usize| format!("nats://127.0.0.1:{}", self.ports[node % NODES][0]);
         (first..first + NODES).map(url).collect::<Vec<_>>().join(",")
+    }
+
+    /// What a server answers to a request in the protocol of NATS, as its own tools make them.
+    pub(crate) fn request(&self, subject: &str, body: &str) -> Value {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.ports[0][0])).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let length = body.len();
+        write!(stream, "CONNECT {{\"verbose\":false}}\r\nSUB answer 1\r\n").unwrap();
+        write!(stream, "PUB {subject} answer {length}\r\n{body}\r\n").unwrap();
+        let mut lines = BufReader::new(stream).lines().map(Result::unwrap);
+        lines.find(|line| line.starts_with("MSG ")).expect("an answer");
+        serde_json::from_str(&lines.next().unwrap()).unwrap()
+    }
+
+    /// What is given to `--cluster-monitor`.
+    pub(crate) fn monitors(&self) -> String {
+        let url = |node: usize| format!("http://{}", self.monitor(node));
+        (0..NODES).map(url).collect::<Vec<_>>().join(",")
     }
 
     /// The same by way of relays, whose network can be cut.

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use async_nats::ServerAddr;
 use clap::Args;
+use tokio::sync::watch;
+use url::Url;
 
 use super::to_usize;
 use crate::log::ClusterSettings;
@@ -35,6 +37,12 @@ pub struct ClusterArguments {
     /// Certificate authority of the NATS servers, beside those that the system trusts
     #[arg(long, value_name = "FILE", env = "DOORBELL_CLUSTER_CA", global = true)]
     pub cluster_ca: Option<PathBuf>,
+
+    /// Monitoring addresses of the NATS servers (http://HOST:PORT): they are asked whether each
+    /// message is synced before it is acknowledged
+    #[arg(long, value_name = "URL,…", env = "DOORBELL_CLUSTER_MONITOR", global = true,
+        value_delimiter = ',', value_parser = monitor)]
+    pub cluster_monitor: Vec<Url>,
 }
 
 impl ClusterArguments {
@@ -43,7 +51,7 @@ impl ClusterArguments {
         !self.cluster.is_empty()
     }
 
-    /// What a front has to know.
+    /// What a front has to know, without what its servers say where they are monitored.
     pub fn settings(&self, message_bytes: u64, publish_wait: Duration) -> ClusterSettings {
         ClusterSettings {
             servers: self.cluster.clone(),
@@ -53,6 +61,7 @@ impl ClusterArguments {
             ca: self.cluster_ca.clone(),
             message_bytes: to_usize(message_bytes),
             publish_wait,
+            monitored: watch::channel(None).1,
         }
     }
 }
@@ -62,6 +71,17 @@ fn address(text: &str) -> Result<ServerAddr, String> {
     let address: ServerAddr = text.parse().map_err(|_| wrong())?;
     let is_known = ["nats", "tls"].contains(&address.scheme());
     if is_known { Ok(address) } else { Err(wrong()) }
+}
+
+/// The address of a server's status.
+fn monitor(text: &str) -> Result<Url, String> {
+    let wrong = || format!("{text} is no monitoring address such as http://10.0.0.5:8222");
+    let mut url: Url = text.parse().map_err(|_| wrong())?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(wrong());
+    }
+    url.path_segments_mut().map_err(|()| wrong())?.pop_if_empty().push("varz");
+    Ok(url)
 }
 
 /// Also the beginning of its subjects, where some letters mean something.

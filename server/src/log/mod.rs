@@ -41,7 +41,7 @@ use crate::message::Message;
 pub use epochs::{Epochs, Located, Span};
 pub use heads::{Expired, Finding, HeadSearch, Heads, Latest, Newest};
 #[cfg(feature = "cluster")]
-pub use jetstream::{ClusterFault, ClusterSettings, JetStreamLog, begin_epoch};
+pub use jetstream::{ClusterFault, ClusterSettings, JetStreamLog, begin_epoch, syncs_each_message};
 pub use memory::MemoryLog;
 pub use ring::Ring;
 pub use segments::{FileReport, LogFolder, Missing, SegmentLog, StoredMessage, Sync, WaitingFile};

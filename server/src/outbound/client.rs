@@ -43,9 +43,11 @@ pub(super) struct Client {
     tls: OnceCell<TlsConnector>,
 }
 
-/// A request by `POST`.
+/// A request.
 #[derive(Debug, Clone)]
 pub struct OutboundRequest {
+    /// What is asked.
+    pub method: Method,
     /// Where it goes.
     pub url: Url,
     /// Its headers, but for those of the connection.
@@ -61,7 +63,9 @@ pub struct OutboundAnswer {
     pub status: u16,
     /// After how long it is worth while to come again.
     pub retry_after: Option<Duration>,
-    /// The beginning of its body, fit to be logged.
+    /// The beginning of its body.
+    pub body: Vec<u8>,
+    /// The same, fit to be logged.
     pub said: String,
 }
 
@@ -223,12 +227,12 @@ async fn speak<S>(stream: S, request: OutboundRequest) -> Result<OutboundAnswer,
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let OutboundRequest { url, mut headers, body } = request;
+    let OutboundRequest { method, url, mut headers, body } = request;
     let authority = &url[Position::BeforeHost..Position::AfterPort];
     headers.insert(HOST, HeaderValue::from_str(authority).map_err(|_| Failure::NoHost)?);
     headers.insert(USER_AGENT, AGENT);
     let mut head = hyper::Request::new(Full::new(body));
-    *head.method_mut() = Method::POST;
+    *head.method_mut() = method;
     let target = url[Position::BeforePath..Position::AfterQuery].parse();
     *head.uri_mut() = target.map_err(|_| Failure::NoHost)?;
     *head.headers_mut() = headers;
@@ -256,7 +260,8 @@ async fn answer(response: Response<Incoming>) -> Result<OutboundAnswer, Failure>
         }
     }
     let said = said(String::from_utf8_lossy(&begun).trim());
-    Ok(OutboundAnswer { status, retry_after: retry_after.map(Duration::from_secs), said })
+    let retry_after = retry_after.map(Duration::from_secs);
+    Ok(OutboundAnswer { status, retry_after, body: begun, said })
 }
 
 impl std::fmt::Debug for Client {

@@ -8,12 +8,15 @@
 //!
 //! - `address`: which addresses may be called; `client`: one request
 //! - `mail`: messages that go out as mail
+//! - `monitor`: what the servers of a cluster say of themselves
 //!
 //! It knows nothing of the log.
 
 mod address;
 mod client;
 mod mail;
+#[cfg(feature = "cluster")]
+mod monitor;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,6 +30,8 @@ use url::Url;
 use self::client::Client;
 pub use self::client::{Failure, OutboundAnswer, OutboundRequest};
 pub use self::mail::{MailServer, MailTls, Mailer, mail_address};
+#[cfg(feature = "cluster")]
+pub use self::monitor::ClusterMonitor;
 use crate::limits::{
     OUTBOUND_RUNNING_MAX, OUTBOUND_SETTLE_MAX, OUTBOUND_TOLD_EVERY, OUTBOUND_WAITING_MAX,
     OUTBOUND_WHOLE_MAX,

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 use doorbell_protocol::{Event, Kind};
+use hyper::Method;
 use hyper::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use sha2::{Digest, Sha256};
 use url::Url;
@@ -65,7 +66,7 @@ impl Upstream {
         let mut headers = HeaderMap::new();
         headers.insert(POLL_ID, HeaderValue::from_str(id).ok()?);
         headers.extend(self.token.iter().map(|token| (AUTHORIZATION, token.clone())));
-        Some(OutboundRequest { url, headers, body: Bytes::new() })
+        Some(OutboundRequest { method: Method::POST, url, headers, body: Bytes::new() })
     }
 }
 

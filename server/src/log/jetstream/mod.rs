@@ -52,7 +52,7 @@ use crate::clock::Now;
 use crate::limits::TOPICS_REMEMBERED_MAX;
 use crate::message::Message;
 
-pub use self::open::begin_epoch;
+pub use self::open::{begin_epoch, syncs_each_message};
 
 /// Where the cluster is, and what of it is ours.
 #[derive(Debug, Clone)]
@@ -71,6 +71,9 @@ pub struct ClusterSettings {
     pub message_bytes: usize,
     /// How long a publish is tried.
     pub publish_wait: Duration,
+    /// Why what is acknowledged may be lost with the power, if the servers say so where they are
+    /// monitored.
+    pub monitored: watch::Receiver<Option<String>>,
 }
 
 /// Why the log is not open.
@@ -133,8 +136,10 @@ struct Shared {
     fronts: Arc<NatsFronts>,
     contact: Mutex<Contact>,
     counters: Counters,
-    /// Whether what is acknowledged survives the loss of power everywhere, and if not, why.
+    /// Whether what is acknowledged survives the loss of power everywhere, and if not, why: by the
+    /// version of the server that was reached, and by what all of them say.
     not_durable: Option<String>,
+    monitored: watch::Receiver<Option<String>>,
     failure: OnceLock<String>,
 }
 
@@ -418,7 +423,7 @@ impl Log for JetStreamLog {
             stream: shared.source.names.stream.clone(),
             replicas: shared.replicas,
             server: shared.source.client.server_info().version,
-            not_durable: shared.not_durable.clone(),
+            not_durable: shared.not_durable.clone().or_else(|| shared.monitored.borrow().clone()),
             silence: contact.last.elapsed(),
             lag: shared.end.borrow().saturating_sub(told),
             fills: shared.counters.fills.load(Ordering::Relaxed),

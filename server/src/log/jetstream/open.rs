@@ -87,6 +87,11 @@ fn version(text: &str) -> Option<(u32, u32)> {
     Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
 }
 
+/// Whether a nats-server of this version can sync each message at a price that is worth it.
+pub fn syncs_each_message(text: &str) -> bool {
+    version(text).is_some_and(|own| own >= VERSION_DURABLE)
+}
+
 impl Shared {
     /// Opens the log over a connection, with what its tail begins with.
     pub(super) async fn open(
@@ -98,8 +103,7 @@ impl Shared {
     ) -> Result<(Arc<Self>, (Subscriber, u64)), ClusterFault> {
         let server = client.server_info();
         check_server(&server, settings)?;
-        let not_durable = version(&server.version).is_none_or(|own| own < VERSION_DURABLE);
-        let not_durable = not_durable.then(|| {
+        let not_durable = (!syncs_each_message(&server.version)).then(|| {
             let version = &server.version;
             format!("nats-server {version} does not sync each message: 2.15 with sync_interval: always does")
         });
@@ -132,6 +136,7 @@ impl Shared {
             contact: Mutex::new(Contact { last: Instant::now(), outage: None }),
             counters: Counters::default(),
             not_durable,
+            monitored: settings.monitored.clone(),
             failure: OnceLock::new(),
             source,
         });

@@ -93,6 +93,7 @@ impl NatsServer {
             ca: None,
             message_bytes: 4096,
             publish_wait: Duration::from_secs(10),
+            monitored: tokio::sync::watch::channel(None).1,
         }
     }
 

@@ -24,6 +24,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use doorbell_protocol::{Code, Error, Event, Kind, Topic};
 use futures_util::FutureExt;
+use hyper::Method;
 use hyper::header::{AUTHORIZATION, CONTENT_ENCODING, HeaderMap, HeaderName, HeaderValue};
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
@@ -379,7 +380,8 @@ impl Push {
                 return Ok(());
             }
             let url = endpoint.clone();
-            let request = OutboundRequest { url, headers: headers.clone(), body: body.clone() };
+            let (headers, body) = (headers.clone(), body.clone());
+            let request = OutboundRequest { method: Method::POST, url, headers, body };
             match self.0.outbound.send(Errand::Push, request).await {
                 Ok(OutboundAnswer { status: 200..=299, .. }) => {
                     lane.failures.store(0, Ordering::Relaxed);
@@ -389,7 +391,9 @@ impl Push {
                     self.end(endpoint.as_str(), "its push service knows it no more").await;
                     return Ok(());
                 }
-                Ok(OutboundAnswer { status: status @ (429 | 500..), retry_after, said }) => {
+                Ok(OutboundAnswer {
+                    status: status @ (429 | 500..), retry_after, said, ..
+                }) => {
                     let wait = retry_after.unwrap_or(Duration::from_secs(1)).min(PUSH_RETRY_MAX);
                     let until = unix_seconds() + wait.as_secs().max(1);
                     lane.quiet_until.store(until, Ordering::Relaxed);
