@@ -284,11 +284,15 @@ fn expect_the_end(transport: Transport, reader: Reader) {
 
 #[test]
 fn a_revoked_token_ends_every_session_and_hears_of_nothing_after_it() {
-    let less = token("less", "allow = [\"pubsub a\"]");
+    let less = token("less", "allow = [\"pubsub a\", \"sub b\"]");
     let (server, file) = guarded(&(root() + &less));
     let readers = watchers(&server, "tk_less", "a");
     let mut quiet = server.lines();
     assert_eq!(quiet.ask("AUTH tk_less").kind(), "ok");
+    let mut gathering = server.lines();
+    assert_eq!(gathering.ask("AUTH tk_less").kind(), "ok");
+    gathering.subscribe("b coalesce=60s");
+    publish(&server, "b", "waits for its window");
     let mut waiting = Connection::open(server.http);
     let path = "/a/json?poll=1&since=none&wait=50s";
     waiting.write(&Request::get(path).token(Some("tk_less")).bytes());
@@ -301,6 +305,7 @@ fn a_revoked_token_ends_every_session_and_hears_of_nothing_after_it() {
         expect_the_end(transport, reader);
     }
     assert_eq!(quiet.event().code(), 40301);
+    assert_eq!(gathering.event().code(), 40301);
     let answer = waiting.response();
     assert_eq!((answer.status, answer.json()["code"].as_u64()), (403, Some(40301)));
     assert_eq!(publish_as("tk_less", &server, "a", "x").status, 401);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use doorbell::{Filter, Since, Topic, Transport};
+use doorbell::{CoalesceWindow, Filter, Since, Topic, Transport};
 use doorbell_compare::CompareArguments;
 use doorbell_instruments::{INTERVAL, time, time_between};
 use doorbell_protocol::Parameter;
@@ -185,6 +185,9 @@ pub(crate) struct SubscribeArguments {
     /// Time from one poll to the next, with --via poll
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = interval)]
     pub(crate) interval: Duration,
+    /// How long the server may let a message wait for others, so that they come together
+    #[arg(long, value_name = "TIME", default_value = "0s", hide_default_value = true)]
+    pub(crate) coalesce: CoalesceWindow,
     /// Where datagrams go instead of to the server, such as a relay of doorbell link
     #[arg(long, value_name = "ADDR", requires = "via")]
     pub(crate) through: Option<SocketAddr>,
@@ -198,7 +201,7 @@ pub(crate) struct SubscribeArguments {
     )]
     pub(crate) since: Since,
     /// Show what the server holds, from --since or all of it, and end
-    #[arg(long, short, conflicts_with_all = ["via", "interval", "through"])]
+    #[arg(long, short, conflicts_with_all = ["via", "interval", "through", "coalesce"])]
     pub(crate) poll: bool,
     /// End after so many messages
     #[arg(long, short = 'n', value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]

@@ -27,9 +27,14 @@ pub(crate) async fn run(arguments: SubscribeArguments, server: Server) -> Result
         .meeting(conditions(&arguments)?)
         .since(arguments.since.clone())
         .via(via)
-        .interval(arguments.interval);
+        .interval(arguments.interval)
+        .coalesce(arguments.coalesce);
     if arguments.poll {
         return show(subscribe.once().stream(), &arguments).await;
+    }
+    if !arguments.coalesce.is_none() && matches!(via, Transport::Udp | Transport::Poll) {
+        let text = format!("--coalesce is not for --via {}", via.name());
+        return Err(Failure::Usage(text));
     }
     if via != Transport::Udp {
         if arguments.through.is_some() {

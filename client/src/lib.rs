@@ -63,7 +63,8 @@ pub use address::{Authority, Endpoint, Server, Site};
 pub use client::{Client, connect};
 pub use credential::Credential;
 pub use doorbell_protocol::{
-    Conditions, Draft, Event, Filter, Gap, GapReason, Id, Kind, Since, Topic, Transport,
+    CoalesceWindow, Conditions, Draft, Event, Filter, Gap, GapReason, Id, Kind, Since, Topic,
+    Transport,
 };
 pub use error::{Error, Refusal};
 pub use publish::Publish;

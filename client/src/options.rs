@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use doorbell_protocol::{Conditions, Filter, Since, Transport};
+use doorbell_protocol::{CoalesceWindow, Conditions, Filter, Since, Transport};
 
 use crate::address::Server;
 use crate::error::Error;
@@ -20,6 +20,8 @@ pub(crate) struct Options {
     pub(crate) filter: Filter,
     /// What a message must meet to be told.
     pub(crate) conditions: Conditions,
+    /// How long the server lets messages wait for others.
+    pub(crate) coalesce: CoalesceWindow,
     /// Where the next connection begins.
     pub(crate) since: Since,
     pub(crate) via: Transport,
@@ -39,6 +41,7 @@ impl Options {
             server,
             filter,
             conditions: Conditions::default(),
+            coalesce: CoalesceWindow::default(),
             since: Since::None,
             via: Transport::Tcp,
             interval: INTERVAL_DEFAULT,
@@ -63,9 +66,17 @@ impl Options {
         format!("/{}", in_path(&self.filter))
     }
 
-    /// What a stream asks for: the place, and what messages must meet.
+    /// What a stream asks for: the place, what messages must meet, and how long they may wait.
     pub(crate) fn query(&self) -> String {
-        format!("since={}{}", self.since, self.conditions.query())
+        format!("since={}{}{}", self.since, self.conditions.query(), self.coalesce_query())
+    }
+
+    /// How long messages may wait, as a parameter behind an `&`.
+    pub(crate) fn coalesce_query(&self) -> String {
+        if self.coalesce.is_none() {
+            return String::new();
+        }
+        format!("&coalesce={}", self.coalesce)
     }
 }
 

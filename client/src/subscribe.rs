@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use doorbell_protocol::{Conditions, Filter, Since, Transport};
+use doorbell_protocol::{CoalesceWindow, Conditions, Filter, Since, Transport};
 
 use crate::address::Server;
 use crate::laboratory::{Habits, Observed, Observer};
@@ -39,6 +39,14 @@ impl Subscribe {
     /// address names. [`Transport::Raw`] brings texts without places, so it is refused.
     pub fn via(mut self, via: Transport) -> Self {
         self.0.via = via;
+        self
+    }
+
+    /// How long the first message that waits at the server may wait for others, so that they come
+    /// together, in fewer packets. Without it each is sent at once. Polls at an interval and
+    /// datagrams know nothing of it.
+    pub fn coalesce(mut self, window: CoalesceWindow) -> Self {
+        self.0.coalesce = window;
         self
     }
 

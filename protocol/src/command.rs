@@ -1,7 +1,7 @@
 //! The lines that a client sends over TCP, a Unix socket or a WebSocket.
 //!
 //! ```text
-//! SUB FILTER [since=S] [format=json|raw]
+//! SUB FILTER [since=S] [format=json|raw] [coalesce=TIME]
 //! UNSUB FILTER
 //! PUB TOPIC message to the end of the line
 //! PUBJ {json}
@@ -15,6 +15,7 @@
 
 use std::fmt;
 
+use crate::coalesce::CoalesceWindow;
 use crate::code::{Code, Error, quoted};
 use crate::limits::PING_BYTES_MAX;
 use crate::since::Since;
@@ -41,6 +42,8 @@ pub enum Command<'a> {
         since: Option<Since>,
         /// How to send it.
         format: Format,
+        /// How long messages may wait for others.
+        coalesce: CoalesceWindow,
     },
     /// Hear it no longer.
     Unsubscribe(Filter),
@@ -129,20 +132,22 @@ fn subscribe(rest: &str) -> Result<Command<'_>, Error> {
     let filter = filter.parse()?;
     let mut since = None;
     let mut format = Format::default();
+    let mut coalesce = CoalesceWindow::default();
     for option in options.split(BLANKS).filter(|word| !word.is_empty()) {
         match option.split_once('=') {
             Some(("since", value)) => since = Some(value.parse()?),
             Some(("format", "json")) => format = Format::Json,
             Some(("format", "raw")) => format = Format::Raw,
+            Some(("coalesce", value)) => coalesce = value.parse()?,
             _ => {
                 return Err(bad(format!(
-                    "option {} is none of since=…, format=json, format=raw",
+                    "option {} is none of since=…, format=json, format=raw, coalesce=…",
                     quoted(option)
                 )));
             }
         }
     }
-    Ok(Command::Subscribe { filter, since, format })
+    Ok(Command::Subscribe { filter, since, format, coalesce })
 }
 
 fn ping(rest: &str) -> Result<Command<'_>, Error> {
@@ -158,15 +163,18 @@ fn ping(rest: &str) -> Result<Command<'_>, Error> {
 impl fmt::Display for Command<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Subscribe { filter, since, format } => {
+            Self::Subscribe { filter, since, format, coalesce } => {
                 write!(f, "SUB {filter}")?;
                 if let Some(since) = since {
                     write!(f, " since={since}")?;
                 }
-                match format {
-                    Format::Json => Ok(()),
-                    Format::Raw => f.write_str(" format=raw"),
+                if *format == Format::Raw {
+                    f.write_str(" format=raw")?;
                 }
+                if !coalesce.is_none() {
+                    write!(f, " coalesce={coalesce}")?;
+                }
+                Ok(())
             }
             Self::Unsubscribe(filter) => write!(f, "UNSUB {filter}"),
             Self::Publish { topic, message } => write!(f, "PUB {topic} {message}"),
@@ -192,6 +200,8 @@ mod tests {
     #[test]
     fn verbs_are_read_in_any_case_and_blanks_may_be_many() {
         assert_eq!(parse("sub  a\tformat=raw  since=all"), parse("SUB a since=all format=raw"));
+        assert_eq!(parse("SUB a coalesce=0.5s").to_string(), "SUB a coalesce=500ms");
+        assert_eq!(parse("SUB a coalesce=0s"), parse("SUB a"));
         assert_eq!(parse("Quit "), Command::Quit);
         assert_eq!(parse("ping"), Command::Ping(None));
         assert_eq!(parse("PING x "), Command::Ping(Some("x")));
@@ -213,6 +223,8 @@ mod tests {
             ("SUB", "SUB needs a filter"),
             ("SUB a since=x", "since 'x' is no id"),
             ("SUB a color=red", "option 'color=red' is none of"),
+            ("SUB a coalesce=1", "coalesce '1' is no duration"),
+            ("SUB a coalesce=2m", "coalesce 120s is too long, limit is 60s"),
             ("SUB a..b", "topic 'a..b' is not"),
             ("PUB", "PUB needs a topic"),
             ("PUB a.* x", "topic 'a.*' is not"),

@@ -6,7 +6,8 @@
 //!
 //! - [`topic`]: topics and the filters that select them
 //! - [`id`]: the place of a message in the log, as 12 characters
-//! - [`since`]: where a reader wants to begin; [`conditions`]: what it asks of messages
+//! - [`since`]: where a reader wants to begin; [`conditions`]: what it asks of messages;
+//!   [`coalesce`]: how long it lets them wait for others
 //! - [`draft`]: a message before it has a place, and the parameters that make one
 //! - [`action`]: the buttons of a message; [`attachment`]: a file that belongs to it
 //! - [`event`]: the JSON objects that the server sends
@@ -19,6 +20,7 @@
 
 pub mod action;
 pub mod attachment;
+pub mod coalesce;
 pub mod code;
 pub mod command;
 pub mod conditions;
@@ -33,6 +35,7 @@ pub mod since;
 pub mod topic;
 pub mod transport;
 
+pub use coalesce::CoalesceWindow;
 pub use code::{Code, Error};
 pub use command::{Command, Format};
 pub use conditions::Conditions;

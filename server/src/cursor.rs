@@ -6,6 +6,7 @@
 //!
 //! A cursor holds a place and some filters, never messages. It knows no transport and no engine.
 
+mod coalescing;
 #[cfg(test)]
 mod handover;
 mod progress;
@@ -17,7 +18,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use doorbell_protocol::topic::Pattern;
-use doorbell_protocol::{Code, Conditions, Error, Filter, Gap, Id, Since};
+use doorbell_protocol::{CoalesceWindow, Code, Conditions, Error, Filter, Gap, Id, Since};
+use tokio::time::Instant;
 
 use crate::access::{Access, Readable, Watch};
 use crate::hub::{LaterPage, PageRead};
@@ -28,6 +30,7 @@ use crate::start;
 use crate::tail::NamesClaim;
 use crate::visitors::{Bucket, Visitor};
 
+use self::coalescing::Coalescing;
 pub use self::progress::{Progress, Reached};
 pub use crate::log::PageLimit;
 
@@ -123,6 +126,8 @@ struct Seldom {
     removed: Vec<(Filter, Window)>,
     /// What is asked of a message beyond its topic.
     conditions: Conditions,
+    /// How long messages wait for others.
+    coalescing: Coalescing,
     /// Newest messages of topics that are handed out before the reading goes on at `place`.
     latest: VecDeque<u64>,
     /// What was lost before the next event.
@@ -237,6 +242,34 @@ impl Cursor {
         self
     }
 
+    /// The same cursor, whose newest filter lets messages wait so long for others. Where there are
+    /// several filters, the shortest of their windows holds.
+    #[must_use]
+    pub fn coalescing(mut self, window: CoalesceWindow) -> Self {
+        self.coalesce(window);
+        self
+    }
+
+    /// [`Cursor::coalescing`] of one that is there already.
+    pub fn coalesce(&mut self, window: CoalesceWindow) {
+        if !window.is_none() {
+            let filters = self.filters.len();
+            self.seldom().coalescing.add(filters, window);
+        }
+    }
+
+    /// How long messages wait for others.
+    fn window(&self) -> CoalesceWindow {
+        let seldom = self.seldom.as_ref();
+        seldom.map(|own| own.coalescing.window(self.filters.len())).unwrap_or_default()
+    }
+
+    /// Until when messages wait that came, if any do: a reader that waits looks again then, or
+    /// takes them before by [`Cursor::next`].
+    pub fn gathers_until(&self) -> Option<Instant> {
+        self.seldom.as_ref()?.coalescing.until()
+    }
+
     /// The place reached: a reader that comes back with it misses nothing and gets nothing twice.
     pub fn place(&self) -> Id {
         if self.filters.is_empty() {
@@ -313,7 +346,13 @@ impl Cursor {
     /// same filter at the same place hands out the same.
     pub fn sole_filter(&self) -> Option<&Filter> {
         match self.filters.as_slice() {
-            [filter] if self.takes_all(self.place) && !self.is_told_more() => Some(filter),
+            [filter]
+                if self.takes_all(self.place)
+                    && !self.is_told_more()
+                    && self.window().is_none() =>
+            {
+                Some(filter)
+            }
             _ => None,
         }
     }
@@ -424,6 +463,9 @@ impl Cursor {
             let filter = self.filters.remove(index);
             self.claim.shrink(Wanted::by(&filter).names());
             let window = self.windows.remove(index);
+            if let Some(seldom) = &mut self.seldom {
+                seldom.coalescing.remove(index);
+            }
             // Reading has gone back for another filter and will come past what this one had.
             let passed = self.place >= window.delivered;
             let most = self.access.limits().subscriptions;
@@ -508,6 +550,26 @@ impl Cursor {
         }
     }
 
+    /// Whether what has come waits for more. Whatever is read before its time ends the window.
+    fn holds_back(&mut self, waits: bool, context: &mut Context<'_>) -> bool {
+        let window = self.window();
+        let Some(seldom) = &mut self.seldom else { return false };
+        let waiting = match &self.state {
+            State::CaughtUp(registration) => registration.as_ref(),
+            State::Registered(registration) => Some(registration),
+            State::Behind { .. } | State::Reading { .. } => None,
+        };
+        match waiting {
+            Some(own) if waits && !window.is_none() && self.access.is_current() => {
+                seldom.coalescing.holds_back(window, own.waiter(), context)
+            }
+            _ => {
+                seldom.coalescing.close();
+                false
+            }
+        }
+    }
+
     /// Nobody waits for news any more: what comes now is still to be looked at.
     pub fn stop_waiting(&self) {
         self.show_place();
@@ -522,6 +584,9 @@ impl Cursor {
         context: &mut Context<'_>,
     ) -> Poll<Result<Option<Batch>, Error>> {
         loop {
+            if self.holds_back(waits, context) {
+                return Poll::Ready(Ok(None));
+            }
             // Mark seen, read, and only then wait: what is pushed while a page is read is not seen
             // yet.
             self.mark_seen();

@@ -105,6 +105,7 @@ async fn subscribe(options: &Options, endpoint: Endpoint) -> Result<Conversation
         filter: options.filter.clone(),
         since: Some(options.since.clone()),
         format: Format::Json,
+        coalesce: options.coalesce,
     });
     options.observed.note(Observation::Request);
     Ok(conversation)

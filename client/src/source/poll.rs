@@ -49,7 +49,7 @@ pub(crate) struct Polls {
     client: HttpClient,
     path: String,
     since: Since,
-    /// What messages must meet, as parameters.
+    /// What messages must meet, and how long they may wait, as parameters.
     conditions: String,
     habits: Habits,
     etag: Option<HeaderValue>,
@@ -102,6 +102,7 @@ impl Polls {
         // To fetch what datagrams lost, every message is needed.
         let conditions = match options.via {
             Transport::Udp => String::new(),
+            Transport::Longpoll => options.conditions.query() + &options.coalesce_query(),
             _ => options.conditions.query(),
         };
         Ok(Self {

@@ -25,7 +25,8 @@ pub(crate) struct Texts {
 impl Texts {
     pub(crate) async fn open(options: &Options) -> Result<Self, Error> {
         let mut client = options.http()?;
-        let request = Request::get(format!("{}/raw?since={}", options.path(), options.since));
+        let path = format!("{}/raw?since={}", options.path(), options.since);
+        let request = Request::get(path + &options.coalesce_query());
         let answer = client.send(request, Bytes::new(), ANSWER_DEADLINE).await?;
         expect_type(&answer, "text/plain")?;
         Ok(Self { body: Content::of(answer)?, lines: Lines::default(), _client: client })

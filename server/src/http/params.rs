@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use doorbell_protocol::draft::is_yes;
-use doorbell_protocol::{Conditions, Error, Parameter, Since};
+use doorbell_protocol::{CoalesceWindow, Conditions, Error, Parameter, Since};
 use encoding_rs::mem::decode_latin1;
 
 use super::encoded_words::decode_words;
@@ -90,6 +90,12 @@ impl<'a> Params<'a> {
             Some(text) => text.parse(),
             None => Ok(default),
         }
+    }
+
+    /// How long the reader lets messages wait for others.
+    pub(super) fn coalesce(&self) -> Result<CoalesceWindow, Error> {
+        let window = self.get(&["x-coalesce", "coalesce"]);
+        window.map_or(Ok(CoalesceWindow::default()), |text| text.parse())
     }
 
     /// What the reader asks of messages beyond their topic.

@@ -19,7 +19,7 @@ use doorbell_protocol::code::quoted;
 use doorbell_protocol::id::ID_CHARS;
 use doorbell_protocol::limits::{POLL_MESSAGES_MAX, WAIT_SECONDS_MAX};
 use doorbell_protocol::since::parse_duration;
-use doorbell_protocol::{Code, Conditions, Error, Gap, Id, Since};
+use doorbell_protocol::{CoalesceWindow, Code, Conditions, Error, Gap, Id, Since};
 use futures_util::Stream;
 
 use super::App;
@@ -43,6 +43,7 @@ pub(super) struct ReadRequest {
     framing: Framing,
     since: Since,
     conditions: Conditions,
+    coalesce: CoalesceWindow,
     /// Without it, the answer does not end.
     poll: Option<PollOptions>,
 }
@@ -108,7 +109,8 @@ impl ReadRequest {
             None
         };
         let since = params.since(if poll.is_some() { Since::All } else { Since::None })?;
-        Ok(Self { access, filter, framing, since, conditions: params.conditions()?, poll })
+        let (conditions, coalesce) = (params.conditions()?, params.coalesce()?);
+        Ok(Self { access, filter, framing, since, conditions, coalesce, poll })
     }
 
     /// By what it reads.
@@ -126,6 +128,7 @@ impl ReadRequest {
         matches!(self.since, Since::Id(place) if place == cursor.place())
             && self.access.grant() == cursor.access().grant()
             && self.conditions.is_empty()
+            && self.coalesce.is_none()
             && cursor.sole_filter() == Some(&*self.filter)
     }
 
@@ -143,7 +146,8 @@ impl ReadRequest {
     /// waits has found it.
     async fn open(&self, since: &Since) -> Result<Box<Cursor>, Error> {
         let cursor = Cursor::open(&self.access, self.filter.clone(), since).await?;
-        Ok(Box::new(cursor.with_conditions(self.conditions.clone())))
+        let cursor = cursor.with_conditions(self.conditions.clone());
+        Ok(Box::new(cursor.coalescing(self.coalesce)))
     }
 }
 
@@ -275,6 +279,8 @@ async fn wait_for(
     let wakeup = poll_fn(|context| wait.poll(cursor, limit, &mut Nobody, |_, _| until, context));
     match wakeup.await {
         Wakeup::News(batch) => batch,
+        // What waits for more goes out with the answer.
+        Wakeup::Due if cursor.gathers_until().is_some() => cursor.next(limit).await,
         Wakeup::Stop | Wakeup::Heard | Wakeup::Due => Ok(Batch::default()),
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use doorbell_protocol::{Conditions, Error, Since};
+use doorbell_protocol::{CoalesceWindow, Conditions, Error, Since};
 use tokio::time::Instant;
 
 use super::App;
@@ -28,6 +28,7 @@ pub(super) struct OpenSocket {
     filter: Readable,
     since: Since,
     conditions: Conditions,
+    coalesce: CoalesceWindow,
     until: Until,
     upgrade: Upgrade,
 }
@@ -43,9 +44,11 @@ impl OpenSocket {
         let (until, default) =
             if params.poll() { (Until::Told, Since::All) } else { (Until::Ended, Since::None) };
         let (since, conditions) = (params.since(default), params.conditions());
+        let coalesce = params.coalesce();
         let upgrade = Upgrade::of(request)?;
         let filter = access.readable(decoded(filter)?.parse()?)?;
-        Ok(Self { access, filter, since: since?, conditions: conditions?, until, upgrade })
+        let (since, conditions, coalesce) = (since?, conditions?, coalesce?);
+        Ok(Self { access, filter, since, conditions, coalesce, until, upgrade })
     }
 
     /// By what it reads.
@@ -59,9 +62,9 @@ impl OpenSocket {
     ///
     /// That it passes a limit, or that the log could not be read.
     pub(super) async fn cursor(&self) -> Result<Cursor, Error> {
-        let Self { access, filter, since, conditions, .. } = self;
+        let Self { access, filter, since, conditions, coalesce, .. } = self;
         let cursor = Cursor::open(access, filter.clone(), since).await?;
-        Ok(cursor.with_conditions(conditions.clone()))
+        Ok(cursor.with_conditions(conditions.clone()).coalescing(*coalesce))
     }
 
     /// Opens one, and speaks lines over it.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use doorbell_protocol::draft::JsonDraft;
-use doorbell_protocol::{Code, Draft, Error, Filter, Format, Since, command};
+use doorbell_protocol::{CoalesceWindow, Code, Draft, Error, Filter, Format, Since, command};
 use tokio::time::Instant;
 
 /// What a peer sent that was not obeyed yet.
@@ -114,7 +114,7 @@ impl std::fmt::Debug for Secret {
 #[derive(Debug)]
 pub(super) enum Command {
     /// `SUB`
-    Subscribe { filter: Filter, since: Option<Since>, format: Format },
+    Subscribe { filter: Filter, since: Option<Since>, format: Format, coalesce: CoalesceWindow },
     /// `UNSUB`
     Unsubscribe(Filter),
     /// `PING`
@@ -148,8 +148,8 @@ impl Line {
                 let json = JsonDraft::parse(json.as_bytes());
                 return Self::draft(json.and_then(|json| json.into_draft(message_bytes, |_| None)));
             }
-            command::Command::Subscribe { filter, since, format } => {
-                Command::Subscribe { filter, since, format }
+            command::Command::Subscribe { filter, since, format, coalesce } => {
+                Command::Subscribe { filter, since, format, coalesce }
             }
             command::Command::Unsubscribe(filter) => Command::Unsubscribe(filter),
             command::Command::Ping(word) => Command::Ping(word.map(str::to_owned)),

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use doorbell_protocol::{Code, Error, Event, Filter, Format, Since};
+use doorbell_protocol::{CoalesceWindow, Code, Error, Event, Filter, Format, Since};
 use futures_util::FutureExt;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout};
@@ -503,8 +503,8 @@ impl<L: Link> Conversation<L> {
                 let text = "this is no place for HTTP: here lines are spoken, see SUB and PUB";
                 return Err(Error::new(Code::BadRequest, text).into());
             }
-            Line::Command(Command::Subscribe { filter, since, format }) => {
-                self.subscribe(filter, since, format, reading).await
+            Line::Command(Command::Subscribe { filter, since, format, coalesce }) => {
+                self.subscribe(filter, since, (format, coalesce), reading).await
             }
             Line::Command(Command::Unsubscribe(filter)) => self.unsubscribe(&filter, reading),
             Line::Command(Command::Ping(word)) => event::pong(word),
@@ -586,7 +586,7 @@ impl<L: Link> Conversation<L> {
         &mut self,
         filter: Filter,
         since: Option<Since>,
-        format: Format,
+        (format, coalesce): (Format, CoalesceWindow),
         reading: &mut Reading,
     ) -> Event<'static> {
         let since = since.unwrap_or(Since::None);
@@ -599,6 +599,7 @@ impl<L: Link> Conversation<L> {
             self.refused(AuditAction::Read, &error, reading);
             return event::error(&error);
         }
+        cursor.coalesce(coalesce);
         let event = event::subscribed(&filter, cursor);
         self.note_format(filter, format, cursor);
         reading.show();

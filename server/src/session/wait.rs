@@ -75,22 +75,27 @@ impl Wait {
 
     /// What comes first. Nothing of it is lost if it is not waited for.
     ///
-    /// `due` says until when there is to be waited; it is asked only if there is nothing else.
+    /// `due` says until when there is to be waited; it is asked only if there is nothing else. What
+    /// has come to a cursor that gathers is news at the end of its window.
     /// Whatever ends the wait, the cursor is told that nobody waits for its news any more.
     pub(crate) fn poll<H: Hear>(
         &mut self,
         cursor: &mut Cursor,
         limit: PageLimit,
         hear: &mut H,
-        due: impl FnOnce(&H, &Cursor) -> Instant,
+        due: impl Fn(&H, &Cursor) -> Instant,
         context: &mut Context<'_>,
     ) -> Poll<Wakeup> {
-        let wakeup = match self.poll_events(cursor, limit, hear, context) {
-            Poll::Ready(wakeup) => wakeup,
-            Poll::Pending => {
-                let due = due(hear, cursor);
-                ready!(self.poll_due(due, context))
+        let wakeup = loop {
+            if let Poll::Ready(wakeup) = self.poll_events(cursor, limit, hear, context) {
+                break wakeup;
             }
+            let due = due(hear, cursor);
+            match cursor.gathers_until().filter(|until| *until < due) {
+                // Then there is something to read.
+                Some(until) => ready!(self.poll_due(until, context)),
+                None => break ready!(self.poll_due(due, context)),
+            };
         };
         cursor.stop_waiting();
         Poll::Ready(wakeup)
