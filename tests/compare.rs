@@ -152,10 +152,45 @@ fn the_rate_at_which_polling_wins_is_found_by_measurement_and_by_formula() {
         };
         crossovers.iter().filter(is_wrong).map(Value::to_string).collect()
     });
-    // Where nothing is gathered polling wins in the end; the table says so in words.
-    let output = compare("sweep --rates 5,135 --interval 200ms --duration 1s");
+    // Where nothing is gathered polling wins in the end; the table says so in words. Where push
+    // gathers as polls do, it does not.
+    let output = compare("sweep --rates 5,135 --interval 200ms --duration 1s --coalesce 200ms");
     let table = text(&output.stdout);
-    assert!(table.contains("Polling wins here"), "{table}");
+    assert!(table.contains("Polling wins here") && table.contains("tcp +200ms"), "{table}");
+    assert!(table.contains("not in this range") && table.contains("never"), "{table}");
+}
+
+#[test]
+fn push_that_gathers_saves_packets_and_comes_within_its_window() {
+    let arguments = "--via poll,sse,tcp,udp --rate 40 --interval 200ms --coalesce 200ms \
+                     --duration 4s --seed 7 --idle 1s";
+    in_the_end(arguments, |report| {
+        let named = |name: &str| rows(report).iter().find(|row| row["name"] == name);
+        assert_eq!(rows(report).len(), 6, "datagrams and polls have no window");
+        let mut complaints = Vec::new();
+        for via in ["sse", "tcp"] {
+            let (at_once, gathered) =
+                (named(via).unwrap(), named(&format!("{via} +200ms")).unwrap());
+            assert_eq!((&gathered["missed"], &gathered["out_of_order"]), (&0.into(), &0.into()));
+            assert_eq!(number(&gathered["coalesce_s"]), 0.2);
+            assert!(at_once["coalesce_s"].is_null());
+            // Nine messages go together, on average: the first and those of 200 ms.
+            for figure in ["packets_per_delivery", "wakeups_per_delivery"] {
+                let ratio = number(&gathered[figure]) / number(&at_once[figure]);
+                if !(0.05..0.3).contains(&ratio) {
+                    complaints.push(format!("{via}: {ratio} times the {figure}"));
+                }
+            }
+            let mean = number(&gathered["latency_us"]["mean"]);
+            if !(80_000.0..200_000.0).contains(&mean) {
+                complaints.push(format!("{via}: {mean} µs late"));
+            }
+        }
+        complaints
+    });
+    let wrong = outcome("--via poll,udp --coalesce 1s");
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(text(&wrong.stderr).contains("--coalesce is for what is pushed"));
 }
 
 #[test]

@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use doorbell::{Client, Endpoint, Filter, Fingerprint, Server, Subscribe, Transport, Trust};
+use doorbell::{
+    Client, CoalesceWindow, Endpoint, Filter, Fingerprint, Server, Subscribe, Transport, Trust,
+};
 use doorbell_instruments::Failure;
 use doorbell_protocol::Family;
 
@@ -26,11 +28,20 @@ pub(crate) struct Places {
 }
 
 /// One way of receiving, to be measured.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Contender {
     pub(crate) way: Way,
     /// From one poll to the next, if it polls.
     pub(crate) interval: Option<Duration>,
+    /// How long the server lets messages wait for others, if it pushes.
+    pub(crate) coalesce: CoalesceWindow,
+}
+
+impl From<Way> for Contender {
+    /// One that is told at once.
+    fn from(way: Way) -> Self {
+        Self { way, interval: None, coalesce: CoalesceWindow::default() }
+    }
 }
 
 impl Places {
@@ -71,23 +82,48 @@ impl Places {
 }
 
 impl Contender {
-    /// A contender for each way, and for each interval if it polls.
-    pub(crate) fn all(ways: &[Way], intervals: &[Duration]) -> Vec<Self> {
-        let each = |way: &Way| match way.family() {
-            Family::Poll => intervals
-                .iter()
-                .map(|interval| Self { way: *way, interval: Some(*interval) })
-                .collect(),
-            _ => vec![Self { way: *way, interval: None }],
+    /// A contender for each way, and for each interval if it polls; if it is pushed one that has its
+    /// messages at once, and one for each window.
+    pub(crate) fn all(
+        ways: &[Way],
+        intervals: &[Duration],
+        windows: &[CoalesceWindow],
+    ) -> Vec<Self> {
+        let each = |way: &Way| {
+            let at_once = Self::from(*way);
+            match way.family() {
+                Family::Poll => intervals.iter().map(|each| at_once.every(*each)).collect(),
+                _ if way.gathers() => {
+                    let gathered = windows.iter().map(|each| at_once.gathered(*each));
+                    [at_once].into_iter().chain(gathered).collect()
+                }
+                _ => vec![at_once],
+            }
         };
         ways.iter().flat_map(each).collect()
     }
 
-    /// What it is called, such as `poll 1s` or `tcp`.
+    /// The same at an interval.
+    pub(crate) fn every(self, interval: Duration) -> Self {
+        Self { interval: Some(interval), ..self }
+    }
+
+    /// The same with a window.
+    pub(crate) fn gathered(self, coalesce: CoalesceWindow) -> Self {
+        Self { coalesce, ..self }
+    }
+
+    /// How late its messages may be of themselves.
+    pub(crate) fn lateness(&self) -> Duration {
+        self.interval.unwrap_or_default().max(self.coalesce.duration())
+    }
+
+    /// What it is called, such as `poll 1s`, `tcp` or `tcp +500ms`.
     pub(crate) fn name(&self) -> String {
         match self.interval {
             Some(interval) => format!("{} {interval:?}", self.way.name()),
-            None => self.way.name().to_owned(),
+            None if self.coalesce.is_none() => self.way.name().to_owned(),
+            None => format!("{} +{:?}", self.way.name(), self.coalesce.duration()),
         }
     }
 
@@ -111,6 +147,7 @@ impl Contender {
             .subscribe(filter)
             .via(transport)
             .interval(self.interval.unwrap_or_default())
+            .coalesce(self.coalesce)
             .habits(self.way.habits(places.style));
         Ok(match places.udp {
             Some(relay) => subscribe.through(relay),
@@ -126,10 +163,17 @@ mod tests {
     #[test]
     fn each_interval_makes_a_contender_of_what_polls() {
         let intervals = [Duration::from_millis(500), Duration::from_secs(5)];
-        let names: Vec<String> = Contender::all(&[Way::POLL, Way::TCP, Way::PollNew], &intervals)
-            .iter()
-            .map(Contender::name)
-            .collect();
-        assert_eq!(names, ["poll 500ms", "poll 5s", "tcp", "poll-new 500ms", "poll-new 5s"]);
+        let names = |ways: &[Way], windows: &[CoalesceWindow]| -> Vec<String> {
+            Contender::all(ways, &intervals, windows).iter().map(Contender::name).collect()
+        };
+        assert_eq!(
+            names(&[Way::POLL, Way::TCP, Way::PollNew], &[]),
+            ["poll 500ms", "poll 5s", "tcp", "poll-new 500ms", "poll-new 5s"]
+        );
+        let windows = ["100ms", "1s"].map(|text| text.parse().unwrap());
+        assert_eq!(
+            names(&[Way::TCP, Way::Best(Transport::Udp)], &windows),
+            ["tcp", "tcp +100ms", "tcp +1s", "udp"]
+        );
     }
 }

@@ -69,7 +69,7 @@ impl Experiment {
         }
         let places = &self.setup.places;
         let ways = plan.ways(places)?;
-        let contenders = Contender::all(&ways, &plan.intervals);
+        let contenders = Contender::all(&ways, &plan.intervals, &plan.windows);
         expect::expect_known(&arguments.expect, &contenders)?;
         plan.check_size(&contenders)?;
         let mut wanted = ways;
@@ -115,7 +115,8 @@ impl Experiment {
         };
         let compared = |unit: &&UnitCost| contenders.iter().any(|own| own.way == unit.via);
         let units: Vec<UnitCost> = costs.units.iter().filter(compared).copied().collect();
-        let verdict = Verdict::new(&units, &results.run.intervals_s, plan.rate);
+        let verdict =
+            Verdict::new(&units, &results.run.intervals_s, &results.run.coalesce_s, plan.rate);
         Ok(Report {
             schema: SCHEMA,
             expectations: expect::check_all(&arguments.expect, &rows),
@@ -236,7 +237,8 @@ fn length(arguments: &CompareArguments, plan: &Plan, contenders: &[Contender]) -
     };
     let races = u32::try_from(races).unwrap_or(u32::MAX) * plan.rounds;
     // The last messages wait for the next poll.
-    let slowest = plan.intervals.last().copied().unwrap_or_default() / 2 + CONNECTING;
+    let slowest = contenders.iter().map(Contender::lateness).max().unwrap_or_default();
+    let slowest = slowest / 2 + CONNECTING;
     let mut length = COSTS.max(arguments.idle) + (plan.duration + slowest) * races;
     if plan.projects {
         let (runs, each) = growth::runs(plan, contenders);

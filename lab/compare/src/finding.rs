@@ -43,6 +43,7 @@ pub(crate) fn seen(report: &Report) -> Option<&'static str> {
 pub(crate) fn notes(report: &Report) -> Vec<String> {
     let mut out = vec![summary(report)];
     out.extend(report.contenders.iter().filter_map(lost));
+    out.extend(report.contenders.iter().filter_map(|row| gathered(report, row)));
     out.extend(equal_pushes(report));
     out.extend(captured(report));
     out.extend(compressed_push(report));
@@ -212,10 +213,34 @@ fn crossing(report: &Report, poll: &Row, push: &Row) -> Option<String> {
     let unit = |row: &Row| report.units.iter().find(|unit| unit.via == row.via);
     let (cost, other) = (unit(poll)?.poll?, unit(push)?.push?);
     let interval = poll.interval_s.filter(|_| poll.via.is_even())?;
-    let rate = theory::crossover(|rate| cost.rate(rate, interval), |rate| other.rate(rate))?;
+    let pushed = |rate: f64| match push.coalesce_s {
+        Some(window) => other.coalesced(rate, window),
+        None => other.rate(rate),
+    };
+    let rate = theory::crossover(|rate| cost.rate(rate, interval), pushed)?;
     Some(format!(
         " Worked out: {} moves fewer bytes than {} above {rate:.3} messages a second.",
         poll.name, push.name
+    ))
+}
+
+/// What letting messages wait for others saved, and how much later they came.
+fn gathered(report: &Report, row: &Row) -> Option<String> {
+    row.coalesce_s?;
+    let same = |other: &&Row| other.via == row.via && other.coalesce_s.is_none();
+    let at_once = report.contenders.iter().find(same)?;
+    let both = |value: fn(&Row) -> Option<f64>| Some((value(row)?, value(at_once)?));
+    let (each, each_at_once) = both(|row| row.wire_bytes_per_delivery)?;
+    let (woken, woken_at_once) = both(|row| row.wakeups_per_delivery)?;
+    let (mean, mean_at_once) = both(|row| row.latency_us.map(|latency| latency.mean))?;
+    Some(format!(
+        "{}: {} a message in place of {}, and its client woken {woken:.2} times for each in place of \
+         {woken_at_once:.2}; messages came {} late on average in place of {}.",
+        row.name,
+        bytes(each),
+        bytes(each_at_once),
+        time(mean),
+        time(mean_at_once)
     ))
 }
 
@@ -327,8 +352,9 @@ fn how(report: &Report) -> Vec<String> {
             time(float(report.generator.schedule_lag_us))
         ),
         "Wire bytes are the kernel's counts of packets with the headers of IP and TCP, handshakes \
-         and closes included, as the client sees them; a Unix socket has no packets. B/ev and pkt/ev \
-         count only while messages were published; in B/ev those that came later are added at what \
+         and closes included, as the client sees them; a Unix socket has no packets. B/ev, \
+         pkt/ev and wake/ev (how often the client had something to read) count only while messages \
+         were published; in B/ev those that came later are added at what \
          one costs. \"±\" is one standard error, were the run made again. A percentile is shown \
          where at least one message lies beyond it."
             .to_owned(),

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand, ValueEnum};
-use doorbell::Server;
 use doorbell::laboratory::RequestHeaders;
+use doorbell::{CoalesceWindow, Server};
 use doorbell_instruments::{INTERVAL, time_between};
 use doorbell_link::Link;
 use doorbell_protocol::limits::MESSAGE_BYTES_MAX;
@@ -21,6 +21,7 @@ Examples:
   doorbell compare --rate 20 --interval 2s --duration 1m
   doorbell compare --via poll,tcp --interval 500ms,1s,5s
   doorbell compare --rate 50 --interval 10s    polling moves fewer bytes here
+  doorbell compare --rate 20 --coalesce 500ms  push that gathers messages, as polls do
   doorbell compare --mode apart --rounds 3     one after another, three times, with the spread
   doorbell compare --replay traffic.jsonl      the times and sizes of your own messages
   doorbell compare --link 'delay 40ms jitter 5ms rate 10mbit'
@@ -93,6 +94,10 @@ pub struct CompareArguments {
     #[arg(long, value_name = "LIST", default_value = "2s", value_delimiter = ',',
         value_parser = interval)]
     pub(crate) interval: Vec<Duration>,
+    /// Let what is pushed wait so long for others, and come with them; several, parted by commas,
+    /// make as many contenders beside those that are sent each message at once
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = window)]
+    pub(crate) coalesce: Vec<CoalesceWindow>,
     /// Publish at another server of the same log than the one that the contenders read from, such
     /// as another front of a cluster: what lies between the two is in the delay
     #[arg(long, value_name = "ADDRESS")]
@@ -253,9 +258,9 @@ pub(crate) struct SweepArguments {
     /// How long each rate is held; at least as long as the longest interval
     #[arg(long, value_name = "TIME", default_value = "8s", value_parser = duration)]
     pub(crate) duration: Duration,
-    /// The window in which a coalescing server would gather messages; worked out, not measured
-    #[arg(long, value_name = "TIME", default_value = "100ms", value_parser = interval)]
-    pub(crate) coalesce: Duration,
+    /// How long messages wait for others in the push that gathers them
+    #[arg(long, value_name = "TIME", default_value = "100ms", value_parser = window)]
+    pub(crate) coalesce: CoalesceWindow,
     /// Bytes of a message's text
     #[arg(long, value_name = "BYTES", default_value = "12",
         value_parser = clap::value_parser!(u32).range(PAYLOAD_MIN..=MESSAGE_BYTES_MAX as i64))]
@@ -352,6 +357,11 @@ fn way() -> impl TypedValueParser<Value = Way> {
 
 fn interval(text: &str) -> Result<Duration, String> {
     time_between(text, INTERVAL)
+}
+
+fn window(text: &str) -> Result<CoalesceWindow, String> {
+    let window = text.parse::<CoalesceWindow>().map_err(|error| error.to_string())?;
+    if window.is_none() { Err("it must be more than nothing".to_owned()) } else { Ok(window) }
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

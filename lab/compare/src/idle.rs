@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn only_whole_periods_are_watched() {
-        let poll = |interval| Contender { way: Way::POLL, interval: Some(interval) };
+        let poll = |interval| Contender::from(Way::POLL).every(interval);
         let (second, keepalive) = (Duration::from_secs(1), Duration::from_secs(45));
         let turn = |contender: &Contender, length| {
             let turn = Turn::new(0, contender, keepalive, length)?;
@@ -168,17 +168,17 @@ mod tests {
         assert_eq!(turn(&poll(second * 2), second * 5), Some((2, second * 4)));
         assert_eq!(turn(&poll(second * 5), second * 5), Some((1, second * 5)));
         assert_eq!(turn(&poll(second * 6), second * 5), None);
-        let push = Contender { way: Way::TCP, interval: None };
+        let push = Contender::from(Way::TCP);
         assert_eq!(turn(&push, second * 44), None);
         assert_eq!(turn(&push, second * 100), Some((2, second * 90 + SLACK)));
         // A lease of datagrams is renewed more often than routers forget them.
-        let datagrams = Contender { way: Way::Best(Transport::Udp), interval: None };
+        let datagrams = Contender::from(Way::Best(Transport::Udp));
         assert_eq!(turn(&datagrams, second * 31), Some((2, second * 30 + SLACK)));
     }
 
     #[test]
     fn what_was_counted_is_of_one_hour() {
-        let contender = Contender { way: Way::POLL, interval: Some(Duration::from_secs(2)) };
+        let contender = Contender::from(Way::POLL).every(Duration::from_secs(2));
         let length = Duration::from_secs(5);
         let turn = Turn::new(0, &contender, Duration::from_secs(45), length).unwrap();
         let mut traffic = Traffic::default();

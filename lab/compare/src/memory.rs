@@ -155,7 +155,7 @@ fn sockets(way: Way) -> f64 {
 
 async fn open(way: Way, count: usize, places: &Places) -> Result<IdleSubscribers, Failure> {
     let interval = (way.family() == Family::Poll).then_some(INTERVAL);
-    let contender = Contender { way, interval };
+    let contender = Contender { interval, ..way.into() };
     let filter = Filter::from(fresh_topic()?);
     let subscription = |_| contender.subscribe(places, filter.clone());
     IdleSubscribers::connect((0..count).map(subscription).collect::<Result<_, _>>()?).await

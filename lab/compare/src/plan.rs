@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use doorbell::CoalesceWindow;
 use doorbell_instruments::Failure;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -29,6 +30,8 @@ const DESCRIPTORS_RESERVED: u64 = 64;
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) intervals: Vec<Duration>,
+    /// In which what is pushed is gathered, beside what is sent at once.
+    pub(crate) windows: Vec<CoalesceWindow>,
     /// The ways that were asked for; none means all.
     ways: Vec<Way>,
     pub(crate) process: Process,
@@ -54,14 +57,22 @@ impl Plan {
     /// Checks what was asked for.
     pub(crate) fn new(arguments: &CompareArguments) -> Result<Self, Failure> {
         let intervals: BTreeSet<Duration> = arguments.interval.iter().copied().collect();
-        if intervals.len() > INTERVALS_MAX {
-            let count = intervals.len();
-            return Err(Failure::Usage(format!(
-                "{count} values of --interval are too many, limit is {INTERVALS_MAX}"
-            )));
+        let windows: BTreeSet<CoalesceWindow> = arguments.coalesce.iter().copied().collect();
+        for (flag, count) in [("interval", intervals.len()), ("coalesce", windows.len())] {
+            if count > INTERVALS_MAX {
+                return Err(Failure::Usage(format!(
+                    "{count} values of --{flag} are too many, limit is {INTERVALS_MAX}"
+                )));
+            }
+        }
+        let gathers = arguments.via.is_empty() || arguments.via.iter().any(|way| way.gathers());
+        if !windows.is_empty() && !gathers {
+            let text = "--coalesce is for what is pushed as a stream, and none of --via is";
+            return Err(Failure::Usage(text.to_owned()));
         }
         let mut plan = Self {
             intervals: intervals.into_iter().collect(),
+            windows: windows.into_iter().collect(),
             ways: arguments.via.clone(),
             process: arguments.process,
             rate: arguments.rate,
@@ -164,6 +175,11 @@ impl Plan {
     /// The most subscribers of one contender, if it is worked out what many would cost.
     pub(crate) fn most_subscribers(&self) -> usize {
         GROWN_SUBSCRIBERS.max(self.subscribers as usize)
+    }
+
+    /// The windows, in seconds.
+    pub(crate) fn windows_s(&self) -> Vec<f64> {
+        self.windows.iter().map(|window| window.duration().as_secs_f64()).collect()
     }
 
     /// The seed of all that is left to chance in a round.

@@ -166,7 +166,7 @@ impl Race<'_> {
         outcome.window = began.elapsed();
         let after: Vec<(Traffic, u64)> =
             field.teams.iter().map(|team| (team.traffic(), team.shared.count())).collect();
-        let slowest = self.contenders.iter().filter_map(|contender| contender.interval).max();
+        let slowest = self.contenders.iter().map(Contender::lateness).max();
         tokio::select! {
             () = field.drain(outcome.accepted_count(), slowest.unwrap_or_default() + GRACE) => {}
             () = interrupt.next() => outcome.interrupted = true,

@@ -84,6 +84,8 @@ pub(crate) struct Run {
     pub(crate) headers: HeaderBlock,
     /// From one poll to the next.
     pub(crate) intervals_s: Vec<f64>,
+    /// In which what is pushed was gathered, beside what was sent at once.
+    pub(crate) coalesce_s: Vec<f64>,
     pub(crate) phase: Phases,
     /// What was made to fail in the middle of the run.
     pub(crate) outage: Option<Outage>,

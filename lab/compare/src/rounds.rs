@@ -147,6 +147,7 @@ impl<'a> Rounds<'a> {
             rounds: plan.rounds,
             phase: plan.phases,
             intervals_s: plan.intervals.iter().map(Duration::as_secs_f64).collect(),
+            coalesce_s: plan.windows_s(),
             ..self.setup.describe(plan.seed)
         }
     }

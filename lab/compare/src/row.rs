@@ -24,6 +24,9 @@ pub(crate) struct Row {
     pub(crate) name: String,
     pub(crate) via: Way,
     pub(crate) interval_s: Option<f64>,
+    /// How long the server let messages wait for others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) coalesce_s: Option<f64>,
     pub(crate) subscribers: u32,
     pub(crate) published: usize,
     /// Deliveries that are due: accepted messages times subscribers.
@@ -75,6 +78,9 @@ pub(crate) struct Row {
     /// The share of them that is the text which was published.
     pub(crate) text_share: Option<f64>,
     pub(crate) packets_per_delivery: Option<f64>,
+    /// How often the client was woken for each by bytes that had come, answers without messages and
+    /// signs of life included.
+    pub(crate) wakeups_per_delivery: Option<f64>,
     /// Measured: the server's processor time less that of publishing. Mode `apart` only.
     pub(crate) server_cpu_us_per_delivery: Option<f64>,
     pub(crate) server_context_switches_per_delivery: Option<f64>,

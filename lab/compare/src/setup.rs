@@ -222,6 +222,7 @@ impl Setup {
             compress: self.between.style.compress,
             headers: self.between.headers,
             intervals_s: Vec::new(),
+            coalesce_s: Vec::new(),
             seed,
             rate: 0.0,
             process: Process::Poisson,

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use doorbell::Transport;
+use doorbell::{CoalesceWindow, Transport};
 use doorbell_instruments::Failure;
 use serde::Serialize;
 
@@ -32,6 +32,8 @@ pub(crate) const WAYS: [Way; 6] = [
 /// Subscribers of each, so that the phase of one poll matters less.
 const SUBSCRIBERS: usize = 2;
 
+/// How long push gathers in a short one.
+const AROUND_WINDOW: Duration = Duration::from_millis(100);
 /// Rates of one sweep.
 const RATES_MAX: usize = 20;
 
@@ -41,7 +43,7 @@ pub(crate) struct Settings {
     pub(crate) rates: Vec<f64>,
     pub(crate) intervals: Vec<Duration>,
     pub(crate) duration: Duration,
-    pub(crate) coalesce: Duration,
+    pub(crate) coalesce: CoalesceWindow,
     pub(crate) payload: u32,
     pub(crate) seed: u64,
 }
@@ -66,6 +68,9 @@ pub(crate) struct Point {
     pub(crate) name: String,
     pub(crate) via: Way,
     pub(crate) interval_s: Option<f64>,
+    /// How long the server let messages wait for others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) coalesce_s: Option<f64>,
     /// Messages a second that were asked for.
     pub(crate) rate: f64,
     /// Messages a second that one subscriber received while it was counted.
@@ -84,7 +89,8 @@ pub(crate) struct Crossover {
     pub(crate) measured: Option<f64>,
     /// Worked out from the unit costs.
     pub(crate) computed: Option<f64>,
-    /// Worked out for a server that gathers messages for `coalesce_s`, which this one does not.
+    /// The same where push gathers messages for `coalesce_s`.
+    pub(crate) measured_coalesced: Option<f64>,
     pub(crate) computed_coalesced: Option<f64>,
     pub(crate) coalesce_s: f64,
 }
@@ -130,29 +136,34 @@ impl Settings {
     /// A short one around the rate at which the two should change places.
     pub(crate) fn around(units: &[UnitCost], interval: Duration, payload: u32, seed: u64) -> Self {
         let interval = interval.min(Duration::from_millis(500));
+        let coalesce = CoalesceWindow::new(AROUND_WINDOW).unwrap_or_default();
         let settings = Self {
             rates: Vec::new(),
             intervals: vec![interval],
             duration: Duration::from_secs(3),
-            coalesce: Duration::from_millis(100),
+            coalesce,
             payload,
             seed,
         };
-        let contender = Contender { way: Way::POLL, interval: Some(interval) };
+        let contender = Contender::from(Way::POLL).every(interval);
         let middle = Self::computed(units, &contender, None).unwrap_or(10.0);
         let rates = (-3..=3).map(|step| middle * 2.0_f64.powi(step)).collect();
         Self { rates, ..settings }
     }
 
     /// Where a poll should change places with push, from unit costs.
-    fn computed(units: &[UnitCost], poll: &Contender, window: Option<Duration>) -> Option<f64> {
+    fn computed(
+        units: &[UnitCost],
+        poll: &Contender,
+        window: Option<CoalesceWindow>,
+    ) -> Option<f64> {
         let unit = |way: Way| units.iter().find(|unit| unit.via == way);
         let (asks, told) = (unit(poll.way)?.poll?, unit(Way::TCP)?.push?);
         let interval = poll.interval?.as_secs_f64();
         crossover(
             |rate| asks.rate(rate, interval),
             |rate| match window {
-                Some(window) => told.coalesced(rate, window.as_secs_f64()),
+                Some(window) => told.coalesced(rate, window.duration().as_secs_f64()),
                 None => told.rate(rate),
             },
         )
@@ -168,7 +179,10 @@ impl Settings {
         progress: &mut Progress,
     ) -> Result<Sweep, Failure> {
         let ways: Vec<Way> = WAYS.into_iter().filter(|way| places.have(*way)).collect();
-        let contenders = Contender::all(&ways, &self.intervals);
+        let mut contenders = Contender::all(&ways, &self.intervals, &[]);
+        if ways.contains(&Way::TCP) {
+            contenders.push(self.gathering());
+        }
         let mut sweep = Sweep {
             seconds_per_rate: self.duration.as_secs_f64(),
             payload_bytes: self.payload,
@@ -204,6 +218,8 @@ impl Settings {
                     name: contender.name(),
                     via: contender.way,
                     interval_s: contender.interval.map(|interval| interval.as_secs_f64()),
+                    coalesce_s: (!contender.coalesce.is_none())
+                        .then(|| contender.coalesce.duration().as_secs_f64()),
                     rate: *rate,
                     delivered_per_s: float(finish.delivered_in_window) / seconds,
                     wire_bytes_per_s: float(finish.window.bytes_on_wire()) / seconds,
@@ -218,6 +234,11 @@ impl Settings {
         Ok(sweep)
     }
 
+    /// Push that gathers.
+    fn gathering(&self) -> Contender {
+        Contender::from(Way::TCP).gathered(self.coalesce)
+    }
+
     fn planned(&self, rate: f64) -> Arc<[Planned]> {
         let times = draw(Process::Poisson, rate, self.duration, self.seed);
         times.into_iter().map(|at| Planned { at, topic: 0, bytes: self.payload }).collect()
@@ -230,6 +251,7 @@ impl Settings {
         units: &[UnitCost],
     ) -> Vec<Crossover> {
         let push = sweep.curve(Way::TCP.name());
+        let gathered = sweep.curve(&self.gathering().name());
         let polls =
             contenders.iter().filter_map(|contender| Some((contender, contender.interval?)));
         polls
@@ -239,8 +261,9 @@ impl Settings {
                 interval_s: interval.as_secs_f64(),
                 measured: crossing(&sweep.curve(&contender.name()), &push),
                 computed: Self::computed(units, contender, None),
+                measured_coalesced: crossing(&sweep.curve(&contender.name()), &gathered),
                 computed_coalesced: Self::computed(units, contender, Some(self.coalesce)),
-                coalesce_s: self.coalesce.as_secs_f64(),
+                coalesce_s: self.coalesce.duration().as_secs_f64(),
             })
             .collect()
     }
@@ -322,13 +345,15 @@ pub(crate) fn render(sweep: &Sweep) -> String {
 /// Where polling and push change places.
 pub(crate) fn changes(sweep: &Sweep) -> Grid {
     let title = "Messages a second above which polling moves fewer bytes than push (tcp)";
-    let mut grid = Grid::new(title, &["contender", "measured", "worked out", "coalescing"]);
+    let columns = ["contender", "measured", "worked out", "coalescing: measured", "worked out"];
+    let mut grid = Grid::new(title, &columns);
     for crossover in &sweep.crossovers {
         let shown = |rate: Option<f64>, none: &str| rate.map_or_else(|| none.to_owned(), count);
         grid.row(vec![
             crossover.poll.clone(),
             shown(crossover.measured, "not in this range"),
             shown(crossover.computed, "never"),
+            shown(crossover.measured_coalesced, "not in this range"),
             shown(crossover.computed_coalesced, "never"),
         ]);
     }
@@ -339,15 +364,14 @@ fn sentences(sweep: &Sweep) -> Vec<String> {
     let mut out = Vec::new();
     let window = sweep.crossovers.first().map_or(0.0, |crossover| crossover.coalesce_s);
     out.push(format!(
-        "\"coalescing\" is worked out, not measured: a server that would gather messages for {} ms \
-         and send them together. This server sends each message at once.",
+        "\"coalescing\" is push that gathers messages for {} ms and sends them together, as a \
+         subscriber may ask for.",
         window * 1e3
     ));
     let saving = |point: &&Point| {
-        let push = sweep
-            .points
-            .iter()
-            .find(|push| push.via == Way::TCP && push.rate.total_cmp(&point.rate).is_eq())?;
+        let push = sweep.points.iter().find(|push| {
+            push.name == Way::TCP.name() && push.rate.total_cmp(&point.rate).is_eq()
+        })?;
         Some(push.wire_bytes_per_s / point.wire_bytes_per_s)
     };
     let polls = sweep.points.iter().filter(|point| point.interval_s.is_some());

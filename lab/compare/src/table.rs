@@ -144,7 +144,17 @@ pub(crate) fn correctness(report: &Report) -> Grid {
 }
 
 pub(crate) fn cost(report: &Report) -> Grid {
-    let columns = ["contender", "wire in", "wire out", "B/ev", "text", "pkt/ev", "CPU/ev", "sw/ev"];
+    let columns = [
+        "contender",
+        "wire in",
+        "wire out",
+        "B/ev",
+        "text",
+        "pkt/ev",
+        "wake/ev",
+        "CPU/ev",
+        "sw/ev",
+    ];
     let mut grid = Grid::new("What it cost on the wire and in the server", &columns);
     for row in &report.contenders {
         let wire = match row.wire_bytes.sum() {
@@ -158,6 +168,7 @@ pub(crate) fn cost(report: &Report) -> Grid {
             each(row),
             figure(row.text_share, percent),
             figure(row.packets_per_delivery, |packets| format!("{packets:.2}")),
+            figure(row.wakeups_per_delivery, |reads| format!("{reads:.2}")),
             processor(report, row),
             figure(row.server_context_switches_per_delivery, |count| format!("{count:.2}")),
         ]);

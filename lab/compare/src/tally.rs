@@ -195,6 +195,8 @@ impl Tally {
             name: contender.name(),
             via: contender.way,
             interval_s: contender.interval.map(|interval| interval.as_secs_f64()),
+            coalesce_s: (!contender.coalesce.is_none())
+                .then(|| contender.coalesce.duration().as_secs_f64()),
             subscribers: plan.subscribers,
             published: self.published,
             due: self.due,
@@ -227,6 +229,7 @@ impl Tally {
             text_share: each.map(|each| f64::from(plan.payload) / each.bytes),
             packets_per_delivery: per(float(packets(self.window).sum()), self.window_delivered)
                 .filter(|packets| *packets > 0.0),
+            wakeups_per_delivery: per(float(self.window.reads), self.window_delivered),
             server_cpu_us_per_delivery: spent
                 .and_then(|spent| per(spent.cpu_seconds * 1e6, delivered)),
             server_context_switches_per_delivery: spent
@@ -245,7 +248,7 @@ impl Tally {
                 .rounds
                 .iter()
                 .map(|round| Round {
-                    wire_bytes_per_delivery: each_of(round, message_cost(unit)),
+                    wire_bytes_per_delivery: each_of(round, message_cost(contender, unit)),
                     ..*round
                 })
                 .collect(),
@@ -264,7 +267,7 @@ impl Tally {
         plan: &Plan,
         unit: Option<&UnitCost>,
     ) -> Option<Each> {
-        let message = message_cost(unit);
+        let message = message_cost(contender, unit);
         let all = self.rounds.iter().copied().reduce(|sum, round| Round {
             delivered: sum.delivered + round.delivered,
             delivered_in_window: sum.delivered_in_window + round.delivered_in_window,
@@ -330,10 +333,12 @@ impl Tally {
     }
 }
 
-/// What a message costs beyond asking and waiting.
-fn message_cost(unit: Option<&UnitCost>) -> f64 {
+/// What a message costs beyond asking, waiting, and the packets that it shares.
+fn message_cost(contender: &Contender, unit: Option<&UnitCost>) -> f64 {
     let poll = unit.and_then(|unit| unit.poll).map(|cost| cost.message);
-    let push = unit.and_then(|unit| unit.push).map(|cost| cost.message);
+    let push = unit.and_then(|unit| unit.push);
+    let push =
+        push.map(|cost| if contender.coalesce.is_none() { cost.message } else { cost.content });
     poll.or(push).unwrap_or_default()
 }
 

@@ -162,8 +162,8 @@ impl PushCost {
         rate * self.message + self.idle
     }
 
-    /// Bytes a second if the server gathered messages: the first one opens a window of so many
-    /// seconds, and what has come by its end goes out together. A model; no server here does it.
+    /// Bytes a second if the server gathers messages: the first one opens a window of so many
+    /// seconds, and what has come by its end goes out together, in one packet.
     pub(crate) fn coalesced(&self, rate: f64, window: f64) -> f64 {
         let sends = rate / (1.0 + rate * window);
         rate * self.content + sends * (self.message - self.content) + self.idle

@@ -224,7 +224,8 @@ fn content(messages: &[Received]) -> f64 {
 /// A subscription of a way; if it polls, at the interval of this measurement.
 fn open(way: Way, places: &Places, topic: &Topic) -> Result<Subscribe, Failure> {
     let interval = (way.family() == Family::Poll).then_some(POLL_INTERVAL);
-    let subscribe = Contender { way, interval }.subscribe(places, Filter::from(topic.clone()))?;
+    let subscribe =
+        Contender { interval, ..way.into() }.subscribe(places, Filter::from(topic.clone()))?;
     let habits = Habits { period: Some(PERIOD), ..way.habits(places.style) };
     Ok(subscribe.habits(habits))
 }

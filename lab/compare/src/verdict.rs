@@ -32,6 +32,8 @@ pub(crate) struct AtRate {
     /// Whether it is the rate of the run.
     pub(crate) is_of_run: bool,
     pub(crate) at_once: Option<Cheapest>,
+    /// One for each window in which what is pushed is gathered.
+    pub(crate) gathered: Vec<Cheapest>,
     /// One for each interval, the shortest first.
     pub(crate) polls: Vec<Cheapest>,
 }
@@ -43,10 +45,14 @@ pub(crate) struct Cheapest {
     pub(crate) via: Way,
     /// From one poll to the next, if it polls.
     pub(crate) interval_s: Option<f64>,
+    /// How long its messages wait for others, if they do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) coalesce_s: Option<f64>,
     pub(crate) wire_bytes_per_hour: f64,
 }
 
-/// The rate above which polling at an interval moves fewer bytes than what comes at once.
+/// The rate above which polling at an interval moves fewer bytes than what comes at once, or
+/// gathered in a window of the run that is no longer.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Crossing {
@@ -56,16 +62,28 @@ pub(crate) struct Crossing {
 }
 
 impl Verdict {
-    /// From unit costs, for polls at these intervals; `None` without both polls and push.
-    pub(crate) fn new(units: &[UnitCost], intervals: &[f64], rate: f64) -> Option<Self> {
-        let told = |rate: f64| cheapest(units, rate, None);
-        let asked = |rate: f64, interval: f64| cheapest(units, rate, Some(interval));
+    /// From unit costs, for polls at these intervals and push gathered in these windows; `None`
+    /// without both polls and push.
+    pub(crate) fn new(
+        units: &[UnitCost],
+        intervals: &[f64],
+        windows: &[f64],
+        rate: f64,
+    ) -> Option<Self> {
+        let told = |rate: f64| cheapest(units, rate, How::AtOnce);
+        let gathered = |rate: f64, window: f64| cheapest(units, rate, How::Gathered(window));
+        let asked = |rate: f64, interval: f64| cheapest(units, rate, How::Asked(interval));
         told(rate)?;
         let crossings = intervals.iter().map(|interval| {
             let of = |cheapest: Option<Cheapest>| {
                 cheapest.map_or(f64::INFINITY, |cheapest| cheapest.wire_bytes_per_hour)
             };
-            let rate = crossover(|rate| of(asked(rate, *interval)), |rate| of(told(rate)));
+            let in_time = || windows.iter().filter(|window| *window <= interval);
+            let push = |rate: f64| {
+                let gathered = in_time().map(|window| of(gathered(rate, *window)));
+                gathered.fold(of(told(rate)), f64::min)
+            };
+            let rate = crossover(|rate| of(asked(rate, *interval)), push);
             Crossing { interval_s: *interval, rate }
         });
         let mut rates: Vec<f64> = RATES.into_iter().chain([rate]).collect();
@@ -75,6 +93,7 @@ impl Verdict {
             rate: each,
             is_of_run: each.total_cmp(&rate).is_eq(),
             at_once: told(each),
+            gathered: windows.iter().filter_map(|window| gathered(each, *window)).collect(),
             polls: intervals.iter().filter_map(|interval| asked(each, *interval)).collect(),
         });
         let rates: Vec<AtRate> = at_rates.collect();
@@ -85,12 +104,15 @@ impl Verdict {
     /// The table of it.
     pub(crate) fn grid(&self) -> Grid {
         let intervals = self.crossings.iter().map(|crossing| crossing.interval_s);
+        let gathered = self.rates.first().map_or(&[][..], |at| &at.gathered);
+        let windows = gathered.iter().filter_map(|cheapest| cheapest.coalesce_s);
         let mut columns = vec!["messages/s".to_owned(), "at once".to_owned()];
+        columns.extend(windows.map(|window| format!("gathered for {}", shown(window))));
         columns.extend(intervals.map(|interval| format!("{} late at most", shown(interval))));
         columns.push("fewest bytes".to_owned());
         let mut grid = Grid::new("Bytes an hour of one client, by the cheapest way", &columns);
         for at in &self.rates {
-            let all = || at.at_once.iter().chain(&at.polls);
+            let all = || at.at_once.iter().chain(&at.gathered).chain(&at.polls);
             let fewest =
                 all().min_by(|a, b| a.wire_bytes_per_hour.total_cmp(&b.wire_bytes_per_hour));
             let cell = |cheapest: &Cheapest| {
@@ -98,9 +120,12 @@ impl Verdict {
             };
             let mut cells = vec![count(at.rate) + if at.is_of_run { " (this run)" } else { "" }];
             cells.extend(all().map(cell));
-            cells.push(fewest.map_or_else(String::new, |fewest| match fewest.interval_s {
-                Some(interval) => format!("asking every {}", shown(interval)),
-                None => "at once".to_owned(),
+            cells.push(fewest.map_or_else(String::new, |fewest| {
+                match (fewest.interval_s, fewest.coalesce_s) {
+                    (Some(interval), _) => format!("asking every {}", shown(interval)),
+                    (None, Some(window)) => format!("gathered for {}", shown(window)),
+                    (None, None) => "at once".to_owned(),
+                }
             }));
             grid.row(cells);
         }
@@ -132,22 +157,39 @@ fn shown(interval_s: f64) -> String {
     short_time(interval_s * 1e6)
 }
 
-/// The cheapest way that asks at an interval, or without one of those that are told at once. Texts
-/// alone are not what the others bring, and a Unix socket has no packets.
-fn cheapest(units: &[UnitCost], rate: f64, interval: Option<f64>) -> Option<Cheapest> {
+/// How messages come.
+#[derive(Debug, Clone, Copy)]
+enum How {
+    AtOnce,
+    /// Pushed, after so many seconds.
+    Gathered(f64),
+    /// By polls, one each time that so many seconds have passed.
+    Asked(f64),
+}
+
+/// The cheapest way by which messages come like this. Texts alone are not what the others bring,
+/// and a Unix socket has no packets.
+fn cheapest(units: &[UnitCost], rate: f64, how: How) -> Option<Cheapest> {
     let compared = units.iter().filter(|unit| {
         !matches!(unit.via, Way::PollBackoff | Way::Best(Transport::Raw | Transport::Unix))
-            && (unit.via.family() == Family::Poll) == interval.is_some()
     });
     let costs = compared.filter_map(|unit| {
-        let bytes_per_s = match (unit.poll, interval, unit.push) {
-            (Some(poll), Some(interval), _) => poll.rate(rate, interval),
-            (Some(poll), None, _) => poll.held_rate(rate, LONGPOLL_HELD),
-            (None, _, Some(push)) => push.rate(rate),
-            (None, _, None) => return None,
+        let bytes_per_s = match (how, unit.via.family(), unit.poll, unit.push) {
+            (How::Asked(interval), Family::Poll, Some(poll), _) => poll.rate(rate, interval),
+            (How::AtOnce, Family::Longpoll, Some(poll), _) => poll.held_rate(rate, LONGPOLL_HELD),
+            (How::AtOnce, Family::Push, _, Some(push)) => push.rate(rate),
+            (How::Gathered(window), _, _, Some(push)) if unit.via.gathers() => {
+                push.coalesced(rate, window)
+            }
+            _ => return None,
         };
         let wire_bytes_per_hour = bytes_per_s * HOUR;
-        Some(Cheapest { via: unit.via, interval_s: interval, wire_bytes_per_hour })
+        let (interval_s, coalesce_s) = match how {
+            How::AtOnce => (None, None),
+            How::Gathered(window) => (None, Some(window)),
+            How::Asked(interval) => (Some(interval), None),
+        };
+        Some(Cheapest { via: unit.via, interval_s, coalesce_s, wire_bytes_per_hour })
     });
     costs.min_by(|a, b| a.wire_bytes_per_hour.total_cmp(&b.wire_bytes_per_hour))
 }
@@ -177,7 +219,7 @@ mod tests {
             unit(Way::TCP, 0.0, 200.0),
             unit(Way::Best(Transport::Raw), 0.0, 1.0),
         ];
-        let verdict = Verdict::new(&units, &[1.0, 10.0], 3.0).unwrap();
+        let verdict = Verdict::new(&units, &[1.0, 10.0], &[], 3.0).unwrap();
         // 200/T + 100λ = 200λ + 2.
         let rates: Vec<f64> = verdict.crossings.iter().filter_map(|at| at.rate).collect();
         assert!((rates[0] - 1.98).abs() < 0.01 && (rates[1] - 0.18).abs() < 0.01, "{rates:?}");
@@ -190,6 +232,18 @@ mod tests {
         assert!(table.contains("asking every 10 s") && table.contains("at once"), "{table}");
         let told = verdict.sentences();
         assert!(told[0].contains("more than 1.98 messages a second"), "{told:?}");
-        assert!(Verdict::new(&units[3..], &[1.0], 3.0).is_none());
+        assert!(Verdict::new(&units[3..], &[1.0], &[], 3.0).is_none());
+    }
+
+    #[test]
+    fn push_that_gathers_is_compared_where_its_window_is_not_longer_than_the_interval() {
+        let units = [unit(Way::POLL, 600.0, 100.0), unit(Way::TCP, 0.0, 200.0)];
+        let verdict = Verdict::new(&units, &[0.5, 2.0], &[1.0], 3.0).unwrap();
+        let rates: Vec<Option<f64>> = verdict.crossings.iter().map(|at| at.rate).collect();
+        // A send a second at most costs less than a poll every two: 300 B/s.
+        assert!((rates[0].unwrap() - 11.98).abs() < 0.01 && rates[1].is_none(), "{rates:?}");
+        let table = verdict.grid().render();
+        assert!(table.contains("gathered for 1 s") && table.contains("by tcp"), "{table}");
+        assert!(verdict.sentences()[1].contains("at every rate"), "{:?}", verdict.sentences());
     }
 }

@@ -82,6 +82,11 @@ impl Way {
         self.family() == Family::Poll && self != Self::PollBackoff
     }
 
+    /// Whether the server lets messages wait for others, if it is asked to.
+    pub(crate) fn gathers(self) -> bool {
+        self.family() == Family::Push && self.transport() != Transport::Udp
+    }
+
     /// How it asks and receives.
     pub(crate) fn habits(self, style: Style) -> Habits {
         let habits = Habits {

@@ -29,6 +29,7 @@ const RESET_BYTES: u64 = 20;
 #[derive(Debug, Default)]
 pub struct Meter {
     bytes_in: AtomicU64,
+    reads: AtomicU64,
     bytes_out: AtomicU64,
     requests: AtomicU64,
     empty: AtomicU64,
@@ -99,6 +100,7 @@ impl Meter {
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
         Traffic {
             bytes_in: read(&self.bytes_in),
+            reads: read(&self.reads),
             bytes_out: read(&self.bytes_out),
             requests: read(&self.requests),
             empty: read(&self.empty),
@@ -123,6 +125,7 @@ impl Meter {
 
     fn datagram_in(&self, bytes: usize, from: SocketAddr) {
         add(&self.bytes_in, bytes);
+        add(&self.reads, 1);
         let wire = &mut self.datagrams().wire;
         wire.packets_in += 1;
         wire.bytes_in += packet_bytes(bytes, from);
@@ -220,7 +223,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let result = Pin::new(&mut self.stream).poll_read(context, buffer);
-        add(&self.meter.bytes_in, buffer.filled().len() - before);
+        let bytes = buffer.filled().len() - before;
+        add(&self.meter.bytes_in, bytes);
+        add(&self.meter.reads, usize::from(bytes > 0));
         result
     }
 }
@@ -325,6 +330,6 @@ mod tests {
         far.write_all(b"hi").await.unwrap();
         near.read_exact(&mut [0; 2]).await.unwrap();
         let traffic = meter.read();
-        assert_eq!((traffic.bytes_in, traffic.bytes_out), (2, 5));
+        assert_eq!((traffic.bytes_in, traffic.reads, traffic.bytes_out), (2, 1, 5));
     }
 }

@@ -12,6 +12,8 @@ pub struct Traffic {
     pub bytes_in: u64,
     /// Bytes sent.
     pub bytes_out: u64,
+    /// How often something had come that was read: as often was whoever reads woken for it.
+    pub reads: u64,
     /// Requests sent: each HTTP request, each `SUB` line.
     pub requests: u64,
     /// Polls that were answered without a message.
@@ -34,6 +36,7 @@ impl Traffic {
         Self {
             bytes_in: self.bytes_in + other.bytes_in,
             bytes_out: self.bytes_out + other.bytes_out,
+            reads: self.reads + other.reads,
             requests: self.requests + other.requests,
             empty: self.empty + other.empty,
             not_modified: self.not_modified + other.not_modified,
@@ -63,6 +66,7 @@ impl Traffic {
         Self {
             bytes_in: self.bytes_in.saturating_sub(earlier.bytes_in),
             bytes_out: self.bytes_out.saturating_sub(earlier.bytes_out),
+            reads: self.reads.saturating_sub(earlier.reads),
             requests: self.requests.saturating_sub(earlier.requests),
             empty: self.empty.saturating_sub(earlier.empty),
             not_modified: self.not_modified.saturating_sub(earlier.not_modified),

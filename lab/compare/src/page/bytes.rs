@@ -8,7 +8,7 @@ use plotters::style::text_anchor::{HPos, VPos};
 use super::chart::{
     Axis, LogXY, axes, bounds, curve, decades, fine, line, log, point, px, svg, words_at,
 };
-use super::palette::{self, MODEL, STRONG};
+use super::palette::{self, GATHERED, STRONG};
 use crate::figure::bytes;
 use crate::report::Report;
 use crate::sweep::Sweep;
@@ -48,14 +48,16 @@ pub(super) fn draw(report: &Report, sweep: &Sweep, interval: f64) -> Option<Stri
         };
         axes(area, &place, (&across, &up), ((x.0, y.0), (x.1, y.1)))?;
         for (via, theory) in theories(report, interval, coalescing(sweep)) {
-            let ink = via.map_or(MODEL, palette::of);
+            let ink = via.map_or(GATHERED, palette::of);
             let points = steps(x).map(|rate| (rate, theory(rate)));
             let visible = points.filter(|(_, bytes)| (y.0..=y.1).contains(bytes)).collect();
             chart.draw_series(curve(visible, ink, if via.is_none() { 1 } else { 2 }))?;
         }
         for measured in points {
             let at = (measured.delivered_per_s, measured.wire_bytes_per_s);
-            chart.draw_series([point(at, palette::of(measured.via))])?;
+            let ink =
+                if measured.coalesce_s.is_some() { GATHERED } else { palette::of(measured.via) };
+            chart.draw_series([point(at, ink)])?;
         }
         let crossover = sweep.crossovers.iter().find(|crossover| {
             crossover.poll.starts_with("poll ") && same(crossover.interval_s, interval)
@@ -85,7 +87,7 @@ fn coalescing(sweep: &Sweep) -> f64 {
 
 type Theory<'a> = Box<dyn Fn(f64) -> f64 + 'a>;
 
-/// The curves by unit costs and, of no way, the model of a server that gathers messages.
+/// The curves by unit costs and, of no way, that of push that gathers messages.
 fn theories(report: &Report, interval: f64, window: f64) -> Vec<(Option<Way>, Theory<'_>)> {
     let mut theories: Vec<(Option<Way>, Theory<'_>)> = Vec::new();
     for via in WAYS {

@@ -153,7 +153,7 @@ fn keys(rows: &[&Row]) -> String {
 
 /// A name in its colour; that of what is worked out is of no way.
 fn key(via: Option<Way>, name: &str) -> String {
-    let ink = via.map_or(palette::MODEL, palette::of).light;
+    let ink = via.map_or(palette::GATHERED, palette::of).light;
     let class = if via.is_none() { "chip dash" } else { "chip" };
     format!(
         "<li><span class=\"{class}\" data-ink=\"{ink}\" style=\"background:{ink}\"></span>{}</li>",
@@ -218,7 +218,7 @@ fn bytes_section(report: &Report) -> String {
                 (Some(Way::PollPlain), "kept connection".to_owned()),
                 (Some(Way::POLL), "kept connection and ETag".to_owned()),
                 (Some(Way::TCP), "push over TCP".to_owned()),
-                (None, format!("push if it gathered messages for {} ms (model)", window * 1e3)),
+                (None, format!("push that gathers messages for {} ms", window * 1e3)),
             ]
             .iter()
             .map(|(via, name)| key(*via, name))

@@ -17,8 +17,8 @@ pub(super) const TEXT: Ink = Ink { light: "#46535E", dark: "#A9B6C1" };
 pub(super) const STRONG: Ink = Ink { light: "#16202A", dark: "#E6ECF1" };
 pub(super) const RULE: Ink = Ink { light: "#E1E7EB", dark: "#2A3640" };
 pub(super) const AXIS: Ink = Ink { light: "#9AA7B1", dark: "#566572" };
-/// What is worked out and not measured.
-pub(super) const MODEL: Ink = Ink { light: "#7C8894", dark: "#8996A2" };
+/// Push that gathers messages, whatever carries them.
+pub(super) const GATHERED: Ink = Ink { light: "#7C8894", dark: "#8996A2" };
 
 /// The colour of a way.
 pub(super) fn of(way: Way) -> Ink {
@@ -45,7 +45,7 @@ pub(super) fn of(way: Way) -> Ink {
 
 /// Rules that turn the colours of charts around on a dark ground.
 pub(super) fn dark_rules() -> String {
-    let base = [TEXT, STRONG, RULE, AXIS, MODEL];
+    let base = [TEXT, STRONG, RULE, AXIS, GATHERED];
     let inks = base.into_iter().chain(Way::all().map(of));
     let rule = |ink: Ink| {
         let Ink { light, dark } = ink;
