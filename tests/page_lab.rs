@@ -146,6 +146,7 @@ fn a_persons_own_connection_is_in_the_table_from_its_first_packet_to_its_last() 
         let mut lines = Lines::over_tcp(stream);
         assert_eq!(lines.event().kind(), "open");
         let silent = page.until("connections-others", |text| text.contains(&ends)).await;
+        assert!(silent.contains("from your address"), "{silent}");
         assert!(silent.contains("tcp") && silent.contains("↑ 0 B"), "{silent}");
         assert!(!silent.contains("demo"), "{silent}");
         lines.write(b"PING hello\n");

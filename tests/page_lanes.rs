@@ -96,6 +96,63 @@ fn every_lane_brings_the_same_messages_once_and_in_order() {
 }
 
 #[test]
+fn waits_that_find_no_row_share_the_lowest_one_and_no_figure_lies_on_another() {
+    let server = TestServer::start();
+    // Draws a burst as the picture would, on a canvas that only notes where bars and figures are.
+    let drawn = "return import(new URL('static/picture/polling.js', location.href))
+        .then(({ AskingPicture }) => {
+        const picture = new AskingPicture();
+        const draw = (width) => {
+          const [bars, figures] = [[], []];
+          const state = {};
+          const context = new Proxy(state, { get: (target, name) => ({
+            moveTo: (x, y) => (target.from = [x, y]),
+            lineTo: (x, y) => y === target.from[1] && bars.push(y),
+            strokeText: () => {},
+            fillText: (words, x, y) => figures.push({ words, x, y, side: target.textAlign }),
+          })[name] ?? target[name] ?? (() => {}), set: (target, name, value) => {
+            target[name] = value;
+            return true;
+          } });
+          const frame = {
+            context, colours: { poll: 'blue', muted: 'grey' }, now: 30000, span: 45000,
+            tracks: { poll: new DOMRect(0, 0, width, 110) }, rung: () => 88,
+            x: (at) => ((at + 15000) / 45000) * width,
+          };
+          const entries = Array.from({ length: 60 }, (_, n) => ({
+            id: String(n), sentAt: n * 500, firstSeen: n * 500, lost: {}, delay: {},
+            came: n < 40 ? { poll: 20000 } : {},
+          }));
+          const journal = { isFromElsewhere: () => false };
+          picture.draw(frame, 'poll', entries, [], journal);
+          const waits = figures.filter(({ words }) => !words.includes('lowest'));
+          const ends = (one) => one.side === 'left' ? [one.x, one.x + 40] : [one.x - 40, one.x];
+          const covered = waits.filter((one) => waits.some((other) => one !== other && one.y === other.y
+            && ends(one)[0] < ends(other)[1] && ends(other)[0] < ends(one)[1]));
+          const lowest = Math.max(...bars);
+          return {
+            inLowest: bars.filter((y) => y === lowest).length,
+            figures: waits.length,
+            figuresInLowest: waits.filter(({ y }) => y === lowest).length,
+            covered: covered.length,
+            told: figures.find(({ words }) => words.includes('lowest'))?.words,
+          };
+        };
+        return [1000, 300].map(draw);
+      })";
+    in_browser(Look::DESKTOP, async move |page| {
+        page.open(&address(&server, "lab?demo=off")).await;
+        for burst in page.evaluate(drawn).await.as_array().unwrap() {
+            let figures = burst["figures"].as_u64().unwrap();
+            assert!(figures > 0 && figures < 60, "{burst}");
+            assert_eq!(burst["inLowest"], 60 - figures, "{burst}");
+            assert_eq!(burst["told"], format!("{} more in the lowest row", 60 - figures));
+            assert_eq!((&burst["figuresInLowest"], &burst["covered"]), (&json!(0), &json!(0)));
+        }
+    });
+}
+
+#[test]
 fn lanes_are_chosen_by_chip_by_address_and_by_the_last_visit() {
     let server = TestServer::start();
     in_browser(Look::DESKTOP, async move |page| {

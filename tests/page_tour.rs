@@ -131,6 +131,19 @@ fn every_step_of_the_tour_is_reached_by_keyboard_in_both_languages() {
 }
 
 #[test]
+fn whoever_has_finished_the_tour_is_offered_it_again_and_not_told_how_long_it_is() {
+    let server = TestServer::start();
+    in_browser(Look::DESKTOP, async move |page| {
+        open(&page, &server, "?demo=off").await;
+        page.until("tour", |text| text.contains("5 minutes")).await;
+        page.evaluate(&format!("location.hash = '#tour-{STEPS}'")).await;
+        await_step(&page, STEPS).await;
+        page.evaluate("document.querySelector('button.is-next').click()").await;
+        page.until("tour", |text| text.trim() == "Take the tour again").await;
+    });
+}
+
+#[test]
 fn every_step_of_the_tour_has_an_address_and_the_way_back_leads_back() {
     let server = TestServer::start();
     in_browser(Look::PHONE, async move |page| {
@@ -183,7 +196,7 @@ fn the_tour_shows_the_bytes_of_an_address_in_the_order_in_which_they_travel() {
             ("[::ffff:192.0.2.7]:1", "0001 00000000000000000000ffffc0000207"),
             ("/tmp/ä", "2f746d702fc3a4"),
         ];
-        let bytes = "return [...document.querySelectorAll('#tour-bytes .tour-cells')]
+        let bytes = "return [...document.querySelectorAll('#tour-address-bytes .tour-cells')]
             .map((group) => group.textContent.replaceAll(' ', '')).join(' ')";
         for (address, expected) in cases {
             write(&page, address).await;
@@ -200,7 +213,7 @@ fn the_tour_shows_the_bytes_of_an_address_in_the_order_in_which_they_travel() {
             (long.as_str(), "107"),
         ] {
             write(&page, wrong).await;
-            let told = page.text("tour-bytes").await;
+            let told = page.text("tour-address-bytes").await;
             assert!(told.contains(named), "{wrong}: {told}");
             assert_eq!(page.evaluate(bytes).await, "", "{wrong}");
         }

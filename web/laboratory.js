@@ -210,7 +210,9 @@ lab.listen("down", () => {
 });
 // A session that comes late knows nothing of connections that are there: they begin anew.
 lab.listen("hello", () => begun && contest.renew());
-find("home").href = firstViewOf(settings.topic);
+for (const link of document.querySelectorAll('[data-to="first"]')) {
+  link.href = firstViewOf(settings.topic);
+}
 timeline.setPeriod(settings.interval);
 applyLanes();
 if (document.hidden) restWhileHidden();

@@ -8,6 +8,9 @@ import { say } from "../words/say.js";
 /** This page's connections that are no lanes. */
 const OTHERS = ["publish", "lab"];
 
+/** Ways of connections that have no reader, by the key of what they do. */
+const IDLE = { http: "resting", lab: "watching" };
+
 /** @type {{key: string, title: string, show: (row: object) => string[]}[]} */
 export const COLUMNS = [
   { key: "way", title: say("connections.way"), show: wayOf },
@@ -31,9 +34,10 @@ export const COLUMNS = [
 /** Columns in which a change is news; ages and round trips change all the time. */
 export const MARKED = new Set(["way", "reads", "bytes", "segments", "wire"]);
 
-function wayOf({ via, lane }) {
-  const name = lane === undefined ? "" : nameOf(lane);
-  return lane === undefined ? [text(via), ""] : [text(name), via === lane ? "" : text(via)];
+function wayOf({ via, lane, isNear }) {
+  if (lane !== undefined) return [text(nameOf(lane)), via === lane ? "" : text(via)];
+  const what = IDLE[via] ?? (isNear ? "near" : null);
+  return [text(via), what === null ? "" : say(`connections.${what}`)];
 }
 
 function nameOf(lane) {

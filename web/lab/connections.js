@@ -59,9 +59,10 @@ export class Connections {
   show({ total, rows }) {
     if (!Array.isArray(rows)) return;
     const gone = new Set(this.#rows.keys());
+    const home = hostOf(rows.find(({ lane, via }) => lane && via !== "tcp" && via !== "udp"));
     for (const row of rows) {
       gone.delete(row.number);
-      this.#update(row);
+      this.#update({ ...row, isNear: home !== null && hostOf(row) === home });
     }
     for (const number of gone) {
       this.#rows.get(number).element.remove();
@@ -128,6 +129,11 @@ export class Connections {
       });
     }
   }
+}
+
+/** The address from which a connection comes, without its port; of this page that of its reader. */
+function hostOf(row) {
+  return row?.client ?? row?.peer?.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1") ?? null;
 }
 
 /** Where a row stands. A person's own connection must not drown among those of browsers. */

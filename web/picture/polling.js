@@ -17,10 +17,14 @@ const LABEL_WIDTH = 46;
 /** Rows remembered. */
 const ROWS_KEPT = 3200;
 
+/** The lowest row is for those that find no other: there they lie over each other, unnamed. */
+const CROWDED_ROWS = 1;
+
 /** Draws the lane, and remembers in which row each event waits. */
 export class AskingPicture {
   #rows = new Map();
   #holders = [];
+  #width = 0;
 
   /**
    * Draws the lane.
@@ -31,7 +35,9 @@ export class AskingPicture {
    * @param {import("../journal.js").Journal} journal
    */
   draw(frame, lane, entries, looks, journal) {
-    if (this.#rows.size > ROWS_KEPT) this.#rows.clear();
+    const { width } = frame.tracks[lane];
+    // Whether two figures fit into one row depends on the width.
+    if (this.#rows.size > ROWS_KEPT || width !== this.#width) this.#forget(width);
     const waits = entries.map((entry) => this.#drawWait(frame, lane, entry, journal));
     for (const look of looks) drawLook(frame, lane, look);
     // Words last, so that no bar goes through them.
@@ -41,6 +47,12 @@ export class AskingPicture {
     const { left, top } = frame.tracks[lane];
     const words = say("picture.more", { count });
     text(frame, words, left + 8, top + 14, frame.colours.muted, "left");
+  }
+
+  #forget(width) {
+    this.#width = width;
+    this.#rows.clear();
+    this.#holders = [];
   }
 
   /**
@@ -61,7 +73,7 @@ export class AskingPicture {
     const floor = frame.rung(lane);
     context.globalAlpha = (ended ? 0.9 : 0.55) * (row.crowded ? 0.4 : 1);
     context.strokeStyle = colours[lane];
-    context.lineWidth = row.crowded ? 1 : 3;
+    context.lineWidth = 3;
     const elsewhere = journal.isFromElsewhere(entry);
     context.setLineDash(elsewhere ? [3, 4] : []);
     stroke(context, frame.x(from), y, frame.x(to), y);
@@ -77,19 +89,20 @@ export class AskingPicture {
     return { isCrowded: false, label: [label, ...place, colour, fits ? "left" : "right"] };
   }
 
-  /** A row that is free where this event begins; chosen once, then kept. */
+  /** A row that is free where this event begins, or the crowded one; chosen once, then kept. */
   #rowOf(frame, lane, entry, from) {
     const known = this.#rows.get(entry.id);
     const track = frame.tracks[lane];
     const top = track.top + 14;
-    const places = Math.max(1, Math.floor((frame.rung(lane) - top - 8) / ROW_HEIGHT));
-    const at = (index) => top + (index % places) * ROW_HEIGHT;
+    const rows = Math.floor((frame.rung(lane) - top - 8) / ROW_HEIGHT);
+    const places = Math.max(1, rows - CROWDED_ROWS);
+    const at = (index) => top + Math.min(index, places) * ROW_HEIGHT;
     if (known) return { ...known, y: at(known.index) };
     const room = ((2 * LABEL_WIDTH) / track.width) * frame.span;
     let index = 0;
     while (index < places && isHeld(this.#holders[index], lane, from - room)) index++;
     const crowded = index === places;
-    const row = { index: crowded ? this.#rows.size % places : index, crowded };
+    const row = { index, crowded };
     this.#rows.set(entry.id, row);
     if (!crowded) this.#holders[index] = entry;
     return { ...row, y: at(row.index) };

@@ -21,10 +21,10 @@ export function addressFigure(offer, onLook) {
   const texts = WORDS.tour.bytes;
   const box = make("input", {
     type: "text", id: "tour-address", maxlength: TEXT_MAX, value: offer.first, autocomplete: "off",
-    autocapitalize: "none", spellcheck: "false", "aria-describedby": "tour-bytes",
+    autocapitalize: "none", spellcheck: "false", "aria-describedby": "tour-address-bytes",
   });
   const label = make("label", { for: "tour-address" }, texts.label);
-  const shown = make("div", { class: "tour-bytes", id: "tour-bytes", "aria-live": "polite" });
+  const shown = make("div", { class: "tour-bytes", id: "tour-address-bytes", "aria-live": "polite" });
   const show = () => shown.replaceChildren(...picture(box.value, texts));
   const look = () => {
     show();

@@ -186,7 +186,8 @@ export class Tour {
     const again = this.#isFinished ? frame.again : frame.invite;
     const words = this.#visited ? frame.resume : again;
     const start = make("a", { class: "tour-start", href: `#tour-${this.#visited || 1}` }, words);
-    const length = this.#visited ? "" : make("p", { class: "note" }, frame.length);
+    const isKnown = this.#visited > 0 || this.#isFinished;
+    const length = isKnown ? "" : make("p", { class: "note" }, frame.length);
     return [make("div", { class: "tour-invite" }, start, length)];
   }
 
