@@ -417,6 +417,59 @@ fn the_inbox_works_under_a_path() {
         page.open(&address(&server, "bell/app")).await;
         add(&page, "t").await;
         server.publish("t", "below a path");
+#[test]
+fn whoever_signs_out_leaves_no_message_behind_and_has_them_again_when_signed_in() {
+    let access = AccessFile::new(&token("reader", "allow = [\"pubsub mine\"]"));
+    let server = TestServer::with(&access.flag());
+    let publish = Request::post("/mine", "for the reader").token(Some("tk_reader"));
+    assert_eq!(server.send(&publish).status, 200);
+    in_browser(Look::DESKTOP, async move |page| {
+        let sign_in = async || {
+            page.until("state-text", |text| text == "signed out").await;
+            page.evaluate("document.querySelector('#trouble button').click()").await;
+            page.type_into("token", "tk_reader\n").await;
+            page.until("feed", |text| text.contains("for the reader")).await;
+        };
+        page.open(&address(&server, "app")).await;
+        page.type_into("add", "mine\n").await;
+        sign_in().await;
+        page.click("settings-button").await;
+        page.until("token-note", |text| text == "signed in as reader").await;
+        page.click("sign-out").await;
+        page.until("ask-title", |text| text == "Sign out?").await;
+        page.click("ask-yes").await;
+        page.until("state-text", |text| text == "signed out").await;
+        assert_eq!(page.evaluate(&format!("return {SHOWN}")).await, 0);
+        let kept = "return new Promise((told) => {
+              const opening = indexedDB.open('doorbell.inbox' + new URL('.', location).pathname);
+              opening.onsuccess = () => {
+                const asked = opening.result.transaction('messages').objectStore('messages').count();
+                asked.onsuccess = () => (opening.result.close(), told(asked.result));
+              };
+            })";
+        assert_eq!(page.evaluate(kept).await, 0, "and the browser keeps none");
+        sign_in().await;
+    });
+}
+
+#[test]
+fn the_way_to_the_first_topic_is_shown_on_a_phone_and_a_pattern_is_no_topic_to_publish_to() {
+    let server = TestServer::start();
+    in_browser(Look::PHONE, async move |page| {
+        page.open(&address(&server, "app")).await;
+        page.until("empty", |text| text.contains("Add a topic")).await;
+        page.evaluate("document.querySelector('#empty button').click()").await;
+        holds(&page, "document.activeElement.id === 'add'").await;
+        add(&page, "t").await;
+        page.click("drawer-button").await;
+        add(&page, "home.*").await;
+        page.press("n");
+        holds(&page, "document.getElementById('compose').open").await;
+        let topic = "return [document.getElementById('c-topic').value, document.activeElement.id]";
+        assert_eq!(page.evaluate(topic).await, json!(["home.", "c-topic"]));
+    });
+}
+
         page.until("feed", |text| text.contains("below a path")).await;
         let scope =
             "return navigator.serviceWorker.ready.then(({ scope }) => new URL(scope).pathname)";

@@ -4,19 +4,21 @@
 import { find, write } from "../elements.js";
 import { ROOT, exchange, parseJson, reasonOf } from "../net.js";
 import { bearer, forgetToken, hasToken, keepToken, refusal } from "../token.js";
+import { ask } from "./asking.js";
 import { say } from "./language.js";
+
+/** How long signing out waits for what it takes back elsewhere. */
+const LEAVING_MS = 5_000;
 
 /** The form. A token that is taken, or given back, begins the page anew. */
 export class Account {
-  constructor() {
+  /** @param {() => Promise<unknown>} leave what is done before the token is given back */
+  constructor(leave) {
     find("token-form").addEventListener("submit", (event) => {
       event.preventDefault();
       this.#give(find("token").value.trim());
     });
-    find("sign-out").addEventListener("click", () => {
-      forgetToken();
-      location.reload();
-    });
+    find("sign-out").addEventListener("click", () => this.#signOut(leave));
   }
 
   /**
@@ -33,6 +35,15 @@ export class Account {
     } catch (error) {
       this.#tell(error.message);
     }
+  }
+
+  async #signOut(leave) {
+    const question = { title: say("sign_out_title"), text: say("sign_out_text") };
+    if ((await ask({ ...question, yes: say("sign_out") })) === null) return;
+    const late = new Promise((resolve) => setTimeout(resolve, LEAVING_MS));
+    await Promise.race([leave().catch(() => {}), late]);
+    forgetToken();
+    location.reload();
   }
 
   async #give(token) {

@@ -63,6 +63,11 @@ export class Alerts {
     registration?.active?.postMessage({ notify: { message: event } });
   }
 
+  /** Nobody is told any more: whoever is signed in is about to go. */
+  async end() {
+    if (this.#choice.push) await this.#turnPush(false);
+  }
+
   async #turn(on) {
     const isAbsent = permission() === "absent";
     const allowed = !on || (!isAbsent && (await Notification.requestPermission()) === "granted");

@@ -60,6 +60,11 @@ export class Catching {
     this.#listen();
   }
 
+  /** Brings nothing any more. */
+  end() {
+    this.#live.listen([], WHAT_IS_NEW);
+  }
+
   /** The list of topics is another one. */
   topicsChanged() {
     const filters = this.#topics.list.map(({ filter }) => filter);

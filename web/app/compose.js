@@ -17,6 +17,9 @@ const LATER_S = 5;
 
 const USUAL_PRIORITY = 3;
 
+/** What of a pattern is no part of a topic. */
+const WILD = /[*>].*$/;
+
 /** The fields that are sent as they are, by the header that carries each. */
 const FIELDS = {
   "X-Title": "c-title",
@@ -58,18 +61,19 @@ export class Compose {
 
   /**
    * Opens the form.
-   * @param {string} topic what it is published to unless somebody writes another one
+   * @param {string} topic what it is published to unless somebody writes another one; of a pattern
+   *   its beginning; empty for the one of last time
    */
   open(topic) {
     if (find("compose").open) return;
     const known = this.#topics.list.filter(({ filter }) => isTopic(filter));
-    if (isTopic(topic)) find("c-topic").value = topic;
+    if (topic !== "") find("c-topic").value = topic.replace(WILD, "");
     else find("c-topic").value ||= known[0]?.filter ?? "";
     const options = known.map(({ filter }) => make("option", { value: filter }));
     find("c-topics").replaceChildren(...options);
     this.#tell("");
     find("compose").showModal();
-    (find("c-topic").value ? find("c-message") : find("c-topic")).focus();
+    (isTopic(find("c-topic").value) ? find("c-message") : find("c-topic")).focus();
   }
 
   #hearFiles() {
@@ -99,6 +103,7 @@ export class Compose {
       carried.items.add(file);
       find("c-file").files = carried.files;
     }
+    write(find("c-file-name"), file?.name ?? say("f_file_how"));
     find("c-file-drop").hidden = file === null;
   }
 

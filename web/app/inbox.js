@@ -26,7 +26,8 @@ const GATHER_MS = 40;
  * @property {boolean} unread
  */
 
-/** The messages. It tells whoever listens to `change` that they are others now. */
+/** The messages. It tells whoever listens to `change` that they are others now, and to `forgotten`
+ * that another page of this inbox has let go of everything. */
 export class Inbox extends EventTarget {
   #store = null;
   /** @type {Map<string, Message>} */
@@ -52,7 +53,8 @@ export class Inbox extends EventTarget {
     super();
     this.#seen = seen;
     this.#others.onmessage = ({ data }) => {
-      if (data.removed) this.#removeAll(data.removed);
+      if (data.isForgotten) this.dispatchEvent(new Event("forgotten"));
+      else if (data.removed) this.#removeAll(data.removed);
       else this.#markAll(data.keys, data.unread);
     };
   }
@@ -211,6 +213,17 @@ export class Inbox extends EventTarget {
   #removeAll(keys) {
     for (const key of keys) this.#drop(key);
     this.#later();
+  }
+
+  /**
+   * Lets go of everything, here and in the store: the next reader begins with nothing.
+   * @returns {Promise<unknown>} fulfilled once nothing is kept
+   */
+  forget() {
+    this.#removeAll([...this.#held.keys()]);
+    this.#place = null;
+    this.#others.postMessage({ isForgotten: true });
+    return this.flush();
   }
 
   /** Lets go of what no filter holds any more. @param {(topic: string) => boolean} holds */

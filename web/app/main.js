@@ -2,7 +2,7 @@
 // the screen, and what somebody does to both. It has no looks, and no rules of its own about
 // messages.
 
-import { find, write } from "../elements.js";
+import { find, make, write } from "../elements.js";
 import { readConfig } from "../server.js";
 import { LANGUAGES, WORDS, sayDocument } from "../words/say.js";
 import { Account } from "./account.js";
@@ -55,6 +55,7 @@ const feed = new Feed({
 const status = new Status(openSettings);
 const account = new Account();
 const alerts = new Alerts(topics, keepOffline());
+const account = new Account(signOut);
 const compose = new Compose(topics, published);
 const catching = new Catching({ topics, inbox, refused, onState, onNews });
 
@@ -64,6 +65,7 @@ let config = null;
 
 topics.addEventListener("change", topicsChanged);
 inbox.addEventListener("change", refresh);
+inbox.addEventListener("forgotten", () => location.reload());
 view.addEventListener("change", viewChanged);
 addEventListener("pagehide", () => inbox.flush());
 addEventListener("dragover", (event) => event.preventDefault());
@@ -135,7 +137,7 @@ function showNames(list) {
   const words = find("empty");
   if (scheduled.isShown) write(words, say("empty_scheduled"));
   else if (search.isOn) write(words, say("empty_found"));
-  else if (topics.list.length === 0) write(words, say("empty_topics"));
+  else if (topics.list.length === 0) words.replaceChildren(say("empty_topics"), adding());
   else if (refused.has(filter)) write(words, refused.get(filter));
   else {
     const example = document.createElement("code");
@@ -152,6 +154,13 @@ function viewChanged() {
   readWhatIsSeen();
   refresh();
 }
+/** The button that leads to where a topic is added, which a phone does not show. */
+function adding() {
+  const button = make("button", { type: "button", class: "primary" }, say("add_label"));
+  button.addEventListener("click", () => sidebar.invite());
+  return button;
+}
+
 
 function topicsChanged() {
   inbox.keepOnly((topic) => topics.holds(topic));
@@ -206,6 +215,12 @@ async function learn() {
   account.learned(config);
   alerts.learned(config);
 }
+/** Nothing of what somebody read stays for whoever comes next. */
+function signOut() {
+  catching.end();
+  return Promise.all([inbox.forget(), alerts.end()]);
+}
+
 
 /** A file that is dropped on the page is to be published; the browser would leave for it. */
 function dropped(event) {

@@ -55,6 +55,12 @@ export class Sidebar {
     });
   }
 
+  /** Leads to where a topic is added. */
+  invite() {
+    if (find("drawer-button").checkVisibility()) this.#draw(true);
+    find("add").focus();
+  }
+
   #rowOf(filter) {
     if (!this.#rows.has(filter)) {
       const name = make("bdi", { class: "t-name" });
