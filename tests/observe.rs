@@ -234,6 +234,13 @@ fn the_page_is_served_with_a_policy_that_lets_nothing_in_from_elsewhere() {
         assert!(!policy.contains("unsafe"), "{policy}");
         assert_eq!(response.header("x-content-type-options"), Some("nosniff"));
     }
+    // The inbox shows images from elsewhere to those who ask for them, and fetches nothing else.
+    let inbox = server.get("/app");
+    let policy = inbox.header("content-security-policy").unwrap();
+    let from_elsewhere = |part: &str| part.contains("http") || part.contains('*');
+    let parts: Vec<&str> = policy.split("; ").filter(|part| from_elsewhere(part)).collect();
+    assert_eq!(parts, ["img-src 'self' data: http: https:"], "{policy}");
+    assert!(policy.contains("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
     let page = server.get("/");
     let tag = page.header("etag").unwrap();
     assert_eq!(server.send(&Request::get("/").header("If-None-Match", tag)).status, 304);

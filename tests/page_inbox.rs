@@ -1,5 +1,7 @@
 //! The inbox at `/app`, in a real browser: what comes, what is done to it, and what stays.
 
+use std::net::TcpListener;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -7,7 +9,7 @@ use serde_json::{Value, json};
 use crate::page::{address, faults};
 use crate::support::access::token;
 use crate::support::browser::{Look, Page, in_browser};
-use crate::support::{AccessFile, PATIENCE, Request, TestServer};
+use crate::support::{AccessFile, PATIENCE, Request, TestServer, elsewhere};
 
 /// How many messages are on the screen.
 const SHOWN: &str = "document.querySelectorAll('#feed > article').length";
@@ -159,6 +161,75 @@ fn a_message_of_the_inbox_is_text_whatever_is_in_it() {
         let made = "return document.querySelectorAll('#feed :is(img, script, b, i, iframe)').length
             + document.querySelectorAll('#feed a[href^=javascript]').length";
         assert_eq!(page.evaluate(made).await, 0);
+        assert!(faults(&page).is_empty(), "{:?}", faults(&page));
+    });
+}
+
+#[test]
+fn an_image_from_elsewhere_is_loaded_when_somebody_asks_for_it_or_for_all() {
+    let server = TestServer::start();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let host = listener.local_addr().unwrap().to_string();
+    let picture = format!("http://{host}/door.png");
+    let asked = elsewhere::answer(listener, "image/png", include_bytes!("../web/app/icon-192.png"));
+    let shown = "[...document.querySelectorAll('#feed .m-body img')]
+        .filter(({ complete, naturalWidth }) => complete && naturalWidth === 192).length";
+    in_browser(Look::DESKTOP, async move |page| {
+        page.open(&address(&server, "app")).await;
+        add(&page, "t").await;
+        publish(&server, "t", "a parcel", &[("Attach", &picture), ("Icon", &picture)]);
+        let text = format!("![door]({picture}?2) [![badge]({picture}?3)](https://example.org/)");
+        publish(&server, "t", &text, &[("Markdown", "yes")]);
+        let buttons = "document.querySelectorAll('.m-show')";
+        holds(&page, &format!("{buttons}.length === 2 && {SHOWN} === 2")).await;
+        let words = page.text("feed").await;
+        assert!(words.contains(&format!("Show the image from {host}")), "{words}");
+        let badge = "return document.querySelector('.m-markdown a[href$=\"example.org/\"]').textContent";
+        assert_eq!(page.evaluate(badge).await, "badge");
+        assert_eq!(asked.load(Ordering::Relaxed), 0, "nobody asked for it");
+        page.evaluate(&format!("{buttons}[1].click()")).await;
+        holds(&page, &format!("{shown} === 1")).await;
+        assert_eq!(asked.load(Ordering::Relaxed), 1);
+        // What was asked for stays, also where it is drawn again.
+        page.evaluate("location.hash = ''").await;
+        page.until("view-title", |text| text == "All messages").await;
+        holds(&page, &format!("{shown} === 1 && {buttons}.length === 1")).await;
+        page.click("settings-button").await;
+        page.click("s-images").await;
+        page.evaluate("document.getElementById('settings').close()").await;
+        holds(&page, &format!("{shown} === 3 && {buttons}.length === 0")).await;
+        holds(&page, "document.querySelector('.m-icon').naturalWidth === 192").await;
+        open(&page, &server, "app#t").await;
+        holds(&page, &format!("{shown} === 3")).await;
+        assert!(faults(&page).is_empty(), "{:?}", faults(&page));
+    });
+}
+
+#[test]
+fn sound_of_this_server_is_played_in_its_place() {
+    let server = TestServer::start();
+    in_browser(Look::DESKTOP, async move |page| {
+        page.open(&address(&server, "app")).await;
+        add(&page, "t").await;
+        // A second of silence.
+        let rate = 8000_u32;
+        let mut sound = b"RIFF\x64\x1f\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0".to_vec();
+        sound.extend([rate.to_le_bytes(), rate.to_le_bytes()].concat());
+        sound.extend(b"\x01\0\x08\0data");
+        sound.extend(rate.to_le_bytes());
+        sound.extend([128; 8000]);
+        let request = Request::new("PUT", "/t").body(sound).header("Filename", "bell.wav");
+        let request = request.host(&server.http.to_string());
+        assert_eq!(server.send(&request).status, 200);
+        page.until("feed", |text| text.contains("bell.wav")).await;
+        let length = "const sound = document.querySelector('#feed audio');
+            return new Promise((done) => {
+              sound.onloadedmetadata = () => done(sound.duration);
+              sound.onerror = () => done(sound.error.message);
+              sound.load();
+              sound.preload = 'metadata';
+            })";
+        assert_eq!(page.evaluate(length).await, 1);
         assert!(faults(&page).is_empty(), "{:?}", faults(&page));
     });
 }
@@ -347,6 +418,59 @@ fn the_inbox_asks_for_a_token_and_keeps_it_out_of_every_address() {
 }
 
 #[test]
+fn whoever_signs_out_leaves_no_message_behind_and_has_them_again_when_signed_in() {
+    let access = AccessFile::new(&token("reader", "allow = [\"pubsub mine\"]"));
+    let server = TestServer::with(&access.flag());
+    let publish = Request::post("/mine", "for the reader").token(Some("tk_reader"));
+    assert_eq!(server.send(&publish).status, 200);
+    in_browser(Look::DESKTOP, async move |page| {
+        let sign_in = async || {
+            page.until("state-text", |text| text == "signed out").await;
+            page.evaluate("document.querySelector('#trouble button').click()").await;
+            page.type_into("token", "tk_reader\n").await;
+            page.until("feed", |text| text.contains("for the reader")).await;
+        };
+        page.open(&address(&server, "app")).await;
+        page.type_into("add", "mine\n").await;
+        sign_in().await;
+        page.click("settings-button").await;
+        page.until("token-note", |text| text == "signed in as reader").await;
+        page.click("sign-out").await;
+        page.until("ask-title", |text| text == "Sign out?").await;
+        page.click("ask-yes").await;
+        page.until("state-text", |text| text == "signed out").await;
+        assert_eq!(page.evaluate(&format!("return {SHOWN}")).await, 0);
+        let kept = "return new Promise((told) => {
+              const opening = indexedDB.open('doorbell.inbox' + new URL('.', location).pathname);
+              opening.onsuccess = () => {
+                const asked = opening.result.transaction('messages').objectStore('messages').count();
+                asked.onsuccess = () => (opening.result.close(), told(asked.result));
+              };
+            })";
+        assert_eq!(page.evaluate(kept).await, 0, "and the browser keeps none");
+        sign_in().await;
+    });
+}
+
+#[test]
+fn the_way_to_the_first_topic_is_shown_on_a_phone_and_a_pattern_is_no_topic_to_publish_to() {
+    let server = TestServer::start();
+    in_browser(Look::PHONE, async move |page| {
+        page.open(&address(&server, "app")).await;
+        page.until("empty", |text| text.contains("Add a topic")).await;
+        page.evaluate("document.querySelector('#empty button').click()").await;
+        holds(&page, "document.activeElement.id === 'add'").await;
+        add(&page, "t").await;
+        page.click("drawer-button").await;
+        add(&page, "home.*").await;
+        page.press("n");
+        holds(&page, "document.getElementById('compose').open").await;
+        let topic = "return [document.getElementById('c-topic').value, document.activeElement.id]";
+        assert_eq!(page.evaluate(topic).await, json!(["home.", "c-topic"]));
+    });
+}
+
+#[test]
 fn ten_thousand_messages_are_there_within_a_second_and_few_of_them_are_drawn() {
     let server = TestServer::start();
     let texts: Vec<String> = (0..10_000).map(|n| format!("message number {n} of many")).collect();
@@ -417,59 +541,6 @@ fn the_inbox_works_under_a_path() {
         page.open(&address(&server, "bell/app")).await;
         add(&page, "t").await;
         server.publish("t", "below a path");
-#[test]
-fn whoever_signs_out_leaves_no_message_behind_and_has_them_again_when_signed_in() {
-    let access = AccessFile::new(&token("reader", "allow = [\"pubsub mine\"]"));
-    let server = TestServer::with(&access.flag());
-    let publish = Request::post("/mine", "for the reader").token(Some("tk_reader"));
-    assert_eq!(server.send(&publish).status, 200);
-    in_browser(Look::DESKTOP, async move |page| {
-        let sign_in = async || {
-            page.until("state-text", |text| text == "signed out").await;
-            page.evaluate("document.querySelector('#trouble button').click()").await;
-            page.type_into("token", "tk_reader\n").await;
-            page.until("feed", |text| text.contains("for the reader")).await;
-        };
-        page.open(&address(&server, "app")).await;
-        page.type_into("add", "mine\n").await;
-        sign_in().await;
-        page.click("settings-button").await;
-        page.until("token-note", |text| text == "signed in as reader").await;
-        page.click("sign-out").await;
-        page.until("ask-title", |text| text == "Sign out?").await;
-        page.click("ask-yes").await;
-        page.until("state-text", |text| text == "signed out").await;
-        assert_eq!(page.evaluate(&format!("return {SHOWN}")).await, 0);
-        let kept = "return new Promise((told) => {
-              const opening = indexedDB.open('doorbell.inbox' + new URL('.', location).pathname);
-              opening.onsuccess = () => {
-                const asked = opening.result.transaction('messages').objectStore('messages').count();
-                asked.onsuccess = () => (opening.result.close(), told(asked.result));
-              };
-            })";
-        assert_eq!(page.evaluate(kept).await, 0, "and the browser keeps none");
-        sign_in().await;
-    });
-}
-
-#[test]
-fn the_way_to_the_first_topic_is_shown_on_a_phone_and_a_pattern_is_no_topic_to_publish_to() {
-    let server = TestServer::start();
-    in_browser(Look::PHONE, async move |page| {
-        page.open(&address(&server, "app")).await;
-        page.until("empty", |text| text.contains("Add a topic")).await;
-        page.evaluate("document.querySelector('#empty button').click()").await;
-        holds(&page, "document.activeElement.id === 'add'").await;
-        add(&page, "t").await;
-        page.click("drawer-button").await;
-        add(&page, "home.*").await;
-        page.press("n");
-        holds(&page, "document.getElementById('compose').open").await;
-        let topic = "return [document.getElementById('c-topic').value, document.activeElement.id]";
-        assert_eq!(page.evaluate(topic).await, json!(["home.", "c-topic"]));
-    });
-}
-
         page.until("feed", |text| text.contains("below a path")).await;
         let scope =
             "return navigator.serviceWorker.ready.then(({ scope }) => new URL(scope).pathname)";

@@ -1,29 +1,9 @@
 //! The module that other pages import: `/static/doorbell.js`, in a page of another origin.
 
-use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
-use std::thread;
 
-use crate::support::TestServer;
 use crate::support::browser::{Look, in_browser};
-
-/// A page of somebody else, whose server knows nothing of ours.
-fn elsewhere(listener: TcpListener, page: String) {
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
-            while lines.next().is_some_and(|line| !line.unwrap().is_empty()) {}
-            let length = page.len();
-            let answer = format!(
-                "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {length}\r\n\
-                 Connection: close\r\n\r\n{page}"
-            );
-            // A browser that goes away wants no answer.
-            let _ = stream.write_all(answer.as_bytes());
-        }
-    });
-}
+use crate::support::{TestServer, elsewhere};
 
 #[test]
 fn a_page_of_another_origin_hears_and_rings_and_comes_back_by_the_module() {
@@ -52,7 +32,7 @@ fn a_page_of_another_origin_hears_and_rings_and_comes_back_by_the_module() {
             show("refused", `${error instanceof Refused} ${error.code} ${error.message}`);
         }
         </script>"#;
-    elsewhere(listener, page.replace("SERVER", &server.http.to_string()));
+    elsewhere::answer(listener, "text/html", page.replace("SERVER", &server.http.to_string()));
     in_browser(Look::DESKTOP, async move |page| {
         page.open(&origin).await;
         page.until("state", |text| text == "connected").await;

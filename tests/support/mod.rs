@@ -5,6 +5,7 @@ pub(crate) mod browser;
 pub(crate) mod client;
 pub(crate) mod datagrams;
 mod driver;
+pub(crate) mod elsewhere;
 pub(crate) mod event;
 pub(crate) mod held_disk;
 pub(crate) mod http;

@@ -1,14 +1,16 @@
-// app/attachment.js: what came with a message: an image of this server is shown, everything else is
-// a link with its name, its size and how long it is there. The page's policy loads nothing from
-// elsewhere, and no sound and no film at all.
+// app/attachment.js: what came with a message: an image is shown (images.js says when), sound and
+// film of this server are played, everything else is a link with its name, its size and how long
+// it is there.
 
 import { make } from "../elements.js";
 import { bytes } from "../format.js";
+import { imageOf, isImage } from "./images.js";
 import { say } from "./language.js";
-import { isOwn, link, webAddress } from "./links.js";
+import { isOfWeb, isOwn, link, webAddress } from "./links.js";
 import { when } from "./when.js";
 
-const IMAGES = ["image/png", "image/jpeg", "image/gif", "image/webp", "image/avif", "image/bmp"];
+/** What is played, by the first half of its type. */
+const PLAYED = ["audio", "video"];
 
 /**
  * What shows the attachment of a message.
@@ -24,23 +26,40 @@ export function attachmentOf({ attachment }) {
   if (isGone) return [box(make("span", { class: "m-file-name" }, name), facts)];
   const named = link(address, name);
   named.className = "m-file-name";
-  const isImage = IMAGES.includes(attachment.type) && isOwn(address);
-  return [box(named, facts, isImage ? imageOf(address, name) : null)];
+  return [box(named, facts, shownOf(attachment, address, name))];
 }
 
-function box(name, facts, image = null) {
+function box(name, facts, shown = null) {
   const line = make("p", { class: "m-file" }, name);
   if (facts) line.append(make("span", { class: "m-facts" }, facts));
-  return make("div", { class: "m-attachment" }, ...(image ? [image] : []), line);
+  return make("div", { class: "m-attachment" }, ...(shown ? [shown] : []), line);
 }
 
-function imageOf(address, name) {
-  const image = make("img", { src: address, alt: name, loading: "lazy", decoding: "async" });
-  const shown = link(address, image);
-  shown.className = "m-image";
-  // A file that is no longer there leaves its name.
-  image.addEventListener("error", () => shown.remove());
-  return shown;
+/** What is seen of a file without opening it, if anything is. */
+function shownOf({ type, name, url }, address, label) {
+  if (!isOfWeb(address)) return null;
+  if (isImage({ type, name, url })) {
+    return make("div", {}, imageOf(address, label, opened(address)));
+  }
+  const kind = type?.split("/")[0];
+  return PLAYED.includes(kind) && isOwn(address) ? played(kind, address, label) : null;
+}
+
+/** What puts an image into a link to all of it. */
+function opened(address) {
+  return (image) => {
+    const shown = link(address, image);
+    shown.className = "m-image";
+    return shown;
+  };
+}
+
+function played(kind, address, label) {
+  const attributes = { class: "m-media", src: address, controls: "", preload: "none" };
+  const player = make(kind, { ...attributes, "aria-label": label });
+  // What this browser cannot play leaves its name.
+  player.addEventListener("error", () => player.remove());
+  return player;
 }
 
 function factsOf({ type, size, expires }, isGone) {

@@ -28,6 +28,15 @@ export function webAddress(text) {
 }
 
 /**
+ * Whether an address is one that a browser fetches.
+ * @param {string} address
+ * @returns {boolean}
+ */
+export function isOfWeb(address) {
+  return /^https?:/.test(address);
+}
+
+/**
  * Whether an address is this server's, so that the page may show what is there.
  * @param {string} address
  * @returns {boolean}

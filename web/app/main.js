@@ -13,6 +13,7 @@ import { Commands } from "./commands.js";
 import { Compose } from "./compose.js";
 import { closeByButtons, note } from "./asking.js";
 import { Feed } from "./feed.js";
+import { areAllShown, showAll } from "./images.js";
 import { Inbox } from "./inbox.js";
 import { KEPT, NEWEST, STORE } from "./kept.js";
 import { hearKeys, listKeys } from "./keys.js";
@@ -53,7 +54,6 @@ const feed = new Feed({
   onCancel: (message) => commands.cancel(message),
 });
 const status = new Status(openSettings);
-const account = new Account();
 const alerts = new Alerts(topics, keepOffline());
 const account = new Account(signOut);
 const compose = new Compose(topics, published);
@@ -82,6 +82,12 @@ find("help-button").addEventListener("click", openHelp);
 find("s-language").append(...LANGUAGES.map(({ lang, own }) => new Option(own, lang)));
 find("s-language").value = WORDS.lang;
 find("s-language").addEventListener("change", ({ target }) => choose(target.value));
+find("s-images").checked = areAllShown;
+find("s-images").addEventListener("change", ({ target }) => {
+  showAll(target.checked);
+  feed.reset();
+  refresh();
+});
 hearKeys({
   next: () => feed.step(1),
   previous: () => feed.step(-1),
@@ -148,12 +154,6 @@ function showNames(list) {
   }
 }
 
-function viewChanged() {
-  scheduled.hide();
-  feed.reset();
-  readWhatIsSeen();
-  refresh();
-}
 /** The button that leads to where a topic is added, which a phone does not show. */
 function adding() {
   const button = make("button", { type: "button", class: "primary" }, say("add_label"));
@@ -161,6 +161,12 @@ function adding() {
   return button;
 }
 
+function viewChanged() {
+  scheduled.hide();
+  feed.reset();
+  readWhatIsSeen();
+  refresh();
+}
 
 function topicsChanged() {
   inbox.keepOnly((topic) => topics.holds(topic));
@@ -209,18 +215,18 @@ function published(event, told) {
   scheduled.fetchIfShown();
 }
 
-async function learn() {
-  config = await readConfig();
-  catching.learned(config);
-  account.learned(config);
-  alerts.learned(config);
-}
 /** Nothing of what somebody read stays for whoever comes next. */
 function signOut() {
   catching.end();
   return Promise.all([inbox.forget(), alerts.end()]);
 }
 
+async function learn() {
+  config = await readConfig();
+  catching.learned(config);
+  account.learned(config);
+  alerts.learned(config);
+}
 
 /** A file that is dropped on the page is to be published; the browser would leave for it. */
 function dropped(event) {

@@ -1,9 +1,10 @@
 // app/markdown.js: Markdown as nodes, of the kinds that messages have: headings, paragraphs, lists,
 // quotes, code, rules, emphasis, links and images. No text ever becomes markup: each node is made
-// here, by name. Images come from this server alone; others are links.
+// here, by name. Which images are loaded, images.js decides.
 
 import { make } from "../elements.js";
-import { isOwn, link, webAddress, withLinks } from "./links.js";
+import { imageOf, isShown } from "./images.js";
+import { isOfWeb, link, webAddress, withLinks } from "./links.js";
 
 /** Longer texts are shown as they are: reading them as Markdown could take long. */
 const LONGEST = 20_000;
@@ -222,10 +223,13 @@ const TARGET =
 const TARGET_LONGEST = 2_100;
 
 function linkAt(text, at, depth, open) {
+  if (depth > DEEPEST) return null;
   const isImage = text[at - 1] === "!";
-  const end = open.has("](") ? -1 : text.indexOf("](", at);
+  // An image that is a link has an address of its own before the link's.
+  const image = text.startsWith("![", at + 1) ? linkAt(text, at + 2, depth + 1, open) : null;
+  const end = open.has("](") ? -1 : text.indexOf("](", image?.end ?? at);
   if (end < 0) {
-    open.add("](");
+    if (image === null) open.add("](");
     return null;
   }
   const label = text.slice(at + 1, end);
@@ -233,16 +237,22 @@ function linkAt(text, at, depth, open) {
   const target = TARGET.exec(text.slice(end + 1, end + 1 + TARGET_LONGEST));
   const address = target && webAddress(target[1]);
   if (!address) return null;
-  const shown = isImage && isOwn(address);
-  const node = shown
-    ? make("img", { src: address, alt: label, loading: "lazy" })
-    : link(address, ...(isImage ? [label || address] : labelled(label, depth)));
+  const node = isImage ? pictured(address, label) : link(address, ...labelled(label, depth));
   return { node, end: end + 1 + target[0].length };
 }
 
-/** The words of a link, in which no other link is. */
+/** An image; beside the button that loads it, what it is called leads to it. */
+function pictured(address, label) {
+  const named = link(address, label || address);
+  if (!isOfWeb(address)) return named;
+  const image = imageOf(address, label);
+  return isShown(address) ? image : make("span", { class: "m-unseen" }, named, " ", image);
+}
+
+/** The words of a link, in which no other link and no button is. */
 function labelled(label, depth) {
   const box = make("span", {}, ...inline(label, depth + 1));
+  for (const unseen of box.querySelectorAll(".m-unseen")) unseen.replaceWith(unseen.firstChild);
   for (const inner of box.querySelectorAll("a")) inner.replaceWith(...inner.childNodes);
   return [...box.childNodes];
 }

@@ -7,8 +7,9 @@ import { bytes } from "../format.js";
 import { actionsOf } from "./actions.js";
 import { attachmentOf } from "./attachment.js";
 import { emojiOf } from "./emoji.js";
+import { isShown } from "./images.js";
 import { say } from "./language.js";
-import { isOwn, link, webAddress, withLinks } from "./links.js";
+import { isOfWeb, link, webAddress, withLinks } from "./links.js";
 import { markdown } from "./markdown.js";
 import { timeElement, when } from "./when.js";
 
@@ -188,7 +189,7 @@ function tagsIn(event) {
 
 function iconOf(event) {
   const address = webAddress(event.icon);
-  if (!address || !isOwn(address)) return [];
+  if (!address || !isOfWeb(address) || !isShown(address)) return [];
   const image = make("img", { class: "m-icon", src: address, alt: "", loading: "lazy" });
   image.addEventListener("error", () => image.remove());
   return [image];

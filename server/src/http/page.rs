@@ -16,6 +16,12 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; st
      img-src 'self' data:; connect-src 'self'; worker-src 'self'; manifest-src 'self'; \
      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
+/// The inbox shows images from elsewhere to those who ask for them, and plays what is here.
+const INBOX: &str = "app.html";
+const INBOX_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
+     img-src 'self' data: http: https:; media-src 'self'; connect-src 'self'; worker-src 'self'; \
+     manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
 /// How names end that browsers, robots and scanners ask for by themselves.
 const FILE_ENDINGS: [&str; 15] = [
     "asp",
@@ -50,7 +56,7 @@ pub(super) fn of(app: &App, topic: Option<&str>, request: &Request<'_>) -> Resul
     let Some(topic) = topic else { return first_view(app, request) };
     let topic = &*decoded(topic)?;
     match topic {
-        "app" => return file("app.html", request),
+        "app" => return file(INBOX, request),
         "lab" => return file("lab.html", request),
         _ => topic.parse::<Topic>()?,
     };
@@ -89,7 +95,7 @@ pub(super) fn refusal(app: &App, request: &Request<'_>, error: &Error) -> Reply 
         .replace("{status}", &error.code().status().to_string())
         .replace("{error}", &escaped(&error.body().error));
     let mut reply = Reply::refusal_as(HTML, error, text);
-    add_policy(&mut reply);
+    add_policy("error.html", &mut reply);
     reply
 }
 
@@ -128,7 +134,7 @@ fn answer(name: &str, request: &Request<'_>, bytes: impl Into<Bytes>, tag: &str)
     } else {
         Reply::whole(StatusCode::OK, content_type(name).unwrap_or_default(), bytes)
     };
-    add_policy(&mut reply);
+    add_policy(name, &mut reply);
     reply.head.add("etag", tag.as_bytes());
     if name == SERVICE_WORKER {
         reply.head.add("service-worker-allowed", b"../");
@@ -137,9 +143,10 @@ fn answer(name: &str, request: &Request<'_>, bytes: impl Into<Bytes>, tag: &str)
 }
 
 /// What browsers are told of every file of the page.
-fn add_policy(reply: &mut Reply) {
+fn add_policy(name: &str, reply: &mut Reply) {
+    let policy = if name == INBOX { INBOX_SECURITY_POLICY } else { CONTENT_SECURITY_POLICY };
     let fixed = [
-        ("content-security-policy", CONTENT_SECURITY_POLICY),
+        ("content-security-policy", policy),
         ("referrer-policy", "no-referrer"),
         ("cache-control", "no-cache"),
     ];
