@@ -1,6 +1,8 @@
 //! Programs and libraries that other people wrote, unchanged: what they publish is published, and
 //! what they wait for comes. What of them this machine does not have is named.
 
+mod axe;
+
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
