@@ -20,7 +20,7 @@ fn unread(filter: &str) -> String {
 }
 
 /// Waits until an expression of the page is true.
-async fn holds(page: &Page, expression: &str) {
+pub(crate) async fn holds(page: &Page, expression: &str) {
     let deadline = Instant::now() + PATIENCE;
     while page.evaluate(&format!("return Boolean({expression})")).await != true {
         assert!(Instant::now() < deadline, "waited {PATIENCE:?} in vain: {expression}");
@@ -184,7 +184,8 @@ fn an_image_from_elsewhere_is_loaded_when_somebody_asks_for_it_or_for_all() {
         holds(&page, &format!("{buttons}.length === 2 && {SHOWN} === 2")).await;
         let words = page.text("feed").await;
         assert!(words.contains(&format!("Show the image from {host}")), "{words}");
-        let badge = "return document.querySelector('.m-markdown a[href$=\"example.org/\"]').textContent";
+        let badge =
+            "return document.querySelector('.m-markdown a[href$=\"example.org/\"]').textContent";
         assert_eq!(page.evaluate(badge).await, "badge");
         assert_eq!(asked.load(Ordering::Relaxed), 0, "nobody asked for it");
         page.evaluate(&format!("{buttons}[1].click()")).await;

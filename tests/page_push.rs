@@ -32,6 +32,25 @@ async fn is_pressed(page: &Page) -> Value {
     page.evaluate("return document.getElementById('notify-button').ariaPressed").await
 }
 
+/// Has a page be pushed to by way of our push service, as if that were the browser's own.
+pub(crate) async fn stand_in(page: &Page, browser: &Browser) {
+    let json = browser.subscription(&[]);
+    page.evaluate(&format!(
+        "let own = null;
+         const subscription = {{
+           toJSON: () => ({{ endpoint: {0}, keys: {{ auth: {1}, p256dh: {2} }} }}),
+           unsubscribe: async () => ((own = null), true),
+         }};
+         PushManager.prototype.getSubscription = async () => own;
+         PushManager.prototype.subscribe = async (asked) => {{
+           window.asked = asked;
+           return (own = subscription);
+         }};",
+        json["endpoint"], json["auth"], json["p256dh"]
+    ))
+    .await;
+}
+
 #[test]
 fn the_switch_subscribes_the_browser_to_the_topic_and_takes_it_back() {
     let service = PushService::start();
@@ -40,22 +59,7 @@ fn the_switch_subscribes_the_browser_to_the_topic_and_takes_it_back() {
         let browser = Browser::at(&service, "/page");
         page.open(&address(&server, "?demo=off&lanes=sse")).await;
         page.let_notify(&origin(&server));
-        let json = browser.subscription(&[]);
-        // As the browser's own would be.
-        page.evaluate(&format!(
-            "let own = null;
-             const subscription = {{
-               toJSON: () => ({{ endpoint: {0}, keys: {{ auth: {1}, p256dh: {2} }} }}),
-               unsubscribe: async () => ((own = null), true),
-             }};
-             PushManager.prototype.getSubscription = async () => own;
-             PushManager.prototype.subscribe = async (asked) => {{
-               window.asked = asked;
-               return (own = subscription);
-             }};",
-            json["endpoint"], json["auth"], json["p256dh"]
-        ))
-        .await;
+        stand_in(&page, &browser).await;
         assert_eq!(is_pressed(&page).await, "false");
         page.click("notify-button").await;
         until(&page, "return document.querySelector('#notify-button[aria-pressed=true]')?.id")

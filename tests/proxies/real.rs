@@ -8,7 +8,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 use socket2::{Domain, Socket, Type};
 use tempfile::TempDir;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -16,9 +16,13 @@ use tokio_tungstenite::tungstenite::{Message, client};
 
 use super::{LANES, works};
 use crate::page::faults;
-use crate::support::browser::{Look, in_browser};
+use crate::page_inbox::holds;
+use crate::page_push::stand_in;
+use crate::support::access::token;
+use crate::support::browser::{Look, Page, in_browser};
+use crate::support::push_service::{Browser, PushService};
 use crate::support::server::{kill, run};
-use crate::support::{Event, Lines, Request, TestServer, eventually, skip_unless_ci};
+use crate::support::{AccessFile, Event, Lines, Request, TestServer, eventually, skip_unless_ci};
 
 const NAME: &str = "push.example.com";
 
@@ -95,6 +99,15 @@ fn front(
     flags: &str,
     configure: impl FnOnce(&Parts) -> (String, Vec<String>),
 ) -> Option<Front> {
+    front_of(program, |_| TestServer::with(flags), configure)
+}
+
+/// The same before a server that is told the proxy's port.
+fn front_of(
+    program: &str,
+    start: impl FnOnce(u16) -> TestServer,
+    configure: impl FnOnce(&Parts) -> (String, Vec<String>),
+) -> Option<Front> {
     let is_there = |name: &str| {
         let folders = std::env::var_os("PATH").unwrap_or_default();
         // Where Debian has the programs of services.
@@ -106,10 +119,10 @@ fn front(
         skip_unless_ci(&format!("{program}, curl or openssl is not installed"));
         return None;
     };
-    let server = TestServer::with(flags);
+    let [https, lines] = [free_port(), free_port()];
+    let server = start(https);
     let folder = tempfile::tempdir().unwrap();
     certify(folder.path());
-    let [https, lines] = [free_port(), free_port()];
     let page = std::fs::read_to_string(root().join("docs/proxies.md")).unwrap();
     let parts = Parts {
         page: &page,
@@ -298,6 +311,10 @@ fn publishes_and_polls(front: &Front, version: &str) {
     let path = format!("/{topic}/json?poll=1&since=all");
     let (status, body) = front.ask(version, &path, &[]);
     assert_eq!((status.as_str(), Event::parse(body.trim_end()).message()), (spoken, "by hand"));
+    let (status, body) = front.ask(version, "/files", &["--data", "x", "-H", "Filename: x.txt"]);
+    let address = Event::parse(body.trim_end())["attachment"]["url"].to_string();
+    let wanted = format!("\"https://{}/file/", front.host());
+    assert!(status == spoken && address.starts_with(&wanted), "{address} is not at {wanted}");
     let path = format!("/{topic}/json?poll=1&wait=30s&since={}", first.id());
     let mut waiting = front.stream(version, &path);
     front.server.await_readers("longpoll", 1);
@@ -430,16 +447,18 @@ fn every_transport_works_behind_nginx() {
     }
 }
 
+/// Nginx with a path for the server, which the rest of its site knows nothing of.
+fn nginx_with_a_path(parts: &Parts) -> (String, Vec<String>) {
+    // A browser is not to ask whether it trusts the certificate.
+    let site = nginx_site(parts).replace(" ssl http2", "").replace("    ssl_", "    #");
+    let path = parts.part("location /bell/", &[]);
+    let (head, _) = site.split_once("    location / {").unwrap();
+    nginx(&format!("{head}{path}location / {{ return 410; }}\n}}\n"), "")
+}
+
 #[test]
 fn the_page_works_under_a_path_behind_nginx() {
-    let front = front("nginx", KNOWN, |parts| {
-        // A browser is not to ask whether it trusts the certificate.
-        let site = nginx_site(parts).replace(" ssl http2", "").replace("    ssl_", "    #");
-        let path = parts.part("location /bell/", &[]);
-        let site = site.replace("    location / {", &format!("{path}\nlocation / {{"));
-        nginx(&site, "")
-    });
-    let Some(front) = front else { return };
+    let Some(front) = front("nginx", KNOWN, nginx_with_a_path) else { return };
     in_browser(Look::DESKTOP, async move |page| {
         // Without the slash at the end nginx says where it is.
         page.open(&format!(
@@ -449,6 +468,99 @@ fn the_page_works_under_a_path_behind_nginx() {
         .await;
         works(&page, "demo").await;
         assert!(faults(&page).is_empty(), "{:?}", faults(&page));
+    });
+}
+
+/// What a site that lies below a path fetches from outside of it.
+const OUTSIDE: &str = "return performance.getEntriesByType('resource').map(({ name }) => name)
+    .filter((name) => !name.startsWith(location.origin + '/bell/'))";
+
+#[test]
+fn every_page_works_under_a_path_behind_nginx_for_whoever_has_a_token() {
+    let service = PushService::start();
+    let access = AccessFile::new(&token("me", "allow = [\"pubsub >\"]\nadmin = true"));
+    let flags = format!(
+        "{KNOWN} {} --web-push mailto:bell@push.example --outbound-allow 127.0.0.0/8",
+        access.flag()
+    );
+    let start = |port| {
+        let own = format!("--base-url http://127.0.0.1:{port}/bell");
+        TestServer::durable_with(&format!("{flags} {own}"), service.trusted())
+    };
+    let Some(front) = front_of("nginx", start, nginx_with_a_path) else { return };
+    in_browser(Look::DESKTOP, async move |page| {
+        let site = format!("http://127.0.0.1:{}", front.https);
+        let at = |rest: &str| format!("{site}/bell/{rest}");
+        let expect_all_inside = async |page: &Page| {
+            assert_eq!(page.evaluate(OUTSIDE).await, json!([]));
+        };
+        // Without the slash at the end nginx leads to where it is.
+        page.open(&format!("{site}/bell?demo=off")).await;
+        page.until("token-note", |text| text.contains("is not allowed")).await;
+        page.type_into("token", "tk_me\n").await;
+        page.until("token-note", |text| text == "signed in as me").await;
+        // Without the token it was refused, which is no fault.
+        page.console();
+        page.until("sentence", |text| text.contains("Press the bell")).await;
+        page.click("publish-button").await;
+        page.until("sentence", |text| text.contains("Push had it after")).await;
+        page.click("share").await;
+        let link = "return document.getElementById('share-link').textContent";
+        let link = page.evaluate(link).await.as_str().unwrap().to_owned();
+        assert!(link.starts_with(&at("?demo=off")), "{link}");
+        expect_all_inside(&page).await;
+        // Web Push, by the worker that has the path to itself.
+        let browser = Browser::at(&service, "/page");
+        page.let_notify(&site);
+        stand_in(&page, &browser).await;
+        page.click("notify-button").await;
+        let scope = "return navigator.serviceWorker.ready.then(({ scope }) => scope)";
+        assert_eq!(page.evaluate(scope).await, at(""));
+        page.until("notify-note", str::is_empty).await;
+        holds(&page, "document.getElementById('notify-button').ariaPressed === 'true'").await;
+        page.type_into("publish-text", "to the browser\n").await;
+        assert_eq!(browser.decrypt(&service.push())["message"]["message"], "to the browser");
+
+        page.open(&link).await;
+        page.until("sentence", |text| text.contains("Press the bell")).await;
+        page.open(&at(&format!("lab?demo=off&interval=1&{LANES}"))).await;
+        works(&page, "demo").await;
+        page.until("connection-table", |text| text.contains("WebSocket")).await;
+        page.click("home").await;
+        page.until("sentence", |text| !text.is_empty()).await;
+        expect_all_inside(&page).await;
+
+        page.open(&at("app")).await;
+        page.type_into("add", "home\n").await;
+        page.until("state-text", |text| text.contains("WebSocket")).await;
+        let publish = "return new Promise((drawn) =>
+              document.createElement('canvas').toBlob(drawn))
+            .then((body) => fetch('home', { method: 'PUT', body,
+              headers: { filename: 'door.png', Authorization: 'Bearer tk_me' } }))
+            .then((answer) => answer.json()).then(({ attachment }) => attachment.url)";
+        let address = page.evaluate(publish).await.as_str().unwrap().to_owned();
+        assert!(address.starts_with(&at("file/")), "{address}");
+        holds(&page, "document.querySelector('.m-image img')?.naturalWidth > 0").await;
+        let manifest = "return fetch(document.querySelector('link[rel=manifest]').href)
+            .then((answer) => answer.json().then((told) =>
+              ['start_url', 'scope'].map((name) => new URL(told[name], answer.url).href)))";
+        assert_eq!(page.evaluate(manifest).await, json!([at("app"), at("")]));
+        page.evaluate("location.hash = 'home'").await;
+        expect_all_inside(&page).await;
+        let told = faults(&page);
+        assert!(told.is_empty(), "{told:?}");
+
+        // At any depth, and with a way back that does not leave the path.
+        for nowhere in ["no/such/page", "orders.*"] {
+            page.open(&at(nowhere)).await;
+            page.until("headline", |text| text == "There is no page here").await;
+            let styled = "return getComputedStyle(document.querySelector('.masthead')).display";
+            assert_eq!(page.evaluate(styled).await, "flex", "{nowhere}");
+            expect_all_inside(&page).await;
+            let ways =
+                "return [...document.querySelectorAll('main nav a')].map(({ href }) => href)";
+            assert_eq!(page.evaluate(ways).await, json!([at(""), at("lab"), at("app")]));
+        }
     });
 }
 

@@ -130,7 +130,10 @@ fn axe_finds_nothing_in_the_inbox() {
             let opened = [
                 ("menu of a message", "document.querySelector('.m-menu').click()".to_owned()),
                 ("menu of a topic", click("topic-menu")),
-                ("new message", click("new-button") + "; document.getElementById('c-more').open = true"),
+                (
+                    "new message",
+                    click("new-button") + "; document.getElementById('c-more').open = true",
+                ),
                 ("settings", click("settings-button")),
                 ("keys", click("help-button")),
             ];
@@ -168,7 +171,8 @@ fn axe_finds_nothing_where_a_token_is_asked_for() {
                 expect_nothing(&page, &axe, &format!("{rest}, {language}")).await;
             }
             open(&page, &server, "app", language).await;
-            if page.evaluate("return document.querySelector('[data-filter=demo]')").await == Value::Null
+            if page.evaluate("return document.querySelector('[data-filter=demo]')").await
+                == Value::Null
             {
                 page.type_into("add", "demo\n").await;
             }
