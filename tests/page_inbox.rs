@@ -287,6 +287,69 @@ fn a_message_is_deleted_here_or_for_everybody_after_a_question() {
 }
 
 #[test]
+fn what_was_deleted_here_comes_back_by_a_button_or_a_key() {
+    let server = TestServer::start();
+    in_browser(Look::DESKTOP, async move |page| {
+        page.open(&address(&server, "app")).await;
+        add(&page, "t").await;
+        server.publish("t", "not meant");
+        page.until("feed", |text| text.contains("not meant")).await;
+        for by_key in [true, false] {
+            page.press("j");
+            page.press("x");
+            holds(&page, &format!("{SHOWN} === 0")).await;
+            if by_key {
+                page.press("z");
+            } else {
+                page.evaluate("document.querySelector('#toast button').click()").await;
+            }
+            page.until("feed", |text| text.contains("not meant")).await;
+        }
+        open(&page, &server, "app#t").await;
+        page.until("feed", |text| text.contains("not meant")).await;
+        assert!(faults(&page).is_empty(), "{:?}", faults(&page));
+    });
+}
+
+#[test]
+fn a_notification_comes_where_nobody_looks_and_goes_when_its_message_is_read() {
+    let server = TestServer::start();
+    in_browser(Look::DESKTOP, async move |page| {
+        page.open(&address(&server, "app")).await;
+        page.let_notify(&format!("http://{}", server.http));
+        add(&page, "t").await;
+        page.click("settings-button").await;
+        page.click("s-alerts").await;
+        holds(&page, "document.getElementById('s-alerts').checked").await;
+        page.evaluate("document.getElementById('settings').close()").await;
+        page.evaluate("navigator.serviceWorker.ready.then(() => 0)").await;
+        let shown = async |wanted: Value| {
+            let script = "return navigator.serviceWorker.ready
+                .then((registration) => registration.getNotifications())
+                .then((all) => all.map(({ title, body }) => [title, body]))";
+            let deadline = Instant::now() + PATIENCE;
+            loop {
+                let told = page.evaluate(script).await;
+                if told == wanted {
+                    break;
+                }
+                assert!(Instant::now() < deadline, "{told} is shown, not {wanted}");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        page.behind_another_tab(async || {
+            page.open(&address(&server, "?demo=off")).await;
+            publish(&server, "t", "somebody rings", &[("Title", "Front door")]);
+            shown(json!([["Front door", "somebody rings"]])).await;
+        })
+        .await;
+        // The topic is in view.
+        shown(json!([])).await;
+        page.until("feed", |text| text.contains("somebody rings")).await;
+    });
+}
+
+#[test]
 fn the_form_publishes_all_that_a_message_can_have() {
     let server = TestServer::start();
     in_browser(Look::DESKTOP, async move |page| {

@@ -63,6 +63,18 @@ export class Alerts {
     registration?.active?.postMessage({ notify: { message: event } });
   }
 
+  /**
+   * Takes notifications of these messages away: they were read here, or are gone.
+   * @param {string[]} keys
+   */
+  async withdraw(keys) {
+    if (permission() !== "granted") return;
+    const registration = await this.#worker.catch(() => null);
+    const shown = (await registration?.getNotifications()) ?? [];
+    const tags = new Set(keys.map((key) => key.replace(" ", "/")));
+    for (const one of shown) if (tags.has(one.tag)) one.close();
+  }
+
   /** Nobody is told any more: whoever is signed in is about to go. */
   async end() {
     if (this.#choice.push) await this.#turnPush(false);

@@ -4,8 +4,9 @@
 import { find, make, write } from "../elements.js";
 import { say } from "./language.js";
 
-/** How long a note stays. */
+/** How long a note stays: longer where somebody may want to press its button. */
 const NOTE_MS = 5_000;
+const OFFER_MS = 12_000;
 
 let noteTimer = null;
 
@@ -21,14 +22,24 @@ export function closeByButtons() {
 /**
  * Shows a note for a while, also to those who hear the page.
  * @param {string} text
+ * @param {{label: string, act: () => void}} [offer] a button of the note
  */
-export function note(text) {
+export function note(text, offer) {
   const toast = find("toast");
-  toast.textContent = text;
+  const hide = () => (toast.hidden = true);
+  toast.replaceChildren(text);
+  if (offer) {
+    const button = make("button", { type: "button" }, offer.label);
+    button.addEventListener("click", () => {
+      hide();
+      offer.act();
+    });
+    toast.append(" ", button);
+  }
   toast.hidden = false;
   write(find("spoken"), text);
   clearTimeout(noteTimer);
-  noteTimer = setTimeout(() => (toast.hidden = true), NOTE_MS);
+  noteTimer = setTimeout(hide, offer ? OFFER_MS : NOTE_MS);
 }
 
 /**

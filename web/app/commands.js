@@ -15,6 +15,8 @@ export class Commands {
   #inbox;
   #view;
   #scheduled;
+  /** What was deleted here last, and can still come back. */
+  #deleted = [];
 
   /**
    * @param {object} page
@@ -45,7 +47,7 @@ export class Commands {
         label: say(unread ? "mark_read" : "mark_unread"),
         act: () => this.#inbox.read([key], !unread),
       },
-      { label: say("remove_here"), act: () => this.#inbox.remove([key]) },
+      { label: say("remove_here"), act: () => this.#remove(key) },
       { label: say("clear_all"), act: () => this.#everybody("clear", event) },
       { label: say("remove_all"), act: () => this.#everybody("delete", event), isGrave: true },
     ]);
@@ -89,7 +91,15 @@ export class Commands {
 
   /** @param {HTMLElement} article */
   remove(article) {
-    this.#inbox.remove([article.dataset.key]);
+    this.#remove(article.dataset.key);
+  }
+
+  /** Takes back that something was deleted here. */
+  undo() {
+    if (this.#deleted.length === 0) return;
+    this.#inbox.restore(this.#deleted);
+    this.#deleted = [];
+    note(say("restored"));
   }
 
   /**
@@ -104,6 +114,14 @@ export class Commands {
       note(error.message);
     }
     this.#scheduled.fetchIfShown();
+  }
+
+  #remove(key) {
+    const message = this.#inbox.get(key);
+    if (!message) return;
+    this.#inbox.remove([key]);
+    this.#deleted = [message];
+    note(say("removed"), { label: say("undo"), act: () => this.undo() });
   }
 
   async #everybody(what, event) {

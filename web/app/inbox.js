@@ -26,8 +26,9 @@ const GATHER_MS = 40;
  * @property {boolean} unread
  */
 
-/** The messages. It tells whoever listens to `change` that they are others now, and to `forgotten`
- * that another page of this inbox has let go of everything. */
+/** The messages. It tells whoever listens to `change` that they are others now, to `settled` by their
+ * keys which were read or let go of, and to `forgotten` that another page of this inbox has let go
+ * of everything. */
 export class Inbox extends EventTarget {
   #store = null;
   /** @type {Map<string, Message>} */
@@ -54,6 +55,7 @@ export class Inbox extends EventTarget {
     this.#seen = seen;
     this.#others.onmessage = ({ data }) => {
       if (data.isForgotten) this.dispatchEvent(new Event("forgotten"));
+      else if (data.restored) this.#putAll(data.restored);
       else if (data.removed) this.#removeAll(data.removed);
       else this.#markAll(data.keys, data.unread);
     };
@@ -196,8 +198,10 @@ export class Inbox extends EventTarget {
       this.#changed.add(key);
       marked += 1;
     }
-    if (marked > 0) this.#later();
-    return marked > 0;
+    if (marked === 0) return false;
+    if (!unread) this.#settled(keys);
+    this.#later();
+    return true;
   }
 
   /**
@@ -210,9 +214,29 @@ export class Inbox extends EventTarget {
     this.#others.postMessage({ removed });
   }
 
+  /**
+   * Takes messages back that were let go of here.
+   * @param {Message[]} messages
+   */
+  restore(messages) {
+    this.#putAll(messages);
+    this.#others.postMessage({ restored: messages });
+  }
+
   #removeAll(keys) {
     for (const key of keys) this.#drop(key);
+    this.#settled(keys);
     this.#later();
+  }
+
+  #putAll(messages) {
+    for (const message of messages) if (!this.#held.has(message.key)) this.#put(message);
+    this.#later();
+  }
+
+  /** Nobody need be told of these any more. */
+  #settled(keys) {
+    this.dispatchEvent(new CustomEvent("settled", { detail: keys }));
   }
 
   /**

@@ -11,6 +11,7 @@ const KEYS = [
   [["Enter"], "open", "key_open"],
   [["m"], "toggle", "key_read"],
   [["Delete", "x"], "remove", "key_remove"],
+  [["z"], "undo", "key_undo"],
   [["/"], "search", "key_search"],
   [["n"], "compose", "key_new"],
   [["?"], "help", "key_help"],

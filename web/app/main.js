@@ -65,6 +65,7 @@ let config = null;
 
 topics.addEventListener("change", topicsChanged);
 inbox.addEventListener("change", refresh);
+inbox.addEventListener("settled", ({ detail }) => alerts.withdraw(detail));
 inbox.addEventListener("forgotten", () => location.reload());
 view.addEventListener("change", viewChanged);
 addEventListener("pagehide", () => inbox.flush());
@@ -94,6 +95,7 @@ hearKeys({
   open: (article) => commands.open(article),
   toggle: (article) => commands.toggle(article),
   remove: (article) => commands.remove(article),
+  undo: () => commands.undo(),
   search: () => find("search").focus(),
   compose: () => compose.open(view.filter),
   help: openHelp,
