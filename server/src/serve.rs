@@ -201,26 +201,8 @@ pub fn start(config: &Config, bound: Bound) -> Result<Server, StartError> {
         push,
         templates: Arc::new(templates(config)?),
     };
-    let http_service = Arc::new(Http::new(app));
-    let by_tcp = Arc::new(LineService::new(&sessions, Transport::Tcp));
-    let by_unix = LineService::new(&sessions, Transport::Unix);
-    let refusals = RefusalTexts::new(connections, acceptor.visitors.limits());
-    let Listeners { http, tcp, https, tcps, unix, udp } = listeners;
-    if let Some(certificates) = &certificates {
-        let tls = Tls { certificates, metrics: &metrics, acceptor: &acceptor };
-        let (by_http, by_tcp) = (http_service.clone(), by_tcp.clone());
-        let serve = move |stream| by_http.clone().serve(stream);
-        tls.listen(https, Listener::Https, Spoken::Http, refusals.http_over_tls, serve);
-        let serve = move |stream| by_tcp.serve(stream);
-        tls.listen(tcps, Listener::Tcps, Spoken::Lines, refusals.lines_over_tls, serve);
-        acceptor.tasks.spawn(certificates.clone().watch(acceptor.stop.clone()));
-    }
-    let serve = move |stream| http_service.clone().serve(stream);
-    acceptor.listen(http, Listener::Http, refusals.http, serve);
-    let serve = move |stream| by_tcp.serve(stream);
-    acceptor.listen(tcp, Listener::Tcp, refusals.lines.clone(), serve);
-    acceptor.listen(unix, Listener::Unix, refusals.lines, move |stream| by_unix.serve(stream));
-    listen_for_datagrams(udp, sessions, &acceptor)?;
+    let http = Arc::new(Http::new(app));
+    listen(listeners, http, &sessions, certificates.as_ref(), &acceptor, connections)?;
     tracing::info!(connections, ?addresses, "serving");
     let fingerprint = certificates.as_ref().and_then(|own| own.self_signed_fingerprint());
     Ok(Server {
@@ -236,6 +218,36 @@ pub fn start(config: &Config, bound: Bound) -> Result<Server, StartError> {
         fingerprint,
         is_announced,
     })
+}
+
+/// Serves what connects to each of the listeners.
+fn listen(
+    listeners: Listeners,
+    by_http: Arc<Http>,
+    sessions: &Arc<SessionConfig>,
+    certificates: Option<&Arc<Certificates>>,
+    acceptor: &Acceptor,
+    connections: usize,
+) -> Result<(), StartError> {
+    let by_tcp = Arc::new(LineService::new(sessions, Transport::Tcp));
+    let by_unix = LineService::new(sessions, Transport::Unix);
+    let refusals = RefusalTexts::new(connections, acceptor.visitors.limits());
+    let Listeners { http, tcp, https, tcps, unix, udp } = listeners;
+    if let Some(certificates) = certificates {
+        let tls = Tls { certificates, metrics: &sessions.metrics, acceptor };
+        let (by_http, by_tcp) = (by_http.clone(), by_tcp.clone());
+        let serve = move |stream| by_http.clone().serve(stream);
+        tls.listen(https, Listener::Https, Spoken::Http, refusals.http_over_tls, serve);
+        let serve = move |stream| by_tcp.serve(stream);
+        tls.listen(tcps, Listener::Tcps, Spoken::Lines, refusals.lines_over_tls, serve);
+        acceptor.tasks.spawn(certificates.clone().watch(acceptor.stop.clone()));
+    }
+    let serve = move |stream| by_http.clone().serve(stream);
+    acceptor.listen(http, Listener::Http, refusals.http, serve);
+    let serve = move |stream| by_tcp.serve(stream);
+    acceptor.listen(tcp, Listener::Tcp, refusals.lines.clone(), serve);
+    acceptor.listen(unix, Listener::Unix, refusals.lines, move |stream| by_unix.serve(stream));
+    listen_for_datagrams(udp, sessions.clone(), acceptor)
 }
 
 fn listen_for_datagrams(
