@@ -4,8 +4,8 @@ use plotters::coord::Shift;
 use plotters::coord::types::RangedCoordf64;
 use plotters::element::{Circle, PathElement, Text};
 use plotters::prelude::{
-    Cartesian2d, ChartContext, Color, DrawingArea, IntoDrawingArea, IntoLogRange, LineSeries,
-    LogCoord, SVGBackend, ShapeStyle,
+    Cartesian2d, ChartContext, Color, DashedLineSeries, DrawingArea, IntoDrawingArea, IntoLogRange,
+    LineSeries, LogCoord, SVGBackend, ShapeStyle,
 };
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{IntoFont, TextStyle};
@@ -19,6 +19,8 @@ pub(super) const WIDTH: u32 = 960;
 const FINE: u32 = 4;
 const FONT: &str = "sans-serif";
 const FONT_SIZE: u32 = 17;
+/// Twice the length of the longest dash of a curve.
+const DASH: u32 = 24;
 
 pub(super) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 pub(super) type LogX<'a> =
@@ -141,6 +143,17 @@ pub(super) fn curve(
     width: u32,
 ) -> LineSeries<SVGBackend<'static>, (f64, f64)> {
     LineSeries::new(points, line(ink, width))
+}
+
+/// A curve in dashes, shorter ones for each that has the same colour.
+pub(super) fn dashes(
+    points: Vec<(f64, f64)>,
+    ink: Ink,
+    width: u32,
+    alike: usize,
+) -> DashedLineSeries<std::vec::IntoIter<(f64, f64)>, u32> {
+    let length = DASH >> alike.min(3);
+    DashedLineSeries::new(points, fine(length), fine(DASH / 3), line(ink, width))
 }
 
 #[cfg(test)]

@@ -4,7 +4,9 @@ use plotters::element::Text;
 use plotters::prelude::ChartBuilder;
 use plotters::style::text_anchor::{HPos, VPos};
 
-use super::chart::{Axis, LogX, axes, bounds, curve, decades, fine, log, px, svg, words_at};
+use super::chart::{
+    Axis, LogX, axes, bounds, curve, dashes, decades, fine, log, px, svg, words_at,
+};
 use super::palette::{self, TEXT};
 use crate::figure::{float, time};
 use crate::report::Report;
@@ -44,9 +46,12 @@ pub(super) fn draw(report: &Report) -> Option<String> {
             let style = words_at(TEXT, HPos::Center, VPos::Bottom);
             area.draw(&Text::new(words, (at, top - px(6)), style))?;
         }
-        for row in &rows {
-            let ink = palette::of(row.via);
-            chart.draw_series(curve(steps(row, range), ink, 2))?;
+        for (index, row) in rows.iter().enumerate() {
+            let (points, ink) = (steps(row, range), palette::of(row.via));
+            match palette::alike_before(&rows, index) {
+                0 => chart.draw_series(curve(points, ink, 2))?,
+                alike => chart.draw_series(dashes(points, ink, 2, alike))?,
+            };
         }
         Ok(())
     }))

@@ -147,16 +147,24 @@ fn on_the_wire(push: &Row, poll: &Row) -> Option<Fact> {
 
 /// The names of contenders in their colours.
 fn keys(rows: &[&Row]) -> String {
-    let items: String = rows.iter().map(|row| key(Some(row.via), &row.name)).collect();
+    let item = |(index, row): (usize, &&Row)| {
+        key(Some(row.via), palette::alike_before(rows, index), &row.name)
+    };
+    let items: String = rows.iter().enumerate().map(item).collect();
     format!("<ul class=\"keys\">{items}</ul>")
 }
 
-/// A name in its colour; that of what is worked out is of no way.
-fn key(via: Option<Way>, name: &str) -> String {
+/// A name in its colour, as its curve is drawn; that of what is worked out is of no way.
+fn key(via: Option<Way>, alike: usize, name: &str) -> String {
     let ink = via.map_or(palette::GATHERED, palette::of).light;
-    let class = if via.is_none() { "chip dash" } else { "chip" };
+    let class = match alike {
+        _ if via.is_none() => "chip dash",
+        0 => "chip",
+        1 => "chip dashed",
+        _ => "chip dotted",
+    };
     format!(
-        "<li><span class=\"{class}\" data-ink=\"{ink}\" style=\"background:{ink}\"></span>{}</li>",
+        "<li><span class=\"{class}\" data-ink=\"{ink}\" style=\"color:{ink}\"></span>{}</li>",
         escape(name)
     )
 }
@@ -221,7 +229,7 @@ fn bytes_section(report: &Report) -> String {
                 (None, format!("push that gathers messages for {} ms", window * 1e3)),
             ]
             .iter()
-            .map(|(via, name)| key(*via, name))
+            .map(|(via, name)| key(*via, 0, name))
             .collect();
             let caption = "Dots are measured, packets' headers and acknowledgements included; curves \
                 are worked out from what one poll and one push cost. Push pays for each message, \

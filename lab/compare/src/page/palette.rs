@@ -3,6 +3,7 @@
 use doorbell::Transport;
 use plotters::style::RGBColor;
 
+use crate::row::Row;
 use crate::way::Way;
 
 /// A colour on a light ground, and what stands for it on a dark one.
@@ -43,6 +44,13 @@ pub(super) fn of(way: Way) -> Ink {
     }
 }
 
+/// How many contenders of the same way, and so of the same colour, stand before this one: with
+/// another interval, or another window.
+pub(super) fn alike_before(rows: &[&Row], index: usize) -> usize {
+    let alike = |row: &&&Row| rows.get(index).is_some_and(|own| own.via == row.via);
+    rows.iter().take(index).filter(alike).count()
+}
+
 /// Rules that turn the colours of charts around on a dark ground.
 pub(super) fn dark_rules() -> String {
     let base = [TEXT, STRONG, RULE, AXIS, GATHERED];
@@ -51,7 +59,7 @@ pub(super) fn dark_rules() -> String {
         let Ink { light, dark } = ink;
         format!(
             "svg [fill=\"{light}\"]{{fill:{dark}}}svg [stroke=\"{light}\"]{{stroke:{dark}}}\
-             .chip[data-ink=\"{light}\"]{{background:{dark}!important}}"
+             .chip[data-ink=\"{light}\"]{{color:{dark}!important}}"
         )
     };
     inks.map(rule).collect()
