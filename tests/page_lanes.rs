@@ -240,13 +240,49 @@ fn lines_that_are_cut_on_purpose_come_back_and_have_missed_nothing() {
     in_browser(Look::DESKTOP, async move |page| {
         page.open(&laboratory(&server, "?demo=off&interval=0.5")).await;
         await_lanes(&page, &OF_THE_BROWSER).await;
+        await_lanes(&page, &["tcp"]).await;
         page.click("cut-button").await;
+        page.until("cut-button", |text| text == "The line is cut").await;
+        page.until("live", |text| text.contains("cut for 5 seconds")).await;
         server.publish("demo", "while they were cut");
+        // What is read at the server is not cut.
+        await_all(&page, &["tcp"], 1).await;
+        let script = "const text = (id) => document.getElementById(id).textContent;
+            return text('cut-button') !== 'The line is cut' ||
+                ['poll', 'longpoll', 'sse', 'ws'].every((lane) => text(`${lane}-messages`) === '0')";
+        assert_eq!(page.evaluate(script).await, true, "a lane had the message while it was cut");
         await_all(&page, &OF_THE_BROWSER, 1).await;
         await_lanes(&page, &OF_THE_BROWSER).await;
         assert_eq!(page.number("ws-requests").await, 2);
         assert_eq!(page.number("sse-requests").await, 2);
+        page.until("cut-button", |text| text == "Cut the line for 5 s").await;
+        page.until("live", |text| text.contains("All lanes hear again")).await;
+        for lane in OF_THE_BROWSER {
+            let cells = format!(
+                "return [...document.querySelectorAll('#outage tr[data-lane={lane}] td')]
+                    .map((cell) => cell.textContent)"
+            );
+            let cells = page.evaluate(&cells).await;
+            let is_time = |at: usize| cells[at].as_str().is_some_and(|text| text.ends_with('s'));
+            assert!(is_time(0) && is_time(1), "{lane}: {cells}");
+            assert_eq!((&cells[2], &cells[3]), (&json!("0"), &json!("0")), "{lane}: {cells}");
+        }
+        page.until("outage", |text| text.contains("not cut: it is read at the server")).await;
         assert!(faults(&page).is_empty(), "{:?}", faults(&page));
+    });
+}
+
+#[test]
+fn polling_on_the_page_asks_as_seldom_as_the_server_wishes() {
+    let server = TestServer::with("--poll-interval 2s");
+    in_browser(Look::DESKTOP, async move |page| {
+        page.open(&laboratory(&server, "?demo=off&interval=0.25&lanes=poll,ws")).await;
+        page.until("poll-state", |text| text.contains("asks every 2 s")).await;
+        let before = page.number("poll-requests").await;
+        page.until("poll-requests", |text| text.parse::<u64>().is_ok_and(|n| n == before + 2))
+            .await;
+        let polls = server.stats()["polls"].as_u64();
+        assert!(polls.is_some_and(|polls| polls <= before + 2), "{polls:?} beside {before}");
     });
 }
 

@@ -2,6 +2,7 @@
 // sliders, the buttons. It passes on what was asked; it measures and draws nothing.
 
 import { textBytes } from "./lane/bytes.js";
+import { CUT_SECONDS } from "./lane/outage.js";
 import { find, write } from "./elements.js";
 import { duration, interval as intervalText, minutes, percent } from "./format.js";
 import { NETWORKS } from "./network.js";
@@ -28,7 +29,8 @@ const NOTE_MS = 8000;
  * @param {() => void} page.onRestart
  * @param {(held: boolean) => void} page.onHold
  * @param {() => void} page.onCut
- * @returns {{lanesReady: Function, visibilityChanged: Function, tick: Function}}
+ * @returns {{lanesReady: Function, visibilityChanged: Function, tick: Function,
+ *   cutGoesOn: Function}}
  */
 export function connectControls(page) {
   showTopic(page.settings.topic, laboratoryOf);
@@ -38,7 +40,7 @@ export function connectControls(page) {
   find("restart-button").addEventListener("click", page.onRestart);
   find("cut-button").addEventListener("click", page.onCut);
   find("hold-button").addEventListener("click", () => page.onHold(toggle(find("hold-button"))));
-  return { ...stream, tick: showCountAge };
+  return { ...stream, tick: showCountAge, cutGoesOn };
 }
 
 function toggle(button) {
@@ -182,6 +184,13 @@ function connectStream({ settings, demo, onStreamChange }) {
     decide();
   };
   return { lanesReady, visibilityChanged: decide };
+}
+
+/** While the line is cut, its button says so and keeps the focus. */
+function cutGoesOn(isCut) {
+  const button = find("cut-button");
+  button.setAttribute("aria-disabled", String(isCut));
+  write(button, say(isCut ? "laboratory.iscut" : "laboratory.cut", { seconds: CUT_SECONDS }));
 }
 
 function showCountAge(startedAt) {

@@ -15,6 +15,7 @@ import { Journal } from "./journal.js";
 import { Lab } from "./lab/lab.js";
 import { LabWatch } from "./lab/watch.js";
 import { forEachLane } from "./lane/list.js";
+import { CUT_SECONDS, Outage } from "./lane/outage.js";
 import { MessageList } from "./messages.js";
 import { Network } from "./network.js";
 import { Publisher } from "./publisher.js";
@@ -57,6 +58,7 @@ const timeline = new Timeline(find("canvas"), stage, journal);
 const publisher = new Publisher(settings.topic, journal, (path) => lab.tag(path, "publish"));
 const demo = new DemoStream(settings.rate, (text) => publisher.publish(text));
 const network = new Network();
+const outage = new Outage(find("outage"), stats, announce);
 const reports = new Reports({
   stats, lab, journal, network, theory, timeline, onConnect, onGap, onState,
 });
@@ -66,7 +68,9 @@ const connections = new Connections(find("connection-table"), announce);
 const distribution = new Distribution(find("spread"), find("spread-empty"));
 buildStage(stage, (name) => contest.retry(name));
 buildScoreboard(counters);
-const status = forEachLane((lane) => new LaneStatus(find(`${lane.name}-state`), lane, announce));
+// That the line is cut is said once, and not for each lane.
+const unlessCut = (text) => outage.isCut || announce(text);
+const status = forEachLane((lane) => new LaneStatus(find(`${lane.name}-state`), lane, unlessCut));
 const signIn = new SignIn(settings.topic, announce);
 const labWatch = new LabWatch(lab, applyLanes);
 const chips = new Chips(find("chips"), settings.lanes, chooseLanes);
@@ -87,6 +91,7 @@ function onDelay(name, delay, entry) {
 
 function onMessage(entry, name, isNew) {
   messages.add(entry);
+  outage.brought(name);
   tour.heard(entry);
   if (!isNew) return;
   theory.event();
@@ -103,6 +108,7 @@ function onGap(name, gap) {
 
 function onState(name, state) {
   status[name].show(state);
+  outage.changed(name, state);
   find(`retry-${name}`).hidden = state.kind !== "waiting";
   if (state.kind === "up") wereUp.add(name);
   if (lanes.every((lane) => wereUp.has(lane))) controls.lanesReady();
@@ -114,6 +120,7 @@ function restartCount() {
   wires.restart();
   journal.restart();
   theory.restart();
+  outage.restart();
   refresh();
 }
 
@@ -160,9 +167,20 @@ function refresh() {
   showTheory(theory, lanes);
   distribution.show(sides);
   messages.refresh();
+  outage.show();
+  controls.cutGoesOn(outage.isCut);
   for (const name of lanes) status[name].tick();
   controls.tick(stats.poll.startedAt);
   announcer.summarise(() => summary(sides));
+}
+
+/** Nothing passes for a while, and what is open is closed. */
+function cutLine() {
+  if (outage.isCut) return;
+  network.cut(CUT_SECONDS * 1000);
+  outage.begin(lanes);
+  contest.cut();
+  refresh();
 }
 
 function restWhileHidden() {
@@ -191,7 +209,7 @@ const controls = connectControls({
   onStreamChange: () => theory.restart(),
   onRestart: restartCount,
   onHold: (held) => timeline.hold(held),
-  onCut: () => contest.cut(),
+  onCut: cutLine,
 });
 
 /** The lanes begin when the lab listens, so that it counts them from the first packet on. */

@@ -1,6 +1,8 @@
 // network.js: a slower network than the real one, simulated in the page: what the lanes receive is
-// held back. As over TCP nothing is missing in the end: a packet that is lost is sent again, after
+// held back, and for a while nothing may pass at all. As over TCP nothing is missing in the end: a packet that is lost is sent again, after
 // a wait that doubles each time, and what comes behind it over the same connection waits for it.
+
+import { say } from "./words/say.js";
 
 /**
  * The networks to choose from: milliseconds that a packet takes one way, and the share of them
@@ -25,6 +27,7 @@ const RESENT_AT_MOST = 5;
 /** The network between server and page. */
 export class Network {
   #chosen = NETWORKS[0];
+  #cutUntil = 0;
 
   /** @param {string} name one of NETWORKS */
   choose(name) {
@@ -32,10 +35,20 @@ export class Network {
   }
 
   /**
+   * Lets nothing pass for so long, and no connection come about.
+   * @param {number} milliseconds
+   */
+  cut(milliseconds) {
+    this.#cutUntil = performance.now() + milliseconds;
+  }
+
+  /**
    * Resolves when a packet that leaves now has arrived.
    * @returns {Promise<void>}
+   * @throws {Error} while nothing passes
    */
   async pass() {
+    this.#check();
     const wait = this.#trip();
     if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
   }
@@ -43,8 +56,10 @@ export class Network {
   /**
    * A connection, on which nothing overtakes: what it is given happens as it arrives.
    * @returns {(arrive: () => void) => void}
+   * @throws {Error} while nothing passes
    */
   connection() {
+    this.#check();
     let free = 0;
     return (arrive) => {
       const now = performance.now();
@@ -52,6 +67,10 @@ export class Network {
       if (free <= now) arrive();
       else setTimeout(arrive, free - now);
     };
+  }
+
+  #check() {
+    if (performance.now() < this.#cutUntil) throw new Error(say("why.cut"));
   }
 
   #trip() {

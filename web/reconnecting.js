@@ -11,7 +11,7 @@ const CONNECT_LIMIT_MS = 10_000;
 
 /**
  * A connection that comes back by itself. A class that extends it has `open()`, which begins an
- * attempt, `close()`, which lets go of what is there, if anything is, and `waits(why,
+ * attempt or throws why there can be none, `close()`, which lets go of what is there, if anything is, and `waits(why,
  * milliseconds)`, which hears that there will be another attempt.
  */
 export class Reconnecting {
@@ -97,7 +97,11 @@ export class Reconnecting {
   #try() {
     this.#release();
     this.giveUpAfter(CONNECT_LIMIT_MS, say("why.noanswer"));
-    this.open();
+    try {
+      this.open();
+    } catch (error) {
+      this.lost(error.message);
+    }
   }
 
   #release() {

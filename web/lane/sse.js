@@ -66,10 +66,10 @@ export class SseLane extends Reconnecting {
   }
 
   #connect(path) {
+    const arrive = this.#hooks.connection();
     const source = new EventSource(path);
     this.#source = source;
     // The server's first event has the name of the browser's own: the browser's has no data.
-    const arrive = this.#hooks.connection();
     const take = (event) => arrive(() => this.#source === source && this.#event(event, event.type));
     source.addEventListener("open", (event) => {
       if (event.data === undefined) this.#opened(path);

@@ -42,8 +42,8 @@ export class WebSocketLane extends Reconnecting {
     this.#said = "";
     const since = encodeURIComponent(this.#since);
     const path = this.#hooks.tag(`${ROOT}${encodeURIComponent(this.#topic)}/ws?since=${since}`);
-    this.#hooks.onState({ kind: "connecting" });
     const arrive = this.#hooks.connection();
+    this.#hooks.onState({ kind: "connecting" });
     const socket = openSocket(path, {
       onopen: () => this.#opened(path),
       onmessage: ({ data }) => arrive(() => this.#socket === socket && this.#frame(data)),

@@ -129,9 +129,12 @@ export const ENGLISH = {
     inwords: "In words",
     theory: "Does the arithmetic hold?",
     recover: "See it recover",
-    recovers: "Cut this page's open connections: each comes back by itself and resumes after the " +
-      "last message it saw, with nothing missed and nothing twice.",
-    cut: "Cut the connections",
+    recovers: "Cut this page's line, as when a laptop leaves its Wi-Fi: its open connections are " +
+      "closed, and nothing gets through until the time is over. Messages are published all the " +
+      "same. Each lane notices in its own time, comes back by itself and resumes after the last " +
+      "message it saw. It is done in this page; TCP and UDP are read at the server and not cut.",
+    cut: "Cut the line for {seconds} s",
+    iscut: "The line is cut",
     spread: "How the delays are spread",
     axis: "logarithmic: every line is ten times the one before; a flag at the median",
     nodelays: "No delays yet. Ring, or switch the demo stream on.",
@@ -240,6 +243,18 @@ export const ENGLISH = {
     polled: "polling had it after {delay}",
   },
   why: {
+  outage: {
+    caption: "How each lane came through the cut",
+    noticed: "noticed after",
+    again: "heard again, from its end",
+    missed: "missed",
+    repeated: "repeated",
+    notyet: "not yet",
+    notcut: "not cut: it is read at the server",
+    begun: "The line is cut for {seconds} seconds.",
+    told: "All lanes hear again. From the end of the cut: {words}.",
+    after: "{lane} {time}",
+  },
     noanswer: "no answer",
     within: "no answer within {seconds} s",
     since: "{why}, no answer since",
@@ -248,7 +263,7 @@ export const ENGLISH = {
     trying: "{why}; the browser is trying again",
     silent: "the connection went silent",
     stopping: "the server is stopping",
-    cut: "you cut the connection",
+    cut: "you have cut the line",
     notheld: "not held back",
     status: "the server answered {status}",
     said: "the server answered {status}: {error}",
