@@ -38,6 +38,7 @@
 //! event `message` with `"large":true` and without the text.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -47,6 +48,10 @@ use crate::limits::{DATAGRAM_BYTES_MAX, PING_BYTES_MAX};
 use crate::since::Since;
 use crate::topic::Filter;
 
+/// After a message, the time until the first sign of life that tells that it was the last.
+pub const QUIET_FIRST: Duration = Duration::from_millis(250);
+/// How many times longer each next one takes, up to the server's keepalive.
+pub const QUIET_GROWTH: u32 = 4;
 /// Characters of a cookie: letters and digits.
 pub const COOKIE_CHARS: usize = 12;
 /// Bytes of the longest answer to a request without a good cookie: `cookie=`, the cookie, `\n`. A

@@ -136,8 +136,6 @@ pub const DATAGRAM_BURST_PAUSE: Duration = Duration::from_millis(1);
 /// Messages sent to one subscriber that is behind, until it says something: what is asked for with
 /// somebody else's address is no more than that.
 pub const DATAGRAM_REPLAY_MAX: usize = if cfg!(test) { 40 } else { 256 };
-/// The first keepalive follows a message after this long, so that its loss is noticed.
-pub const DATAGRAM_QUIET_FIRST: Duration = Duration::from_millis(250);
 
 /// Waiting connections that the kernel may hold before they are accepted.
 pub const BACKLOG: u32 = 4096;

@@ -15,7 +15,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use doorbell_protocol::datagram::{DatagramCommand, DatagramTicket, Members, cookie_in};
+use doorbell_protocol::datagram::{
+    DatagramCommand, DatagramTicket, Members, QUIET_FIRST, QUIET_GROWTH, cookie_in,
+};
 use doorbell_protocol::event::Kind;
 use doorbell_protocol::limits::DATAGRAM_BYTES_MAX;
 use doorbell_protocol::{Filter, Id, Since};
@@ -43,6 +45,8 @@ const LEASE_DEFAULT: Duration = Duration::from_secs(10);
 const PINGS_PER_LEASE: u32 = 4;
 /// A `PING` without an answer is said again after this long.
 const PING_PATIENCE: Duration = Duration::from_secs(1);
+/// How much later a sign of life may come than the server means to send it.
+const LATENESS: Duration = Duration::from_secs(1);
 /// How many pings in a row without any sign of life make a server dead.
 const PINGS_MAX: u32 = 8;
 /// Messages after which the server is told that they are heard: one that is asked for what it holds
@@ -72,6 +76,9 @@ pub(crate) struct Datagrams {
     fetched: BTreeSet<Id>,
     lease: Duration,
     next_ping: Instant,
+    /// From the last sign of life to the next that the server means to send, and when it is late; not
+    /// known before the first message.
+    quiet: Option<(Duration, Instant)>,
     /// Messages that came since the last one.
     unacknowledged: usize,
     /// Pings since the last sign of life.
@@ -127,6 +134,7 @@ impl Datagrams {
             fetched: BTreeSet::new(),
             lease: LEASE_DEFAULT,
             next_ping: Instant::now(),
+            quiet: None,
             unacknowledged: 0,
             unanswered: 0,
             buffer: vec![0; DATAGRAM_BYTES_MAX],
@@ -150,6 +158,7 @@ impl Datagrams {
                 }
                 Heard::Event(received, members) => {
                     self.unanswered = 0;
+                    self.expect_more(received.event.event);
                     if let Some(arrival) = self.take(received, members)? {
                         return Ok(arrival);
                     }
@@ -218,10 +227,25 @@ impl Datagrams {
         self.renewal.unwrap_or(self.lease / PINGS_PER_LEASE)
     }
 
-    /// The next datagram; the lease is renewed meanwhile.
+    /// Notes when the next sign of life is late: signs follow a message at growing distances. That is
+    /// how it shows that the server is no more, whose socket says nothing of its end.
+    fn expect_more(&mut self, heard: Kind) {
+        let next = match (heard, self.quiet) {
+            (kind, _) if kind.is_published() => QUIET_FIRST,
+            (Kind::Keepalive | Kind::Pong, Some((quiet, _))) => {
+                (quiet * QUIET_GROWTH).min(self.lease)
+            }
+            _ => return,
+        };
+        self.quiet = Some((next, Instant::now() + next + LATENESS));
+    }
+
+    /// The next datagram. The lease is renewed meanwhile, and a server that is late is asked whether
+    /// it is there: if it is not, the next that is heard is mostly that its port is closed.
     async fn hear(&mut self) -> Result<Heard, Error> {
         loop {
-            let next_ping = self.next_ping;
+            let late = self.quiet.map(|(_, late)| late).filter(|_| self.unanswered == 0);
+            let next_ping = late.map_or(self.next_ping, |late| late.min(self.next_ping));
             tokio::select! {
                 heard = self.receive() => return heard,
                 () = sleep_until(next_ping) => {}

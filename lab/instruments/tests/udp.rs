@@ -313,6 +313,21 @@ async fn after_a_restart_it_goes_on_where_it_was() {
 }
 
 #[tokio::test]
+async fn a_server_that_was_killed_is_noticed_long_before_the_lease_is_renewed() {
+    let mut server = RealServer::in_memory().await;
+    let mut updates = server.subscribe().stream();
+    connected(&mut updates).await;
+    publish(&server.publisher(), "the last").await;
+    assert_eq!(text(&mut updates).await, "the last");
+    server.child.kill().await.unwrap();
+    // The first sign of life that does not come is due in 250 ms; the lease is renewed after 15 s.
+    let noticed = timeout(Duration::from_secs(7), async {
+        while !matches!(updates.next().await.unwrap().unwrap(), Update::Disconnected { .. }) {}
+    });
+    noticed.await.expect("no notice of a server that is no more");
+}
+
+#[tokio::test]
 async fn a_subscription_that_is_dropped_leaves_nothing_at_the_server() {
     let server = RealServer::in_memory().await;
     let mut updates = server.subscribe().stream();

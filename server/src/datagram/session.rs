@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use doorbell_protocol::datagram::Members;
+use doorbell_protocol::datagram::{Members, QUIET_FIRST, QUIET_GROWTH};
 use doorbell_protocol::limits::DATAGRAM_BYTES_MAX;
 use doorbell_protocol::{Error, Event, Filter, Gap, Id, Kind, Since};
 use futures_util::StreamExt;
@@ -20,16 +20,13 @@ use crate::clock::unix_micros;
 use crate::connections::{Service, Serving};
 use crate::cursor::{Batch, Cursor, PageLimit};
 use crate::limits::{
-    BATCH_BYTES_MAX, DATAGRAM_BURST_MAX, DATAGRAM_BURST_PAUSE, DATAGRAM_LEASE,
-    DATAGRAM_QUIET_FIRST, DATAGRAM_REPLAY_MAX,
+    BATCH_BYTES_MAX, DATAGRAM_BURST_MAX, DATAGRAM_BURST_PAUSE, DATAGRAM_LEASE, DATAGRAM_REPLAY_MAX,
 };
 use crate::message::Message;
 use crate::metrics::Transport;
 use crate::session::{Hear, Wait, Wakeup};
 
 const BURST: PageLimit = PageLimit { messages: DATAGRAM_BURST_MAX, bytes: BATCH_BYTES_MAX };
-/// Each keepalive that follows another waits this many times as long.
-const QUIET_GROWTH: u32 = 4;
 
 /// Why a session ended.
 enum Ending {
@@ -227,7 +224,7 @@ impl Session {
             self.replayed += batch.messages.len();
         }
         // It may be the last message for long, and it may be lost: say soon where we are.
-        self.quiet = DATAGRAM_QUIET_FIRST.min(self.seat.datagrams.config.keepalive);
+        self.quiet = QUIET_FIRST.min(self.seat.datagrams.config.keepalive);
         self.next_keepalive = Instant::now() + self.quiet;
         if batch.messages.len() >= DATAGRAM_BURST_MAX {
             sleep(DATAGRAM_BURST_PAUSE).await;
