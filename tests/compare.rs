@@ -1,14 +1,14 @@
 //! `doorbell compare`: what it measures agrees with arithmetic, and what it writes can be used.
 
 use std::fs;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::support::client::client_command;
 use crate::support::server::run_within;
-use crate::support::{TestServer, skip};
+use crate::support::{TestServer, eventually, skip};
 
 /// Standard errors that chance alone does not reach.
 const CHANCE: f64 = 4.0;
@@ -191,6 +191,37 @@ fn push_that_gathers_saves_packets_and_comes_within_its_window() {
     let wrong = outcome("--via poll,udp --coalesce 1s");
     assert_eq!(wrong.status.code(), Some(2));
     assert!(text(&wrong.stderr).contains("--coalesce is for what is pushed"));
+}
+
+/// The processes that a process has begun and that run.
+fn children(pid: u32) -> Vec<u32> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten();
+    let lists =
+        tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("children")).ok());
+    lists
+        .flat_map(|list| list.split_whitespace().flat_map(str::parse).collect::<Vec<_>>())
+        .collect()
+}
+
+fn runs(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // One that has ended and that nobody has asked about stands there still.
+    stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with(['Z', 'X']))
+}
+
+#[test]
+fn a_comparison_that_is_killed_leaves_no_server_behind() {
+    let mut compared = command("--via tcp --duration 60s")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let servers = eventually("two servers", || {
+        Some(children(compared.id())).filter(|children| children.len() == 2)
+    });
+    compared.kill().unwrap();
+    compared.wait().unwrap();
+    eventually("the end of both", || (!servers.iter().any(|pid| runs(*pid))).then_some(()));
 }
 
 #[test]

@@ -1,13 +1,15 @@
 //! The end of the server: every session is told, and it comes in time.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use socket2::{Domain, Socket, Type};
 
 use crate::support::http::Connection;
+use crate::support::server::server_command;
 use crate::support::websocket::{self, Heard};
 use crate::support::{Lines, PATIENCE, Request, TestServer, eventually};
 
@@ -164,4 +166,25 @@ fn publishes_in_flight_are_answered_or_not_stored_half() {
     }
     assert!(held.len() >= acknowledged.len());
     assert!(acknowledged.iter().zip(&held).all(|(id, event)| id == event.id()));
+}
+
+#[test]
+fn a_server_may_end_with_its_standard_input() {
+    let mut command = server_command();
+    command.args(["--ephemeral", "--http", "127.0.0.1:0", "--tcp", "127.0.0.1:0", "--udp", "none"]);
+    let mut child = command
+        .arg("--until-stdin-ends")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.starts_with("ready "), "{line}");
+    // What is said there means nothing.
+    child.stdin.as_mut().unwrap().write_all(b"QUIT\n").unwrap();
+    assert!(child.try_wait().unwrap().is_none());
+    drop(child.stdin.take());
+    let status = eventually("its end", || child.try_wait().unwrap());
+    assert!(status.success(), "{status}");
 }

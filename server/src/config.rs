@@ -243,6 +243,10 @@ pub struct Config {
 
     /// What to do instead of serving.
     #[command(subcommand)]
+    /// End when the standard input ends, as it does when whoever holds its other end has gone
+    #[arg(long, env = "DOORBELL_UNTIL_STDIN_ENDS")]
+    pub until_stdin_ends: bool,
+
     pub command: Option<AdminCommand>,
 }
 

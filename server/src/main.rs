@@ -10,6 +10,7 @@ use doorbell_server::inherited::Inherited;
 use doorbell_server::serve::{self, Bound};
 use mimalloc::MiMalloc;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
 use tracing_subscriber::EnvFilter;
 
 /// Messages are made by one thread and dropped by others, for which the C library's allocator takes
@@ -67,7 +68,7 @@ fn main() -> ExitCode {
 }
 
 async fn run(config: &config::Config, inherited: Inherited) -> ExitCode {
-    let mut signals = match Signals::listen() {
+    let mut signals = match Signals::listen(config.until_stdin_ends) {
         Ok(signals) => signals,
         Err(error) => return cannot_start(&error),
     };
@@ -100,13 +101,15 @@ async fn run(config: &config::Config, inherited: Inherited) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// The signals that mean something, and two that would end the process otherwise.
+/// The signals that mean something, and two that would end the process otherwise. The end of the
+/// standard input is one more, if that is asked for.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
     quit: Signal,
     hangup: Signal,
     user: [Signal; 2],
+    stdin: Option<oneshot::Receiver<()>>,
 }
 
 /// What a signal orders.
@@ -117,13 +120,14 @@ enum Order {
 }
 
 impl Signals {
-    fn listen() -> io::Result<Self> {
+    fn listen(until_stdin_ends: bool) -> io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             quit: signal(SignalKind::quit())?,
             hangup: signal(SignalKind::hangup())?,
             user: [signal(SignalKind::user_defined1())?, signal(SignalKind::user_defined2())?],
+            stdin: if until_stdin_ends { Some(end_of_stdin()?) } else { None },
         })
     }
 
@@ -135,6 +139,7 @@ impl Signals {
                 _ = self.interrupt.recv() => return Order::Stop,
                 _ = self.quit.recv() => return Order::Stop,
                 _ = self.hangup.recv() => return Order::Reread,
+                () = ended(&mut self.stdin) => return Order::Stop,
                 _ = first.recv() => {}
                 _ = second.recv() => {}
             }
@@ -145,6 +150,25 @@ impl Signals {
     async fn stop(&mut self) {
         while self.next().await != Order::Stop {}
     }
+}
+
+/// Hears of the end of the standard input, read by a thread of its own: nobody can wait for it in
+/// another way, and the process may end without it.
+fn end_of_stdin() -> io::Result<oneshot::Receiver<()>> {
+    let (held, ended) = oneshot::channel::<()>();
+    std::thread::Builder::new().name("stdin".to_owned()).spawn(move || {
+        // What cannot be read has ended, too.
+        let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+        drop(held);
+    })?;
+    Ok(ended)
+}
+
+/// Waits for that, once.
+async fn ended(stdin: &mut Option<oneshot::Receiver<()>>) {
+    let Some(receiver) = stdin else { return std::future::pending().await };
+    let _ = receiver.await;
+    *stdin = None;
 }
 
 fn cannot_start(error: &dyn std::fmt::Display) -> ExitCode {

@@ -138,7 +138,9 @@ async fn spawn(
 ) -> Result<Started, Failure> {
     let mut child = Command::new(program)
         .args(arguments)
-        .stdin(Stdio::null())
+        // Its other end is held here and by nobody else: however this process ends, that ends the
+        // server.
+        .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         // Ctrl-C ends the comparison, which then ends the server.
@@ -184,6 +186,7 @@ fn arguments(
         arguments.extend(["--compressed-streams".into(), COMPRESSED_STREAMS.to_string().into()]);
     }
     for (name, address) in listeners {
+    arguments.push("--until-stdin-ends".into());
         arguments.extend([format!("--{name}").into(), address.into()]);
     }
     arguments.push("--unix".into());
