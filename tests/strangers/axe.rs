@@ -1,5 +1,5 @@
-//! axe, which finds what keeps people from using a page: it finds nothing in any view, by day and by
-//! night, on a desk and on a phone, in either language.
+//! axe, which finds what keeps people from using a page: it finds nothing in any view, by day and
+//! by night, on a desk and on a phone, in either language.
 
 use serde_json::{Value, json};
 

@@ -26,9 +26,9 @@ const GATHER_MS = 40;
  * @property {boolean} unread
  */
 
-/** The messages. It tells whoever listens to `change` that they are others now, to `settled` by their
- * keys which were read or let go of, and to `forgotten` that another page of this inbox has let go
- * of everything. */
+/** The messages. It tells whoever listens to `change` that they are others now, to `settled` by
+ * their keys which were read or let go of, and to `forgotten` that another page of this inbox has
+ * let go of everything. */
 export class Inbox extends EventTarget {
   #store = null;
   /** @type {Map<string, Message>} */
