@@ -237,16 +237,16 @@ pub struct Config {
     #[arg(long, value_name = "URL", env = "DOORBELL_BASE_URL")]
     pub base_url: Option<BaseUrl>,
 
+    /// End when the standard input ends, as it does when whoever holds its other end has gone
+    #[arg(long, env = "DOORBELL_UNTIL_STDIN_ENDS")]
+    pub until_stdin_ends: bool,
+
     /// Let the lab capture packets on the loopback interface; needs the capability to capture
     #[arg(long, env = "DOORBELL_TRACE")]
     pub trace: bool,
 
     /// What to do instead of serving.
     #[command(subcommand)]
-    /// End when the standard input ends, as it does when whoever holds its other end has gone
-    #[arg(long, env = "DOORBELL_UNTIL_STDIN_ENDS")]
-    pub until_stdin_ends: bool,
-
     pub command: Option<AdminCommand>,
 }
 
