@@ -243,6 +243,8 @@ fn the_first_view_is_one_file_as_well_which_simulates_a_server_and_says_so() {
         let address = format!("file://{}", file.display());
         page.open(&format!("{address}?interval=1")).await;
         assert!(page.text("simulated").await.contains("there is no server"));
+        let note = page.text("network-note").await;
+        assert!(note.contains("Nothing is added") && !note.contains("real"), "{note}");
         await_sentence(&page).await;
         assert_eq!(page.text("poll-state").await, "the server answers");
         page.type_into("publish-text", "by hand\n").await;
