@@ -83,22 +83,21 @@ fn publish_a_day(server: &TestServer) {
         ```\ncode\n```\n\n![far](https://example.org/a.png)";
     let long = "line\n".repeat(40);
     let buttons = "view, Open, https://example.org/; copy, Code, 4711; broadcast, Start";
-    let messages: [(&[u8], &[(&str, &str)]); 6] = [
-        (text.as_bytes(), &[("Markdown", "yes"), ("Title", "Backup"), ("Tags", "tada,tape")]),
-        (b"down", &[("Priority", "5"), ("Click", "https://example.org/"), ("Actions", buttons)]),
-        (b"nearly full", &[("Priority", "4"), ("Title", "Tape"), ("Tags", "warning")]),
-        (long.as_bytes(), &[("Priority", "1")]),
-        (&picture, &[("Filename", "door.png"), ("Title", "Door")]),
-        (b"parcel", &[("Attach", "https://example.org/parcel.jpg")]),
-    ];
-    for (body, headers) in messages {
+    let publish = |body: &[u8], headers: &[(&str, &str)]| {
         let mut request = Request::new("PUT", "/home.door").body(body);
         for (name, value) in headers {
             request = request.header(name, value);
         }
         let response = server.send(&request.host(&server.http.to_string()));
         assert_eq!(response.status, 200, "{}", response.text());
-    }
+    };
+    publish(text.as_bytes(), &[("Markdown", "yes"), ("Title", "Backup"), ("Tags", "tada,tape")]);
+    let urgent = [("Priority", "5"), ("Click", "https://example.org/"), ("Actions", buttons)];
+    publish(b"down", &urgent);
+    publish(b"nearly full", &[("Priority", "4"), ("Title", "Tape"), ("Tags", "warning")]);
+    publish(long.as_bytes(), &[("Priority", "1")]);
+    publish(&picture, &[("Filename", "door.png"), ("Title", "Door")]);
+    publish(b"parcel", &[("Attach", "https://example.org/parcel.jpg")]);
     let later = Request::post("/home.door", "in the evening").header("Delay", "5h");
     assert_eq!(server.send(&later).status, 200);
 }
