@@ -439,6 +439,36 @@ fn the_inbox_goes_on_after_its_place_and_tells_of_a_log_that_is_another_one() {
         add(&page, "t").await;
         other.publish("t", "forgotten");
         page.until("feed", |text| text.contains("forgotten")).await;
+#[test]
+fn where_nothing_but_plain_requests_comes_through_the_inbox_is_connected_without_delay() {
+    let server = TestServer::start();
+    let place = server.publish("t", "there already").id().to_owned();
+    // A long poll from this place waits for half a minute: longer than this test does.
+    let way = "window.WebSocket = class {
+          constructor() { setTimeout(() => this.onclose?.({ code: 1006, reason: '' })); }
+          close() {}
+        };
+        window.EventSource = class {
+          static CLOSED = 2;
+          readyState = 2;
+          constructor() { setTimeout(() => this.onerror?.(new Event('error'))); }
+          addEventListener(name, act) { this[`on${name}`] = act; }
+          close() {}
+        };
+        return import(new URL('static/app/live.js', location.href)).then(({ Live }) =>
+          new Promise((told) => {
+            const nothing = () => {};
+            const onState = ({ kind, way }) => kind === 'up' && told(way);
+            const hooks = { onEvent: nothing, onGap: nothing, onPlace: nothing, onRefused: nothing };
+            new Live({ ...hooks, onState }).listen(['t'], 'PLACE');
+            setTimeout(told, 25000, 'none');
+          }))";
+    in_browser(Look::DESKTOP, async move |page| {
+        page.open(&address(&server, "app")).await;
+        assert_eq!(page.evaluate(&way.replace("PLACE", &place)).await, "longpoll");
+    });
+}
+
         other.stop();
         other.restart();
         other.publish("t", "new");

@@ -39,7 +39,8 @@ export class LongPollLane {
     this.#bookmark = new Bookmark(since);
   }
 
-  /** Asks once for the place to begin at, then always has a question waiting. */
+  /** Asks once for what there is, or for the place to begin at, then always has a question waiting:
+   * whether anybody answers is known at once. */
   start() {
     if (this.#stop) return;
     this.#stop = new AbortController();
@@ -73,7 +74,7 @@ export class LongPollLane {
   }
 
   async #ask(stop) {
-    const starting = this.#bookmark.isNew;
+    const starting = this.#fresh || this.#bookmark.isNew;
     const askedAt = performance.now();
     if (this.#fresh) this.#hooks.onState({ kind: "connecting" });
     try {
@@ -116,7 +117,7 @@ export class LongPollLane {
     if (gap) this.#hooks.onGap(gap);
     const counted = messages.filter((one) => this.#hooks.onMessage(one, endedAt)).length;
     if (place) this.#hooks.onPlace(place);
-    const kind = starting ? "start" : messages.length > 0 ? "news" : "empty";
+    const kind = messages.length > 0 ? "news" : starting ? "start" : "empty";
     const unchanged = answer.status === 304;
     this.#hooks.onAnswer({ kind, ...cost, unchanged, brought: messages.length, counted });
     const wasHeld = endedAt - askedAt >= HELD_AT_LEAST_MS;
