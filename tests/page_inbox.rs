@@ -320,7 +320,7 @@ fn a_notification_comes_where_nobody_looks_and_goes_when_its_message_is_read() {
         add(&page, "t").await;
         page.click("settings-button").await;
         page.click("s-alerts").await;
-        holds(&page, "document.getElementById('s-alerts').checked").await;
+        holds(&page, "JSON.parse(localStorage['doorbell.inbox.alerts'] ?? '{}').on").await;
         page.evaluate("document.getElementById('settings').close()").await;
         page.evaluate("navigator.serviceWorker.ready.then(() => 0)").await;
         let shown = async |wanted: Value| {
@@ -401,6 +401,27 @@ fn what_waits_for_its_time_is_listed_and_can_be_cancelled() {
 }
 
 #[test]
+fn an_address_leads_to_the_topic_or_to_the_pattern_that_holds_it_or_offers_to_add_it() {
+    let server = TestServer::start();
+    in_browser(Look::DESKTOP, async move |page| {
+        page.open(&address(&server, "app#orders")).await;
+        holds(&page, "document.getElementById('add').value === 'orders'").await;
+        page.type_into("add", "\n").await;
+        page.until("view-title", |text| text == "orders").await;
+        add(&page, "home.*").await;
+        page.evaluate("location.hash = 'orders'").await;
+        page.until("view-title", |text| text == "orders").await;
+        page.evaluate("location.hash = 'home.door'").await;
+        page.until("view-title", |text| text == "home.*").await;
+        // Whoever adds what is there is led to it.
+        page.type_into("add", "orders\n").await;
+        page.until("view-title", |text| text == "orders").await;
+        let listed = "return document.querySelectorAll('#topics [data-filter]').length";
+        assert_eq!(page.evaluate(listed).await, 3, "all of them, and two topics");
+    });
+}
+
+#[test]
 fn words_are_found_in_what_is_here() {
     let server = TestServer::start();
     in_browser(Look::DESKTOP, async move |page| {
@@ -418,27 +439,6 @@ fn words_are_found_in_what_is_here() {
     });
 }
 
-#[test]
-fn the_inbox_goes_on_after_its_place_and_tells_of_a_log_that_is_another_one() {
-    let mut server = TestServer::durable("");
-    let mut other = TestServer::start();
-    in_browser(Look::DESKTOP, async move |page| {
-        page.open(&address(&server, "app")).await;
-        add(&page, "t").await;
-        server.publish("t", "before");
-        page.until("feed", |text| text.contains("before")).await;
-        server.kill();
-        page.until("state-text", |text| text.starts_with("reconnecting")).await;
-        server.restart();
-        server.publish("t", "while it was away");
-        page.until("feed", |text| text.contains("while it was away")).await;
-        await_connection(&page).await;
-        assert_eq!(page.evaluate(&format!("return {SHOWN}")).await, 2, "nothing twice, no gap");
-
-        page.open(&address(&other, "app")).await;
-        add(&page, "t").await;
-        other.publish("t", "forgotten");
-        page.until("feed", |text| text.contains("forgotten")).await;
 #[test]
 fn where_nothing_but_plain_requests_comes_through_the_inbox_is_connected_without_delay() {
     let server = TestServer::start();
@@ -469,6 +469,27 @@ fn where_nothing_but_plain_requests_comes_through_the_inbox_is_connected_without
     });
 }
 
+#[test]
+fn the_inbox_goes_on_after_its_place_and_tells_of_a_log_that_is_another_one() {
+    let mut server = TestServer::durable("");
+    let mut other = TestServer::start();
+    in_browser(Look::DESKTOP, async move |page| {
+        page.open(&address(&server, "app")).await;
+        add(&page, "t").await;
+        server.publish("t", "before");
+        page.until("feed", |text| text.contains("before")).await;
+        server.kill();
+        page.until("state-text", |text| text.starts_with("reconnecting")).await;
+        server.restart();
+        server.publish("t", "while it was away");
+        page.until("feed", |text| text.contains("while it was away")).await;
+        await_connection(&page).await;
+        assert_eq!(page.evaluate(&format!("return {SHOWN}")).await, 2, "nothing twice, no gap");
+
+        page.open(&address(&other, "app")).await;
+        add(&page, "t").await;
+        other.publish("t", "forgotten");
+        page.until("feed", |text| text.contains("forgotten")).await;
         other.stop();
         other.restart();
         other.publish("t", "new");

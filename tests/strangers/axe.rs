@@ -126,6 +126,11 @@ fn axe_finds_nothing_in_the_inbox() {
             page.evaluate("location.hash = 'home.*'").await;
             page.until("view-title", |text| text == "home.*").await;
             look("a topic").await;
+            page.evaluate("document.querySelector('#feed article').focus()").await;
+            page.press("x");
+            page.until("toast", |text| !text.is_empty()).await;
+            look("deleted").await;
+            page.press("z");
             let opened = [
                 ("menu of a message", "document.querySelector('.m-menu').click()".to_owned()),
                 ("menu of a topic", click("topic-menu")),

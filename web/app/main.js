@@ -164,6 +164,7 @@ function adding() {
 }
 
 function viewChanged() {
+  if (view.unlisted) sidebar.suggest(view.unlisted);
   scheduled.hide();
   feed.reset();
   readWhatIsSeen();

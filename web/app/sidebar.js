@@ -55,6 +55,14 @@ export class Sidebar {
     });
   }
 
+  /**
+   * Has a topic ready to be added.
+   * @param {string} filter
+   */
+  suggest(filter) {
+    find("add").value = filter;
+  }
+
   /** Leads to where a topic is added. */
   invite() {
     if (find("drawer-button").checkVisibility()) this.#draw(true);
@@ -99,13 +107,13 @@ export class Sidebar {
   }
 
   #add(filter) {
-    const why = this.#refusal(filter);
+    const why = filter === "" ? null : this.#refusal(filter);
     find("add").setAttribute("aria-invalid", String(why !== null));
     write(find("add-note"), why ?? say("add_note"));
     find("add-note").classList.toggle("is-bad", why !== null);
-    if (why !== null) return;
+    if (why !== null || filter === "") return;
     find("add").value = "";
-    this.#topics.add(filter);
+    if (!this.#topics.of(filter)) this.#topics.add(filter);
     location.hash = encodeURIComponent(filter);
     this.#draw(false);
   }
@@ -113,8 +121,8 @@ export class Sidebar {
   /** Why a filter cannot be added, or null. */
   #refusal(filter) {
     if (!isFilter(filter)) return say("add_malformed", { filter });
-    if (this.#topics.of(filter)) return say("add_there", { filter });
-    return this.#topics.hasRoomFor(filter) ? null : say("add_full");
+    const fits = this.#topics.of(filter) || this.#topics.hasRoomFor(filter);
+    return fits ? null : say("add_full");
   }
 
   get #isOpen() {

@@ -19,9 +19,16 @@ export class View extends EventTarget {
     });
   }
 
-  /** @returns {string} the filter that is shown; empty for all */
+  /** @returns {string} the filter that is shown: what the address names, or holds it; empty for all */
   get filter() {
-    return this.#topics.of(this.#filter) ? this.#filter : "";
+    const { list } = this.#topics;
+    if (this.#topics.of(this.#filter)) return this.#filter;
+    return list.find(({ filter }) => matches(filter, this.#filter))?.filter ?? "";
+  }
+
+  /** @returns {string} what the address names although nothing in the list holds it, or nothing */
+  get unlisted() {
+    return this.filter === "" ? this.#filter : "";
   }
 
   /** @returns {string[]} the filters of which messages are shown */
@@ -59,7 +66,7 @@ export class View extends EventTarget {
 
   /** The list of topics is another one: what is shown may have gone. */
   topicsChanged() {
-    if (this.#filter !== "" && !this.#topics.of(this.#filter)) this.choose("");
+    if (this.#filter !== "" && this.filter === "") this.choose("");
   }
 }
 

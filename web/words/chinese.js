@@ -641,7 +641,6 @@ export const CHINESE = {
     add: "添加",
     add_note: "可以是一个名称，也可以是模式：home.* 匹配 home.door，home.> 匹配其下全部。",
     add_malformed: "“{filter}”不是主题：只能用字母、数字、_ 和 -，以点号连接，最多 128 个字符。",
-    add_there: "“{filter}”已经在列表中。",
     add_full: "一个列表放不下更多主题了。",
     to_page: "推送与轮询，并排比较",
     unread: "{n} 条未读",

@@ -721,7 +721,6 @@ export const ENGLISH = {
     add: "Add",
     add_note: "One name, or a pattern: home.* takes home.door, home.> all below it.",
     add_malformed: "“{filter}” is no topic: letters, digits, _ and -, joined by dots, at most 128.",
-    add_there: "“{filter}” is here already.",
     add_full: "No more topics fit into one list.",
     to_page: "Push and polling, side by side",
     unread: "{n} unread",
