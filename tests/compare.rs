@@ -172,7 +172,7 @@ fn push_that_gathers_saves_packets_and_comes_within_its_window() {
             let (at_once, gathered) =
                 (named(via).unwrap(), named(&format!("{via} +200ms")).unwrap());
             assert_eq!((&gathered["missed"], &gathered["out_of_order"]), (&0.into(), &0.into()));
-            assert_eq!(number(&gathered["coalesce_s"]), 0.2);
+            assert_eq!(gathered["coalesce_s"], 0.2);
             assert!(at_once["coalesce_s"].is_null());
             // Nine messages go together, on average: the first and those of 200 ms.
             for figure in ["packets_per_delivery", "wakeups_per_delivery"] {
@@ -222,6 +222,46 @@ fn a_comparison_that_is_killed_leaves_no_server_behind() {
     compared.kill().unwrap();
     compared.wait().unwrap();
     eventually("the end of both", || (!servers.iter().any(|pid| runs(*pid))).then_some(()));
+}
+
+#[test]
+fn polls_that_do_as_the_server_asks_come_as_often_as_it_says() {
+    let arguments = "--via poll,poll-steered,tcp --rate 5 --interval 200ms --poll-interval 1s \
+                     --duration 6s --seed 7 --idle 1s";
+    in_the_end(arguments, |report| {
+        let requests = |name: &str| {
+            let row = rows(report).iter().find(|row| row["name"] == name).unwrap();
+            assert_eq!(row["missed"], 0, "{row}");
+            number(&row["window"]["requests"])
+        };
+        let (own, steered) = (requests("poll 200ms"), requests("poll-steered 1s"));
+        let is_right = (25.0..32.0).contains(&own) && (5.0..8.0).contains(&steered);
+        if is_right { Vec::new() } else { vec![format!("{own} and {steered} in 6 s")] }
+    });
+    let wrong = outcome("--poll-interval 1s --server http://127.0.0.1:1");
+    assert!(text(&wrong.stderr).contains("--poll-interval needs a server of its own"));
+    let missing = outcome("--via poll-steered,tcp");
+    assert!(text(&missing.stderr).contains("--via poll-steered: it needs a server that names"));
+}
+
+#[test]
+fn a_session_of_tls_that_is_taken_up_again_moves_less_than_a_whole_handshake() {
+    let arguments = "--via poll-new,poll-new-resumed,tcp --tls --rate 5 --interval 250ms \
+                     --duration 4s --seed 7 --idle 1s";
+    in_the_end(arguments, |report| {
+        let each = |name: &str| {
+            let row = rows(report).iter().find(|row| row["name"] == name).unwrap();
+            assert_eq!(row["missed"], 0, "{row}");
+            let bytes = &row["window"]["wire_bytes"];
+            (number(&bytes["in"]) + number(&bytes["out"])) / number(&row["window"]["requests"])
+        };
+        let saved = each("poll-new 250ms") - each("poll-new-resumed 250ms");
+        // A certificate of one and its signature; the ticket that is sent instead takes some.
+        if (200.0..1500.0).contains(&saved) {
+            return Vec::new();
+        }
+        vec![format!("{saved} bytes of each poll")]
+    });
 }
 
 #[test]

@@ -175,7 +175,7 @@ impl Operation<'_> {
         }
         for (name, _) in described["headers"].as_object().into_iter().flatten() {
             let name = name.to_lowercase();
-            let is_seldom = name == "doorbell-more" || name == "doorbell-gap";
+            let is_seldom = ["doorbell-more", "doorbell-gap", "retry-after"].contains(&&*name);
             assert!(is_seldom || response.header(&name).is_some(), "no {name}: {at}");
         }
     }

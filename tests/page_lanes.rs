@@ -268,12 +268,13 @@ fn lines_that_are_cut_on_purpose_come_back_and_have_missed_nothing() {
             assert_eq!((&cells[2], &cells[3]), (&json!("0"), &json!("0")), "{lane}: {cells}");
         }
         page.until("outage", |text| text.contains("not cut: it is read at the server")).await;
+        page.keep_screenshot("laboratory-cut.png").await;
         assert!(faults(&page).is_empty(), "{:?}", faults(&page));
     });
 }
 
 #[test]
-fn polling_on_the_page_asks_as_seldom_as_the_server_wishes() {
+fn polling_on_the_page_asks_as_seldom_as_the_server_says() {
     let server = TestServer::with("--poll-interval 2s");
     in_browser(Look::DESKTOP, async move |page| {
         page.open(&laboratory(&server, "?demo=off&interval=0.25&lanes=poll,ws")).await;

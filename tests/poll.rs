@@ -384,3 +384,32 @@ fn an_address_that_is_no_text_is_refused_in_the_shape_of_the_dialect() {
     let answer = server.get("/%ff/json?poll=1");
     assert_eq!((answer.status, &answer.json()["code"]), (400, &40009.into()));
 }
+
+#[test]
+fn polls_are_told_when_to_ask_again_where_the_operator_says_so() {
+    let plain = TestServer::start();
+    let server = TestServer::with("--poll-interval 1500ms");
+    assert!(plain.get("/v1/config").json()["poll_interval_seconds"].is_null());
+    // Whole seconds, and not earlier than was said.
+    assert_eq!(server.get("/v1/config").json()["poll_interval_seconds"], 2);
+    for text in ["one", "two"] {
+        for server in [&plain, &server] {
+            server.publish("t", text);
+        }
+    }
+    let told = |server: &TestServer, request: Request| {
+        let answer = server.send(&request);
+        (answer.status, answer.header("retry-after").map(str::to_owned))
+    };
+    let news = "/t/json?poll=1&since=all";
+    let tag = server.get(news).header("etag").unwrap().to_owned();
+    let again = Some("2".to_owned());
+    assert_eq!(told(&server, Request::get(news)), (200, again.clone()));
+    assert_eq!(told(&server, Request::get("/t/json?poll=1&since=none")), (200, again.clone()));
+    assert_eq!(told(&server, Request::get(news).header("If-None-Match", &tag)), (304, again));
+    // There is more already; the answer is held back; nothing is said of it.
+    for path in [&format!("{news}&max=1"), "/t/json?poll=1&since=all&wait=1s"] {
+        assert_eq!(told(&server, Request::get(path)), (200, None), "{path}");
+    }
+    assert_eq!(told(&plain, Request::get(news)), (200, None));
+}

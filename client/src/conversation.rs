@@ -12,6 +12,7 @@ use crate::laboratory::{ByteStream, Observed};
 use crate::lines::Lines;
 use crate::received::Received;
 use crate::socket::{CONNECT_DEADLINE, Silence, connect, heard};
+use crate::trust::Handshake;
 
 /// An open conversation.
 #[derive(Debug)]
@@ -37,7 +38,8 @@ impl Conversation {
             }
             None => None,
         };
-        let (reader, writer) = tokio::io::split(connect(endpoint, observed, None).await?);
+        let (reader, writer) =
+            tokio::io::split(connect(endpoint, observed, Handshake::default()).await?);
         let mut conversation = Self {
             reader,
             writer,

@@ -22,12 +22,13 @@ use crate::content::{CODINGS, Content, lost};
 use crate::error::{Error, Refusal};
 use crate::laboratory::{Habits, Observation, Observed, RequestHeaders};
 use crate::socket::{connect, heard};
+use crate::trust::Handshake;
 
 /// How long the head of an answer may take.
 pub(crate) const ANSWER_DEADLINE: Duration = Duration::from_secs(20);
 /// The name of HTTP/2 in the handshake of TLS.
 const HTTP2_PROTOCOL: &[u8] = b"h2";
-/// The longest that a server's `Retry-After` is followed.
+/// The longest that a server's `Retry-After` is followed after a refusal.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
 
 /// The body of a request: a few bytes, or a file as it is read.
@@ -134,7 +135,7 @@ impl HttpClient {
         if status.is_success() || status == StatusCode::NOT_MODIFIED {
             return Ok(answer);
         }
-        let retry_after = retry_after(answer.headers());
+        let retry_after = retry_after(answer.headers()).map(|wait| wait.min(RETRY_AFTER_MAX));
         let body = Content::of(answer)?.whole().await?;
         Err(Error::Refused(Refusal::from_answer(status.as_u16(), &body, retry_after)))
     }
@@ -163,7 +164,8 @@ impl HttpClient {
 
     async fn open(&self) -> Result<Connection, Error> {
         let protocol = self.habits.http2.then_some(HTTP2_PROTOCOL);
-        let socket = connect(&self.site.endpoint(), &self.observed, protocol).await?;
+        let handshake = Handshake { protocol, is_whole: !self.habits.resumes_tls };
+        let socket = connect(&self.site.endpoint(), &self.observed, handshake).await?;
         let socket = TokioIo::new(socket);
         let mut tasks = JoinSet::new();
         // What fails in a driver fails in the request or the body that waits for it, too.
@@ -197,7 +199,8 @@ pub(crate) fn expect_type(answer: &Response<Incoming>, expected: &str) -> Result
     Err(Error::Foreign(format!("the answer is {text}, not {expected}: is this a doorbell server?")))
 }
 
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+/// How long the server wants to be left alone, if it says so.
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
-    Some(Duration::from_secs(seconds).min(RETRY_AFTER_MAX))
+    Some(Duration::from_secs(seconds))
 }

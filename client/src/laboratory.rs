@@ -141,6 +141,9 @@ pub struct Habits {
     /// Whether the time to the next poll doubles with each that finds nothing, up to
     /// [`BACKOFF_MAX`] intervals, and is one again when there is news.
     pub backs_off: bool,
+    /// Whether it waits until the next poll for as long as the server asks for, where that is
+    /// longer.
+    pub heeds_server: bool,
     /// HTTP/2 instead of HTTP/1.1: known to be there, without asking.
     pub http2: bool,
     /// Whether answers may come compressed, by gzip.
@@ -150,6 +153,8 @@ pub struct Habits {
     /// From one sign of life to the next where the client decides: how long the answer to a long
     /// poll is held back, in place of [`HELD`], and after how long a lease is renewed.
     pub period: Option<Duration>,
+    /// Whether a connection of TLS takes up the session of one before it, where the server lets it.
+    pub resumes_tls: bool,
     /// Whether texts will do that have no place, so that nothing can be resumed.
     pub texts_alone: bool,
 }
@@ -162,6 +167,8 @@ impl Default for Habits {
             phase: None,
             origin: None,
             backs_off: false,
+            heeds_server: true,
+            resumes_tls: true,
             http2: false,
             compress: false,
             headers: RequestHeaders::default(),

@@ -9,6 +9,7 @@ use tokio::time::timeout;
 use crate::address::Endpoint;
 use crate::error::Error;
 use crate::laboratory::{ByteStream, Observation, Observed, Socket};
+use crate::trust::Handshake;
 
 /// A socket that is not connected after this long never will be.
 pub(crate) const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
@@ -45,11 +46,11 @@ impl Silence {
     }
 }
 
-/// Opens a socket; where it is encrypted, for this protocol if one must be agreed upon.
+/// Opens a socket; where it is encrypted, by such a handshake.
 pub(crate) async fn connect(
     endpoint: &Endpoint,
     observed: &Observed,
-    protocol: Option<&[u8]>,
+    handshake: Handshake<'_>,
 ) -> Result<Box<dyn ByteStream>, Error> {
     let connecting = async {
         Ok::<Socket, io::Error>(match endpoint {
@@ -80,7 +81,7 @@ pub(crate) async fn connect(
         match endpoint {
             Endpoint::Tls(authority, tls) => {
                 let place = authority.to_string();
-                tls.encrypt(authority.host(), &place, protocol, stream).await
+                tls.encrypt(authority.host(), &place, handshake, stream).await
             }
             Endpoint::Tcp(_) | Endpoint::Unix(_) => Ok(stream),
         }

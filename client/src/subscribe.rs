@@ -50,7 +50,8 @@ impl Subscribe {
         self
     }
 
-    /// The time from one poll to the next, if it polls: at least a millisecond. Without it, 5 s.
+    /// The time from one poll to the next, if it polls: at least a millisecond. Without it, 5 s. A
+    /// server may ask for more, and gets it.
     pub fn interval(mut self, interval: Duration) -> Self {
         self.0.interval = interval;
         self

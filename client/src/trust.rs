@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::{Arc, OnceLock};
 
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
@@ -47,7 +47,31 @@ pub struct Own {
 pub struct Tls {
     pub(crate) trust: Trust,
     pub(crate) own: Option<Own>,
+    pub(crate) pinned: KeptConfig,
 }
+
+/// How a connection that is encrypted begins.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Handshake<'a> {
+    /// The protocol that must be agreed upon.
+    pub(crate) protocol: Option<&'a [u8]>,
+    /// Whether no earlier session is taken up.
+    pub(crate) is_whole: bool,
+}
+
+/// The settings of TLS where nothing of them is read from a file, made once and shared by clones:
+/// with them go the sessions that can be taken up again.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct KeptConfig(Arc<OnceLock<Arc<ClientConfig>>>);
+
+/// Servers are the same whether they were reached yet or not.
+impl PartialEq for KeptConfig {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for KeptConfig {}
 
 /// The SHA-256 of a certificate.
 ///
@@ -70,31 +94,45 @@ impl FromStr for Fingerprint {
 }
 
 impl Tls {
-    /// Encrypts a connection to a server that has shown its identity, for a protocol if one must be
-    /// agreed upon. `place` is what errors call it.
+    /// Encrypts a connection to a server that has shown its identity. `place` is what errors call
+    /// it.
     pub(crate) async fn encrypt(
         &self,
         host: &str,
         place: &str,
-        protocol: Option<&[u8]>,
+        handshake: Handshake<'_>,
         stream: Box<dyn ByteStream>,
     ) -> Result<Box<dyn ByteStream>, Error> {
         let name = ServerName::try_from(host.to_owned()).map_err(|_| {
             Error::Address(format!("{host} is no name that a certificate can be for"))
         })?;
-        let mut config = self.trust.config()?;
+        let mut config = self.config()?;
         if let Some(own) = &self.own {
             let shown = Arc::new(SingleCertAndKey::from(own.read()?));
             Arc::make_mut(&mut config).client_auth_cert_resolver = shown;
         }
-        if let Some(protocol) = protocol {
+        if let Some(protocol) = handshake.protocol {
             Arc::make_mut(&mut config).alpn_protocols = vec![protocol.to_vec()];
+        }
+        if handshake.is_whole {
+            Arc::make_mut(&mut config).resumption = Resumption::disabled();
         }
         let connector = TlsConnector::from(config);
         match connector.connect(name, stream).await {
             Ok(stream) => Ok(Box::new(stream)),
             Err(error) => Err(failed(host, place, error)),
         }
+    }
+
+    fn config(&self) -> Result<Arc<ClientConfig>, Error> {
+        if !matches!(self.trust, Trust::Certificate(_)) {
+            return self.trust.config();
+        }
+        if let Some(config) = self.pinned.0.get() {
+            return Ok(config.clone());
+        }
+        let config = self.trust.config()?;
+        Ok(self.pinned.0.get_or_init(|| config).clone())
     }
 }
 

@@ -78,8 +78,7 @@ impl Served {
         let entered = runtime.enter();
         let settings = config::read(SETTINGS.iter().map(Into::into)).unwrap();
         let retention = settings.retention();
-        let log = Arc::new(MemoryLog::new(retention));
-        let room = to_usize(settings.inflight_bytes);
+        let (log, room) = (Arc::new(MemoryLog::new(retention)), to_usize(settings.inflight_bytes));
         let (clock, schedule) = (Arc::new(SystemClock), Schedule::default());
         let limits = settings.wire_limits();
         let hub = Hub::start(log, room, &retention, limits, clock, schedule).unwrap();
@@ -111,6 +110,7 @@ impl Served {
             message_bytes: hub.limits().message_bytes,
             header_bytes: to_usize(settings.header_bytes),
             gzip: GzipTurns::new(settings.compressed_streams),
+            poll_interval: None,
             lab,
             credentials_ignored: Arc::new(Once::new()),
             proxy_unnamed: Arc::new(Once::new()),

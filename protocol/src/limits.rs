@@ -63,6 +63,8 @@ pub const POLL_MESSAGES_DEFAULT: usize = 1000;
 pub const POLL_MESSAGES_MAX: usize = 10_000;
 /// Seconds that a long poll may wait.
 pub const WAIT_SECONDS_MAX: u64 = 60;
+/// Seconds between two polls that a server may ask for: what waits longer is soon let go of.
+pub const POLL_INTERVAL_SECONDS_MAX: u64 = 60 * 60;
 /// Seconds that a message may wait for others to go out with: a reader that lets it wait longer
 /// had better poll.
 pub const COALESCE_SECONDS_MAX: u64 = 60;

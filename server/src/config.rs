@@ -18,7 +18,7 @@ use clap::builder::Resettable;
 use clap::{Arg, Args, Command, FromArgMatches};
 use doorbell_protocol::limits::{
     FILTER_TOPICS_MAX, HEADER_BYTES_DEFAULT, LINE_BYTES_DEFAULT, MESSAGE_BYTES_DEFAULT,
-    MESSAGE_BYTES_MAX, SUBSCRIPTIONS_DEFAULT,
+    MESSAGE_BYTES_MAX, POLL_INTERVAL_SECONDS_MAX, SUBSCRIPTIONS_DEFAULT,
 };
 use doorbell_protocol::since::parse_duration;
 
@@ -111,6 +111,12 @@ pub struct Config {
     #[arg(long, value_name = "DURATION", env = "DOORBELL_KEEPALIVE", default_value = "40s",
         value_parser = duration)]
     pub keepalive: Duration,
+
+    /// What those that poll are told to wait until they ask again, in whole seconds; they are told
+    /// nothing without it
+    #[arg(long, value_name = "DURATION", env = "DOORBELL_POLL_INTERVAL",
+        value_parser = poll_interval)]
+    pub poll_interval: Option<Duration>,
 
     /// How long the end may take once it was asked for
     #[arg(long, value_name = "DURATION", env = "DOORBELL_GRACE", default_value = "5s",
@@ -601,6 +607,15 @@ fn headed(text: &str) -> Result<Listener, String> {
 
 fn duration(text: &str) -> Result<Duration, String> {
     parse_duration(text).ok_or_else(|| "a duration looks like 45s, 10m or 12h".to_owned())
+}
+
+fn poll_interval(text: &str) -> Result<Duration, String> {
+    let interval = duration(text)?;
+    let seconds = interval.as_secs() + u64::from(interval.subsec_nanos() > 0);
+    if (1..=POLL_INTERVAL_SECONDS_MAX).contains(&seconds) {
+        return Ok(Duration::from_secs(seconds));
+    }
+    Err(format!("it must be more than nothing and {POLL_INTERVAL_SECONDS_MAX}s at most"))
 }
 
 fn bytes(text: &str) -> Result<u64, String> {

@@ -190,6 +190,7 @@ pub fn start(config: &Config, bound: Bound) -> Result<Server, StartError> {
         message_bytes: hub.limits().message_bytes,
         header_bytes: to_usize(config.header_bytes),
         gzip: GzipTurns::new(config.compressed_streams),
+        poll_interval: config.poll_interval,
         credentials_ignored: Arc::new(Once::new()),
         proxy_unnamed: Arc::new(Once::new()),
         origins: origins(config, &addresses, &proxies),

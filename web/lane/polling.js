@@ -2,10 +2,12 @@
 // schedule, with a cursor, so that nothing falls between two looks, and with If-None-Match, so that
 // an unchanged answer is a short 304. It is not long polling: no answer is ever held back.
 
+import { interval } from "../format.js";
 import { Bookmark } from "./bookmark.js";
 import { answerBytes, exchangeOverhead, requestBytes } from "./bytes.js";
 import { ROOT, exchange, reasonOf, retryAfter } from "../net.js";
 import { withToken } from "../token.js";
+import { say } from "../words/say.js";
 
 /** The polling lane of one topic. */
 export class PollLane {
@@ -14,6 +16,8 @@ export class PollLane {
   #period;
   #bookmark = new Bookmark();
   #dueAt = 0;
+  /** What the server asks for between two requests, in milliseconds; 0 if it asks for nothing. */
+  #named = 0;
   #timer = null;
   #stop = null;
 
@@ -97,7 +101,7 @@ export class PollLane {
       this.#refused(answer, cost);
       return;
     }
-    this.#hooks.onState({ kind: "up" });
+    this.#obey(answer.headers, askedAt);
     const { messages, gap, place, more } = this.#bookmark.take(answer);
     if (gap) this.#hooks.onGap(gap);
     const counted = messages.filter((one) => this.#hooks.onMessage(one, endedAt)).length;
@@ -106,6 +110,17 @@ export class PollLane {
     const kind = starting ? "start" : messages.length > 0 ? "news" : "empty";
     const unchanged = answer.status === 304;
     this.#hooks.onAnswer({ kind, ...cost, unchanged, brought: messages.length, counted });
+  }
+
+  /** The server may name a longer interval than ours: it says so with each answer. */
+  #obey(headers, askedAt) {
+    const named = headers.has("Retry-After") ? retryAfter(headers) * 1000 : 0;
+    const isLonger = named > this.#period;
+    if (isLonger) this.#dueAt = Math.max(this.#dueAt, askedAt + named);
+    if (isLonger && named !== this.#named) this.#hooks.onInterval(named / 1000);
+    this.#named = named;
+    const more = isLonger ? say("lane.named", { interval: interval(named / 1000) }) : undefined;
+    this.#hooks.onState({ kind: "up", more });
   }
 
   #refused(answer, cost) {

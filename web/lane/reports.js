@@ -16,6 +16,7 @@
  * @property {(place: string) => void} onPlace the lane has got there in the log
  * @property {(gap: object) => void} onGap the server says that messages are gone
  * @property {(count: number) => void} onLost so many were lost under way
+ * @property {(seconds: number) => void} onInterval the server asks for another interval than ours
  * @property {(why: string) => void} onForget what is still owed will not come
  * @property {(state: object) => void} onState
  */
@@ -66,6 +67,7 @@ export class Reports {
       onPlace: (place) => journal.reached(name, place),
       onGap: (gap) => this.#gap(name, gap),
       onLost: (count) => (this.#page.stats[name].missed += count),
+      onInterval: (seconds) => this.#page.theory.restart(seconds),
       onForget: (why) => journal.forget(name, why),
       onState: (state) => this.#changed(name, state),
     };

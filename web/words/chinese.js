@@ -189,6 +189,7 @@ export const CHINESE = {
     connecting: "正在连接……",
     up: "{up}，{more}",
     port: "本地端口 {port}",
+    named: "按它的意思每 {interval} 问一次",
     down: "未连接：{why}",
     waiting: "未连接：{why}；{seconds} 秒后重连",
     spoken: "{lane}：{state}",
@@ -211,7 +212,6 @@ export const CHINESE = {
     toask: "轮询还没有来问",
     polled: "轮询用了 {delay}",
   },
-  why: {
   outage: {
     caption: "各泳道怎样挺过断线",
     noticed: "多久后发现",
@@ -224,6 +224,7 @@ export const CHINESE = {
     told: "所有泳道都恢复了。从线路恢复算起：{words}。",
     after: "{lane} {time}",
   },
+  why: {
     noanswer: "没有应答",
     within: "{seconds} 秒内没有应答",
     since: "{why}，此后没有应答",

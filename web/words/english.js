@@ -219,6 +219,7 @@ export const ENGLISH = {
     connecting: "connecting…",
     up: "{up} {more}",
     port: "from port {port}",
+    named: "and asks every {interval}, as it is told",
     down: "not connected: {why}",
     waiting: "not connected: {why}; reconnecting in {seconds} s",
     spoken: "{lane}: {state}",
@@ -242,7 +243,6 @@ export const ENGLISH = {
     toask: "polling has yet to ask",
     polled: "polling had it after {delay}",
   },
-  why: {
   outage: {
     caption: "How each lane came through the cut",
     noticed: "noticed after",
@@ -255,6 +255,7 @@ export const ENGLISH = {
     told: "All lanes hear again. From the end of the cut: {words}.",
     after: "{lane} {time}",
   },
+  why: {
     noanswer: "no answer",
     within: "no answer within {seconds} s",
     since: "{why}, no answer since",

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use doorbell_protocol::event::Gap;
+use doorbell_protocol::limits::POLL_INTERVAL_SECONDS_MAX;
 use doorbell_protocol::{Id, Since, Transport};
 use hyper::header::{CONNECTION, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH};
 use hyper::{Request, StatusCode};
@@ -15,7 +16,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::content::Content;
 use crate::error::Error;
-use crate::http::{ANSWER_DEADLINE, HttpClient, expect_type};
+use crate::http::{ANSWER_DEADLINE, HttpClient, expect_type, retry_after};
 use crate::laboratory::{BACKOFF_MAX, Habits, Observation};
 use crate::lines::Lines;
 use crate::options::Options;
@@ -27,6 +28,8 @@ const NEXT: &str = "doorbell-next";
 const MORE: &str = "doorbell-more";
 const GAP: &str = "doorbell-gap";
 
+/// The longest interval that a server may name.
+const NAMED_MAX: Duration = Duration::from_secs(POLL_INTERVAL_SECONDS_MAX);
 /// Asking more often is not polling any more.
 const INTERVAL_MIN: Duration = Duration::from_millis(1);
 
@@ -53,6 +56,8 @@ pub(crate) struct Polls {
     conditions: String,
     habits: Habits,
     etag: Option<HeaderValue>,
+    /// How long the server wants to be left alone until the next poll.
+    named: Option<Duration>,
     pace: Pace,
     /// Whether a poll was answered.
     established: bool,
@@ -112,6 +117,7 @@ impl Polls {
             conditions,
             habits,
             etag: None,
+            named: None,
             pace,
             established: false,
             through: false,
@@ -178,6 +184,7 @@ impl Polls {
         }
         let answer = self.client.send(request, Bytes::new(), deadline).await?;
         self.established = true;
+        self.named = retry_after(answer.headers()).filter(|_| self.habits.heeds_server);
         if answer.status() == StatusCode::NOT_MODIFIED {
             self.client.observed().note(Observation::EmptyAnswer { not_modified: true });
             self.answered(false);
@@ -220,6 +227,9 @@ impl Polls {
 
     /// An answer was read to its end.
     fn answered(&mut self, has_news: bool) {
+        if let (Some(named), Pace::Every { due, last_due, .. }) = (self.named, &mut self.pace) {
+            *due = (*due).max(*last_due + named.min(NAMED_MAX));
+        }
         if let (true, Pace::Every { interval, due, stretch, last_due }) =
             (self.habits.backs_off, &mut self.pace)
         {

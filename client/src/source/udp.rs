@@ -76,8 +76,8 @@ pub(crate) struct Datagrams {
     fetched: BTreeSet<Id>,
     lease: Duration,
     next_ping: Instant,
-    /// From the last sign of life to the next that the server means to send, and when it is late; not
-    /// known before the first message.
+    /// From the last sign of life to the next that the server means to send, and when that is late;
+    /// not known before the first message.
     quiet: Option<(Duration, Instant)>,
     /// Messages that came since the last one.
     unacknowledged: usize,
@@ -227,8 +227,8 @@ impl Datagrams {
         self.renewal.unwrap_or(self.lease / PINGS_PER_LEASE)
     }
 
-    /// Notes when the next sign of life is late: signs follow a message at growing distances. That is
-    /// how it shows that the server is no more, whose socket says nothing of its end.
+    /// Notes when the next sign of life is late: signs follow a message at growing distances. So it
+    /// shows that the server is no more, whose socket says nothing of its end.
     fn expect_more(&mut self, heard: Kind) {
         let next = match (heard, self.quiet) {
             (kind, _) if kind.is_published() => QUIET_FIRST,
@@ -240,8 +240,8 @@ impl Datagrams {
         self.quiet = Some((next, Instant::now() + next + LATENESS));
     }
 
-    /// The next datagram. The lease is renewed meanwhile, and a server that is late is asked whether
-    /// it is there: if it is not, the next that is heard is mostly that its port is closed.
+    /// The next datagram. The lease is renewed meanwhile, and a server that is late is asked
+    /// whether it is there: if it is not, the next that is heard is mostly that its port is closed.
     async fn hear(&mut self) -> Result<Heard, Error> {
         loop {
             let late = self.quiet.map(|(_, late)| late).filter(|_| self.unanswered == 0);

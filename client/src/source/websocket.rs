@@ -15,6 +15,7 @@ use crate::laboratory::{ByteStream, Observation};
 use crate::options::Options;
 use crate::received::Received;
 use crate::socket::{Silence, connect, heard};
+use crate::trust::Handshake;
 
 const BUFFER_BYTES: usize = 8 << 10;
 
@@ -36,7 +37,7 @@ impl Frames {
         if let Some(authorization) = site.authorization()? {
             request.headers_mut().insert(AUTHORIZATION, authorization.clone());
         }
-        let socket = connect(&site.endpoint(), observed, None).await?;
+        let socket = connect(&site.endpoint(), observed, Handshake::default()).await?;
         observed.note(Observation::Request);
         let (stream, _) = heard(ANSWER_DEADLINE, async {
             client_async_with_config(request, socket, Some(config)).await.map_err(error)

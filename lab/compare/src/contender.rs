@@ -11,6 +11,9 @@ use doorbell_protocol::Family;
 
 use crate::way::{Style, Way};
 
+/// At what interval one asks that has not been told yet: less than any server names.
+const UNSTEERED: Duration = Duration::from_millis(500);
+
 /// Where the contenders find the server.
 #[derive(Debug, Clone)]
 pub(crate) struct Places {
@@ -23,6 +26,8 @@ pub(crate) struct Places {
     pub(crate) fingerprint: Option<Fingerprint>,
     /// How everything is asked for.
     pub(crate) style: Style,
+    /// What the server asks of those that poll.
+    pub(crate) poll_interval: Option<Duration>,
     /// What a link that was put before the server takes there and back.
     pub(crate) round_trip: Duration,
 }
@@ -67,6 +72,11 @@ impl Places {
 
     /// Whether the server has a way.
     pub(crate) fn have(&self, way: Way) -> bool {
+        match way {
+            Way::PollNewResumed if self.fingerprint.is_none() => return false,
+            Way::PollSteered if self.poll_interval.is_none() => return false,
+            _ => {}
+        }
         match way.transport() {
             Transport::Tcp => self.tcp.is_some(),
             Transport::Unix => self.unix.is_some(),
@@ -82,16 +92,20 @@ impl Places {
 }
 
 impl Contender {
-    /// A contender for each way, and for each interval if it polls; if it is pushed one that has its
-    /// messages at once, and one for each window.
+    /// A contender for each way, and for each interval if it polls, or for that which the server
+    /// names; if it is pushed one that has its messages at once, and one for each window.
     pub(crate) fn all(
         ways: &[Way],
         intervals: &[Duration],
         windows: &[CoalesceWindow],
+        named: Option<Duration>,
     ) -> Vec<Self> {
         let each = |way: &Way| {
             let at_once = Self::from(*way);
             match way.family() {
+                _ if *way == Way::PollSteered => {
+                    named.iter().map(|each| at_once.every(*each)).collect()
+                }
                 Family::Poll => intervals.iter().map(|each| at_once.every(*each)).collect(),
                 _ if way.gathers() => {
                     let gathered = windows.iter().map(|each| at_once.gathered(*each));
@@ -111,6 +125,14 @@ impl Contender {
     /// The same with a window.
     pub(crate) fn gathered(self, coalesce: CoalesceWindow) -> Self {
         Self { coalesce, ..self }
+    }
+
+    /// The interval of which it knows by itself.
+    fn own_interval(&self) -> Duration {
+        match self.way {
+            Way::PollSteered => UNSTEERED,
+            _ => self.interval.unwrap_or_default(),
+        }
     }
 
     /// How late its messages may be of themselves.
@@ -146,7 +168,7 @@ impl Contender {
         let subscribe = Client::new(server)
             .subscribe(filter)
             .via(transport)
-            .interval(self.interval.unwrap_or_default())
+            .interval(self.own_interval())
             .coalesce(self.coalesce)
             .habits(self.way.habits(places.style));
         Ok(match places.udp {
@@ -164,11 +186,12 @@ mod tests {
     fn each_interval_makes_a_contender_of_what_polls() {
         let intervals = [Duration::from_millis(500), Duration::from_secs(5)];
         let names = |ways: &[Way], windows: &[CoalesceWindow]| -> Vec<String> {
-            Contender::all(ways, &intervals, windows).iter().map(Contender::name).collect()
+            let named = Some(Duration::from_secs(7));
+            Contender::all(ways, &intervals, windows, named).iter().map(Contender::name).collect()
         };
         assert_eq!(
-            names(&[Way::POLL, Way::TCP, Way::PollNew], &[]),
-            ["poll 500ms", "poll 5s", "tcp", "poll-new 500ms", "poll-new 5s"]
+            names(&[Way::POLL, Way::TCP, Way::PollNew, Way::PollSteered], &[]),
+            ["poll 500ms", "poll 5s", "tcp", "poll-new 500ms", "poll-new 5s", "poll-steered 7s"]
         );
         let windows = ["100ms", "1s"].map(|text| text.parse().unwrap());
         assert_eq!(

@@ -24,7 +24,6 @@ use crate::row::Row;
 use crate::setup::Setup;
 use crate::sweep::{self, Settings, Sweep};
 use crate::unit_cost::UnitCost;
-use crate::verdict::Verdict;
 use crate::way::Way;
 
 /// What is measured before the rounds takes about so long, and each race besides its messages.
@@ -69,7 +68,7 @@ impl Experiment {
         }
         let places = &self.setup.places;
         let ways = plan.ways(places)?;
-        let contenders = Contender::all(&ways, &plan.intervals, &plan.windows);
+        let contenders = plan.contenders(&ways, places);
         expect::expect_known(&arguments.expect, &contenders)?;
         plan.check_size(&contenders)?;
         let mut wanted = ways;
@@ -115,8 +114,7 @@ impl Experiment {
         };
         let compared = |unit: &&UnitCost| contenders.iter().any(|own| own.way == unit.via);
         let units: Vec<UnitCost> = costs.units.iter().filter(compared).copied().collect();
-        let verdict =
-            Verdict::new(&units, &results.run.intervals_s, &results.run.coalesce_s, plan.rate);
+        let verdict = results.verdict(&units);
         Ok(Report {
             schema: SCHEMA,
             expectations: expect::check_all(&arguments.expect, &rows),

@@ -362,7 +362,7 @@ fn how(report: &Report) -> Vec<String> {
     if report.run.tls {
         told.push(
             "The connections of the contenders were encrypted; each new one shook hands in full, with \
-             a certificate that has no other above it. The publisher's was not."
+             a certificate that has no other above it, but for those of poll-new-resumed. The publisher's was not."
                 .to_owned(),
         );
     }

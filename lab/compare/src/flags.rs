@@ -51,10 +51,13 @@ infinitely late.
 
 Contenders of --via:
   poll-new     short poll, a new connection each time
+  poll-new-resumed
+               the same, taking up the session before it; with --tls
   poll-plain   short poll on a kept connection
   poll         short poll on a kept connection, with an ETag: no news is a 304
   poll-h2      the same over HTTP/2; poll-h2-new, a new connection each time
   poll-backoff the same, up to eight intervals apart while there is no news
+  poll-steered the same at the interval that the server names; with --poll-interval
   longpoll     the server holds the answer back until there is news, 30 s at most
   ndjson, sse  pushed as one HTTP answer that does not end; sse-h2, over HTTP/2
   raw          the same, the texts alone: they have no places, so nothing can be resumed
@@ -154,6 +157,10 @@ pub struct CompareArguments {
     /// which are left out. Needs a server of its own
     #[arg(long, global = true)]
     pub(crate) tls: bool,
+    /// What the server asks of those that poll, in whole seconds: poll-steered does as it is asked,
+    /// and the other polls don't. Needs a server of its own
+    #[arg(long, value_name = "TIME", value_parser = poll_interval)]
+    pub(crate) poll_interval: Option<Duration>,
     /// When polls ask: each contender at a time of its own, or all at the same moments
     #[arg(long, value_enum, value_name = "PHASE", default_value_t = Phases::Random)]
     pub(crate) phase: Phases,
@@ -333,6 +340,8 @@ pub(crate) enum Mode {
 
 /// Shortest text that has room for a message's number.
 pub(crate) const PAYLOAD_MIN: i64 = 12;
+/// Of the interval that a server names.
+const POLL_INTERVAL: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 /// Poll intervals in one run.
 pub(crate) const INTERVALS_MAX: usize = 8;
 /// As many as this process can connect to without a thought about its descriptors.
@@ -357,6 +366,10 @@ fn way() -> impl TypedValueParser<Value = Way> {
 
 fn interval(text: &str) -> Result<Duration, String> {
     time_between(text, INTERVAL)
+}
+
+fn poll_interval(text: &str) -> Result<Duration, String> {
+    time_between(text, POLL_INTERVAL)
 }
 
 fn window(text: &str) -> Result<CoalesceWindow, String> {

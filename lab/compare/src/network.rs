@@ -70,6 +70,8 @@ pub(crate) struct Between {
     /// By the kernel.
     pub(crate) netem: Option<Link>,
     pub(crate) tls: bool,
+    /// What a server of its own asks of those that poll.
+    pub(crate) poll_interval: Option<Duration>,
     pub(crate) outage: Option<Outage>,
     pub(crate) style: Style,
     /// What is asked for in place of what the heads of requests need.
@@ -79,7 +81,9 @@ pub(crate) struct Between {
 impl Between {
     /// Checks what was asked for.
     pub(crate) fn of(arguments: &CompareArguments) -> Result<Self, Failure> {
-        let CompareArguments { ethernet, link, netem, headers, compress, tls, .. } = *arguments;
+        let CompareArguments {
+            ethernet, link, netem, headers, compress, tls, poll_interval, ..
+        } = *arguments;
         if let Some(link) = link.or(netem).filter(|link| link.delay > DELAY_MAX) {
             return Err(Failure::Usage(format!(
                 "a delay of {:?} is too long to compare over, limit is {DELAY_MAX:?} one way",
@@ -90,7 +94,8 @@ impl Between {
             compress: compress || headers != HeaderBlock::Client,
             headers: headers.request_headers(),
         };
-        Ok(Self { ethernet, link, netem, tls, outage: outage(arguments), style, headers })
+        let outage = outage(arguments);
+        Ok(Self { ethernet, link, netem, tls, poll_interval, outage, style, headers })
     }
 
     /// What the link takes there and back.

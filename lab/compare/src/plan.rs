@@ -139,10 +139,16 @@ impl Plan {
     pub(crate) fn ways(&self, places: &Places) -> Result<Vec<Way>, Failure> {
         if let Some(missing) = self.ways.iter().find(|way| !places.have(**way)) {
             let name = missing.name();
-            return Err(Failure::Usage(format!("--via {name}: the server has no such listener")));
+            let missing = missing.needs().unwrap_or("the server has no such listener");
+            return Err(Failure::Usage(format!("--via {name}: {missing}")));
         }
         let wanted = |way: &Way| self.ways.is_empty() || self.ways.contains(way);
         Ok(Way::all().filter(|way| wanted(way) && places.have(*way)).collect())
+    }
+
+    /// The contenders of these ways.
+    pub(crate) fn contenders(&self, ways: &[Way], places: &Places) -> Vec<Contender> {
+        Contender::all(ways, &self.intervals, &self.windows, places.poll_interval)
     }
 
     /// Checks that so many contenders fit into this process.

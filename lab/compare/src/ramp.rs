@@ -101,7 +101,7 @@ pub(crate) async fn run(
         contenders: Vec::new(),
     };
     let ways = ways(arguments, at.places)?;
-    for contender in Contender::all(&ways, &[arguments.interval], &[]) {
+    for contender in Contender::all(&ways, &[arguments.interval], &[], None) {
         let mut climb = Climb { name: contender.name(), via: contender.way, steps: Vec::new() };
         let mut rate = arguments.from;
         while rate <= arguments.to && rate * arguments.duration.as_secs_f64() <= MESSAGES_MAX {

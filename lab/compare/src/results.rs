@@ -21,7 +21,9 @@ use crate::row::Row;
 use crate::schedule::Planned;
 use crate::tally::Tally;
 use crate::theory::OverPhases;
+use crate::unit_cost::UnitCost;
 use crate::usage::Spent;
+use crate::verdict::Verdict;
 use crate::way::Way;
 
 /// Intervals that a run has at least, or it is said.
@@ -145,6 +147,12 @@ impl Results {
             row
         })
         .collect()
+    }
+
+    /// Which way is cheapest, of those with these unit costs.
+    pub(crate) fn verdict(&self, units: &[UnitCost]) -> Option<Verdict> {
+        let run = &self.run;
+        Verdict::new(units, &run.intervals_s, &run.coalesce_s, run.rate)
     }
 
     /// Works out what is of the run as a whole.

@@ -26,6 +26,8 @@ struct Config {
     #[serde(default)]
     keepalive_seconds: Option<f64>,
     #[serde(default)]
+    poll_interval_seconds: Option<u64>,
+    #[serde(default)]
     listen: Listen,
 }
 
@@ -99,8 +101,18 @@ async fn places(server: &Server, between: &Between) -> Result<(Places, Config), 
         None => None,
     };
     let (style, round_trip) = (between.style, between.round_trip());
-    let fingerprint = None;
-    Ok((Places { http: server.clone(), tcp, unix, udp, fingerprint, style, round_trip }, config))
+    let poll_interval = config.poll_interval_seconds.map(Duration::from_secs);
+    let places = Places {
+        http: server.clone(),
+        tcp,
+        unix,
+        udp,
+        fingerprint: None,
+        style,
+        poll_interval,
+        round_trip,
+    };
+    Ok((places, config))
 }
 
 /// Where an own server is reached: over TLS if it speaks that.
@@ -128,6 +140,10 @@ impl Setup {
         if let (Some(server), true) = (&server, tls) {
             return Err(Failure::Usage(format!("--tls needs a server of its own, not {server}")));
         }
+        if let (Some(server), Some(_)) = (&server, between.poll_interval) {
+            let text = format!("--poll-interval needs a server of its own, not {server}");
+            return Err(Failure::Usage(text));
+        }
         let (server, own, lively) = match server {
             Some(server) => (server, None, None),
             None => {
@@ -137,6 +153,7 @@ impl Setup {
                     durable,
                     tls,
                     compress,
+                    poll_interval: between.poll_interval,
                     ..Default::default()
                 };
                 let own = OwnServer::start_for(settings).await?;

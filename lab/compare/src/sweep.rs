@@ -179,7 +179,7 @@ impl Settings {
         progress: &mut Progress,
     ) -> Result<Sweep, Failure> {
         let ways: Vec<Way> = WAYS.into_iter().filter(|way| places.have(*way)).collect();
-        let mut contenders = Contender::all(&ways, &self.intervals, &[]);
+        let mut contenders = Contender::all(&ways, &self.intervals, &[], None);
         if ways.contains(&Way::TCP) {
             contenders.push(self.gathering());
         }

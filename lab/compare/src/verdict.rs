@@ -171,7 +171,10 @@ enum How {
 /// and a Unix socket has no packets.
 fn cheapest(units: &[UnitCost], rate: f64, how: How) -> Option<Cheapest> {
     let compared = units.iter().filter(|unit| {
-        !matches!(unit.via, Way::PollBackoff | Way::Best(Transport::Raw | Transport::Unix))
+        !matches!(
+            unit.via,
+            Way::PollBackoff | Way::PollSteered | Way::Best(Transport::Raw | Transport::Unix)
+        )
     });
     let costs = compared.filter_map(|unit| {
         let bytes_per_s = match (how, unit.via.family(), unit.poll, unit.push) {

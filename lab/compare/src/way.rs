@@ -21,12 +21,16 @@ pub(crate) struct Style {
 pub(crate) enum Way {
     /// Polls, each on a new connection.
     PollNew,
+    /// The same over TLS, each taking up the session of the one before.
+    PollNewResumed,
     /// Polls over HTTP/2, each on a new connection.
     PollHttp2New,
     /// Polls on a kept connection, without an `ETag`.
     PollPlain,
     /// As `POLL`, less often with each poll that finds nothing.
     PollBackoff,
+    /// As `POLL`, at the interval that the server names.
+    PollSteered,
     /// Polls on a kept connection of HTTP/2, with an `ETag`.
     PollHttp2,
     /// Server-sent events over HTTP/2.
@@ -43,10 +47,10 @@ impl Way {
 
     /// All of them, slowest first, and HTTP/2 beside HTTP/1.1.
     pub(crate) fn all() -> impl Iterator<Item = Self> {
-        let first = [Self::PollNew, Self::PollHttp2New, Self::PollPlain];
+        let first = [Self::PollNew, Self::PollNewResumed, Self::PollHttp2New, Self::PollPlain];
         let best = Transport::ALL.into_iter().flat_map(|transport| {
             let other = match transport {
-                Transport::Poll => &[Self::PollBackoff, Self::PollHttp2][..],
+                Transport::Poll => &[Self::PollBackoff, Self::PollSteered, Self::PollHttp2][..],
                 Transport::Sse => &[Self::SseHttp2],
                 _ => &[],
             };
@@ -58,9 +62,11 @@ impl Way {
     pub(crate) fn transport(self) -> Transport {
         match self {
             Self::PollNew
+            | Self::PollNewResumed
             | Self::PollHttp2New
             | Self::PollPlain
             | Self::PollBackoff
+            | Self::PollSteered
             | Self::PollHttp2 => Transport::Poll,
             Self::SseHttp2 => Transport::Sse,
             Self::Best(transport) => transport,
@@ -74,7 +80,7 @@ impl Way {
 
     /// Whether each of its polls has a connection of its own, so that nothing stays behind.
     pub(crate) fn connects_anew(self) -> bool {
-        matches!(self, Self::PollNew | Self::PollHttp2New)
+        matches!(self, Self::PollNew | Self::PollNewResumed | Self::PollHttp2New)
     }
 
     /// Whether it asks at equal distances, whatever it finds, so that arithmetic knows its wait.
@@ -87,12 +93,23 @@ impl Way {
         self.family() == Family::Push && self.transport() != Transport::Udp
     }
 
+    /// What it needs beside a listener.
+    pub(crate) fn needs(self) -> Option<&'static str> {
+        match self {
+            Self::PollNewResumed => Some("it is for --tls"),
+            Self::PollSteered => Some("it needs a server that names an interval: --poll-interval"),
+            _ => None,
+        }
+    }
+
     /// How it asks and receives.
     pub(crate) fn habits(self, style: Style) -> Habits {
         let habits = Habits {
             keeps_connection: !self.connects_anew(),
             sends_etag: !self.connects_anew() && self != Self::PollPlain,
             backs_off: self == Self::PollBackoff,
+            heeds_server: self == Self::PollSteered,
+            resumes_tls: self == Self::PollNewResumed,
             http2: matches!(self, Self::PollHttp2New | Self::PollHttp2 | Self::SseHttp2),
             texts_alone: self == Self::Best(Transport::Raw),
             ..Habits::default()
@@ -104,9 +121,11 @@ impl Way {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::PollNew => "poll-new",
+            Self::PollNewResumed => "poll-new-resumed",
             Self::PollHttp2New => "poll-h2-new",
             Self::PollPlain => "poll-plain",
             Self::PollBackoff => "poll-backoff",
+            Self::PollSteered => "poll-steered",
             Self::PollHttp2 => "poll-h2",
             Self::SseHttp2 => "sse-h2",
             Self::Best(transport) => transport.name(),
@@ -117,9 +136,11 @@ impl Way {
     pub(crate) fn title(self) -> &'static str {
         match self {
             Self::PollNew => "new connection each",
+            Self::PollNewResumed => "new each, resumed",
             Self::PollHttp2New => "new each, HTTP/2",
             Self::PollPlain => "kept connection",
             Self::PollBackoff => "less often without news",
+            Self::PollSteered => "as the server asks",
             Self::PollHttp2 => "with an ETag, HTTP/2",
             Self::SseHttp2 => "SSE over HTTP/2",
             Self::Best(Transport::Poll) => "kept, with an ETag",
@@ -132,11 +153,13 @@ impl Way {
     pub(crate) fn help(self) -> &'static str {
         match self {
             Self::PollNew => "Short poll, a new connection each time",
-            Self::PollHttp2New => "The same over HTTP/2",
+            Self::PollNewResumed => "The same over TLS, each taking up the session before it",
+            Self::PollHttp2New => "Short poll over HTTP/2, a new connection each time",
             Self::PollPlain => "Short poll on a kept connection",
             Self::PollBackoff => {
                 "Short poll that waits up to eight intervals while it finds nothing"
             }
+            Self::PollSteered => "Short poll at the interval that the server names",
             Self::PollHttp2 => "Short poll on a kept connection of HTTP/2 with an `ETag`",
             Self::SseHttp2 => "Server-sent events over HTTP/2",
             Self::Best(transport) => match transport {

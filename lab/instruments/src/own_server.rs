@@ -37,6 +37,8 @@ pub struct OwnServerSettings {
     pub compress: bool,
     /// It keeps its log on disk, so that it can be started again; else in memory.
     pub durable: bool,
+    /// It names this time to those that poll.
+    pub poll_interval: Option<Duration>,
 }
 
 /// A running server.
@@ -175,18 +177,19 @@ fn arguments(
     settings: OwnServerSettings,
     listeners: &[(String, String)],
 ) -> Vec<OsString> {
-    let OwnServerSettings { message_bytes, keepalive, tls, compress, durable } = settings;
+    let OwnServerSettings { message_bytes, keepalive, tls, compress, durable, poll_interval } =
+        settings;
     let mut arguments = if durable {
         vec!["--data".into(), folder.path().join("log").into()]
     } else {
         vec![OsString::from("--ephemeral")]
     };
+    arguments.push("--until-stdin-ends".into());
     arguments.extend(tls.then(|| "--tls-self-signed".into()));
     if compress {
         arguments.extend(["--compressed-streams".into(), COMPRESSED_STREAMS.to_string().into()]);
     }
     for (name, address) in listeners {
-    arguments.push("--until-stdin-ends".into());
         arguments.extend([format!("--{name}").into(), address.into()]);
     }
     arguments.push("--unix".into());
@@ -198,8 +201,9 @@ fn arguments(
             arguments.extend(["--line-bytes".into(), line.to_string().into()]);
         }
     }
-    if let Some(keepalive) = keepalive {
-        arguments.extend(["--keepalive".into(), format!("{}ms", keepalive.as_millis()).into()]);
+    for (flag, time) in [("--keepalive", keepalive), ("--poll-interval", poll_interval)] {
+        let value = time.map(|time| format!("{}ms", time.as_millis()));
+        arguments.extend(value.into_iter().flat_map(|value| [flag.into(), value.into()]));
     }
     arguments
 }

@@ -56,6 +56,7 @@ mod websocket;
 mod wire;
 
 use std::sync::{Arc, Once};
+use std::time::Duration;
 
 pub use self::base_path::BasePath;
 pub use self::base_url::BaseUrl;
@@ -83,6 +84,8 @@ pub struct App {
     pub connections: usize,
     /// Bytes of a message text.
     pub message_bytes: usize,
+    /// What those that poll are told to wait.
+    pub poll_interval: Option<Duration>,
     /// Bytes of a header block.
     pub header_bytes: usize,
     /// Those who watch the connections.

@@ -130,6 +130,7 @@ fn config(app: &App, access: &Access) -> Value {
         "web_push_public_key": app.push.as_ref().map(Push::public_key).unwrap_or_default(),
         "enable_emails": config.gate.sends_mail(),
         "keepalive_seconds": config.keepalive.as_secs_f64(),
+        "poll_interval_seconds": app.poll_interval.map(|interval| interval.as_secs()),
         "limits": {
             "message_bytes": limits.message_bytes,
             "line_bytes": config.line_bytes,

@@ -217,13 +217,15 @@ async fn answer_once(
         None => None,
     };
     let found = Box::pin(gather(&mut cursor, waited, most)).await?;
+    // One that is held back asks again at once.
+    let told = app.poll_interval.filter(|_| wait.is_none());
     metrics.polls.inc();
     if found.messages == 0 {
         metrics.polls_empty.inc();
     }
     if !found.is_all {
         let end = Box::pin(end_of(&mut cursor, found.messages, most)).await?;
-        let place = Place::new(access, filter, end).await?;
+        let place = Place::new(access, filter, end).await?.again_in(told);
         // Losses further on are told on their events.
         let head = place.head(StatusCode::OK, found.gaps().take(1), Some(*framing));
         let left = most - found.messages;
@@ -231,7 +233,7 @@ async fn answer_once(
         let pages = Pages { reader, found: found.into_batches(), cursor, end, left, scheduled };
         return Ok(poll_reply(head, Body::Pieces(Box::pin(pages), None)));
     }
-    let place = Place::new(access, filter, cursor.place().seq()).await?;
+    let place = Place::new(access, filter, cursor.place().seq()).await?.again_in(told);
     if wait.is_some() {
         kept.cursor = Some(cursor);
     }
@@ -487,6 +489,8 @@ struct Place {
     next: Id,
     newest: Id,
     more: bool,
+    /// After how long one that polls may ask again, if it is told.
+    again: Option<Duration>,
 }
 
 impl Place {
@@ -497,7 +501,13 @@ impl Place {
             next: access.id(reached),
             newest: access.id(newest.min(reached)),
             more: newest > reached,
+            again: None,
         })
+    }
+
+    /// The same to one that polls: it is told when to ask again, unless there is more already.
+    fn again_in(self, interval: Option<Duration>) -> Self {
+        Self { again: interval.filter(|_| !self.more), ..self }
     }
 
     /// The head of such an answer.
@@ -515,6 +525,9 @@ impl Place {
         }
         for gap in gaps {
             head.add("doorbell-gap", gap.to_json().as_bytes());
+        }
+        if let Some(again) = self.again {
+            head.add("retry-after", again.as_secs().to_string().as_bytes());
         }
         // A cache may keep the answer but must ask whether there is news.
         head.add("cache-control", b"no-cache");

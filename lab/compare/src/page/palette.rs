@@ -26,9 +26,11 @@ pub(super) fn of(way: Way) -> Ink {
     match way {
         Way::PollNew => Ink { light: "#7FA9E0", dark: "#5D8AC4" },
         Way::PollPlain => Ink { light: "#3F7FD0", dark: "#79ABEE" },
+        Way::PollNewResumed => Ink { light: "#5E90D2", dark: "#6C9AD8" },
         Way::PollHttp2New => Ink { light: "#9DB4D6", dark: "#4A6FA5" },
         Way::PollHttp2 => Ink { light: "#0B2A5B", dark: "#C9DEFF" },
         Way::PollBackoff => Ink { light: "#2E6FBF", dark: "#8FB9F2" },
+        Way::PollSteered => Ink { light: "#1C5AA8", dark: "#9CC2F5" },
         Way::SseHttp2 => Ink { light: "#A85F14", dark: "#F7BF85" },
         Way::Best(transport) => match transport {
             Transport::Poll => Ink { light: "#17468C", dark: "#A9CBFA" },
