@@ -1,6 +1,7 @@
 // network.js: a slower network than the real one, simulated in the page: what the lanes receive is
-// held back, and for a while nothing may pass at all. As over TCP nothing is missing in the end: a packet that is lost is sent again, after
-// a wait that doubles each time, and what comes behind it over the same connection waits for it.
+// held back, and for a while nothing may pass at all. As over TCP nothing is missing in the end: a
+// packet that is lost is sent again, after a wait that doubles each time, and what comes behind it
+// over the same connection waits for it.
 
 import { say } from "./words/say.js";
 

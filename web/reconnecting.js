@@ -11,8 +11,8 @@ const CONNECT_LIMIT_MS = 10_000;
 
 /**
  * A connection that comes back by itself. A class that extends it has `open()`, which begins an
- * attempt or throws why there can be none, `close()`, which lets go of what is there, if anything is, and `waits(why,
- * milliseconds)`, which hears that there will be another attempt.
+ * attempt or throws why there can be none, `close()`, which lets go of what is there, if anything
+ * is, and `waits(why, milliseconds)`, which hears that there will be another attempt.
  */
 export class Reconnecting {
   #backoff = new Backoff();

@@ -1,6 +1,7 @@
-// lane/outage.js: a cut of the page's line, to show how the lanes come through it: when each noticed,
-// when it heard again, what it missed and what came twice. It cuts nothing itself: the network of
-// the page lets nothing pass (network.js), and the lanes close what is open (contest.js).
+// lane/outage.js: a cut of the page's line, to show how the lanes come through it: when each
+// noticed, when it heard again, what it missed and what came twice. It cuts nothing itself: the
+// network of the page lets nothing pass (network.js), and the lanes close what is open
+// (contest.js).
 
 import { duration } from "../format.js";
 import { make, write } from "../elements.js";
