@@ -226,7 +226,7 @@ fn open(way: Way, places: &Places, topic: &Topic) -> Result<Subscribe, Failure> 
     let interval = (way.family() == Family::Poll).then_some(POLL_INTERVAL);
     let subscribe =
         Contender { interval, ..way.into() }.subscribe(places, Filter::from(topic.clone()))?;
-    let habits = Habits { period: Some(PERIOD), ..way.habits(places.style) };
+    let habits = Habits { period: Some(PERIOD), heeds_server: false, ..way.habits(places.style) };
     Ok(subscribe.habits(habits))
 }
 
@@ -327,7 +327,9 @@ fn poll_cost(empty: f64, single: Traffic, gathered: Traffic, content: f64) -> Po
     let (more_bytes, few_answers, many) = parts(gathered, GATHERED);
     let is_gathered = few_answers > 0.0 && few_answers < many / 4.0;
     let message = if is_gathered {
-        (answers * more_bytes - few_answers * bytes) / (answers * many - few_answers * messages)
+        let apart = answers * more_bytes - few_answers * bytes;
+        // Compressed, one message more takes so little that chance may make it less than nothing.
+        (apart / (answers * many - few_answers * messages)).max(0.0)
     } else {
         content
     };
@@ -386,5 +388,8 @@ mod tests {
         // Nothing was gathered: what is not the message's line is the answer's.
         let held = poll_cost(400.0, traffic(30, 0, 30), traffic(40, 0, 40), 100.0);
         assert!((held.message - 100.0).abs() < 1e-9 && (held.full - 10.0).abs() < 1e-9, "{held:?}");
+        // No message costs less than nothing.
+        let cheap = poll_cost(400.0, traffic(30, 0, 90), traffic(4, 2, 0), 177.0);
+        assert!(cheap.message.abs() < 1e-9 && cheap.full > 0.0, "{cheap:?}");
     }
 }
