@@ -1,10 +1,13 @@
 //! The guided tour and the drawing of the wire on the page, in a real browser.
 
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::net::TcpStream;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use crate::page::{faults, laboratory};
+use crate::page::{address, faults, laboratory};
 use crate::support::browser::{Look, Page, in_browser};
 use crate::support::http::Connection;
 use crate::support::{Lines, Request, TestServer, skip};
@@ -89,6 +92,56 @@ fn the_page_says_the_same_in_both_languages() {
         assert_eq!(texts["steps"].as_array().unwrap().len(), STEPS);
         // Only the task that is done in the tour itself waits for nothing.
         assert_eq!(texts["empty"], 2, "texts without a word");
+    });
+}
+
+/// What stands between these and the next quotation mark, wherever they are in a text.
+fn quoted<'a>(text: &'a str, before: &'a str) -> impl Iterator<Item = &'a str> {
+    text.split(before).skip(1).filter_map(|rest| rest.split('"').next())
+}
+
+/// The keys of words that a file of the pages asks for, where it names them in full.
+fn words_asked_for(path: &Path, text: &str) -> Vec<String> {
+    let script = |key: &str| {
+        let is_of_the_inbox = path.parent().is_some_and(|folder| folder.ends_with("app"));
+        if is_of_the_inbox { format!("inbox.{key}") } else { key.to_owned() }
+    };
+    let document = |piece: &str| {
+        let (_, named) = piece.split_once("=\"")?;
+        named.split('"').next().map(str::to_owned)
+    };
+    match path.extension().and_then(OsStr::to_str) {
+        Some("js") => {
+            quoted(text, "say(\"").chain(quoted(text, "sayNodes(\"")).map(script).collect()
+        }
+        Some("html") => text.split("data-say").skip(1).filter_map(document).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
+}
+
+#[test]
+fn every_word_that_a_page_asks_for_is_there() {
+    let web = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("web");
+    let asked: BTreeSet<String> = files_below(&web)
+        .iter()
+        .filter_map(|path| Some((path, std::fs::read_to_string(path).ok()?)))
+        .flat_map(|(path, text)| words_asked_for(path, &text))
+        .collect();
+    assert!(asked.len() > 200, "{asked:?}");
+    let server = TestServer::start();
+    in_browser(Look::DESKTOP, async move |page| {
+        page.open(&address(&server, "?demo=off")).await;
+        let missing = format!(
+            "return import('/static/words/english.js').then(({{ ENGLISH }}) => {}.filter((key) =>
+                typeof key.split('.').reduce((words, part) => words?.[part], ENGLISH) !== 'string'))",
+            json!(asked)
+        );
+        assert_eq!(page.evaluate(&missing).await, json!([]));
     });
 }
 

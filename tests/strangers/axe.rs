@@ -63,6 +63,9 @@ fn axe_finds_nothing_in_the_first_view_the_laboratory_and_the_page_of_errors() {
             page.until("connection-table", |text| text.contains("127.0.0.1")).await;
             page.until("poll-median", has_figure).await;
             expect_nothing(&page, &axe, &format!("laboratory, {language}")).await;
+            page.click("cut-button").await;
+            page.until("outage", has_figure).await;
+            expect_nothing(&page, &axe, &format!("a line that is cut, {language}")).await;
             for step in 1..=6 {
                 open(&page, &server, &format!("{lanes}&demo=off#tour-{step}"), language).await;
                 page.until("connection-table", |text| text.contains("127.0.0.1")).await;
