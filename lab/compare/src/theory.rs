@@ -130,7 +130,7 @@ pub(crate) struct PollCost {
 pub(crate) struct PushCost {
     /// Each message that comes alone.
     pub(crate) message: f64,
-    /// The bytes of it that are the message: the rest is framing, headers, the acknowledgement.
+    /// One more in the same write, without another packet and its acknowledgement.
     pub(crate) content: f64,
     /// Bytes a second of keepalives.
     pub(crate) idle: f64,

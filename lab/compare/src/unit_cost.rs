@@ -273,8 +273,6 @@ impl UnitCost {
         content: f64,
         keepalive: Duration,
     ) {
-        let count = u64::from(MESSAGES);
-        let all = float(pushed.bytes_on_wire());
         let is_datagrams = self.via.transport() == Transport::Udp;
         match self.via.family() {
             Family::Poll | Family::Longpoll => {
@@ -297,7 +295,7 @@ impl UnitCost {
                 }
                 let period = if is_datagrams { RENEWED.min(keepalive) } else { keepalive };
                 let idle = self.keepalive_bytes.unwrap_or_default() / period.as_secs_f64();
-                self.push = Some(PushCost { message: all / float(count), content, idle });
+                self.push = Some(push_cost(pushed, gathered, content, idle));
             }
         }
     }
@@ -337,6 +335,23 @@ fn poll_cost(empty: f64, single: Traffic, gathered: Traffic, content: f64) -> Po
     PollCost { empty, full, message }
 }
 
+/// What a pushed message costs, from those that came one by one and those that came together. Where
+/// they did not, one more in a write is taken to have the bytes of its line.
+fn push_cost(single: Traffic, gathered: Traffic, content: f64, idle: f64) -> PushCost {
+    let (bytes, many) = (|traffic: Traffic| float(traffic.bytes_on_wire()), f64::from(GATHERED));
+    let message = bytes(single) / f64::from(MESSAGES);
+    let writes = float(written(gathered));
+    let is_gathered = writes > 0.0 && writes <= many / 2.0;
+    let one_more =
+        if is_gathered { (bytes(gathered) - writes * message) / (many - writes) } else { content };
+    PushCost { message, content: one_more.clamp(0.0, message), idle }
+}
+
+/// Packets with data from the server.
+fn written(traffic: Traffic) -> u64 {
+    traffic.wire.packets_in.saturating_sub(traffic.wire.acks_in)
+}
+
 /// How many keepalives came: each is a packet with data from the server, if packets there are.
 fn keepalives(way: Way, quiet: Traffic) -> u64 {
     let expected = WATCH.as_millis() / KEEPALIVE.as_millis();
@@ -344,7 +359,7 @@ fn keepalives(way: Way, quiet: Traffic) -> u64 {
         Family::Push if way.transport() == Transport::Unix => u64::try_from(expected).unwrap_or(0),
         // What keeps it is its client's to send, and is counted on the server that is compared.
         Family::Push if way.transport() == Transport::Udp => 0,
-        Family::Push => quiet.wire.packets_in.saturating_sub(quiet.wire.acks_in),
+        Family::Push => written(quiet),
         _ => 0,
     }
 }
@@ -388,6 +403,18 @@ mod tests {
         // Nothing was gathered: what is not the message's line is the answer's.
         let held = poll_cost(400.0, traffic(30, 0, 30), traffic(40, 0, 40), 100.0);
         assert!((held.message - 100.0).abs() < 1e-9 && (held.full - 10.0).abs() < 1e-9, "{held:?}");
+        // Pushed alone 281, and 180 in a write with others.
+        let pushed = |messages: u64, writes: u64| {
+            let mut traffic = Traffic::default();
+            traffic.wire.bytes_in = 101 * writes + 180 * messages;
+            (traffic.wire.packets_in, traffic.wire.acks_in) = (writes + 3, 3);
+            traffic
+        };
+        for (writes, one_more) in [(4, 180.0), (20, 180.0), (40, 177.0)] {
+            let cost = push_cost(pushed(30, 30), pushed(40, writes), 177.0, 1.0);
+            assert!((cost.message - 281.0).abs() < 1e-9, "{cost:?}");
+            assert!((cost.content - one_more).abs() < 1e-9, "{cost:?}");
+        }
         // No message costs less than nothing.
         let cheap = poll_cost(400.0, traffic(30, 0, 90), traffic(4, 2, 0), 177.0);
         assert!(cheap.message.abs() < 1e-9 && cheap.full > 0.0, "{cheap:?}");
