@@ -107,7 +107,8 @@ fn words_asked_for(path: &Path, text: &str) -> Vec<String> {
         if is_of_the_inbox { format!("inbox.{key}") } else { key.to_owned() }
     };
     let document = |piece: &str| {
-        let (_, named) = piece.split_once("=\"")?;
+        // A comment may name the attribute as well.
+        let (_, named) = piece.strip_prefix(['=', '-']).and(piece.split_once("=\""))?;
         named.split('"').next().map(str::to_owned)
     };
     match path.extension().and_then(OsStr::to_str) {
