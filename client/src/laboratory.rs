@@ -104,6 +104,11 @@ pub trait Observer: Debug + Send + Sync {
     /// Something else happened.
     fn observe(&self, observation: Observation);
 
+    /// A socket of datagrams is about to be used: its own address, and the server's.
+    fn opened(&self, local: SocketAddr, server: SocketAddr) {
+        let _ = (local, server);
+    }
+
     /// A socket of datagrams is done with, after it has said goodbye to a server. What still comes
     /// over it nobody else reads.
     fn ended(self: Arc<Self>, socket: Arc<UdpSocket>, server: SocketAddr) {
@@ -187,6 +192,12 @@ impl Observed {
         match &self.0 {
             Some(observer) => Arc::clone(observer).connected(socket),
             None => socket.into_stream(),
+        }
+    }
+
+    pub(crate) fn opened(&self, socket: &UdpSocket, server: SocketAddr) {
+        if let (Some(observer), Ok(local)) = (&self.0, socket.local_addr()) {
+            observer.opened(local, server);
         }
     }
 

@@ -118,6 +118,7 @@ impl Datagrams {
         };
         let socket = UdpSocket::bind(local).await?;
         socket.connect(address).await?;
+        options.observed.opened(&socket, address);
         let history = options.since != Since::None;
         Ok(Self {
             socket: Arc::new(socket),
