@@ -15,7 +15,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("doorbell-wire", &["doorbell-protocol"]),
     ("doorbell-server", &["doorbell-protocol", "doorbell-template", "doorbell-wire"]),
     ("doorbell", &["doorbell-protocol"]),
-    ("doorbell-instruments", &["doorbell", "doorbell-protocol", "doorbell-wire"]),
+    ("doorbell-instruments", &["doorbell", "doorbell-link", "doorbell-protocol", "doorbell-wire"]),
     ("doorbell-link", &["doorbell-protocol", "doorbell-wire"]),
     (
         "doorbell-compare",

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use clap::Args;
 use doorbell_instruments::Failure;
-use doorbell_link::{Link, Relay, netem};
+use doorbell_link::{Link, Relay};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::text::talk;
@@ -17,9 +17,8 @@ Examples:
   doorbell link 'delay 40ms loss 1% reorder 2%' --to 127.0.0.1:1990 --udp
 
 Properties: delay and jitter (times, one way), rate (kbit, mbit, gbit), and with --udp loss, reorder
-and duplicate (percent). Each connection has the link for itself. TCP segments are not lost: that
-takes the kernel's own emulator: doorbell compare --netem uses it, and --netem here says whether it
-can be used, and how.
+and duplicate (percent). Each connection has the link for itself. TCP segments are not lost: a relay
+has streams and no segments. `doorbell compare --link` loses them, in a network of its own.
 
 The address to connect to is printed. It runs until Ctrl-C.";
 
@@ -28,25 +27,18 @@ pub(crate) struct LinkArguments {
     /// The link, such as 'delay 40ms jitter 5ms rate 10mbit'
     link: Link,
     /// The server, as an IP address and a port
-    #[arg(long, value_name = "ADDRESS", required_unless_present = "netem")]
-    to: Option<SocketAddr>,
+    #[arg(long, value_name = "ADDRESS")]
+    to: SocketAddr,
     /// Relay datagrams instead of connections
     #[arg(long)]
     udp: bool,
     /// The seed of jitter and mishaps; the same seed gives the same ones
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Relay nothing; say whether the kernel could emulate this link, and how
-    #[arg(long, conflicts_with_all = ["to", "udp", "seed"])]
-    netem: bool,
 }
 
 pub(crate) async fn run(arguments: LinkArguments) -> Result<(), Failure> {
-    let link = arguments.link;
-    let Some(to) = arguments.to else {
-        netem::check().await.map_err(Failure::Failed)?;
-        return say(&format!("as root: {}", netem::recipe(&link, "doorbell compare")));
-    };
+    let LinkArguments { link, to, .. } = arguments;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let seed = arguments.seed.unwrap_or_else(rand::random);

@@ -100,8 +100,8 @@ fn run_one(connection: &Connection, command: Command) -> Result<(), Failure> {
         }
         Command::Compare(command) => {
             let server = connection.measured()?;
-            doorbell_compare::isolate(&command, server.as_ref())?;
-            wait(2, doorbell_compare::run(*command, server))
+            let split = doorbell_compare::isolate(&command, server.as_ref())?;
+            wait(2, doorbell_compare::run(*command, server, split))
         }
         Command::Link(command) => wait(1, link::run(command)),
         Command::Trace(command) => wait(1, doorbell_trace::run(command, connection.measured()?)),

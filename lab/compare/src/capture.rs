@@ -2,7 +2,8 @@
 //!
 //! They must: on loopback, without anything sent twice, the counts are exact. A check that fails
 //! tells of a machine so busy that acknowledgements came late, of a capture that lost packets, or
-//! of an error in this program.
+//! of an error in this program. Over a link of packets that counts what is sent, what is sent is
+//! captured at both ends, and may be sent twice.
 
 use std::collections::HashMap;
 use std::io::{self, ErrorKind};
@@ -11,15 +12,16 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use doorbell::{Authority, Endpoint};
 use doorbell_instruments::{CLOSING_MAX, Connection, Failure, missing_privilege};
-use doorbell_wire::{Capture, Segment, WireCounts};
+use doorbell_wire::{Capture, Namespace, Segment, WireCounts};
 use serde::Serialize;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
 use crate::both::Both;
 use crate::contender::Places;
-use crate::relay_setup;
+use crate::emulated;
 
 const INTERFACE: &str = "lo";
 /// After this long without a segment nothing more comes.
@@ -70,15 +72,56 @@ pub(crate) fn permitted() -> Result<(), Failure> {
 }
 
 fn open(ports: &[u16]) -> Result<Capture, Failure> {
-    Capture::open(INTERFACE, ports).map_err(|error| {
+    permit(Capture::open(INTERFACE, ports))
+}
+
+fn permit(capture: io::Result<Capture>) -> Result<Capture, Failure> {
+    capture.map_err(|error| {
         Failure::Failed(match error.kind() {
             ErrorKind::PermissionDenied => {
                 let missing = missing_privilege();
                 format!("--check-capture: {missing}, or --ethernet, which makes one")
             }
-            _ => format!("--check-capture: {INTERFACE}: {error}"),
+            _ => format!("--check-capture: {error}"),
         })
     })
+}
+
+/// What is captured: all that crosses loopback, or what is sent at each end of a link.
+struct Captures {
+    near: Capture,
+    far: Option<Capture>,
+}
+
+impl Captures {
+    fn open(ports: &[u16], beyond: Option<&Namespace>) -> Result<Self, Failure> {
+        let Some(beyond) = beyond else {
+            return Ok(Self { near: open(ports)?, far: None });
+        };
+        let runtime = Handle::current();
+        let far = beyond.run(|| {
+            let _inside = runtime.enter();
+            Capture::open_sent(ports)
+        })?;
+        Ok(Self { near: permit(Capture::open_sent(ports))?, far: Some(permit(far)?) })
+    }
+
+    /// The next segment of either. Dropped before it is done, it loses nothing.
+    async fn next(&mut self) -> io::Result<Segment> {
+        let Self { near, far } = self;
+        match far {
+            None => near.next().await,
+            Some(far) => tokio::select! {
+                segment = near.next() => segment,
+                segment = far.next() => segment,
+            },
+        }
+    }
+
+    fn dropped(&mut self) -> io::Result<u64> {
+        let far = self.far.as_mut().map_or(Ok(0), Capture::dropped)?;
+        Ok(self.near.dropped()? + far)
+    }
 }
 
 /// A capture that runs beside the races.
@@ -89,16 +132,17 @@ pub(crate) struct Tap {
 }
 
 impl Tap {
-    /// Captures the ports of a server on this machine.
-    pub(crate) async fn open(places: &Places) -> Result<Self, Failure> {
+    /// Captures the ports of a server on this machine, or at both ends of a link before it.
+    pub(crate) async fn open(places: &Places, beyond: Option<&Namespace>) -> Result<Self, Failure> {
         let mut ports = vec![port(places.http.http()?.authority()).await?];
         if let Some(Endpoint::Tcp(authority) | Endpoint::Tls(authority, _)) = &places.tcp {
             ports.push(port(authority).await?);
         }
-        let capture = open(&ports)?;
+        let captures = Captures::open(&ports, beyond)?;
+        let seen = Seen { ports, is_over_link: beyond.is_some(), ..Seen::default() };
         let (stop, stopped) = oneshot::channel();
         let mut task = JoinSet::new();
-        task.spawn(watch(capture, ports, stopped));
+        task.spawn(watch(captures, seen, stopped));
         Ok(Self { stop, task })
     }
 
@@ -117,7 +161,7 @@ impl Tap {
 
 /// The port of a server that must be on this machine.
 async fn port(authority: &Authority) -> Result<u16, Failure> {
-    let address = relay_setup::address(authority).await?;
+    let address = emulated::address(authority).await?;
     if address.ip().to_canonical().is_loopback() {
         return Ok(address.port());
     }
@@ -127,22 +171,21 @@ async fn port(authority: &Authority) -> Result<u16, Failure> {
 }
 
 async fn watch(
-    mut capture: Capture,
-    ports: Vec<u16>,
+    mut captures: Captures,
+    mut seen: Seen,
     mut stopped: oneshot::Receiver<()>,
 ) -> io::Result<Seen> {
-    let mut seen = Seen { ports, ..Seen::default() };
     loop {
         tokio::select! {
-            segment = capture.next() => seen.take(&segment?),
+            segment = captures.next() => seen.take(&segment?),
             _ = &mut stopped => break,
         }
     }
     let end = Instant::now() + END_MAX;
-    while let (true, Ok(segment)) = (Instant::now() < end, timeout(QUIET, capture.next()).await) {
+    while let (true, Ok(segment)) = (Instant::now() < end, timeout(QUIET, captures.next()).await) {
         seen.take(&segment?);
     }
-    seen.dropped = capture.dropped()?;
+    seen.dropped = captures.dropped()?;
     Ok(seen)
 }
 
@@ -151,6 +194,8 @@ async fn watch(
 pub(crate) struct Seen {
     /// Of the server.
     ports: Vec<u16>,
+    /// Whether the link counts, and not the kernel.
+    is_over_link: bool,
     /// By the ends of client and server; one pair may serve again when it is free.
     connections: HashMap<(SocketAddr, SocketAddr), Vec<Counted>>,
     count: usize,
@@ -160,7 +205,9 @@ pub(crate) struct Seen {
 /// What was captured of a connection, as its client saw it.
 #[derive(Debug, Clone, Copy)]
 struct Counted {
-    /// When its SYN was captured, since the beginning of 1970.
+    /// The client's first number, by which it is told from another between the same ends.
+    number: u32,
+    /// When its SYN, or the answer to it, was captured, since the beginning of 1970.
     began: Duration,
     /// When the client's FIN was.
     ended: Option<Duration>,
@@ -175,10 +222,10 @@ impl Seen {
         } else {
             (segment.destination, segment.source)
         };
-        if is_out && segment.flags.syn && self.count < CONNECTIONS_MAX {
-            let counted = Counted { began: segment.time, ended: None, wire: WireCounts::default() };
-            self.connections.entry(ends).or_default().push(counted);
-            self.count += 1;
+        if segment.flags.syn {
+            // What is captured at two ends does not come in one order: the answer may be first.
+            let answered = segment.acknowledgement.wrapping_sub(1);
+            self.begin(ends, if is_out { segment.sequence } else { answered }, segment.time);
         }
         // Without a SYN it began before the capture, and belongs to no contender.
         let Some(Counted { wire, ended, .. }) =
@@ -187,7 +234,7 @@ impl Seen {
             return;
         };
         // What comes later is answered by the kernel alone, which counts that nowhere.
-        if ended.is_some_and(|ended| segment.time > ended + CLOSING_MAX) {
+        if !self.is_over_link && ended.is_some_and(|ended| segment.time > ended + CLOSING_MAX) {
             return;
         }
         if is_out && segment.flags.fin {
@@ -199,6 +246,16 @@ impl Seen {
         } else {
             wire.packets_in += segment.segments;
             wire.bytes_in += segment.wire_bytes();
+        }
+    }
+
+    /// Begins to count a connection, unless it is only asked for again.
+    fn begin(&mut self, ends: (SocketAddr, SocketAddr), number: u32, time: Duration) {
+        let all = self.connections.entry(ends).or_default();
+        if self.count < CONNECTIONS_MAX && all.last().is_none_or(|last| last.number != number) {
+            let wire = WireCounts::default();
+            all.push(Counted { number, began: time, ended: None, wire });
+            self.count += 1;
         }
     }
 
@@ -229,13 +286,14 @@ mod tests {
 
     use super::*;
 
+    /// The numbers of a connection are those of the second in which it began.
     fn segment(at: u64, from: u16, to: u16, syn: bool, payload: usize) -> Segment {
         Segment {
             time: Duration::from_secs(at),
             source: SocketAddr::from(([127, 0, 0, 1], from)),
             destination: SocketAddr::from(([127, 0, 0, 1], to)),
-            sequence: 0,
-            acknowledgement: 0,
+            sequence: if to == 80 { u32::try_from(at).unwrap() } else { 0 },
+            acknowledgement: u32::try_from(at).unwrap() + 1,
             window: 0,
             flags: Flags { syn, ..Flags::default() },
             options: Options::default(),
@@ -270,6 +328,28 @@ mod tests {
         assert_eq!((second.packets_in, second.bytes_out), (0, 2 * 52 + 30));
         let both = seen.of(&[opened(5000, 12), opened(5000, 21), opened(5001, 12)]);
         assert_eq!((both.packets(), both.bytes(), both.unseen), (5, 5 * 52 + 130, 1));
+    }
+
+    #[test]
+    fn over_a_link_all_is_counted_in_whatever_order_it_is_seen() {
+        let mut seen = Seen { ports: vec![80], is_over_link: true, ..Seen::default() };
+        // The answer is seen before the question, and that was lost and asked again.
+        seen.take(&segment(10, 80, 5000, true, 0));
+        seen.take(&segment(10, 5000, 80, true, 0));
+        let mut again = segment(11, 5000, 80, true, 0);
+        again.sequence = 10;
+        seen.take(&again);
+        let mut end = segment(12, 5000, 80, false, 0);
+        end.flags.fin = true;
+        seen.take(&end);
+        seen.take(&segment(15, 80, 5000, false, 44));
+        let opened = Connection {
+            local: SocketAddr::from(([127, 0, 0, 1], 5000)),
+            peer: SocketAddr::from(([127, 0, 0, 1], 80)),
+            since: UNIX_EPOCH + Duration::from_secs(11),
+        };
+        let counted = seen.of(&[opened]);
+        assert_eq!((counted.packets_out, counted.packets_in, counted.bytes_in), (3, 2, 148));
     }
 
     #[test]

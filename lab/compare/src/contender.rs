@@ -1,12 +1,14 @@
 //! The contenders: ways of receiving, with their poll intervals.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use doorbell::{
     Client, CoalesceWindow, Endpoint, Filter, Fingerprint, Server, Subscribe, Transport, Trust,
 };
-use doorbell_instruments::Failure;
+use doorbell_instruments::{Failure, Meter};
+use doorbell_link::Flows;
 use doorbell_protocol::Family;
 
 use crate::way::{Style, Way};
@@ -30,6 +32,16 @@ pub(crate) struct Places {
     pub(crate) poll_interval: Option<Duration>,
     /// What a link that was put before the server takes there and back.
     pub(crate) round_trip: Duration,
+    /// The counts of what is sent, if a link of packets counts it.
+    pub(crate) flows: Option<Flows>,
+}
+
+/// Where the server is: to be asked about itself, for the publisher, and for the contenders.
+#[derive(Clone, Copy)]
+pub(crate) struct Where<'a> {
+    pub(crate) server: &'a Server,
+    pub(crate) publish_at: &'a Server,
+    pub(crate) places: &'a Places,
 }
 
 /// One way of receiving, to be measured.
@@ -50,6 +62,11 @@ impl From<Way> for Contender {
 }
 
 impl Places {
+    /// A meter for one subscription.
+    pub(crate) fn meter(&self) -> Arc<Meter> {
+        Arc::new(Meter::over(self.flows.clone()))
+    }
+
     /// The same where HTTP and lines are spoken over TLS, by a server that is known by this
     /// certificate. What cannot be encrypted is left out.
     pub(crate) fn encrypted(
@@ -67,7 +84,7 @@ impl Places {
             None => None,
         };
         let fingerprint = Some(fingerprint);
-        Ok(Self { http, tcp, unix: None, udp: None, fingerprint, ..*self })
+        Ok(Self { http, tcp, unix: None, udp: None, fingerprint, ..self.clone() })
     }
 
     /// Whether the server has a way.

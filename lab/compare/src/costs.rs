@@ -7,6 +7,7 @@ use doorbell_instruments::Failure;
 
 use crate::compressed::Compressed;
 use crate::contender::Contender;
+use crate::emulated::Cleared;
 use crate::idle::{self, Idle};
 use crate::memory::{self, KernelSource};
 use crate::setup::Setup;
@@ -38,7 +39,7 @@ impl Costs {
         (contenders, length): (&[Contender], Duration),
     ) -> Result<Self, Failure> {
         let costing = Costing {
-            server: &setup.server,
+            publish_at: &setup.publish_at,
             places: &setup.places,
             lively: setup.lively(),
             keepalive: setup.keepalive,
@@ -52,6 +53,7 @@ impl Costs {
             let reason = "only a server that was started for the run is filled with subscribers";
             return Ok(Self { units, compressed, idle, kernel: KernelSource::missing(reason) });
         }
+        let _cleared = Cleared::new(setup.emulated.as_ref());
         let (memory, kernel) = memory::measure(ways, &setup.server, &setup.places).await?;
         for (unit, memory) in units.iter_mut().zip(memory) {
             unit.memory = memory;

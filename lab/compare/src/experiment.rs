@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use doorbell::Server;
 use doorbell_instruments::Failure;
+use doorbell_wire::SplitNetwork;
 
 use crate::capture::Tap;
 use crate::contender::Contender;
@@ -17,7 +18,7 @@ use crate::network::Between;
 use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::project::Projection;
-use crate::ramp::{self, Where};
+use crate::ramp;
 use crate::report::{Generator, Report, SCHEMA};
 use crate::rounds::Rounds;
 use crate::row::Row;
@@ -38,9 +39,9 @@ pub(crate) struct Experiment {
 }
 
 impl Experiment {
-    /// Connects to a server, or starts those that are needed.
+    /// Connects to a server, or starts those that are needed, beyond the link if there is one.
     pub(crate) async fn open(
-        server: Option<Server>,
+        (server, split): (Option<Server>, Option<SplitNetwork>),
         payload: u32,
         between: Between,
         seed: u64,
@@ -48,7 +49,7 @@ impl Experiment {
         // From here on a signal ends the run, not the process, which has a server to end.
         let interrupt = Interrupt::new()?;
         let progress = Progress::new();
-        let setup = Setup::open(server, payload, between, seed).await?;
+        let setup = Setup::open(server, payload, between, split, seed).await?;
         Ok(Self { setup, interrupt, progress })
     }
 
@@ -81,8 +82,7 @@ impl Experiment {
         wanted.dedup();
         self.progress.expect(length(arguments, plan, &contenders));
         let costs = self.costs(&wanted, plan.payload, (&contenders, arguments.idle)).await?;
-        let tap =
-            if arguments.check_capture { Some(Tap::open(&self.setup.places).await?) } else { None };
+        let tap = self.tap(arguments.check_capture).await?;
         let rounds = Rounds {
             setup: &self.setup,
             plan,
@@ -98,6 +98,7 @@ impl Experiment {
             None => None,
         };
         results.conclude(plan, &contenders);
+        results.generator.warn_of_dropped(self.setup.dropped());
         results.run.idle_s = arguments.idle.as_secs_f64();
         results.run.kernel_memory = costs.kernel.clone();
         let rows = results.rows(plan, &contenders, &costs, self.setup.keepalive, seen.as_ref());
@@ -131,6 +132,14 @@ impl Experiment {
             sweep,
             ramp: None,
         })
+    }
+
+    /// A capture beside the rounds, if one is wanted.
+    async fn tap(&self, wanted: bool) -> Result<Option<Tap>, Failure> {
+        if !wanted {
+            return Ok(None);
+        }
+        Tap::open(&self.setup.places, self.setup.beyond.as_ref()).await.map(Some)
     }
 
     async fn project(
@@ -181,8 +190,7 @@ impl Experiment {
         seed: u64,
     ) -> Result<Report, Failure> {
         let Self { setup, interrupt, progress } = self;
-        let at = Where { server: &setup.server, places: &setup.places };
-        let ramp = ramp::run(arguments, at, seed, interrupt, progress).await?;
+        let ramp = ramp::run(arguments, setup.at(), seed, interrupt, progress).await?;
         let mut run = setup.describe(seed);
         run.payload_bytes = arguments.payload;
         run.duration_s = arguments.duration.as_secs_f64();
@@ -209,8 +217,7 @@ impl Experiment {
     }
 
     async fn run_sweep(&mut self, settings: &Settings, costs: &Costs) -> Result<Sweep, Failure> {
-        let Setup { server, places, .. } = &self.setup;
-        settings.run(server, places, &costs.units, &mut self.interrupt, &mut self.progress).await
+        settings.run(self.setup.at(), &costs.units, &mut self.interrupt, &mut self.progress).await
     }
 
     async fn costs(

@@ -10,6 +10,7 @@ use crate::expect::Checked;
 use crate::figure::{bytes, float, percent, short_time, time};
 use crate::flags::{HeaderBlock, Mode};
 use crate::idle::Basis;
+use crate::network::Network;
 use crate::report::Report;
 use crate::results::INTERVALS_MIN;
 use crate::row::{Latency, Row, complete};
@@ -325,8 +326,9 @@ fn captured(report: &Report) -> Option<String> {
     Some(if differ.is_empty() {
         let packets: u64 = rows.iter().map(|(_, captured)| captured.packets()).sum();
         format!(
-            "What was captured is what the kernel counted, to the byte: {packets} packets of {} \
+            "What was captured is what the {} counted, to the byte: {packets} packets of {} \
              contenders.",
+            if report.run.network == Network::Ethernet { "link" } else { "kernel" },
             rows.len()
         )
     } else {
@@ -343,6 +345,7 @@ fn captured(report: &Report) -> Option<String> {
 
 /// How it was measured.
 fn how(report: &Report) -> Vec<String> {
+    let over_link = report.run.network == Network::Ethernet;
     let mut told = vec![
         format!(
             "Delay counts from the planned time of sending; the publisher was {} late at most, which \
@@ -351,13 +354,20 @@ fn how(report: &Report) -> Vec<String> {
              subscriber's wait for a message that is held.",
             time(float(report.generator.schedule_lag_us))
         ),
-        "Wire bytes are the kernel's counts of packets with the headers of IP and TCP, handshakes \
-         and closes included, as the client sees them; a Unix socket has no packets. B/ev, \
-         pkt/ev and wake/ev (how often the client had something to read) count only while messages \
-         were published; in B/ev those that came later are added at what \
-         one costs. \"±\" is one standard error, were the run made again. A percentile is shown \
-         where at least one message lies beyond it."
-            .to_owned(),
+        format!(
+            "Wire bytes are {} counts of packets with the headers of IP and TCP, handshakes and closes \
+             included, {}; a Unix socket has no packets. B/ev, pkt/ev and wake/ev (how often the \
+             client had something to read) count only while messages were published; in B/ev those \
+             that came later are added at what one costs. \"±\" is one standard error, were the run \
+             made again. A percentile is shown where at least one message lies beyond it.",
+            if over_link { "the link's" } else { "the kernel's" },
+            if over_link {
+                "where they were sent, so that what was lost is among them and what was sent again \
+                 counts again"
+            } else {
+                "as the client sees them"
+            },
+        ),
     ];
     if report.run.tls {
         told.push(

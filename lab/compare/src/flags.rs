@@ -24,7 +24,7 @@ Examples:
   doorbell compare --rate 20 --coalesce 500ms  push that gathers messages, as polls do
   doorbell compare --mode apart --rounds 3     one after another, three times, with the spread
   doorbell compare --replay traffic.jsonl      the times and sizes of your own messages
-  doorbell compare --link 'delay 40ms jitter 5ms rate 10mbit'
+  doorbell compare --link 'delay 40ms loss 2%'
                                                over a network that takes its time
   doorbell compare --compress --headers browser
                                                as a browser asks, and compressed
@@ -131,16 +131,13 @@ pub struct CompareArguments {
         value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
     pub(crate) project: Option<u64>,
     /// Put an emulated link between contenders and server, such as "delay 40ms jitter 5ms rate
-    /// 10mbit", for UDP also "loss 1% reorder 2%"; the delay is one way
+    /// 10mbit loss 2% reorder 1%"; the delay is one way. It is a link of packets, over which the
+    /// kernel's TCP does what it does, in a network of its own as with --ethernet; where that
+    /// cannot be had, relays delay what is sent and lose nothing
     #[arg(long, value_name = "LINK", global = true, value_parser = Link::parse)]
     pub(crate) link: Option<Link>,
-    /// The same by the kernel's own emulator in a network of its own as with --ethernet, where the
-    /// kernel has it: there segments are lost under TCP too
-    #[arg(long, value_name = "LINK", global = true, value_parser = Link::parse,
-        conflicts_with = "link")]
-    pub(crate) netem: Option<Link>,
     /// Run in a network of its own, whose packets have 1500 bytes at most as on an Ethernet; plain
-    /// loopback's have 64 KiB. Needs root or user namespaces, and a server of its own
+    /// loopback's have 64 KiB. Needs root or user namespaces, /dev/net/tun, and a server of its own
     #[arg(long, global = true)]
     pub(crate) ethernet: bool,
     /// Let what is asked for over HTTP come compressed, by gzip or brotli: answers to polls, and

@@ -56,8 +56,8 @@ pub(crate) async fn watch(
 ) -> Result<Vec<Option<Idle>>, Failure> {
     let filter = Filter::from(fresh_topic()?);
     let open = |contender: &Contender| contender.subscribe(places, filter.clone());
-    let crowd =
-        IdleSubscribers::connect(contenders.iter().map(open).collect::<Result<_, _>>()?).await?;
+    let subscriptions = contenders.iter().map(open).collect::<Result<_, _>>()?;
+    let crowd = IdleSubscribers::connect(places, subscriptions).await?;
     sleep(REST).await;
     let began = Instant::now();
     let before = crowd.traffic();

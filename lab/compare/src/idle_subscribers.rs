@@ -10,6 +10,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use crate::contender::Places;
+
 /// Nothing that is waited for here takes longer.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 /// How long traffic may take to come to rest.
@@ -23,14 +25,17 @@ pub(crate) struct IdleSubscribers {
 
 impl IdleSubscribers {
     /// Waits until the server has taken all of them up.
-    pub(crate) async fn connect(subscriptions: Vec<Subscribe>) -> Result<Self, Failure> {
+    pub(crate) async fn connect(
+        places: &Places,
+        subscriptions: Vec<Subscribe>,
+    ) -> Result<Self, Failure> {
         let (sender, mut connected) = watch::channel(0_usize);
         let sender = Arc::new(sender);
         let count = subscriptions.len();
         let mut readers = JoinSet::new();
         let mut meters = Vec::new();
         for subscribe in subscriptions {
-            let meter = Arc::new(Meter::default());
+            let meter = places.meter();
             let mut updates = subscribe.observed(Arc::clone(&meter) as _).stream();
             meters.push(meter);
             let sender = Arc::clone(&sender);

@@ -4,7 +4,7 @@
 //! planned before the run, so a publisher that is held up is late against its plan and shows it.
 //!
 //! - `flags`, `plan`, `replay`, `schedule`: what is asked for, and when what is sent
-//! - `experiment`: from set-up to report; `setup`, `network`, `relay_setup`: where it runs and over
+//! - `experiment`: from set-up to report; `setup`, `network`, `emulated`: where it runs and over
 //!   what; `costs`, `rounds`, `results`: what is measured before, what is run, and the sums of it
 //! - `way`, `contender`, `race`, `subscriber`, `measure`: what receives, one run, what is counted
 //!   in it; `capture`: the packets themselves, as a check
@@ -27,6 +27,7 @@ mod compressed;
 mod condition;
 mod contender;
 mod costs;
+mod emulated;
 mod expect;
 mod experiment;
 mod figure;
@@ -52,7 +53,6 @@ mod race;
 mod radio;
 mod ramp;
 mod rearm;
-mod relay_setup;
 mod replay;
 mod report;
 mod results;
@@ -77,6 +77,7 @@ use std::path::Path;
 
 use doorbell::Server;
 use doorbell_instruments::Failure;
+use doorbell_wire::SplitNetwork;
 
 use self::experiment::Experiment;
 pub use self::flags::{CompareArguments, EXAMPLES};
@@ -87,19 +88,23 @@ use self::plan::Plan;
 use self::sweep::Settings;
 
 /// Runs `doorbell compare`: prints tables, or JSON if that is asked for, on the standard output and
-/// writes the files that are named.
+/// writes the files that are named. The network is what [`isolate`] has made of the same arguments.
 ///
 /// # Errors
 ///
 /// [`Failure::Usage`] for what cannot be measured as asked, [`Failure::Failed`] for what went
 /// wrong.
-pub async fn run(arguments: CompareArguments, server: Option<Server>) -> Result<(), Failure> {
+pub async fn run(
+    arguments: CompareArguments,
+    server: Option<Server>,
+    split: Option<SplitNetwork>,
+) -> Result<(), Failure> {
     match &arguments.command {
         Some(CompareCommand::Sweep(sweep)) => {
-            return Box::pin(run_sweep(&arguments, sweep, server)).await;
+            return Box::pin(run_sweep(&arguments, sweep, server, split)).await;
         }
         Some(CompareCommand::Ramp(ramp)) => {
-            return Box::pin(run_ramp(&arguments, ramp, server)).await;
+            return Box::pin(run_ramp(&arguments, ramp, server, split)).await;
         }
         None => {}
     }
@@ -108,7 +113,8 @@ pub async fn run(arguments: CompareArguments, server: Option<Server>) -> Result<
         capture::permitted()?;
     }
     let between = Between::of(&arguments)?;
-    let mut experiment = Experiment::open(server, plan.payload_max(), between, plan.seed).await?;
+    let mut experiment =
+        Experiment::open((server, split), plan.payload_max(), between, plan.seed).await?;
     let report = experiment.compare(&arguments, &plan).await;
     experiment.close().await;
     let report = report?;
@@ -138,6 +144,7 @@ async fn run_sweep(
     arguments: &CompareArguments,
     sweep: &SweepArguments,
     server: Option<Server>,
+    split: Option<SplitNetwork>,
 ) -> Result<(), Failure> {
     let settings = Settings::checked(sweep)?;
     for (flag, is_given) in
@@ -149,7 +156,8 @@ async fn run_sweep(
         }
     }
     let between = Between::of(arguments)?;
-    let mut experiment = Experiment::open(server, sweep.payload, between, settings.seed).await?;
+    let mut experiment =
+        Experiment::open((server, split), sweep.payload, between, settings.seed).await?;
     let report = experiment.sweep(&settings).await;
     experiment.close().await;
     let report = report?;
@@ -164,6 +172,7 @@ async fn run_ramp(
     arguments: &CompareArguments,
     ramp: &RampArguments,
     server: Option<Server>,
+    split: Option<SplitNetwork>,
 ) -> Result<(), Failure> {
     for (flag, is_given) in [
         ("--chart", arguments.chart.is_some()),
@@ -176,7 +185,7 @@ async fn run_ramp(
     }
     let between = Between::of(arguments)?;
     let seed = ramp.seed.unwrap_or_else(rand::random);
-    let mut experiment = Experiment::open(server, ramp.payload, between, seed).await?;
+    let mut experiment = Experiment::open((server, split), ramp.payload, between, seed).await?;
     let report = experiment.ramp(ramp, seed).await;
     experiment.close().await;
     let report = report?;

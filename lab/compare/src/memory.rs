@@ -158,5 +158,6 @@ async fn open(way: Way, count: usize, places: &Places) -> Result<IdleSubscribers
     let contender = Contender { interval, ..way.into() };
     let filter = Filter::from(fresh_topic()?);
     let subscription = |_| contender.subscribe(places, filter.clone());
-    IdleSubscribers::connect((0..count).map(subscription).collect::<Result<_, _>>()?).await
+    let subscriptions = (0..count).map(subscription).collect::<Result<_, _>>()?;
+    IdleSubscribers::connect(places, subscriptions).await
 }

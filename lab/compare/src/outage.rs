@@ -9,9 +9,9 @@ use serde::Serialize;
 use tokio::sync::{Mutex, watch};
 use tokio::time::{sleep, sleep_until};
 
+use crate::emulated::Emulated;
 use crate::figure::short_time;
 use crate::flags::CompareArguments;
-use crate::relay_setup::RelaySetup;
 use crate::subscriber::Phase;
 
 /// What fails, and for how long.
@@ -63,7 +63,7 @@ impl Outage {
 pub(crate) struct Failing<'a> {
     pub(crate) outage: Outage,
     pub(crate) own: Option<&'a Mutex<OwnServer>>,
-    pub(crate) relays: Option<&'a RelaySetup>,
+    pub(crate) link: Option<&'a Emulated>,
 }
 
 impl Failing<'_> {
@@ -76,10 +76,10 @@ impl Failing<'_> {
         sleep_until(at.into()).await;
         match self.outage {
             Outage::Cut(length) => {
-                let relays = self.relays.ok_or_else(|| missing("a link to cut"))?;
-                relays.set_dark(true);
+                let link = self.link.ok_or_else(|| missing("a link to cut"))?;
+                link.set_dark(true);
                 sleep(length).await;
-                relays.set_dark(false);
+                link.set_dark(false);
             }
             Outage::Restart(length) => {
                 let own = self.own.ok_or_else(|| missing("a server of its own"))?;

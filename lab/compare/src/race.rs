@@ -31,6 +31,8 @@ const CONNECT_DEADLINE: Duration = Duration::from_secs(15);
 const CONNECT_DEADLINE_EACH: Duration = Duration::from_millis(5);
 /// How long stragglers are waited for after the last poll is due.
 const GRACE: Duration = Duration::from_secs(2);
+/// The same where packets are lost: TCP may send one several times, each after twice the wait.
+const GRACE_LINK: Duration = Duration::from_secs(10);
 /// How long connections may take to end, so that their last packets are counted, and how long it is
 /// from one look at them to the next: the end wakes nobody.
 const CLOSING_MAX: Duration = Duration::from_secs(2);
@@ -167,8 +169,9 @@ impl Race<'_> {
         let after: Vec<(Traffic, u64)> =
             field.teams.iter().map(|team| (team.traffic(), team.shared.count())).collect();
         let slowest = self.contenders.iter().map(Contender::lateness).max();
+        let grace = if self.places.flows.is_some() { GRACE_LINK } else { GRACE };
         tokio::select! {
-            () = field.drain(outcome.accepted_count(), slowest.unwrap_or_default() + GRACE) => {}
+            () = field.drain(outcome.accepted_count(), slowest.unwrap_or_default() + grace) => {}
             () = interrupt.next() => outcome.interrupted = true,
         }
         outcome.wall = began.elapsed();
@@ -231,7 +234,7 @@ impl Race<'_> {
             let team = &mut field.teams[index];
             for number in 0..self.subscribers {
                 let filter = self.schedule.filter()?;
-                let meter = Arc::new(Meter::default());
+                let meter = self.places.meter();
                 if self.lists {
                     meter.list_connections();
                 }

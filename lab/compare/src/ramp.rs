@@ -8,11 +8,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use doorbell::Server;
 use doorbell_instruments::Failure;
 use serde::Serialize;
 
-use crate::contender::{Contender, Places};
+use crate::contender::{Contender, Places, Where};
 use crate::figure::{count, float, percent, time};
 use crate::flags::{Phases, Process, RampArguments};
 use crate::grid::{Grid, NOTHING, wrap};
@@ -76,13 +75,6 @@ impl Climb {
     fn broken(&self) -> Option<&Step> {
         self.steps.iter().find(|step| step.broke.is_some())
     }
-}
-
-/// Where the server is for the publisher, and for the contenders.
-#[derive(Clone, Copy)]
-pub(crate) struct Where<'a> {
-    pub(crate) server: &'a Server,
-    pub(crate) places: &'a Places,
 }
 
 /// Runs it.
@@ -153,7 +145,7 @@ async fn step(
         times.into_iter().map(|at| Planned { at, topic: 0, bytes: arguments.payload }).collect();
     let run = Race {
         server: at.server,
-        publish_at: at.server,
+        publish_at: at.publish_at,
         places: at.places,
         contenders: std::slice::from_ref(contender),
         subscribers: arguments.subscribers as usize,

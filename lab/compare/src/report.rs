@@ -10,7 +10,7 @@ use crate::expect::Checked;
 use crate::flags::{HeaderBlock, Mode, Phases, Process};
 use crate::machine::Machine;
 use crate::memory::KernelSource;
-use crate::network::Network;
+use crate::network::{EmulatedLink, Network};
 use crate::outage::Outage;
 use crate::price::Money;
 use crate::project::Projection;
@@ -106,6 +106,10 @@ pub(crate) struct Run {
     pub(crate) network: Network,
     /// The network in words, and what was put before the server.
     pub(crate) link: String,
+    /// The link that was asked for.
+    pub(crate) emulated_link: Option<EmulatedLink>,
+    /// How this kernel's TCP decides how much to send.
+    pub(crate) congestion_control: Option<String>,
     /// How long contenders were watched while nothing was published, at most.
     pub(crate) idle_s: f64,
     pub(crate) kernel_memory: KernelSource,
@@ -135,6 +139,18 @@ pub(crate) struct Generator {
     pub(crate) schedule_lag_us: u64,
     /// Why the figures may be those of this process and not of the server.
     pub(crate) warnings: Vec<String>,
+}
+
+impl Generator {
+    /// What a link did not take in time is lost, and not by chance.
+    pub(crate) fn warn_of_dropped(&mut self, dropped: u64) {
+        if dropped > 0 {
+            self.warnings.push(format!(
+                "the kernel dropped {dropped} packets that the link did not take in time, so more \
+                 was lost than was asked for"
+            ));
+        }
+    }
 }
 
 impl Report {

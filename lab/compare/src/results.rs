@@ -12,6 +12,7 @@ use crate::figure::{float, float_of, percent, time};
 use crate::flags::Mode;
 use crate::idle;
 use crate::measure::micros;
+use crate::network::Network;
 use crate::plan::Plan;
 use crate::race::Outcome;
 use crate::radio::Radio;
@@ -114,6 +115,10 @@ impl Results {
         rows.map(|((tally, contender), idle)| {
             let unit = unit(contender.way);
             let mut row = tally.row(contender, plan, unit, quickest);
+            if self.run.network == Network::Ethernet {
+                let (lost, again) = tally.mishaps();
+                (row.lost_packets, row.segments_sent_again) = (Some(lost), Some(again));
+            }
             if contender.way.family() == Family::Longpoll {
                 let known = costs.round_trip_us().zip(push);
                 row.rearm = known.and_then(|(micros, push)| tally.long_polls(plan, micros, push));

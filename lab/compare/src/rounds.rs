@@ -128,7 +128,7 @@ impl<'a> Rounds<'a> {
             failing: self.plan.outage.map(|outage| Failing {
                 outage,
                 own: self.setup.own.as_ref(),
-                relays: self.setup.relays.as_ref(),
+                link: self.setup.emulated.as_ref(),
             }),
         })
     }

@@ -69,6 +69,10 @@ pub(crate) struct Row {
     pub(crate) packets: Both,
     /// Packets among them that acknowledge and do nothing else.
     pub(crate) acks: Both,
+    /// Packets among them that a link of packets lost, and segments that have something which had
+    /// been sent before; `None` where there is no such link.
+    pub(crate) lost_packets: Option<Both>,
+    pub(crate) segments_sent_again: Option<Both>,
     /// While messages were published: connecting and waiting for stragglers is not in it.
     pub(crate) window: Window,
     /// Of the window, with what was published in it and came later at what a message costs.

@@ -6,16 +6,17 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use doorbell::{Endpoint, Server};
 use doorbell_instruments::{Failure, OwnServer, OwnServerSettings};
-use doorbell_link::Link;
+use doorbell_link::PacketLink;
+use doorbell_wire::{Device, Namespace, SplitNetwork};
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
-use crate::contender::Places;
+use crate::contender::{Places, Where};
+use crate::emulated::{Emulated, RelaySetup};
 use crate::flags::{Mode, Phases, Process};
 use crate::memory::KernelSource;
-use crate::network::{Between, Network};
+use crate::network::{Between, EmulatedLink, Network, congestion_control};
 use crate::outage::Outage;
-use crate::relay_setup::RelaySetup;
 use crate::report::{Run, Versions};
 use crate::unit_cost::KEEPALIVE;
 
@@ -43,15 +44,16 @@ struct Listen {
 pub(crate) struct Setup {
     /// Where the server is asked about itself.
     pub(crate) server: Server,
-    /// Where messages are published: there, or at another server of the same log.
+    /// Where messages are published: there but past an emulated link, or at another server of the
+    /// same log.
     pub(crate) publish_at: Server,
     /// Where the contenders connect to.
     pub(crate) places: Places,
     network: Network,
-    /// What was put between contenders and server.
-    link: Option<Link>,
     between: Between,
-    pub(crate) relays: Option<RelaySetup>,
+    pub(crate) emulated: Option<Emulated>,
+    /// The server's network, if it has one of its own.
+    pub(crate) beyond: Option<Namespace>,
     version: Option<String>,
     /// From one sign of life to the next.
     pub(crate) keepalive: Duration,
@@ -101,9 +103,10 @@ async fn places(server: &Server, between: &Between) -> Result<(Places, Config), 
         None => None,
     };
     let (style, round_trip) = (between.style, between.round_trip());
+    let http = server.clone();
     let poll_interval = config.poll_interval_seconds.map(Duration::from_secs);
     let places = Places {
-        http: server.clone(),
+        http,
         tcp,
         unix,
         udp,
@@ -111,6 +114,7 @@ async fn places(server: &Server, between: &Between) -> Result<(Places, Config), 
         style,
         poll_interval,
         round_trip,
+        flows: None,
     };
     Ok((places, config))
 }
@@ -129,9 +133,10 @@ impl Setup {
         server: Option<Server>,
         payload: u32,
         between: Between,
+        split: Option<SplitNetwork>,
         seed: u64,
     ) -> Result<Self, Failure> {
-        let network = Network::of(between, server.as_ref());
+        let network = Network::of(split.is_some(), server.as_ref());
         if let (Some(server), Some(Outage::Restart(_))) = (&server, between.outage) {
             let text = format!("--restart needs a server of its own, not {server}");
             return Err(Failure::Usage(text));
@@ -144,54 +149,62 @@ impl Setup {
             let text = format!("--poll-interval needs a server of its own, not {server}");
             return Err(Failure::Usage(text));
         }
+        let link = between.emulated();
+        let (packets, beyond) = match split {
+            Some(SplitNetwork { client, server, beyond }) => {
+                let link = link.unwrap_or_default();
+                (Some(PacketLink::start(link, client, server, seed)?), Some(beyond))
+            }
+            None => (None, None),
+        };
         let (server, own, lively) = match server {
             Some(server) => (server, None, None),
             None => {
                 let durable = matches!(between.outage, Some(Outage::Restart(_)));
                 let settings = OwnServerSettings {
                     message_bytes: payload,
-                    durable,
                     tls,
                     compress,
                     poll_interval: between.poll_interval,
+                    beyond: beyond.clone(),
                     ..Default::default()
                 };
-                let own = OwnServer::start_for(settings).await?;
-                let settings = OwnServerSettings {
-                    message_bytes: payload,
-                    keepalive: Some(KEEPALIVE),
-                    tls,
-                    compress,
-                    ..Default::default()
-                };
-                let lively = OwnServer::start_for(settings).await?;
-                let (places, _) = places(lively.address(), &between).await?;
+                let lively = OwnServerSettings { keepalive: Some(KEEPALIVE), ..settings.clone() };
+                let own = OwnServer::start_for(OwnServerSettings { durable, ..settings }).await?;
+                let lively = OwnServer::start_for(lively).await?;
+                let (mut places, _) = places(lively.address(), &between).await?;
+                places.flows = packets.as_ref().map(|link| link.flows().clone());
                 let places = encrypted(places, &lively)?;
                 (own.address().clone(), Some(Mutex::new(own)), Some((lively, places)))
             }
         };
         let (mut places, config) = places(&server, &between).await?;
+        // A Unix socket has no network before it: it is published there, and it takes no part.
+        let past_the_link = places.unix.clone().filter(|_| packets.is_some());
+        let publish_at =
+            past_the_link.map_or_else(|| server.clone(), |unix| Server::Lines(unix, None));
+        places.unix = places.unix.filter(|_| link.is_none());
+        places.flows = packets.as_ref().map(|link| link.flows().clone());
         if let Some(own) = &own {
             places = encrypted(places, &*own.lock().await)?;
         }
-        // What is to go dark goes over a link, if only one that takes no time.
-        let cut = matches!(between.outage, Some(Outage::Cut(_))).then(Link::default);
-        let (relays, places) = match between.link.or(cut) {
-            Some(link) => {
+        let (emulated, places) = match (packets, link) {
+            (Some(packets), _) => (Some(Emulated::Packets(packets)), places),
+            (None, Some(link)) => {
                 let (relays, places) = RelaySetup::build(link, &places, seed).await?;
-                (Some(relays), places)
+                (Some(Emulated::Relays(relays)), places)
             }
-            None => (None, places),
+            (None, None) => (None, places),
         };
         let keepalive = config.keepalive_seconds.filter(|seconds| seconds.is_finite());
         Ok(Self {
-            publish_at: server.clone(),
+            publish_at,
             server,
             places,
             network,
-            link: between.link.or(between.netem),
             between,
-            relays,
+            emulated,
+            beyond,
             version: config.version,
             keepalive: Duration::from_secs_f64(keepalive.unwrap_or(40.0).max(0.1)),
             own,
@@ -206,6 +219,20 @@ impl Setup {
         {
             server.stop().await;
         }
+    }
+
+    /// How many packets the kernels dropped because the link did not take them in time.
+    pub(crate) fn dropped(&self) -> u64 {
+        let Some(beyond) = &self.beyond else {
+            return 0;
+        };
+        let here = Device::dropped().unwrap_or(0);
+        here + beyond.run(Device::dropped).and_then(|dropped| dropped).unwrap_or(0)
+    }
+
+    pub(crate) fn at(&self) -> Where<'_> {
+        let Self { server, publish_at, places, .. } = self;
+        Where { server, publish_at, places }
     }
 
     /// Whether the server was started for the purpose.
@@ -225,6 +252,7 @@ impl Setup {
     /// A run of which nothing is known but where and with what seed.
     pub(crate) fn describe(&self, seed: u64) -> Run {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let link = self.between.link.map(|link| EmulatedLink::new(link, self.network));
         Run {
             command: std::env::args().collect(),
             repeat: repeat(std::env::args().skip(1), seed),
@@ -252,7 +280,9 @@ impl Setup {
             rounds_done: 0,
             keepalive_s: self.keepalive.as_secs_f64(),
             network: self.network,
-            link: self.network.describe(self.link),
+            link: self.network.describe(link.as_ref()),
+            emulated_link: link,
+            congestion_control: congestion_control(),
             idle_s: 0.0,
             kernel_memory: KernelSource::default(),
             interrupted: false,

@@ -8,7 +8,7 @@ use doorbell::{CoalesceWindow, Transport};
 use doorbell_instruments::Failure;
 use serde::Serialize;
 
-use crate::contender::{Contender, Places};
+use crate::contender::{Contender, Where};
 use crate::figure::{bytes, count, float, float_of};
 use crate::flags::{INTERVALS_MAX, Phases, Process, SweepArguments};
 use crate::grid::{Grid, NOTHING, wrap};
@@ -172,12 +172,12 @@ impl Settings {
     /// Runs it, one rate after another.
     pub(crate) async fn run(
         &self,
-        server: &doorbell::Server,
-        places: &Places,
+        at: Where<'_>,
         units: &[UnitCost],
         interrupt: &mut Interrupt,
         progress: &mut Progress,
     ) -> Result<Sweep, Failure> {
+        let Where { server, publish_at, places } = at;
         let ways: Vec<Way> = WAYS.into_iter().filter(|way| places.have(*way)).collect();
         let mut contenders = Contender::all(&ways, &self.intervals, &[], None);
         if ways.contains(&Way::TCP) {
@@ -201,7 +201,7 @@ impl Settings {
             let contenders = &contenders;
             let race = Race {
                 server,
-                publish_at: server,
+                publish_at,
                 places,
                 contenders,
                 subscribers,

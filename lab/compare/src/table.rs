@@ -73,6 +73,10 @@ fn figure(value: Option<f64>, show: fn(f64) -> String) -> String {
     value.map_or_else(|| NOTHING.to_owned(), show)
 }
 
+fn nothing() -> String {
+    NOTHING.to_owned()
+}
+
 /// A figure with its error.
 fn estimate(estimate: Option<Estimate>, show: fn(f64) -> String) -> String {
     estimate.map_or_else(
@@ -152,6 +156,8 @@ pub(crate) fn cost(report: &Report) -> Grid {
         "text",
         "pkt/ev",
         "wake/ev",
+        "lost",
+        "sent again",
         "CPU/ev",
         "sw/ev",
     ];
@@ -169,6 +175,8 @@ pub(crate) fn cost(report: &Report) -> Grid {
             figure(row.text_share, percent),
             figure(row.packets_per_delivery, |packets| format!("{packets:.2}")),
             figure(row.wakeups_per_delivery, |reads| format!("{reads:.2}")),
+            row.lost_packets.map_or_else(nothing, |lost| lost.sum().to_string()),
+            row.segments_sent_again.map_or_else(nothing, |again| again.sum().to_string()),
             processor(report, row),
             figure(row.server_context_switches_per_delivery, |count| format!("{count:.2}")),
         ]);

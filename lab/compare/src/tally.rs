@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use doorbell::Transport;
 use doorbell_instruments::{Connection, Traffic};
+use doorbell_link::Mishaps;
 
 use crate::both::Both;
 use crate::contender::Contender;
@@ -172,6 +173,12 @@ impl Tally {
         })
     }
 
+    /// Packets that a link lost, and segments that were sent again.
+    pub(crate) fn mishaps(&self) -> (Both, Both) {
+        let Mishaps { lost_out, lost_in, again_out, again_in } = self.whole.mishaps;
+        (Both { r#in: lost_in, out: lost_out }, Both { r#in: again_in, out: again_out })
+    }
+
     /// The delays.
     pub(crate) fn latency(&self) -> Option<Latency> {
         Latency::of(&self.latencies.planned)
@@ -223,6 +230,8 @@ impl Tally {
             wire_bytes: wire_bytes(self.whole),
             packets: packets(self.whole),
             acks: Both { r#in: self.whole.wire.acks_in, out: self.whole.wire.acks_out },
+            lost_packets: None,
+            segments_sent_again: None,
             window: self.window(),
             wire_bytes_per_delivery: each.map(|each| each.bytes),
             wire_bytes_per_delivery_error: each.map(|each| each.error),

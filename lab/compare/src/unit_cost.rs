@@ -15,7 +15,7 @@ use doorbell::{
     Client, Draft, Filter, Receipt, Received, Server, Since, Subscribe, Subscription, Topic,
     Transport, Update,
 };
-use doorbell_instruments::{Failure, Meter, Traffic};
+use doorbell_instruments::{Failure, Traffic};
 use doorbell_protocol::Family;
 use futures_util::{StreamExt, stream};
 use serde::Serialize;
@@ -84,7 +84,7 @@ struct Pushed {
 /// Where and how it is measured.
 pub(crate) struct Costing<'a> {
     /// Where messages are published.
-    pub(crate) server: &'a Server,
+    pub(crate) publish_at: &'a Server,
     /// Where the contenders connect to.
     pub(crate) places: &'a Places,
     /// A server that sends keepalives often.
@@ -137,7 +137,7 @@ impl Costing<'_> {
         let mut firsts = Vec::new();
         for way in ways {
             // Nothing is held on this topic, so that nothing but the subscription crosses.
-            let meter = Arc::new(Meter::default());
+            let meter = self.places.meter();
             let subscribe = open(*way, self.places, &fresh_topic()?)?;
             let mut updates = subscribe.observed(Arc::clone(&meter) as _).stream();
             until(&mut updates, |update| matches!(update, Update::Connected)).await?;
@@ -159,7 +159,7 @@ impl Costing<'_> {
     /// The traffic of each way while nothing happens.
     async fn quiet(ways: &[Way], places: &Places) -> Result<Vec<Traffic>, Failure> {
         let topic = fresh_topic()?;
-        let crowd = IdleSubscribers::connect(open_all(ways, places, &topic)?).await?;
+        let crowd = IdleSubscribers::connect(places, open_all(ways, places, &topic)?).await?;
         sleep(REST + places.round_trip).await;
         let before = crowd.traffic();
         sleep(WATCH + ROUND_TRIPS * places.round_trip).await;
@@ -169,14 +169,15 @@ impl Costing<'_> {
     /// The traffic of each way while messages come one by one, and while many come at once.
     async fn pushed(&self, ways: &[Way]) -> Result<Pushed, Failure> {
         let topic = fresh_topic()?;
-        let crowd = IdleSubscribers::connect(open_all(ways, self.places, &topic)?).await?;
+        let crowd =
+            IdleSubscribers::connect(self.places, open_all(ways, self.places, &topic)?).await?;
         sleep(REST + self.places.round_trip).await;
         let before = crowd.traffic();
         let messages = self.publish(&topic, MESSAGES, MESSAGE_STEP).await?;
         let rest = POLL_INTERVAL + REST + ROUND_TRIPS * self.places.round_trip;
         sleep(rest).await;
         let between = crowd.traffic();
-        let client = Client::new(Server::Lines(self.server.lines().await?, None));
+        let client = Client::new(Server::Lines(self.publish_at.lines().await?, None));
         let drafts = (0..GATHERED)
             .map(|number| Draft::unchecked(topic.clone(), text(number as usize, self.payload)));
         let receipts: Vec<_> = client.publisher().publish_all(stream::iter(drafts)).collect().await;
@@ -198,7 +199,7 @@ impl Costing<'_> {
         count: u32,
         step: Duration,
     ) -> Result<Vec<Received>, Failure> {
-        let client = Client::new(Server::Lines(self.server.lines().await?, None));
+        let client = Client::new(Server::Lines(self.publish_at.lines().await?, None));
         let mut reader = client.subscribe(Filter::from(topic.clone())).stream();
         let mut messages = Vec::new();
         until(&mut reader, |update| matches!(update, Update::Connected)).await?;

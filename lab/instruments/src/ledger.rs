@@ -1,4 +1,5 @@
-//! What the kernel counted of the connections of one subscription, those that have ended included.
+//! What the kernel counted of the connections of one subscription, those that have ended included,
+//! or a link of packets did.
 //!
 //! A connection's counts are complete once both sides have said goodbye, which is after its owner
 //! has dropped it. So a dropped connection is shut down at once, as closing does, but its
@@ -13,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant, SystemTime};
 
+use doorbell_link::{Flow, Flows, Mishaps};
 use doorbell_wire::{Ip, Opener, State, WireCounts, tcp_info};
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -21,6 +23,8 @@ use tokio::net::TcpStream;
 /// A connection whose other side has not ended it after this long is not waited for. A server that
 /// looks a second after the end whether anybody is there has not looked yet.
 pub const CLOSING_MAX: Duration = Duration::from_millis(500);
+/// Over a link of packets the end may be lost, and is sent again.
+const CLOSING_MAX_LINK: Duration = Duration::from_secs(2);
 /// Connections that wait for their end at the same time.
 const CLOSING_COUNT_MAX: usize = 64;
 /// Connections that are listed of one meter.
@@ -41,6 +45,8 @@ pub struct Connection {
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     number: AtomicU64,
+    /// The counts of a link of packets, which then hold in place of the kernel's.
+    flows: Option<Flows>,
     book: Mutex<Book>,
 }
 
@@ -49,24 +55,37 @@ struct Book {
     open: Vec<(u64, Arc<TcpStream>)>,
     closing: VecDeque<(Instant, Arc<TcpStream>)>,
     ended: WireCounts,
+    /// By a link's counts: the connections that it knows, which it bounds, and the sum of those that
+    /// it has forgotten.
+    flows: Vec<Arc<Flow>>,
+    forgotten: (WireCounts, Mishaps),
     /// Those opened since somebody asked for a list.
     listed: Option<Vec<Connection>>,
 }
 
 impl Ledger {
+    /// An empty one. Over a link of packets that counts what was sent, the kernel does not: it
+    /// knows nothing of what was lost, and counts no selective acknowledgements.
+    pub(crate) fn over(flows: Option<Flows>) -> Self {
+        Self { flows, ..Self::default() }
+    }
+
     /// The sum over all connections at this moment.
-    pub(crate) fn read(&self) -> WireCounts {
+    pub(crate) fn read(&self) -> (WireCounts, Mishaps) {
         let mut book = self.book();
-        book.settle();
+        book.settle(self.closing_max());
+        if self.flows.is_some() {
+            return book.sum_of_flows();
+        }
         let open = book.open.iter().map(|(_, stream)| stream);
         let all = open.chain(book.closing.iter().map(|(_, stream)| stream));
-        all.fold(book.ended, |sum, stream| sum + wire(stream))
+        (all.fold(book.ended, |sum, stream| sum + wire(stream)), Mishaps::default())
     }
 
     /// How many connections have been dropped whose last packets are still awaited.
     pub(crate) fn closing(&self) -> usize {
         let mut book = self.book();
-        book.settle();
+        book.settle(self.closing_max());
         book.closing.len()
     }
 
@@ -84,12 +103,29 @@ impl Ledger {
         let number = self.number.fetch_add(1, Ordering::Relaxed);
         let mut book = self.book();
         book.open.push((number, Arc::clone(stream)));
-        if let Some(listed) = book.listed.as_mut().filter(|listed| listed.len() < LISTED_MAX)
-            && let (Ok(local), Ok(peer)) = (stream.local_addr(), stream.peer_addr())
-        {
-            listed.push(Connection { local, peer, since: SystemTime::now() });
+        if let (Ok(local), Ok(peer)) = (stream.local_addr(), stream.peer_addr()) {
+            let flow = self.flows.as_ref().and_then(|flows| flows.connection(local, peer));
+            book.flows.extend(flow);
+            if let Some(listed) = book.listed.as_mut().filter(|listed| listed.len() < LISTED_MAX) {
+                listed.push(Connection { local, peer, since: SystemTime::now() });
+            }
         }
         number
+    }
+
+    /// Begins to count what is sent between two sockets of datagrams, over a link of packets.
+    pub(crate) fn add_datagrams(&self, local: SocketAddr, server: SocketAddr) {
+        let flow = self.flows.as_ref().and_then(|flows| flows.datagrams(local, server));
+        self.book().flows.extend(flow);
+    }
+
+    /// Whether a link counts packets.
+    pub(crate) fn is_over_link(&self) -> bool {
+        self.flows.is_some()
+    }
+
+    fn closing_max(&self) -> Duration {
+        if self.is_over_link() { CLOSING_MAX_LINK } else { CLOSING_MAX }
     }
 
     fn close(&self, number: u64) {
@@ -101,7 +137,7 @@ impl Ledger {
         // That the other side has already ended it is no trouble.
         let _ = SockRef::from(&*stream).shutdown(Shutdown::Write);
         book.closing.push_back((Instant::now(), stream));
-        book.settle();
+        book.settle(self.closing_max());
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {
@@ -111,15 +147,31 @@ impl Ledger {
 }
 
 impl Book {
+    /// What a link counted.
+    fn sum_of_flows(&mut self) -> (WireCounts, Mishaps) {
+        let add =
+            |sum: (WireCounts, Mishaps), flow: &Flow| (sum.0 + flow.wire(), sum.1 + flow.mishaps());
+        let forgotten = &mut self.forgotten;
+        self.flows.retain(|flow| {
+            // The link has let go of it, so that it does not change any more.
+            let is_final = Arc::strong_count(flow) == 1;
+            if is_final {
+                *forgotten = add(*forgotten, flow);
+            }
+            !is_final
+        });
+        self.flows.iter().fold(*forgotten, |sum, flow| add(sum, flow))
+    }
+
     /// Takes down the connections that have ended, and lets go of those that take too long.
-    fn settle(&mut self) {
+    fn settle(&mut self, closing_max: Duration) {
         let surplus = self.closing.len().saturating_sub(CLOSING_COUNT_MAX);
         let mut ended = self.ended;
         let mut index = 0;
         self.closing.retain(|(since, stream)| {
             index += 1;
             let over = tcp_info(&**stream).map_or(true, |counts| counts.state == State::Closed);
-            let wait = !over && index > surplus && since.elapsed() < CLOSING_MAX;
+            let wait = !over && index > surplus && since.elapsed() < closing_max;
             if !wait {
                 ended = ended + wire(stream);
             }

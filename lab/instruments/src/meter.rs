@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use doorbell::laboratory::{ByteStream, Observation, Observer, Socket};
+use doorbell_link::Flows;
 use doorbell_wire::{Ip, WireCounts};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::UdpSocket;
@@ -55,6 +56,11 @@ struct Datagrams {
 }
 
 impl Meter {
+    /// A meter of what goes over a link of packets, which counts them.
+    pub fn over(flows: Option<Flows>) -> Self {
+        Self { ledger: Arc::new(Ledger::over(flows)), ..Self::default() }
+    }
+
     /// The count at this moment.
     pub fn read(&self) -> Traffic {
         self.take_farewells();
@@ -98,6 +104,7 @@ impl Meter {
     /// The count over all connections and these packets of datagrams.
     fn traffic(&self, datagrams: WireCounts) -> Traffic {
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let (wire, mishaps) = self.ledger.read();
         Traffic {
             bytes_in: read(&self.bytes_in),
             reads: read(&self.reads),
@@ -107,7 +114,8 @@ impl Meter {
             not_modified: read(&self.not_modified),
             connects: read(&self.connects),
             answers: Duration::from_micros(read(&self.answer_us)),
-            wire: self.ledger.read() + datagrams,
+            wire: wire + datagrams,
+            mishaps,
         }
     }
 
@@ -118,17 +126,21 @@ impl Meter {
 
     fn datagram_out(&self, bytes: usize, to: SocketAddr) {
         add(&self.bytes_out, bytes);
-        let wire = &mut self.datagrams().wire;
-        wire.packets_out += 1;
-        wire.bytes_out += packet_bytes(bytes, to);
+        if !self.ledger.is_over_link() {
+            let wire = &mut self.datagrams().wire;
+            wire.packets_out += 1;
+            wire.bytes_out += packet_bytes(bytes, to);
+        }
     }
 
     fn datagram_in(&self, bytes: usize, from: SocketAddr) {
         add(&self.bytes_in, bytes);
         add(&self.reads, 1);
-        let wire = &mut self.datagrams().wire;
-        wire.packets_in += 1;
-        wire.bytes_in += packet_bytes(bytes, from);
+        if !self.ledger.is_over_link() {
+            let wire = &mut self.datagrams().wire;
+            wire.packets_in += 1;
+            wire.bytes_in += packet_bytes(bytes, from);
+        }
     }
 
     /// The question for a connection, and the answer that there is none.
@@ -165,6 +177,10 @@ impl Observer for Meter {
             Socket::Unix(stream) => Box::new(stream),
         };
         Box::new(Counted { stream, meter: self })
+    }
+
+    fn opened(&self, local: SocketAddr, server: SocketAddr) {
+        self.ledger.add_datagrams(local, server);
     }
 
     fn ended(self: Arc<Self>, socket: Arc<UdpSocket>, server: SocketAddr) {

@@ -2,16 +2,18 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
 use doorbell::{Fingerprint, Server};
 use doorbell_protocol::limits::{LINE_BYTES_DEFAULT, MESSAGE_BYTES_DEFAULT};
+use doorbell_wire::{Namespace, SplitNetwork};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use tokio::process::{Child, ChildStdout, Command};
+use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
@@ -25,7 +27,7 @@ const COMPRESSED_STREAMS: u32 = 100_000;
 const LINE_BYTES_MAX: u64 = 4096;
 
 /// How an own server is set.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct OwnServerSettings {
     /// It takes messages of so many bytes at least.
     pub message_bytes: u32,
@@ -39,6 +41,8 @@ pub struct OwnServerSettings {
     pub durable: bool,
     /// It names this time to those that poll.
     pub poll_interval: Option<Duration>,
+    /// It listens at the server's end of a network that was split; else on loopback.
+    pub beyond: Option<Namespace>,
 }
 
 /// A running server.
@@ -74,9 +78,13 @@ impl OwnServer {
         let folder = tempfile::tempdir()?;
         let mut names = vec!["http", "tcp", "udp"];
         names.extend(if settings.tls { &["https", "tcps"][..] } else { &[] });
+        let host = match settings.beyond {
+            Some(_) => SplitNetwork::SERVER,
+            None => Ipv4Addr::LOCALHOST,
+        };
         let free: Vec<_> =
-            names.iter().map(|name| ((*name).to_owned(), "127.0.0.1:0".to_owned())).collect();
-        let started = spawn(&program, settings.tls, &arguments(&folder, settings, &free)).await?;
+            names.iter().map(|name| ((*name).to_owned(), format!("{host}:0"))).collect();
+        let started = spawn(&program, &settings, &arguments(&folder, &settings, &free)).await?;
         let Started { child, line, fingerprint, drains } = started;
         let (Some(address), listeners) = (http_address(&line), listeners(&line)) else {
             return Err(Failure::Failed(format!("{PROGRAM} does not say where it listens")));
@@ -93,8 +101,8 @@ impl OwnServer {
     pub async fn restart(&mut self, after: Duration) -> Result<(), Failure> {
         self.child.kill().await?;
         sleep(after).await;
-        let arguments = arguments(&self.folder, self.settings, &self.listeners);
-        let started = spawn(&self.program, self.settings.tls, &arguments).await?;
+        let arguments = arguments(&self.folder, &self.settings, &self.listeners);
+        let started = spawn(&self.program, &self.settings, &arguments).await?;
         let Started { child, fingerprint, drains, .. } = started;
         self.fingerprint = fingerprint;
         (self.child, self.drains) = (child, drains);
@@ -135,10 +143,11 @@ struct Started {
 /// Starts it and waits until it is ready; if it signs itself, until it has said how it is known.
 async fn spawn(
     program: &PathBuf,
-    signs_itself: bool,
+    settings: &OwnServerSettings,
     arguments: &[OsString],
 ) -> Result<Started, Failure> {
-    let mut child = Command::new(program)
+    let mut command = Command::new(program);
+    command
         .args(arguments)
         // Its other end is held here and by nobody else: however this process ends, that ends the
         // server.
@@ -147,8 +156,17 @@ async fn spawn(
         .stderr(Stdio::piped())
         // Ctrl-C ends the comparison, which then ends the server.
         .process_group(0)
-        .kill_on_drop(true)
-        .spawn()?;
+        .kill_on_drop(true);
+    let mut child = match &settings.beyond {
+        None => command.spawn(),
+        Some(beyond) => {
+            let runtime = Handle::current();
+            beyond.run(|| {
+                let _inside = runtime.enter();
+                command.spawn()
+            })?
+        }
+    }?;
     let (Some(output), Some(errors)) = (child.stdout.take(), child.stderr.take()) else {
         return Err(Failure::Failed(format!("{PROGRAM} has no output")));
     };
@@ -161,7 +179,7 @@ async fn spawn(
         let reason = reason.lines().last().unwrap_or("it does not say why");
         return Err(Failure::Failed(format!("{PROGRAM} did not start: {reason}")));
     };
-    let fingerprint = if signs_itself {
+    let fingerprint = if settings.tls {
         timeout(READY_DEADLINE, fingerprint(&mut output)).await.ok().flatten()
     } else {
         None
@@ -174,11 +192,12 @@ async fn spawn(
 
 fn arguments(
     folder: &TempDir,
-    settings: OwnServerSettings,
+    settings: &OwnServerSettings,
     listeners: &[(String, String)],
 ) -> Vec<OsString> {
-    let OwnServerSettings { message_bytes, keepalive, tls, compress, durable, poll_interval } =
-        settings;
+    let OwnServerSettings {
+        message_bytes, keepalive, tls, compress, durable, poll_interval, ..
+    } = *settings;
     let mut arguments = if durable {
         vec!["--data".into(), folder.path().join("log").into()]
     } else {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use doorbell_link::Mishaps;
 use doorbell_wire::WireCounts;
 
 /// What went over the connections of one subscription so far, at the sockets: lines, HTTP with its
@@ -27,6 +28,8 @@ pub struct Traffic {
     /// Packets and bytes with the headers of TCP and IP, handshakes, acknowledgements and closes
     /// included, as the kernel counted them. A Unix socket has none.
     pub wire: WireCounts,
+    /// What was lost and sent again among those packets, where a link of packets says so.
+    pub mishaps: Mishaps,
 }
 
 impl Traffic {
@@ -43,6 +46,7 @@ impl Traffic {
             connects: self.connects + other.connects,
             answers: self.answers + other.answers,
             wire: self.wire + other.wire,
+            mishaps: self.mishaps + other.mishaps,
         }
     }
 
@@ -63,6 +67,7 @@ impl Traffic {
     #[must_use]
     pub fn since(self, earlier: Self) -> Self {
         let (wire, before) = (self.wire, earlier.wire);
+        let (mishaps, mishaps_before) = (self.mishaps, earlier.mishaps);
         Self {
             bytes_in: self.bytes_in.saturating_sub(earlier.bytes_in),
             bytes_out: self.bytes_out.saturating_sub(earlier.bytes_out),
@@ -79,6 +84,12 @@ impl Traffic {
                 packets_in: wire.packets_in.saturating_sub(before.packets_in),
                 acks_out: wire.acks_out.saturating_sub(before.acks_out),
                 acks_in: wire.acks_in.saturating_sub(before.acks_in),
+            },
+            mishaps: Mishaps {
+                lost_out: mishaps.lost_out.saturating_sub(mishaps_before.lost_out),
+                lost_in: mishaps.lost_in.saturating_sub(mishaps_before.lost_in),
+                again_out: mishaps.again_out.saturating_sub(mishaps_before.again_out),
+                again_in: mishaps.again_in.saturating_sub(mishaps_before.again_in),
             },
         }
     }

@@ -31,15 +31,15 @@ const NAMES: &str = "delay, jitter, rate, loss, reorder or duplicate";
 pub struct Link {
     /// One way, so half of what it adds to a round trip.
     pub delay: Duration,
-    /// How far each chunk's delay is from that at most, both ways alike; not more than the delay.
+    /// How far each packet's delay is from that at most, both ways alike; not more than the delay.
     pub jitter: Duration,
     /// Bits a second, or as fast as it goes.
     pub rate: Option<u64>,
-    /// The share of datagrams that are lost, 0 to 1. UDP only.
+    /// The share of packets that are lost, 0 to 1. A relay has it for UDP only, as what follows.
     pub loss: f64,
-    /// The share of datagrams that are held back so that later ones overtake them. UDP only.
+    /// The share of packets that are held back so that later ones overtake them.
     pub reorder: f64,
-    /// The share of datagrams that come twice. UDP only.
+    /// The share of packets that come twice.
     pub duplicate: f64,
 }
 
@@ -49,8 +49,8 @@ pub struct Link {
 pub struct LinkError(String);
 
 impl Link {
-    /// Reads pairs of a name and a value: `delay 40ms jitter 5ms rate 10mbit`, and for UDP
-    /// `loss 1% reorder 2% duplicate 0.5%`.
+    /// Reads pairs of a name and a value: `delay 40ms jitter 5ms rate 10mbit loss 1% reorder 2%
+    /// duplicate 0.5%`.
     ///
     /// # Errors
     ///
@@ -84,7 +84,7 @@ impl Link {
         }
         if link.jitter > link.delay {
             return Err(LinkError(format!(
-                "jitter {:?} is more than the delay of {:?}: a chunk cannot arrive before it is \
+                "jitter {:?} is more than the delay of {:?}: a packet cannot arrive before it is \
                  sent",
                 link.jitter, link.delay
             )));
@@ -92,23 +92,29 @@ impl Link {
         Ok(link)
     }
 
-    /// Whether TCP can run over it: a relay can't take segments out of a connection.
+    /// The property that only a link of packets can have over TCP, if there is one: a relay can't
+    /// take segments out of a connection.
+    pub fn needs_packets(&self) -> Option<&'static str> {
+        self.shares().into_iter().find_map(|(name, share)| (share > 0.0).then_some(name))
+    }
+
+    /// Whether a relay can have it for TCP.
     ///
     /// # Errors
     ///
-    /// A sentence that names the property which is for UDP only.
+    /// A sentence that names the property which it cannot have.
     pub fn for_tcp(self) -> Result<Self, LinkError> {
-        for (name, share) in
-            [("loss", self.loss), ("reorder", self.reorder), ("duplicate", self.duplicate)]
-        {
-            if share > 0.0 {
-                return Err(LinkError(format!(
-                    "{name} is for UDP: a relay in user space cannot take segments out of a TCP \
-                     connection"
-                )));
-            }
+        match self.needs_packets() {
+            Some(name) => Err(LinkError(format!(
+                "{name} is for UDP: a relay in user space cannot take segments out of a TCP \
+                 connection"
+            ))),
+            None => Ok(self),
         }
-        Ok(self)
+    }
+
+    fn shares(&self) -> [(&'static str, f64); 3] {
+        [("loss", self.loss), ("reorder", self.reorder), ("duplicate", self.duplicate)]
     }
 }
 
@@ -169,9 +175,7 @@ impl fmt::Display for Link {
             let (name, unit) = unit.unwrap_or(&UNITS[3]);
             write!(f, " rate {}{name}", rate / unit)?;
         }
-        for (name, share) in
-            [("loss", self.loss), ("reorder", self.reorder), ("duplicate", self.duplicate)]
-        {
+        for (name, share) in self.shares() {
             if share > 0.0 {
                 // No more digits than were given, in spite of binary fractions.
                 let percent = (share * 1e8).round() / 1e6;

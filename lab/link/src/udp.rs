@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::darkness::Darkness;
-use crate::line::Line;
+use crate::line::{Fate, Line};
 use crate::passed::{Counts, count};
 use crate::properties::Link;
 
@@ -30,8 +30,6 @@ const QUEUE_MAX: usize = 4096;
 const CLIENTS_MAX: usize = 4096;
 /// A client that was silent, as was the server towards it, for so long is forgotten.
 const IDLE: Duration = Duration::from_secs(300);
-/// A datagram that is overtaken is held back by half of the delay, and by so much at least.
-const HOLD_MIN: Duration = Duration::from_millis(5);
 /// After a failure to receive, such as an answer of "port unreachable".
 const PAUSE: Duration = Duration::from_millis(1);
 
@@ -152,7 +150,6 @@ impl Session {
 /// The datagrams of one direction, by the time at which they arrive.
 struct Queue {
     line: Line,
-    link: Link,
     counts: Arc<Counts>,
     darkness: Darkness,
     alarm: Alarm,
@@ -164,7 +161,6 @@ impl Queue {
     fn new(session: &Session, seed: u64) -> io::Result<Self> {
         Ok(Self {
             line: Line::new(session.link, seed),
-            link: session.link,
             counts: Arc::clone(&session.counts),
             darkness: session.darkness.clone(),
             alarm: Alarm::new()?,
@@ -175,26 +171,22 @@ impl Queue {
 
     /// Lets chance decide what becomes of a datagram.
     fn put(&mut self, datagram: Bytes) {
-        // All are drawn each time, so that one share does not change the course of the others.
-        let is_lost = self.line.hits(self.link.loss);
-        let is_late = self.line.hits(self.link.reorder);
-        let is_double = self.line.hits(self.link.duplicate);
-        // What is lost took its place on the line all the same.
-        let now = Instant::now();
-        let mut arrival = self.line.arrival(now, HEADER_BYTES + datagram.len() as u64);
-        if is_lost || self.darkness.is_on() {
-            count(&self.counts.lost);
-            return;
+        let fate = self.line.fate(Instant::now(), HEADER_BYTES + datagram.len() as u64);
+        match fate {
+            _ if self.darkness.is_on() => count(&self.counts.lost),
+            Fate::Lost => count(&self.counts.lost),
+            Fate::Dropped => count(&self.counts.overflowed),
+            Fate::Arrives { at, is_late, is_double } => {
+                if is_late {
+                    count(&self.counts.reordered);
+                }
+                if is_double {
+                    count(&self.counts.duplicated);
+                    self.push(at, datagram.clone());
+                }
+                self.push(at, datagram);
+            }
         }
-        if is_late {
-            count(&self.counts.reordered);
-            arrival += HOLD_MIN.max(self.link.delay / 2);
-        }
-        if is_double {
-            count(&self.counts.duplicated);
-            self.push(arrival, datagram.clone());
-        }
-        self.push(arrival, datagram);
     }
 
     fn push(&mut self, arrival: Instant, datagram: Bytes) {

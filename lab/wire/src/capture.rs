@@ -8,8 +8,9 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::time::timeout;
 
-use crate::filter::tcp_ports;
-use crate::ring::Ring;
+use crate::device;
+use crate::filter::{tcp_ports, tcp_ports_sent};
+use crate::ring::{Frame, Ring};
 use crate::segment::Segment;
 
 /// What to say to a person when [`Capture::open`] is not permitted.
@@ -21,6 +22,7 @@ pub const MISSING_PRIVILEGE: &str = "capturing packets needs the capability CAP_
 #[derive(Debug)]
 pub struct Capture {
     ring: AsyncFd<Ring>,
+    parse: fn(&Frame) -> Option<Segment>,
     segments: VecDeque<Segment>,
     dropped: u64,
 }
@@ -34,11 +36,26 @@ impl Capture {
     /// `PermissionDenied` without `CAP_NET_RAW` (see [`MISSING_PRIVILEGE`]); `InvalidInput` with
     /// too many ports; what the system says if there is no such interface.
     pub fn open(interface: &str, ports: &[u16]) -> io::Result<Self> {
-        let ring = Ring::open(interface, &tcp_ports(ports)?)?;
+        Self::of(Ring::open(interface, false, &tcp_ports(ports)?)?, Segment::parse)
+    }
+
+    /// Captures from now on what is sent from or to any of these ports on the end of a
+    /// [`SplitNetwork`](crate::SplitNetwork) that this thread is in: what is lost on the way is
+    /// captured, what was lost on the way here is not.
+    ///
+    /// # Errors
+    ///
+    /// As of [`open`](Self::open).
+    pub fn open_sent(ports: &[u16]) -> io::Result<Self> {
+        let interface = device::NAME.to_string_lossy();
+        Self::of(Ring::open(&interface, true, &tcp_ports_sent(ports)?)?, Segment::parse_ip)
+    }
+
+    fn of(ring: Ring, parse: fn(&Frame) -> Option<Segment>) -> io::Result<Self> {
         // SAFETY: the ring owns its socket and never replaces it.
         let ring =
             unsafe { AsyncFd::register_with_interest(ring, Interest::READABLE | Interest::ERROR) }?;
-        Ok(Self { ring, segments: VecDeque::new(), dropped: 0 })
+        Ok(Self { ring, parse, segments: VecDeque::new(), dropped: 0 })
     }
 
     /// The next segment, some milliseconds after it crossed. Dropped before it is done, it loses
@@ -57,8 +74,8 @@ impl Capture {
             }
             // Ready until proven otherwise: a block that is handed over after the look wakes again.
             self.ring.ready_mut(Interest::READABLE | Interest::ERROR).await?.clear_ready();
-            let segments = &mut self.segments;
-            self.ring.get_mut().take(|frame| segments.extend(Segment::parse(&frame)));
+            let (segments, parse) = (&mut self.segments, self.parse);
+            self.ring.get_mut().take(|frame| segments.extend(parse(&frame)));
         }
     }
 

@@ -1,7 +1,8 @@
 //! The filter that the kernel applies before it copies a packet: TCP from or to some ports.
 //!
 //! Classic BPF, assembled here because a few ports are all that is asked. Frames have an Ethernet
-//! header; IPv6 packets with extension headers and later fragments are passed over.
+//! header, or none on a link of one's own; IPv6 packets with extension headers and later fragments
+//! are passed over.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -16,6 +17,7 @@ use socket2::SockFilter;
 /// More ports than a trace can need; jumps reach 255 instructions.
 const PORTS_MAX: usize = 16;
 
+const LOAD_WORD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
 const LOAD_HALF: u16 = (libc::BPF_LD | libc::BPF_H | libc::BPF_ABS) as u16;
 const LOAD_BYTE: u16 = (libc::BPF_LD | libc::BPF_B | libc::BPF_ABS) as u16;
 const LOAD_HALF_BEHIND: u16 = (libc::BPF_LD | libc::BPF_H | libc::BPF_IND) as u16;
@@ -29,6 +31,9 @@ const TYPE_AT: u32 = 12;
 const IPV4: u32 = 0x0800;
 const IPV6: u32 = 0x86dd;
 const TCP: u32 = 6;
+/// Where the kernel says which way a packet goes, and the word for out.
+const DIRECTION_AT: u32 = (libc::SKF_AD_OFF + libc::SKF_AD_PKTTYPE).cast_unsigned();
+const OUT: u32 = libc::PACKET_OUTGOING as u32;
 /// All of a packet, however large.
 const WHOLE: u32 = 0x4_0000;
 
@@ -54,32 +59,42 @@ struct Step {
 ///
 /// `InvalidInput` with no port or more than 16.
 pub(crate) fn tcp_ports(ports: &[u16]) -> io::Result<Vec<SockFilter>> {
-    if ports.is_empty() || ports.len() > PORTS_MAX {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            format!("{} ports to capture, 1 to {PORTS_MAX} are possible", ports.len()),
-        ));
-    }
+    check(ports)?;
     let mut program = Program::default();
     program.load(LOAD_HALF, TYPE_AT);
     program.jump(EQUAL, IPV4, (Label::Next, Label::Ipv6));
-    program.load(LOAD_BYTE, ETHERNET_BYTES + 9);
-    program.jump(EQUAL, TCP, (Label::Next, Label::Drop));
-    program.load(LOAD_HALF, ETHERNET_BYTES + 6);
-    program.jump(ANY_BIT, 0x1fff, (Label::Drop, Label::Next));
-    program.load(LOAD_HEADER_LENGTH, ETHERNET_BYTES);
-    program.either_port(LOAD_HALF_BEHIND, ETHERNET_BYTES, ports);
+    program.ipv4(ETHERNET_BYTES, ports);
     program.label(Label::Ipv6);
     program.load(LOAD_HALF, TYPE_AT);
     program.jump(EQUAL, IPV6, (Label::Next, Label::Drop));
     program.load(LOAD_BYTE, ETHERNET_BYTES + 6);
     program.jump(EQUAL, TCP, (Label::Next, Label::Drop));
     program.either_port(LOAD_HALF, ETHERNET_BYTES + 40, ports);
-    program.label(Label::Drop);
-    program.load(RETURN, 0);
-    program.label(Label::Accept);
-    program.load(RETURN, WHOLE);
     Ok(program.assemble())
+}
+
+/// The same for what is sent on a link of one's own, which has IPv4 alone and no other header.
+///
+/// # Errors
+///
+/// As of [`tcp_ports`].
+pub(crate) fn tcp_ports_sent(ports: &[u16]) -> io::Result<Vec<SockFilter>> {
+    check(ports)?;
+    let mut program = Program::default();
+    program.load(LOAD_WORD, DIRECTION_AT);
+    program.jump(EQUAL, OUT, (Label::Next, Label::Drop));
+    program.ipv4(0, ports);
+    Ok(program.assemble())
+}
+
+fn check(ports: &[u16]) -> io::Result<()> {
+    if ports.is_empty() || ports.len() > PORTS_MAX {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!("{} ports to capture, 1 to {PORTS_MAX} are possible", ports.len()),
+        ));
+    }
+    Ok(())
 }
 
 #[derive(Default)]
@@ -95,6 +110,16 @@ impl Program {
 
     fn jump(&mut self, code: u16, value: u32, jumps: (Label, Label)) {
         self.steps.push(Step { code, value, jumps });
+    }
+
+    /// The header of IPv4 begins at `at`: what it carries decides.
+    fn ipv4(&mut self, at: u32, ports: &[u16]) {
+        self.load(LOAD_BYTE, at + 9);
+        self.jump(EQUAL, TCP, (Label::Next, Label::Drop));
+        self.load(LOAD_HALF, at + 6);
+        self.jump(ANY_BIT, 0x1fff, (Label::Drop, Label::Next));
+        self.load(LOAD_HEADER_LENGTH, at);
+        self.either_port(LOAD_HALF_BEHIND, at, ports);
     }
 
     /// The TCP header begins at `at`: its ports decide.
@@ -113,7 +138,11 @@ impl Program {
         self.labels.insert(label, self.steps.len());
     }
 
-    fn assemble(&self) -> Vec<SockFilter> {
+    fn assemble(mut self) -> Vec<SockFilter> {
+        self.label(Label::Drop);
+        self.load(RETURN, 0);
+        self.label(Label::Accept);
+        self.load(RETURN, WHOLE);
         let distance = |from: usize, label: Label| {
             // A label stands behind every jump to it, and the longest program is 80 steps.
             let to = self.labels.get(&label).map_or(0, |to| to - from - 1);

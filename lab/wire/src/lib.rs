@@ -8,7 +8,8 @@
 //! * [`Capture`]: the packets themselves, with the kernel's times. Needs `CAP_NET_RAW`.
 //! * [`Alarm`]: sleeping more exactly than the runtime's clock.
 //! * [`Dialogue`]: the packets of one connection in order, told in words.
-//! * [`enter_ethernet`]: a network of one's own with the packets of an Ethernet.
+//! * [`SplitNetwork`]: a client's network and a server's, with a [`Device`] at each end of what is
+//!   between them.
 //!
 //! This is not a general packet library: Linux only, TCP only, and a capture is of one interface
 //! and a few ports. It is the one crate of the workspace with unsafe code, all of it around a
@@ -18,12 +19,14 @@ mod alarm;
 mod capture;
 mod counts;
 mod destroyed;
+mod device;
 mod dialogue;
 mod filter;
 mod lookup;
 mod namespace;
 mod ring;
 mod segment;
+mod split;
 mod watched;
 mod words;
 
@@ -31,8 +34,10 @@ pub use alarm::Alarm;
 pub use capture::{Capture, MISSING_PRIVILEGE};
 pub use counts::{Ip, Opener, State, TcpCounts, WireCounts, tcp_info};
 pub use destroyed::{Destroyed, Ended};
+pub use device::{Device, ETHERNET_MTU};
 pub use dialogue::{Dialogue, Phase, Side, Step, Sum};
 pub use lookup::Lookup;
-pub use namespace::{ETHERNET_MTU, MISSING_NAMESPACE, enter_ethernet};
+pub use namespace::Namespace;
 pub use segment::{Flags, Options, Segment};
+pub use split::{MISSING_NAMESPACE, SplitNetwork};
 pub use watched::Watched;

@@ -39,7 +39,7 @@ const BLOCK_FIRST_AT: usize = 16;
 pub(crate) struct Frame {
     /// Since the beginning of 1970, by the kernel's clock.
     pub(crate) time: Duration,
-    /// From the Ethernet header on.
+    /// From its first header on: of Ethernet, or of IP where there is none.
     pub(crate) bytes: Vec<u8>,
     /// If one frame stands for many segments, payload bytes of each; else 0.
     pub(crate) segment_bytes: u16,
@@ -60,15 +60,19 @@ unsafe impl Send for Ring {}
 unsafe impl Sync for Ring {}
 
 impl Ring {
-    /// Captures what an interface receives and the filter accepts; on loopback that is every packet
-    /// once.
-    pub(crate) fn open(interface: &str, filter: &[SockFilter]) -> io::Result<Self> {
+    /// Captures what an interface receives, or receives and sends, and the filter accepts. On
+    /// loopback all that is sent is received.
+    pub(crate) fn open(
+        interface: &str,
+        with_sent: bool,
+        filter: &[SockFilter],
+    ) -> io::Result<Self> {
         let index = interface_index(interface)?;
         // Without a protocol nothing comes before the filter is there.
         let socket = Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(0)))?;
         socket.attach_filter(filter)?;
         set(&socket, libc::PACKET_VERSION, &(libc::tpacket_versions::TPACKET_V3 as c_int))?;
-        set::<c_int>(&socket, libc::PACKET_IGNORE_OUTGOING, &1)?;
+        set(&socket, libc::PACKET_IGNORE_OUTGOING, &c_int::from(!with_sent))?;
         set::<c_int>(&socket, libc::PACKET_VNET_HDR, &1)?;
         let frames = BLOCK_BYTES * BLOCKS / FRAME_BYTES as usize;
         let request = libc::tpacket_req3 {

@@ -74,9 +74,17 @@ impl Segment {
         payload + u32::from(self.flags.syn) + u32::from(self.flags.fin)
     }
 
-    /// Takes a frame apart; `None` if it is no TCP over IP.
+    /// Takes a frame of an Ethernet apart; `None` if it is no TCP over IP.
     pub(crate) fn parse(frame: &Frame) -> Option<Self> {
-        let packet = SlicedPacket::from_ethernet(&frame.bytes).ok()?;
+        Self::of(frame, SlicedPacket::from_ethernet(&frame.bytes).ok()?)
+    }
+
+    /// The same of a frame that begins with IP.
+    pub(crate) fn parse_ip(frame: &Frame) -> Option<Self> {
+        Self::of(frame, SlicedPacket::from_ip(&frame.bytes).ok()?)
+    }
+
+    fn of(frame: &Frame, packet: SlicedPacket<'_>) -> Option<Self> {
         let (source, destination, ip_bytes): (IpAddr, IpAddr, usize) = match packet.net? {
             NetSlice::Ipv4(ip) => {
                 let header = ip.header();
