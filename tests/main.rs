@@ -18,6 +18,7 @@ mod client_credentials;
 mod clock;
 mod cluster;
 mod cluster_failures;
+mod cluster_suite;
 mod coalesce;
 mod command_line;
 mod compare;

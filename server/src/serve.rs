@@ -87,7 +87,7 @@ pub struct Bound {
     log: Option<Arc<dyn Log>>,
     /// Why that may lose what it acknowledged, as its servers say.
     #[cfg(feature = "cluster")]
-    not_durable: Arc<watch::Sender<Option<String>>>,
+    not_durable: watch::Sender<Option<String>>,
     is_announced: bool,
 }
 
@@ -104,7 +104,7 @@ impl Bound {
             connections,
             log: None,
             #[cfg(feature = "cluster")]
-            not_durable: Arc::default(),
+            not_durable: watch::Sender::default(),
             is_announced: false,
         })
     }
@@ -162,8 +162,6 @@ impl Bound {
 pub fn start(config: &Config, bound: Bound) -> Result<Server, StartError> {
     let audit = config.audit.as_deref().map(Audit::open).transpose().map_err(StartError)?;
     let audit = audit.unwrap_or_default();
-    #[cfg(feature = "cluster")]
-    let not_durable = bound.not_durable.clone();
     let Bound { listeners, addresses, connections, log, is_announced, .. } = bound;
     let (hub, files) = open(config, log)?;
     let metrics = Metrics::new(hub.commit_sizes().clone());
@@ -176,10 +174,7 @@ pub fn start(config: &Config, bound: Bound) -> Result<Server, StartError> {
     let gate = gate.mailing(mailer(config, &outbound)?);
     begin_keeping(&acceptor, &gate, &files, &hub);
     #[cfg(feature = "cluster")]
-    {
-        let monitor = ClusterMonitor::new(config.cluster.cluster_monitor.clone(), not_durable);
-        acceptor.tasks.spawn(monitor.keep(acceptor.stop.clone()));
-    }
+    begin_monitoring(config, bound.not_durable, &acceptor);
     let push = begin_relay(config, &gate, &outbound, &acceptor)?;
     let sessions = sessions(config, gate.clone(), metrics.clone(), &acceptor, connections);
     let app = App {
@@ -349,6 +344,17 @@ fn begin_relay(
     let relay = Relay::new(gate.clone(), outbound.clone(), upstream, push.clone(), progress);
     acceptor.tasks.spawn(relay.run(file, stop));
     Ok(push)
+}
+
+/// Begins to ask the servers that have the log, if it was said where.
+#[cfg(feature = "cluster")]
+fn begin_monitoring(
+    config: &Config,
+    not_durable: watch::Sender<Option<String>>,
+    acceptor: &Acceptor,
+) {
+    let monitor = ClusterMonitor::new(config.cluster.cluster_monitor.clone(), not_durable);
+    acceptor.tasks.spawn(monitor.keep(acceptor.stop.clone()));
 }
 
 /// Begins what is done beside serving.

@@ -66,12 +66,17 @@ impl Lines {
         lines
     }
 
-    /// Connects over a Unix socket and hears the greeting.
-    pub(crate) fn greeted_unix(path: &Path) -> Self {
+    /// Connects over a Unix socket; nothing is heard yet.
+    pub(crate) fn connect_unix(path: &Path) -> Self {
         let stream = UnixStream::connect(path).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
-        let mut lines = Self { reader: BufReader::new(Socket::Unix(stream)) };
+        Self { reader: BufReader::new(Socket::Unix(stream)) }
+    }
+
+    /// Connects over a Unix socket and hears the greeting.
+    pub(crate) fn greeted_unix(path: &Path) -> Self {
+        let mut lines = Self::connect_unix(path);
         assert_eq!(lines.event().kind(), "open");
         lines
     }

@@ -7,6 +7,7 @@ pub(crate) mod datagrams;
 mod driver;
 pub(crate) mod elsewhere;
 pub(crate) mod event;
+pub(crate) mod fronts;
 pub(crate) mod held_disk;
 pub(crate) mod http;
 pub(crate) mod id;

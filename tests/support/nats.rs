@@ -34,6 +34,18 @@ fn program() -> Option<PathBuf> {
     program.is_file().then_some(program)
 }
 
+/// What a server answers to a request in the protocol of NATS, as its own tools make them.
+pub(crate) fn request(server: SocketAddr, subject: &str, body: &str) -> Value {
+    let mut stream = TcpStream::connect(server).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let length = body.len();
+    write!(stream, "CONNECT {{\"verbose\":false}}\r\nSUB answer 1\r\n").unwrap();
+    write!(stream, "PUB {subject} answer {length}\r\n{body}\r\n").unwrap();
+    let mut lines = BufReader::new(stream).lines().map(Result::unwrap);
+    lines.find(|line| line.starts_with("MSG ")).expect("an answer");
+    serde_json::from_str(&lines.next().unwrap()).unwrap()
+}
+
 impl NatsCluster {
     /// Starts three; `None`, and a line that says so, where there is no program.
     pub(crate) fn start() -> Option<Self> {
@@ -117,20 +129,18 @@ impl NatsCluster {
 
     /// What is given to `--cluster`, beginning with this server.
     pub(crate) fn urls(&self, first: usize) -> String {
-        let url = |node: usize| format!("nats://127.0.0.1:{}", self.ports[node % NODES][0]);
+        let url = |node: usize| format!("nats://{}", self.client(node % NODES));
         (first..first + NODES).map(url).collect::<Vec<_>>().join(",")
     }
 
-    /// What a server answers to a request in the protocol of NATS, as its own tools make them.
+    /// What one of them answers to a request.
     pub(crate) fn request(&self, subject: &str, body: &str) -> Value {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.ports[0][0])).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        let length = body.len();
-        write!(stream, "CONNECT {{\"verbose\":false}}\r\nSUB answer 1\r\n").unwrap();
-        write!(stream, "PUB {subject} answer {length}\r\n{body}\r\n").unwrap();
-        let mut lines = BufReader::new(stream).lines().map(Result::unwrap);
-        lines.find(|line| line.starts_with("MSG ")).expect("an answer");
-        serde_json::from_str(&lines.next().unwrap()).unwrap()
+        request(self.client(0), subject, body)
+    }
+
+    /// Where clients of one connect.
+    fn client(&self, node: usize) -> SocketAddr {
+        format!("127.0.0.1:{}", self.ports[node][0]).parse().unwrap()
     }
 
     /// What is given to `--cluster-monitor`.
@@ -141,8 +151,7 @@ impl NatsCluster {
 
     /// The same by way of relays, whose network can be cut.
     pub(crate) fn relays(&self) -> Vec<Relay> {
-        let address = |[client, ..]: &[u16; 3]| format!("127.0.0.1:{client}").parse().unwrap();
-        self.ports.iter().map(address).map(Relay::to).collect()
+        (0..NODES).map(|node| Relay::to(self.client(node))).collect()
     }
 
     /// The server that leads the stream, as soon as one does.

@@ -6,13 +6,14 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
-use std::sync::mpsc;
+use std::sync::{OnceLock, mpsc};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::fronts::{Stream, await_log};
 use super::tls::{Authority, Tunnel};
 use super::{Event, Lines, PATIENCE, Request, Response, eventually};
 
@@ -48,6 +49,10 @@ pub(crate) struct TestServer {
     child: Child,
     /// What stands before a server that speaks TLS alone.
     tunnels: Vec<Tunnel>,
+    /// What it publishes by, where the suite runs over a cluster.
+    other: OnceLock<Option<Box<TestServer>>>,
+    /// What is its log there, gone after the process.
+    stream: Option<Stream>,
 }
 
 impl TestServer {
@@ -109,6 +114,17 @@ impl TestServer {
 
     fn launch(flags: &str, folder: TempDir, variables: Vec<(&'static str, PathBuf)>) -> Self {
         let mut flags: Vec<String> = flags.split_whitespace().map(str::to_owned).collect();
+        let stream = Stream::take(&mut flags, &variables);
+        let mut server = Self::launch_with(flags, folder, variables);
+        server.stream = stream;
+        server
+    }
+
+    fn launch_with(
+        mut flags: Vec<String>,
+        folder: TempDir,
+        variables: Vec<(&'static str, PathBuf)>,
+    ) -> Self {
         for listener in ["--http", "--tcp"] {
             if !flags.iter().any(|flag| flag == listener) {
                 flags.extend([listener.to_owned(), "127.0.0.1:0".to_owned()]);
@@ -121,7 +137,28 @@ impl TestServer {
             found.unwrap_or_else(|| panic!("none of {names:?} in {ready:?}"))
         };
         let (http, tcp) = (at(&["http", "https"]), at(&["tcp", "tcps"]));
-        Self { http, tcp, ready, flags, variables, folder, child, tunnels: Vec::new() }
+        let (tunnels, other) = (Vec::new(), OnceLock::new());
+        Self { http, tcp, ready, flags, variables, folder, child, tunnels, other, stream: None }
+    }
+
+    /// The second front of a server whose log is a stream of the suite's, begun when it is needed
+    /// first. One that speaks TLS alone has none.
+    fn other(&self) -> Option<&Self> {
+        let begin = || {
+            self.stream.as_ref().filter(|_| self.tunnels.is_empty())?;
+            let mut flags = self.flags.clone();
+            for listener in ["--http", "--tcp"] {
+                set(&mut flags, listener, "127.0.0.1:0");
+            }
+            let folder = tempfile::tempdir().unwrap();
+            Some(Box::new(Self::launch_with(flags, folder, Vec::new())))
+        };
+        self.other.get_or_init(begin).as_deref()
+    }
+
+    /// Waits until this front has what the other one was told of, if it may read that.
+    fn await_place(&self, topic: &str, id: &str) {
+        self.get(&format!("/{topic}/json?poll=1&since={id}"));
     }
 
     /// Starts again on the same data and the same addresses.
@@ -252,9 +289,14 @@ impl TestServer {
 
     /// Publishes a text by `POST`.
     pub(crate) fn publish(&self, topic: &str, text: &str) -> Event {
-        let response = self.send(&Request::post(&format!("/{topic}"), text));
+        let other = self.other();
+        let response = other.unwrap_or(self).send(&Request::post(&format!("/{topic}"), text));
         assert_eq!(response.status, 200, "{}", response.text());
-        Event::parse(response.text().trim_end())
+        let event = Event::parse(response.text().trim_end());
+        if other.is_some() {
+            self.await_place(topic, event.id());
+        }
+        event
     }
 
     /// Polls; the answer's events.
@@ -271,13 +313,20 @@ impl TestServer {
 
     /// Publishes many texts at once, in order, and waits for every answer.
     pub(crate) fn publish_all<T: AsRef<str>>(&self, topic: &str, texts: &[T]) {
-        let mut lines = self.lines();
+        let other = self.other();
+        let mut lines = other.unwrap_or(self).lines();
         for chunk in texts.chunks(500) {
             let commands: String =
                 chunk.iter().map(|text| format!("PUB {topic} {}\n", text.as_ref())).collect();
             lines.write(commands.as_bytes());
+            let mut last = String::new();
             for _ in chunk {
-                assert_eq!(lines.event().kind(), "ok");
+                let event = lines.event();
+                assert_eq!(event.kind(), "ok");
+                event.id().clone_into(&mut last);
+            }
+            if other.is_some() {
+                self.await_place(topic, &last);
             }
         }
     }
@@ -329,6 +378,8 @@ impl Drop for TestServer {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        // Before its log goes.
+        self.other.take();
         let stderr = self.stderr();
         if std::thread::panicking() && !stderr.is_empty() {
             eprintln!("the server's standard error:\n{stderr}");
@@ -367,7 +418,10 @@ fn spawn(
 ) -> Result<(Child, String), String> {
     let (mut child, stdout) = launch(flags, folder, variables);
     match first_line(BufReader::new(stdout)) {
-        Some(line) => Ok((child, line)),
+        Some(line) => {
+            await_log(flags, &line, &unix(folder));
+            Ok((child, line))
+        }
         None => {
             let _ = child.kill();
             let _ = child.wait();

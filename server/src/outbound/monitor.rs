@@ -1,8 +1,6 @@
 //! What the NATS servers that have the log say of themselves: whether each message is synced to
 //! their disks before it is acknowledged, which a client of theirs cannot see.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use futures_util::future::join_all;
 use hyper::Method;
@@ -23,7 +21,7 @@ use crate::stop::Stop;
 pub struct ClusterMonitor {
     client: Client,
     servers: Vec<Server>,
-    not_durable: Arc<watch::Sender<Option<String>>>,
+    not_durable: watch::Sender<Option<String>>,
 }
 
 #[derive(Debug)]
@@ -97,7 +95,7 @@ impl Server {
 
 impl ClusterMonitor {
     /// Nothing is asked yet. Whoever runs this server has named the addresses, which may be any.
-    pub fn new(addresses: Vec<Url>, not_durable: Arc<watch::Sender<Option<String>>>) -> Self {
+    pub fn new(addresses: Vec<Url>, not_durable: watch::Sender<Option<String>>) -> Self {
         let anywhere = [IpNet::V4(Ipv4Net::default()), IpNet::V6(Ipv6Net::default())];
         let client = Client::new(anywhere.to_vec());
         let servers: Vec<Server> = addresses.into_iter().map(Server::new).collect();

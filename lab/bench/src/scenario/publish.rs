@@ -30,7 +30,7 @@ struct Case {
     topics: usize,
     /// Of each topic.
     subscribers: usize,
-    in_flight: u32,
+    in_flight: &'static [u32],
     base: fn(&str) -> &'static str,
 }
 
@@ -57,33 +57,26 @@ const DELIVERED: &[&str] = &[
     "nchan-ws",
 ];
 
+/// A cluster, and a server that syncs as the cluster does.
 const CLUSTER: &[&str] = &["jetstream-cluster", "doorbell-cluster", "doorbell-tcp-always"];
 
-/// One publisher of 64 topics to a cluster, and to a server that syncs as the cluster does.
-const fn of_one_publisher(what: &'static str, in_flight: u32) -> Case {
+const CASES: &[Case] = &[
     Case {
-        what,
+        what: "cluster, lines of one publisher",
         contenders: CLUSTER,
         publishers: 1,
         topics: 64,
         subscribers: 0,
-        in_flight,
+        in_flight: &[1, 16, 256, 1024, 4096],
         base: |_| "jetstream-cluster",
-    }
-}
-
-const CASES: &[Case] = &[
-    of_one_publisher("cluster, lines of one publisher, 1 in flight", 1),
-    of_one_publisher("cluster, lines of one publisher, 16 in flight", 16),
-    of_one_publisher("cluster, lines of one publisher, 256 in flight", 256),
-    of_one_publisher("cluster, lines of one publisher, 1,024 in flight", 1024),
+    },
     Case {
         what: "lines, one at a time",
         contenders: LINES,
         publishers: 64,
         topics: 64,
         subscribers: 0,
-        in_flight: 1,
+        in_flight: &[1],
         base: stored_like,
     },
     Case {
@@ -92,7 +85,7 @@ const CASES: &[Case] = &[
         publishers: 8,
         topics: 1000,
         subscribers: 0,
-        in_flight: 64,
+        in_flight: &[64],
         base: stored_like,
     },
     Case {
@@ -101,7 +94,7 @@ const CASES: &[Case] = &[
         publishers: 64,
         topics: 64,
         subscribers: 0,
-        in_flight: 1,
+        in_flight: &[1],
         base: |_| "floor-http",
     },
     Case {
@@ -110,7 +103,7 @@ const CASES: &[Case] = &[
         publishers: 8,
         topics: 1000,
         subscribers: 0,
-        in_flight: 16,
+        in_flight: &[16],
         base: |_| "floor-http",
     },
     Case {
@@ -119,7 +112,7 @@ const CASES: &[Case] = &[
         publishers: 8,
         topics: 1000,
         subscribers: 1,
-        in_flight: 64,
+        in_flight: &[64],
         base: |_| "floor",
     },
 ];
@@ -136,7 +129,7 @@ pub(super) fn run(bench: &Bench) -> Result<Report> {
     let refill = flags.or(&flags.refill, &[Refill::Quarter], &[Refill::Quarter])[0];
     for case in CASES {
         let Ok(contenders) = bench.contenders(case.contenders) else { continue };
-        for in_flight in flags.or(&flags.inflight, &[case.in_flight], &[case.in_flight]) {
+        for in_flight in flags.or(&flags.inflight, case.in_flight, case.in_flight) {
             let trial = Trial {
                 publishers: case.publishers,
                 topics: case.topics,
