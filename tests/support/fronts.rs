@@ -57,8 +57,8 @@ impl Drop for Stream {
     }
 }
 
-/// Waits until a front that was given a stream has it; at once for any other server. It is asked for
-/// what nobody counts: its health, if it speaks plain HTTP.
+/// Waits until a front that was given a stream has it; at once for any other server. It is asked
+/// for what nobody counts: its health, if it speaks plain HTTP.
 pub(crate) fn await_log(flags: &[String], ready: &str, unix: &Path) {
     if !flags.iter().any(|flag| flag == "--cluster-stream") {
         return;
