@@ -19,7 +19,7 @@ export class View extends EventTarget {
     });
   }
 
-  /** @returns {string} the filter that is shown: what the address names, or holds it; empty for all */
+  /** @returns {string} the filter that is shown: what the address names or holds; empty for all */
   get filter() {
     const { list } = this.#topics;
     if (this.#topics.of(this.#filter)) return this.#filter;

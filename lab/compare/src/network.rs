@@ -108,6 +108,16 @@ impl Between {
         Ok(Self { link, tls, poll_interval, outage, style, headers })
     }
 
+    /// What was asked for that only a server can give that is started for it.
+    pub(crate) fn needs_own_server(&self) -> Option<&'static str> {
+        let asked_for = [
+            ("--restart", matches!(self.outage, Some(Outage::Restart(_)))),
+            ("--tls", self.tls),
+            ("--poll-interval", self.poll_interval.is_some()),
+        ];
+        asked_for.into_iter().find_map(|(flag, is_on)| is_on.then_some(flag))
+    }
+
     /// The link that there has to be: what is to go dark goes over one, if only one that takes no
     /// time.
     pub(crate) fn emulated(&self) -> Option<Link> {

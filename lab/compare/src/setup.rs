@@ -137,18 +137,10 @@ impl Setup {
         seed: u64,
     ) -> Result<Self, Failure> {
         let network = Network::of(split.is_some(), server.as_ref());
-        if let (Some(server), Some(Outage::Restart(_))) = (&server, between.outage) {
-            let text = format!("--restart needs a server of its own, not {server}");
-            return Err(Failure::Usage(text));
+        if let (Some(server), Some(flag)) = (&server, between.needs_own_server()) {
+            return Err(Failure::Usage(format!("{flag} needs a server of its own, not {server}")));
         }
         let (tls, compress) = (between.tls, between.style.compress);
-        if let (Some(server), true) = (&server, tls) {
-            return Err(Failure::Usage(format!("--tls needs a server of its own, not {server}")));
-        }
-        if let (Some(server), Some(_)) = (&server, between.poll_interval) {
-            let text = format!("--poll-interval needs a server of its own, not {server}");
-            return Err(Failure::Usage(text));
-        }
         let link = between.emulated();
         let (packets, beyond) = match split {
             Some(SplitNetwork { client, server, beyond }) => {

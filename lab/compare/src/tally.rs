@@ -198,6 +198,11 @@ impl Tally {
         let subscribers = f64::from(plan.subscribers);
         let spent = self.server.map(|(spent, _)| spent);
         let cores = self.server.map(|(spent, wall)| spent.cpu_seconds / wall / subscribers);
+        let message = message_cost(contender, unit);
+        let rounds = self
+            .rounds
+            .iter()
+            .map(|round| Round { wire_bytes_per_delivery: each_of(round, message), ..*round });
         Row {
             name: contender.name(),
             via: contender.way,
@@ -253,14 +258,7 @@ impl Tally {
             },
             idle: None,
             capture: None,
-            rounds: self
-                .rounds
-                .iter()
-                .map(|round| Round {
-                    wire_bytes_per_delivery: each_of(round, message_cost(contender, unit)),
-                    ..*round
-                })
-                .collect(),
+            rounds: rounds.collect(),
             histogram_us: recorded(&self.latencies.planned),
             histogram_from_accepted_us: recorded(&self.latencies.accepted),
             deliveries: self.latencies.dots.clone(),

@@ -55,8 +55,8 @@ struct Book {
     open: Vec<(u64, Arc<TcpStream>)>,
     closing: VecDeque<(Instant, Arc<TcpStream>)>,
     ended: WireCounts,
-    /// By a link's counts: the connections that it knows, which it bounds, and the sum of those that
-    /// it has forgotten.
+    /// By a link's counts: the connections that it knows, which it bounds, and the sum of those
+    /// that it has forgotten.
     flows: Vec<Arc<Flow>>,
     forgotten: (WireCounts, Mishaps),
     /// Those opened since somebody asked for a list.
