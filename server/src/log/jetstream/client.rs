@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_nats::jetstream::context::{Context, RequestErrorKind};
 use async_nats::jetstream::response::Response;
 use async_nats::jetstream::stream::{Config, Info};
-use async_nats::jetstream::{self, ErrorCode};
+use async_nats::jetstream::{self, Error, ErrorCode};
 use async_nats::{Client, HeaderMap, HeaderValue, Message as Delivered};
 use bytes::Bytes;
 use doorbell_protocol::Topic;
@@ -133,7 +133,7 @@ impl StreamClient {
         let answer = self.context.request(subject, body).await;
         match answer {
             Ok(Response::Ok(answer)) => Ok(answer),
-            Ok(Response::Err { error }) if error.code() == 503 => Err(SourceFault::away(&error)),
+            Ok(Response::Err { error }) if is_passing(&error) => Err(SourceFault::away(&error)),
             Ok(Response::Err { error }) => {
                 Err(SourceFault::Refused { code: error.error_code(), text: error.to_string() })
             }
@@ -240,6 +240,31 @@ impl StreamClient {
     }
 }
 
+/// Whether an error is one of a cluster that is not whole, and may be soon: servers that have only
+/// just been started find each other one by one.
+fn is_passing(error: &Error) -> bool {
+    let lacks_peers = error.error_code() == ErrorCode::CLUSTER_NO_PEERS;
+    error.code() == 503 || lacks_peers && error.to_string().contains("offline")
+}
+
 fn number(headers: Option<&HeaderMap>, name: &str) -> Option<u64> {
     headers?.get_last(name)?.as_str().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cluster_whose_servers_have_not_found_each_other_is_waited_for() {
+        let error = |code: u16, number: u32, text: &str| -> Error {
+            let told = json!({"code": code, "err_code": number, "description": text});
+            serde_json::from_value(told).unwrap()
+        };
+        let none = "no suitable peers for placement";
+        assert!(is_passing(&error(400, 10_005, &format!("{none}, peer offline"))));
+        assert!(is_passing(&error(503, 10_008, "JetStream system temporarily unavailable")));
+        assert!(!is_passing(&error(400, 10_005, &format!("{none}, insufficient storage"))));
+        assert!(!is_passing(&error(400, 10_058, "stream name already in use, peer offline")));
+    }
 }
