@@ -11,7 +11,7 @@ use crate::report::{Measured, Report};
 use crate::usage::{Cpu, Memory};
 
 const CONTENDERS: &[&str] =
-    &["floor-keep", "doorbell-tcp", "doorbell-ws", "doorbell-sse", "jetstream"];
+    &["floor-keep", "doorbell-tcp", "doorbell-cluster", "doorbell-ws", "doorbell-sse", "jetstream"];
 const COLUMNS: &[Figure] = &[
     Figure::Seconds,
     Figure::DeliveriesPerSecond,

@@ -11,6 +11,7 @@ const CONTENDERS: &[&str] = &[
     "floor",
     "floor-batch",
     "doorbell-tcp",
+    "doorbell-cluster",
     "doorbell-ws",
     "doorbell-sse",
     "floor-tls",
