@@ -853,8 +853,18 @@ fn over_a_link_that_loses_packets_all_arrives_and_what_was_sent_is_counted_as_it
                 assert!(number(&row["latency_us"]["p50"]) >= 8_000.0, "one way takes that: {row}");
             }
             contenders = report["contenders"].clone();
-            // What TCP sends again long after its owner has gone may be missed by one of the two.
-            rows(&report).iter().all(|row| row["capture"]["agrees"] == true || row["via"] == "udp")
+            // What TCP sends again long after its owner has gone may be missed by one of the two. A
+            // busy machine may drop what is captured, of others as well, so it is the figures that
+            // decide.
+            let is_equal = |row: &Value| {
+                let equal = |name: &str, counted: &str, way: &str| {
+                    row["capture"][format!("{name}_{way}")] == row[counted][way]
+                };
+                ["in", "out"].iter().all(|way| {
+                    equal("packets", "packets", way) && equal("bytes", "wire_bytes", way)
+                })
+            };
+            rows(&report).iter().all(|row| row["via"] == "udp" || is_equal(row))
         });
         assert!(
             all_agree,

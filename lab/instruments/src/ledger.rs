@@ -50,10 +50,32 @@ pub(crate) struct Ledger {
     book: Mutex<Book>,
 }
 
+/// A connection, and its counts by a link of packets if there is one.
+#[derive(Debug)]
+struct Open {
+    /// Gone as soon as its owner has dropped it, if a link counts.
+    stream: Option<Arc<TcpStream>>,
+    flow: Option<Arc<Flow>>,
+}
+
+impl Open {
+    /// Whether all has been said and acknowledged. A link has seen that a moment later than the
+    /// kernel has sent it.
+    fn is_over(&self) -> bool {
+        match (&self.flow, &self.stream) {
+            (Some(flow), _) => flow.is_over(),
+            (None, Some(stream)) => {
+                tcp_info(&**stream).map_or(true, |counts| counts.state == State::Closed)
+            }
+            (None, None) => true,
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 struct Book {
-    open: Vec<(u64, Arc<TcpStream>)>,
-    closing: VecDeque<(Instant, Arc<TcpStream>)>,
+    open: Vec<(u64, Open)>,
+    closing: VecDeque<(Instant, Open)>,
     ended: WireCounts,
     /// By a link's counts: the connections that it knows, which it bounds, and the sum of those
     /// that it has forgotten.
@@ -77,8 +99,9 @@ impl Ledger {
         if self.flows.is_some() {
             return book.sum_of_flows();
         }
-        let open = book.open.iter().map(|(_, stream)| stream);
-        let all = open.chain(book.closing.iter().map(|(_, stream)| stream));
+        let open = book.open.iter().filter_map(|(_, open)| open.stream.as_ref());
+        let closing = book.closing.iter().filter_map(|(_, closing)| closing.stream.as_ref());
+        let all = open.chain(closing);
         (all.fold(book.ended, |sum, stream| sum + wire(stream)), Mishaps::default())
     }
 
@@ -102,14 +125,16 @@ impl Ledger {
     fn add(&self, stream: &Arc<TcpStream>) -> u64 {
         let number = self.number.fetch_add(1, Ordering::Relaxed);
         let mut book = self.book();
-        book.open.push((number, Arc::clone(stream)));
+        let mut open = Open { stream: Some(Arc::clone(stream)), flow: None };
         if let (Ok(local), Ok(peer)) = (stream.local_addr(), stream.peer_addr()) {
             let flow = self.flows.as_ref().and_then(|flows| flows.connection(local, peer));
+            open.flow.clone_from(&flow);
             book.flows.extend(flow);
             if let Some(listed) = book.listed.as_mut().filter(|listed| listed.len() < LISTED_MAX) {
                 listed.push(Connection { local, peer, since: SystemTime::now() });
             }
         }
+        book.open.push((number, open));
         number
     }
 
@@ -133,10 +158,16 @@ impl Ledger {
         let Some(index) = book.open.iter().position(|(open, _)| *open == number) else {
             return;
         };
-        let (_, stream) = book.open.swap_remove(index);
-        // That the other side has already ended it is no trouble.
-        let _ = SockRef::from(&*stream).shutdown(Shutdown::Write);
-        book.closing.push_back((Instant::now(), stream));
+        let (_, mut closing) = book.open.swap_remove(index);
+        if closing.flow.is_some() {
+            // The kernel ends it as it ends all, and the link sees how.
+            closing.stream = None;
+        }
+        if let Some(stream) = &closing.stream {
+            // That the other side has already ended it is no trouble.
+            let _ = SockRef::from(&**stream).shutdown(Shutdown::Write);
+        }
+        book.closing.push_back((Instant::now(), closing));
         book.settle(self.closing_max());
     }
 
@@ -168,11 +199,10 @@ impl Book {
         let surplus = self.closing.len().saturating_sub(CLOSING_COUNT_MAX);
         let mut ended = self.ended;
         let mut index = 0;
-        self.closing.retain(|(since, stream)| {
+        self.closing.retain(|(since, closing)| {
             index += 1;
-            let over = tcp_info(&**stream).map_or(true, |counts| counts.state == State::Closed);
-            let wait = !over && index > surplus && since.elapsed() < closing_max;
-            if !wait {
+            let wait = !closing.is_over() && index > surplus && since.elapsed() < closing_max;
+            if let Some(stream) = closing.stream.as_ref().filter(|_| !wait) {
                 ended = ended + wire(stream);
             }
             wait

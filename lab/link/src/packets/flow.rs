@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -51,6 +51,7 @@ impl std::ops::Add for Mishaps {
 pub struct Flow {
     out: Counts,
     r#in: Counts,
+    is_over: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -92,6 +93,12 @@ impl Flow {
             again_out: read(&self.out.again),
             again_in: read(&self.r#in.again),
         }
+    }
+
+    /// Whether nothing more is to come: both sides have said goodbye and their acknowledgements
+    /// have arrived, or one broke it off.
+    pub fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Relaxed)
     }
 
     fn counts(&self, from: From) -> &Counts {
@@ -217,11 +224,15 @@ struct Way {
     line: Line,
     /// The end of what was sent so far.
     sent: Option<u32>,
+    /// The end of its FIN, and whether the acknowledgement of that has arrived.
+    fin: Option<u32>,
+    is_closed: bool,
 }
 
 impl Record {
     fn new(link: Link, seed: u64, now: Instant) -> Self {
-        let way = |seed| Way { line: Line::new(link, seed), sent: None };
+        let way =
+            |seed| Way { line: Line::new(link, seed), sent: None, fin: None, is_closed: false };
         Self {
             flow: Arc::default(),
             opened: None,
@@ -232,9 +243,9 @@ impl Record {
     }
 
     fn count(&mut self, packet: &Packet, from: From, bytes: u64, fate: Fate) {
-        let way = match from {
-            From::Client => &mut self.out,
-            From::Server => &mut self.r#in,
+        let (way, other) = match from {
+            From::Client => (&mut self.out, &mut self.r#in),
+            From::Server => (&mut self.r#in, &mut self.out),
         };
         let counts = self.flow.counts(from);
         add(&counts.packets, 1);
@@ -243,6 +254,15 @@ impl Record {
         if let Some(segment) = packet.segment {
             add(&counts.acks, u64::from(segment.is_ack));
             add(&counts.again, u64::from(way.is_again(segment)));
+            if segment.is_fin {
+                way.fin = Some(segment.sequence.wrapping_add(segment.length));
+            }
+            let arrives = matches!(fate, Fate::Arrives { .. });
+            let closes = other.fin.is_some() && segment.acknowledges == other.fin;
+            other.is_closed |= arrives && closes;
+            if way.is_closed && other.is_closed || arrives && segment.is_reset {
+                self.flow.is_over.store(true, Ordering::Relaxed);
+            }
         }
     }
 }
@@ -274,7 +294,15 @@ mod tests {
     fn segment(sequence: u32, length: u32, opens: bool) -> Packet {
         Packet {
             key: Some(Key { protocol: Protocol::Tcp, client: 5000, server: 80 }),
-            segment: Some(Segment { sequence, length, opens, is_ack: length == 0 }),
+            segment: Some(Segment {
+                sequence,
+                length,
+                opens,
+                is_ack: length == 0,
+                acknowledges: None,
+                is_fin: false,
+                is_reset: false,
+            }),
         }
     }
 
@@ -305,6 +333,33 @@ mod tests {
         let wire = flow.wire();
         assert_eq!((wire.packets_out, wire.bytes_out, wire.acks_out), (7, 420, 1));
         assert_eq!((wire.packets_in, wire.bytes_in), (0, 0));
+    }
+
+    #[test]
+    fn a_connection_is_over_when_both_goodbyes_are_acknowledged_and_that_has_arrived() {
+        let flows = Flows::new(Link::default(), 1);
+        let now = Instant::now();
+        let said = |sequence, is_fin, acknowledges| {
+            let mut packet = segment(sequence, u32::from(is_fin), false);
+            let segment = packet.segment.as_mut().unwrap();
+            (segment.is_fin, segment.acknowledges) = (is_fin, Some(acknowledges));
+            packet
+        };
+        flows.send(&segment(10, 1, true), From::Client, 60, now, Passing::AsSet);
+        let (client, server) = ends();
+        let flow = flows.connection(client, server).unwrap();
+        for (packet, from, passing) in [
+            (said(11, true, 50), From::Client, Passing::AsSet),
+            (said(50, true, 12), From::Server, Passing::AsSet),
+            // The last acknowledgement is lost, so it will be asked for once more.
+            (said(12, false, 51), From::Client, Passing::Nothing),
+            (said(50, true, 12), From::Server, Passing::AsSet),
+        ] {
+            flows.send(&packet, from, 52, now, passing);
+            assert!(!flow.is_over());
+        }
+        flows.send(&said(12, false, 51), From::Client, 52, now, Passing::AsSet);
+        assert!(flow.is_over());
     }
 
     #[test]

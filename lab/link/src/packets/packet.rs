@@ -37,6 +37,7 @@ pub(crate) struct Packet {
 
 /// What a segment does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct Segment {
     pub(crate) sequence: u32,
     /// How far it moves the sequence: its payload, and one each for SYN and FIN.
@@ -45,6 +46,11 @@ pub(crate) struct Segment {
     pub(crate) opens: bool,
     /// Whether it acknowledges and does nothing else.
     pub(crate) is_ack: bool,
+    /// What it acknowledges.
+    pub(crate) acknowledges: Option<u32>,
+    /// Whether its sender has nothing more to say, and whether it breaks the connection off.
+    pub(crate) is_fin: bool,
+    pub(crate) is_reset: bool,
 }
 
 impl Packet {
@@ -69,6 +75,9 @@ impl Packet {
                         length,
                         opens: tcp.syn() && !tcp.ack(),
                         is_ack: length == 0 && !tcp.rst(),
+                        acknowledges: tcp.ack().then(|| tcp.acknowledgment_number()),
+                        is_fin: tcp.fin(),
+                        is_reset: tcp.rst(),
                     }),
                 }
             }
