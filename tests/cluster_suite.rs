@@ -75,7 +75,7 @@ const NOT_MEANT: &[(&str, &str)] = &[
 ];
 
 #[test]
-#[ignore = "takes half an hour: ./test --cluster"]
+#[ignore = "takes minutes, and a cluster: ./test --cluster"]
 fn what_holds_for_one_server_holds_for_two_fronts_over_three_nodes() {
     // A mebibyte of control characters is six in JSON.
     let Some(cluster) = NatsCluster::prepare("max_payload: 8MB") else { return };
